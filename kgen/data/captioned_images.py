@@ -1,0 +1,214 @@
+"""Pictures with their captions: what every loader of `kgen.data` returns."""
+
+import numpy as np
+
+from kgen.data.pixel_store import copy_rows
+
+
+class CaptionedImages:
+    """Pictures of one size, each with one or more captions.
+
+    Serves training as a `tf.data.Dataset` (`as_dataset`) or as plain arrays (`arrays`). `data[i]` is the picture
+    `(H, W, C)` and its list of captions; `data[2:5]` or `data[[7, 1]]` is a smaller `CaptionedImages`.
+
+    Args:
+        images: uint8 `(N, H, W, C)`, an `np.ndarray` or `np.memmap`, values 0 to 255.
+        captions: N entries, each a string or a list of strings that all describe the picture.
+        file_names: N strings that say where each picture came from. Defaults to `"0"`, `"1"`, ...
+        attributes: N objects with what is known of each picture besides its captions, or None.
+        report: strings, the problems a loader met (files it skipped and why).
+
+    Raises:
+        TypeError: images are no uint8 array, or a caption is no string.
+        ValueError: wrong rank, no pictures, numbers that do not match, or an empty caption.
+
+    Example:
+        >>> images = np.zeros((3, 32, 32, 3), "uint8")
+        >>> data = CaptionedImages(images, ["a cat", ["a dog", "a puppy"], "night"])
+        >>> train, test = data.split(1)
+        >>> len(train), test.image_shape
+        (2, (32, 32, 3))
+    """
+
+    def __init__(self, images, captions, file_names=None, attributes=None, report=()):
+        self.images = _checked_images(images)
+        self.captions = _checked_captions(captions, len(images))
+        file_names = [str(i) for i in range(len(images))] if file_names is None else list(file_names)
+        attributes = None if attributes is None else list(attributes)
+        for name, values in (("file_names", file_names), ("attributes", attributes)):
+            if values is not None and len(values) != len(images):
+                raise ValueError(
+                    f"CaptionedImages: {name} must have one entry per picture; got {len(values)} for {len(images)}."
+                )
+        self.file_names = file_names
+        self.attributes = attributes
+        self.report = list(report)
+
+    @property
+    def image_shape(self):
+        """`(H, W, C)` of every picture."""
+        return tuple(self.images.shape[1:])
+
+    def __len__(self):
+        return len(self.images)
+
+    def __repr__(self):
+        captions = sum(len(texts) for texts in self.captions)
+        return f"<CaptionedImages: {len(self)} pictures of {self.image_shape}, {captions} captions>"
+
+    def __getitem__(self, index):
+        if isinstance(index, (int, np.integer)):
+            return self.images[index], self.captions[index]
+        return self._rows(np.arange(len(self))[index])
+
+    def _rows(self, rows):
+        pick = lambda values: None if values is None else [values[i] for i in rows]  # noqa: E731
+        images = copy_rows(self.images, rows)
+        return CaptionedImages(
+            images, pick(self.captions), pick(self.file_names), pick(self.attributes), report=self.report
+        )
+
+    def split(self, test, seed=0):
+        """Parts the pictures at random into those to train on and those to test with.
+
+        Args:
+            test: how many pictures to keep for testing (int), or which share of them (float between 0 and 1).
+            seed: int; the same seed gives the same parts.
+
+        Returns:
+            `(train, test)`, two `CaptionedImages`, neither empty.
+
+        Raises:
+            ValueError: one of the parts would be empty.
+        """
+        count = round(test * len(self)) if isinstance(test, (float, np.floating)) else test
+        if isinstance(test, bool) or not isinstance(count, (int, np.integer)) or not 0 < count < len(self):
+            raise ValueError(
+                f"CaptionedImages.split: test must leave at least one of the {len(self)} pictures on each side, as a "
+                f"number of pictures (int) or a share of them (float); got {test!r}."
+            )
+        order = np.random.default_rng(seed).permutation(len(self))
+        return self._rows(np.sort(order[count:])), self._rows(np.sort(order[:count]))
+
+    def arrays(self, expand=False):
+        """The pictures and one caption each, as plain arrays.
+
+        Args:
+            expand: False takes the first caption of each picture; True repeats a picture for each of its captions.
+
+        Returns:
+            `(images, captions)`: uint8 `(M, H, W, C)` and a list of M strings; M is N unless `expand`.
+        """
+        if not expand:
+            return self.images, [texts[0] for texts in self.captions]
+        rows = np.repeat(np.arange(len(self)), [len(texts) for texts in self.captions])
+        return copy_rows(self.images, rows), [text for texts in self.captions for text in texts]
+
+    def as_dataset(self, batch_size=32, shuffle=True, seed=0):
+        """Batches of `{"images": uint8 (B, H, W, C), "captions": string (B,)}`, one picture once an epoch.
+
+        With `shuffle`, each epoch has its own order and draws one of each picture's captions anew, both decided by
+        `seed`. Without (for validation), pictures come in their order with their first caption. The last batch may be
+        smaller.
+
+        Args:
+            batch_size: pictures in a batch.
+            shuffle: whether to shuffle and to draw among the captions.
+            seed: int.
+
+        Returns:
+            A `tf.data.Dataset` of known length.
+
+        Raises:
+            ImportError: TensorFlow is not installed; use `arrays()`.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(
+                f"CaptionedImages.as_dataset: batch_size must be an integer of at least 1; got {batch_size!r}."
+            )
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise ImportError(
+                "CaptionedImages.as_dataset: a tf.data.Dataset needs TensorFlow, which is not installed. "
+                "`pip install tensorflow`, or train on `arrays()`."
+            ) from error
+        counts = np.array([len(texts) for texts in self.captions], "int64")
+        # On the host: string tensors and their lookup exist only there, and pixels travel to the device by the batch.
+        with tf.device("cpu"):
+            texts = tf.constant([text for texts in self.captions for text in texts])
+            first = tf.constant(np.cumsum(counts) - counts)
+            counts = tf.constant(counts)
+
+        rows = tf.data.Dataset.range(len(self))
+        draws = tf.data.Dataset.from_tensors(tf.zeros((), "int64")).repeat()
+        if shuffle:
+            rows = rows.shuffle(len(self), seed=seed, reshuffle_each_iteration=True)
+            draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+
+        def load(rows, draws):
+            images = tf.numpy_function(lambda rows: np.asarray(self.images[rows]), [rows], "uint8", stateful=False)
+            images.set_shape((None, *self.image_shape))
+            text = tf.gather(texts, tf.gather(first, rows) + draws % tf.gather(counts, rows))
+            return {"images": images, "captions": text}
+
+        batches = tf.data.Dataset.zip((rows, draws)).batch(batch_size)
+        return batches.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _checked_images(images):
+    dtype, shape = getattr(images, "dtype", None), getattr(images, "shape", None)
+    if not isinstance(images, np.ndarray):
+        raise TypeError(
+            f"CaptionedImages: images must be a NumPy array (N, height, width, channels) of uint8; "
+            f"got {type(images).__name__}. Use `np.asarray`, or `np.stack` for a list of pictures of one size."
+        )
+    if dtype != np.uint8:
+        span = (
+            f" with values from {images.min()} to {images.max()}" if images.size and images.dtype.kind in "fiu" else ""
+        )
+        raise TypeError(
+            f"CaptionedImages: images must be uint8, 0 to 255; got {dtype}{span}. "
+            "From [0, 1]: `(images * 255).round().astype('uint8')`."
+        )
+    if len(shape) != 4:
+        raise ValueError(
+            f"CaptionedImages: images must have the shape (N, height, width, channels); got {tuple(shape)}."
+            + (" Add the channel axis with `images[..., None]`." if len(shape) == 3 else "")
+        )
+    if 0 in shape:
+        raise ValueError(f"CaptionedImages: there must be at least one picture with pixels; got the shape {shape}.")
+    return images
+
+
+def _checked_captions(captions, expected):
+    if isinstance(captions, (str, bytes)) or not hasattr(captions, "__len__"):
+        raise TypeError(
+            f"CaptionedImages: captions must be a list with a string, or a list of strings, per picture; "
+            f"got {type(captions).__name__}."
+        )
+    if len(captions) != expected:
+        raise ValueError(
+            f"CaptionedImages: there must be as many captions as images; got {len(captions)} captions for {expected} "
+            "images. Several captions of one picture go into a list of their own."
+        )
+    checked = []
+    for i, texts in enumerate(captions):
+        texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, (list, tuple, np.ndarray)):
+            raise TypeError(
+                f"CaptionedImages: the captions of picture {i} must be a string or a list of strings; got {texts!r}."
+            )
+        for text in texts:
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"CaptionedImages: each caption of picture {i} must be a string; "
+                    f"got {type(text).__name__} {text!r}."
+                )
+        if len(texts) == 0 or any(not text.strip() for text in texts):
+            raise ValueError(
+                f"CaptionedImages: picture {i} has an empty caption ({list(texts)!r}). "
+                "Describe the picture or leave it out."
+            )
+        checked.append([str(text) for text in texts])
+    return checked

@@ -1,0 +1,41 @@
+"""Room for many pictures: memory while they are few, a temporary file on disk when they are not."""
+
+import tempfile
+
+import numpy as np
+
+IN_MEMORY_LIMIT = 2**30  # bytes; a data set below this is no burden on any machine that can train on it
+
+
+def pixel_store(shape):
+    """Makes an uninitialised uint8 array for pictures.
+
+    Up to 1 GiB the pixels live in memory. Above, they live in a nameless temporary file that the operating system
+    frees as soon as the array is gone, however the process ends.
+
+    Args:
+        shape: `(N, H, W, C)`.
+
+    Returns:
+        A writable uint8 `np.ndarray`, or `np.memmap` for large shapes.
+    """
+    if np.prod(shape, dtype=np.int64) <= IN_MEMORY_LIMIT:
+        return np.empty(shape, "uint8")
+    with tempfile.TemporaryFile(prefix="kgen-") as file:  # the mapping keeps its own handle on the file
+        return np.memmap(file, dtype="uint8", mode="w+", shape=tuple(shape))
+
+
+def copy_rows(images, rows):
+    """Copies `images[rows]` into a new pixel store, in pieces, so that a file-backed set never passes through memory.
+
+    Args:
+        images: uint8 `(N, H, W, C)`, in memory or mapped.
+        rows: 1-D integer array, repeats allowed.
+
+    Returns:
+        uint8 `(len(rows), H, W, C)`.
+    """
+    store = pixel_store((len(rows), *images.shape[1:]))
+    for start in range(0, len(rows), 1024):
+        store[start : start + 1024] = images[rows[start : start + 1024]]
+    return store
