@@ -1,0 +1,25 @@
+"""Building blocks of the networks: tensors in, tensors out; they know nothing of models or training."""
+
+from kgen.layers.cross_attention import CrossAttention2D
+from kgen.layers.gaussian_sampling import GaussianSampling
+from kgen.layers.modulation import Modulation
+from kgen.layers.multi_head_attention import multi_head_attention
+from kgen.layers.pixel_shuffle import PixelShuffle
+from kgen.layers.position_table import PositionTable2D
+from kgen.layers.residual_block import ResidualBlock2D
+from kgen.layers.self_attention import SelfAttention2D
+from kgen.layers.spectral_normalization import SpectralNormalization
+from kgen.layers.transformer_block import TransformerBlock2D
+
+__all__ = [
+    "CrossAttention2D",
+    "GaussianSampling",
+    "Modulation",
+    "PixelShuffle",
+    "PositionTable2D",
+    "ResidualBlock2D",
+    "SelfAttention2D",
+    "SpectralNormalization",
+    "TransformerBlock2D",
+    "multi_head_attention",
+]

@@ -1,0 +1,112 @@
+"""Normalisation whose scale and shift come from a condition vector."""
+
+import keras
+from keras import ops
+
+NORMALIZATIONS = ("rms", "layer", "group", None)
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class Modulation(keras.layers.Layer):
+    """Normalises features, then scales and shifts each channel as a condition says.
+
+        y = normalize(x) * (1 + scale(c)) + shift(c)
+
+    with `scale` and `shift` one linear projection of c that starts at 0, so that the layer begins as a plain
+    normalisation. This is FiLM (Perez et al. 2018) over a normalised input, the form shared by AdaIN (Huang &
+    Belongie 2017) and conditional batch normalisation (de Vries et al. 2017). Called without a condition, scale and
+    shift are learned constants. Statistics are float32 and never cross images, so a batch changes nothing.
+
+    Args:
+        normalization: what is brought to unit size: `"rms"`, each position by the root mean square of its channels;
+            `"layer"`, each position by mean and variance of its channels; `"group"`, each group of channels by mean
+            and variance over the image (the quickest on CPU); `None`, nothing.
+        groups: number of groups for `"group"`; it must divide the channels.
+        epsilon: added to the variance or mean square.
+
+    Raises:
+        ValueError: unknown `normalization`, or channels that `groups` does not divide.
+
+    Example:
+        ```python
+        x, c = keras.random.normal((2, 8, 8, 32)), keras.random.normal((2, 16))
+        Modulation()(x, c).shape  # (2, 8, 8, 32)
+        ```
+    """
+
+    def __init__(self, normalization="rms", groups=8, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"Modulation: normalization must be one of {NORMALIZATIONS}; got {normalization!r}.")
+        self.normalization = normalization
+        self.groups = groups
+        self.epsilon = epsilon
+
+    def build(self, x_shape, condition_shape=None):
+        channels = x_shape[-1]
+        if self.normalization == "group" and channels % self.groups:
+            raise ValueError(f"Modulation: {channels} channels cannot be split into groups={self.groups}.")
+        # === Layers ===
+        self.projection = self.affine = None
+        if condition_shape is not None:
+            self.projection = keras.layers.Dense(
+                2 * channels, kernel_initializer="zeros", dtype=self.dtype_policy, name="scale_and_shift"
+            )
+            self.projection.build(condition_shape)
+        elif self.normalization is not None:
+            self.affine = self.add_weight(shape=(2 * channels,), initializer="zeros", name="scale_and_shift")
+
+    def call(self, x, condition=None):
+        scale, shift = self._scale_and_shift(x, condition)
+        if self.normalization == "group":
+            return self._group_normalize(x, scale, shift)
+        if self.normalization is not None:
+            x = self._normalize_positions(x)
+        return x if scale is None else x * (1 + scale) + shift
+
+    def _scale_and_shift(self, x, condition):
+        """Two tensors that broadcast to x."""
+        if (condition is None) != (self.projection is None):
+            built, came = ("without", "got one") if self.projection is None else ("with", "got none")
+            raise ValueError(f"Modulation: {self.name} was built {built} a condition and now {came}.")
+        if condition is not None:
+            both = self.projection(condition)
+        elif self.affine is not None:
+            both = ops.expand_dims(self.affine, 0)
+        else:
+            return None, None
+        both = ops.reshape(both, (-1,) + (1,) * (len(x.shape) - 2) + (2 * x.shape[-1],))
+        return ops.split(both, 2, axis=-1)
+
+    def _normalize_positions(self, x):
+        wide = ops.cast(x, "float32")
+        if self.normalization == "layer":
+            wide = wide - ops.mean(wide, axis=-1, keepdims=True)
+            x = ops.cast(wide, x.dtype)
+        size = ops.mean(ops.square(wide), axis=-1, keepdims=True)
+        return x * ops.cast(ops.rsqrt(size + self.epsilon), x.dtype)
+
+    def _group_normalize(self, x, scale, shift):
+        """Statistics and modulation folded into one factor and one offset a channel: one pass over x."""
+        channels = x.shape[-1]
+        wide, axes = ops.cast(x, "float32"), tuple(range(1, len(x.shape) - 1))
+        mean = self._share_in_groups(ops.mean(wide, axis=axes, keepdims=True), channels)
+        square = self._share_in_groups(ops.mean(ops.square(wide), axis=axes, keepdims=True), channels)
+        variance = ops.maximum(square - ops.square(mean), 0.0)
+        factor = ops.rsqrt(variance + self.epsilon) * (1 + ops.cast(scale, "float32"))
+        offset = ops.cast(shift, "float32") - mean * factor
+        return x * ops.cast(factor, x.dtype) + ops.cast(offset, x.dtype)
+
+    def _share_in_groups(self, per_channel, channels):
+        grouped = ops.reshape(per_channel, (-1, self.groups, channels // self.groups))
+        shared = ops.mean(grouped, axis=-1, keepdims=True) + ops.zeros_like(grouped)
+        return ops.reshape(shared, (-1,) + tuple(per_channel.shape[1:]))
+
+    def compute_output_shape(self, x_shape, condition_shape=None):
+        return x_shape
+
+    # === Config ===
+    def get_config(self):
+        config = super().get_config()
+        config.update({"normalization": self.normalization, "groups": self.groups, "epsilon": self.epsilon})
+        return config

@@ -1,0 +1,327 @@
+"""What every `PhasedModel` owes, written once: agreement of backends, resuming, replicas, mixed precision, evaluation.
+
+Each check takes a factory of a compiled model, as an importable function or its name `"module:function"`, and `data`:
+what `fit` is given, an array, a dict of arrays, or a tuple `(x, y)`. Most of them work in processes of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# === Processes ===
+def in_new_process(function, *args, backend=None, returncode=0):
+    """What an importable function gives when called in a fresh Python process.
+
+    Args:
+        function: a function at the top of a module below the project's root, or its name `"module:function"`.
+        *args: its arguments, picklable.
+        backend: the Keras backend of the new process; by default that of this one.
+        returncode: how the process must end; anything but 0 gives no result.
+    """
+    backend = backend or keras.backend.backend()
+    with tempfile.TemporaryDirectory() as directory:
+        request, answer = Path(directory, "request"), Path(directory, "answer")
+        request.write_bytes(pickle.dumps((_name(function), args)))
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "tests.checks.models", request, answer],
+            cwd=ROOT,
+            env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        said = (ended.stdout + ended.stderr)[-6000:]
+        assert ended.returncode == returncode, f"{_name(function)} on {backend} ended {ended.returncode}:\n{said}"
+        return pickle.loads(answer.read_bytes()) if returncode == 0 else None
+
+
+def _name(function):
+    """`"module:function"`, with the module as seen from the project's root, however pytest imported it."""
+    if isinstance(function, str):
+        return function
+    module = Path(inspect.getsourcefile(function)).resolve().relative_to(ROOT).with_suffix("")
+    return f"{'.'.join(module.parts)}:{function.__qualname__}"
+
+
+def _resolve(function):
+    if callable(function):
+        return function
+    module, name = function.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+# === Models ===
+def make(make_model, seed=0):
+    """A model as its factory makes it from a given random state."""
+    keras.utils.set_random_seed(seed)
+    return _resolve(make_model)()
+
+
+def fit(model, data, batch_size, epochs, **kwargs):
+    """`model.fit` with the data in their order; the history."""
+    inputs = data if isinstance(data, tuple) else (data,)
+    return model.fit(*inputs, batch_size=batch_size, epochs=epochs, shuffle=False, verbose=0, **kwargs)
+
+
+def state(model, without=()):
+    """All state of a model and its optimizer as a list of `(path, array)`: weights, averages, seeds, slots, counts."""
+    left_out = {id(v) for v in without}
+    variables = [v for v in [*model.variables, *model.optimizer.variables] if id(v) not in left_out]
+    return [(v.path, keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def assert_same_state(expected, actual):
+    """Two results of `state` are the same to the bit."""
+    assert len(expected) == len(actual)
+    for (path, a), (_, b) in zip(expected, actual):
+        assert a.dtype == b.dtype, path
+        np.testing.assert_array_equal(a, b, err_msg=path)
+
+
+def _distance(xs, ys):
+    return max(np.max(np.abs(np.float64(x) - np.float64(y)), initial=0.0) for x, y in zip(xs, ys))
+
+
+# === (a) Backends ===
+def check_backends_agree(make_model, data, batch_size=8, epochs=2, tolerance=1e-5):
+    """TensorFlow, JAX and torch reach the same weights and logs from the same weights, in 10 steps or more.
+
+    The model must draw no random numbers. Skips where fewer than two backends are installed.
+    """
+    backends = [name for name in ("tensorflow", "jax", "torch") if importlib.util.find_spec(name)]
+    if len(backends) < 2:
+        pytest.skip(f"needs two backends; found {backends}")
+    initial = make(make_model).get_weights()
+    results = {
+        name: in_new_process(_train, _name(make_model), initial, data, batch_size, epochs, backend=name)
+        for name in backends
+    }
+    weights, logs, steps = results[backends[0]]
+    assert steps >= 10, f"{steps} steps are too few to tell"
+    assert _distance(initial, weights) > 1000 * tolerance, "the weights hardly moved: nothing was checked"
+    for name in backends[1:]:
+        other_weights, other_logs, _ = results[name]
+        assert sorted(logs) == sorted(other_logs)
+        assert _distance(weights, other_weights) < tolerance, f"{name} is not {backends[0]}"
+        for key, values in logs.items():
+            np.testing.assert_allclose(other_logs[key], values, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+def _train(make_model, initial, data, batch_size, epochs):
+    model = make(make_model, seed=1)
+    model.set_weights(initial)
+    history = fit(model, data, batch_size, epochs)
+    return model.get_weights(), history.history, int(model.optimizer.iterations)
+
+
+# === (b) Resuming ===
+def check_resume(make_model, data, directory, batch_size=8):
+    """Training 4 epochs is, to the bit, training 2 and 2 in a new process, after saving or after being killed.
+
+    Args:
+        make_model: the factory; dropout, batch statistics, noise, moving averages are welcome.
+        data: what `fit` is given.
+        directory: an empty one for the files.
+        batch_size: such that an epoch has at least two batches.
+    """
+    arguments = (_name(make_model), data, str(directory), batch_size)
+    in_new_process(_train_until_killed, *arguments, returncode=-signal.SIGKILL)
+    expected = pickle.loads(Path(directory, "expected").read_bytes())
+    initial, loaded, restored, epochs = in_new_process(_train_on, *arguments)
+    assert epochs == [2, 3], "BackupAndRestore did not go on in the third epoch"
+    moved = [path for (path, a), (_, b) in zip(initial, expected) if not np.array_equal(a, b)]
+    assert len(moved) > len(initial) // 2, f"training changed only {moved}"
+    assert_same_state(expected, loaded)
+    assert_same_state(expected, restored)
+
+
+def _train_until_killed(make_model, data, directory, batch_size):
+    model = make(make_model)
+    fit(model, data, batch_size, epochs=4)
+    Path(directory, "expected").write_bytes(pickle.dumps(state(model)))
+
+    model = make(make_model)
+    fit(model, data, batch_size, epochs=2)
+    model.save(Path(directory, "model.keras"))
+
+    killed = make(make_model)
+    callbacks = [keras.callbacks.BackupAndRestore(Path(directory, "backup")), KillInThirdEpoch()]
+    fit(killed, data, batch_size, epochs=4, callbacks=callbacks)
+
+
+class KillInThirdEpoch(keras.callbacks.Callback):
+    """Ends this process at once after the second batch of the third epoch, as a power cut would."""
+
+    epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == 2 and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _train_on(make_model, data, directory, batch_size):
+    # Other weights and seeds than the first process began with: what is equal in the end was in the files.
+    other = make(make_model, seed=1)
+    initial = state(other)
+    backup = keras.callbacks.BackupAndRestore(Path(directory, "backup"))
+    history = fit(other, data, batch_size, epochs=4, callbacks=[backup])
+    keras.utils.set_random_seed(2)
+    model = keras.saving.load_model(Path(directory, "model.keras"))
+    fit(model, data, batch_size, epochs=4, initial_epoch=2)
+    return initial, state(model), state(other), history.epoch
+
+
+# === (c) Replicas ===
+def check_replicas(make_model, data, batch_size=8, epochs=2, tolerance=1e-6):
+    """Two replicas with a share each of every batch reach what one device reaches with all of it.
+
+    The model must draw no random numbers and be compiled with `SGD`: Adam would hide a wrong scale of the gradients.
+    `len(data)` should be no multiple of `batch_size`, so that shares differ in the last batch.
+    """
+    optimizers, before, (one, one_logs), (two, two_logs) = in_new_process(
+        _train_replicas, _name(make_model), data, batch_size, epochs, backend="tensorflow"
+    )
+    assert set(optimizers) == {"SGD"}
+    for phase, old in before.items():
+        update = _norm(a - b for a, b in zip(one[phase], old))
+        error = _norm(a - b for a, b in zip(one[phase], two[phase])) / update
+        assert update > 0.05 or phase == "", f"{phase} hardly moved: nothing was checked"
+        assert error < tolerance, f"{phase}: two replicas are off by {error:.1e} of the update"
+    for i, (old, a, b) in enumerate(zip(before[""], one[""], two[""])):
+        # Rounding is all the movement of a weight that the loss does not depend on.
+        assert _norm([a - b]) <= tolerance * (10 * _norm([a - old]) + _norm([a])), f"weight {i} differs"
+    for name, values in one_logs.items():
+        np.testing.assert_allclose(two_logs[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def _norm(arrays):
+    return np.linalg.norm(np.concatenate([np.ravel(a) for a in arrays]))
+
+
+def two_replicas():
+    """A `MirroredStrategy` over two logical CPU devices; only in a process that has not used TensorFlow yet."""
+    import tensorflow as tf
+
+    devices = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def _train_replicas(make_model, data, batch_size, epochs):
+    strategy = two_replicas()
+    one = make(make_model)
+    with strategy.scope():
+        two = make(make_model, seed=1)
+    two.set_weights(one.get_weights())
+    before = _by_phase(one)
+    results = []
+    for model in (one, two):
+        history = fit(model, data, batch_size, epochs)
+        results.append((_by_phase(model), history.history))
+    return [type(o).__name__ for o in two.optimizer.optimizers], before, *results
+
+
+def _by_phase(model):
+    """The weights that each phase trains, and under the name `""` all weights."""
+    weights = {phase.name: [keras.ops.convert_to_numpy(v) for v in phase.variables] for phase in model.phases()}
+    return {**weights, "": model.get_weights()}
+
+
+# === (d) Mixed precision ===
+def check_mixed_precision(make_model, data, policy, batch_size=8, steps=20):
+    """Training stays finite under `policy`; a bad step of one phase is skipped for that phase alone.
+
+    The factory is called under the global dtype policy `policy` and must take its dtype from there.
+    """
+    with _dtype_policy(policy):
+        model = make(make_model)
+    rows = len(keras.tree.flatten(data)[0])
+    epochs = -(-steps // -(-rows // batch_size))
+    history = fit(model, data, batch_size, epochs)
+    assert int(model.optimizer.iterations) >= steps
+    for path, value in state(model):
+        assert np.all(np.isfinite(np.float32(value))), path
+    for name, values in history.history.items():
+        assert np.all(np.isfinite(values)), name
+    for name, optimizer in model.optimizer.by_phase.items():
+        assert int(optimizer.iterations) >= int(model.optimizer.iterations) // 4, f"{name}: most steps were skipped"
+
+    batch = keras.tree.map_structure(lambda x: x[:batch_size], data)
+    batch = batch if isinstance(batch, tuple) else (batch,)
+    phases = model.phases()
+    for bad in phases:
+        # Both are due in the first step.
+        model.optimizer.iterations.assign(0)
+        before = {phase.name: _phase_state(model, phase) for phase in phases}
+        model.phases = lambda bad=bad: [_poisoned(phase) if phase.name == bad.name else phase for phase in phases]
+        model.make_train_function(force=True)
+        model.train_on_batch(*batch)
+        for phase in phases:
+            weights, count, scale = before[phase.name]
+            new_weights, new_count, new_scale = _phase_state(model, phase)
+            if phase.name == bad.name:
+                assert _distance(weights, new_weights) == 0.0, f"{phase.name} made a step with bad gradients"
+                assert (new_count, new_scale) == (count, scale / 2)
+            else:
+                assert _distance(weights, new_weights) > 0.0, f"{phase.name} did not move beside a bad {bad.name}"
+                assert (new_count, new_scale) == (count + 1, scale)
+
+
+@contextlib.contextmanager
+def _dtype_policy(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _phase_state(model, phase):
+    optimizer = model.optimizer.by_phase[phase.name]
+    weights = [keras.ops.convert_to_numpy(v) for v in phase.variables]
+    return weights, int(optimizer.iterations), float(keras.ops.convert_to_numpy(optimizer.dynamic_scale))
+
+
+def _poisoned(phase):
+    def loss(batch, training):
+        return keras.tree.map_structure(lambda value: value * float("inf"), phase.loss(batch, training))
+
+    return dataclasses.replace(phase, loss=loss)
+
+
+# === (e) Evaluation ===
+def check_evaluation(make_model, data, batch_size=8):
+    """Training with validation in between is training without, to the bit."""
+    states = []
+    for validation in ({}, {"validation_data": data if isinstance(data, tuple) else (data,)}):
+        model = make(make_model)
+        history = fit(model, data, batch_size, epochs=2, **validation)
+        states.append(state(model, without=[model.evaluation_seeds.state]))
+    assert any(name.startswith("val_") for name in history.history)
+    assert_same_state(*states)
+
+
+if __name__ == "__main__":
+    called, arguments = pickle.loads(Path(sys.argv[1]).read_bytes())
+    Path(sys.argv[2]).write_bytes(pickle.dumps(_resolve(called)(*arguments)))

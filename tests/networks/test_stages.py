@@ -1,0 +1,47 @@
+import pytest
+
+from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
+
+
+def test_grids_double_up_to_the_image():
+    assert stage_grids("N", (64, 64, 3), coarsest=4, patch=1) == [(4, 4), (8, 8), (16, 16), (32, 32), (64, 64)]
+    assert stage_grids("N", (28, 28, 1), coarsest=7, patch=1) == [(7, 7), (14, 14), (28, 28)]
+    assert stage_grids("N", (32, 48, 3), coarsest=8, patch=2) == [(8, 12), (16, 24)]
+    assert stage_grids("N", (4, 4, 3), coarsest=4, patch=1) == [(4, 4)]
+
+
+@pytest.mark.parametrize(
+    "image_shape, coarsest, patch, message",
+    [
+        ((64, 64), 4, 1, r"N: image_shape must be \(height, width, channels\) in whole numbers; got \(64, 64\)"),
+        ((64, 64.0, 3), 4, 1, "whole numbers"),
+        ((64, 0, 3), 4, 1, "whole numbers"),
+        ((28, 28, 1), 4, 1, "28x28 pixels in patches of 1 are not a coarsest side of 4 doubled. Halving reaches 7, 14"),
+        ((32, 36, 3), 4, 1, "Halving reaches 8, 16, 32"),
+        ((30, 30, 3), 4, 4, "patch must divide height and width; got 4 for 30x30"),
+        ((32, 32, 3), 4, 0, "patch must divide"),
+    ],
+)
+def test_refuses_shapes_that_cannot_be_reached(image_shape, coarsest, patch, message):
+    with pytest.raises(ValueError, match=message):
+        stage_grids("N", image_shape, coarsest, patch)
+
+
+def test_filters_halve_down_to_a_floor():
+    assert stage_filters("N", 256, 5) == [256, 128, 64, 32, 32]
+    assert stage_filters("N", 16, 3) == [16, 16, 16]
+    assert stage_filters("N", (40, 20), 2) == [40, 20]
+
+
+def test_refuses_lists_that_do_not_fit_the_stages():
+    with pytest.raises(ValueError, match=r"N: filters must be one number or 3, one a stage, coarse to fine; got \[8\]"):
+        stage_filters("N", [8], 3)
+    with pytest.raises(ValueError, match="filters must be at least 1"):
+        stage_filters("N", [8, 0], 2)
+    assert stage_blocks("N", 2, 3) == [2, 2, 2] and stage_blocks("N", (3, 0), 2) == [3, 0]
+    with pytest.raises(ValueError, match="blocks must be one number or 2"):
+        stage_blocks("N", (1, 1, 1), 2)
+    with pytest.raises(ValueError, match="blocks must be at least 0"):
+        stage_blocks("N", -1, 2)
+    with pytest.raises(ValueError, match=r"attention_resolutions \[16\] are no stage's; the stages' are \[4, 8\]"):
+        check_attention_resolutions("N", (8, 16), [(4, 6), (8, 12)])
