@@ -1,0 +1,20 @@
+"""From a string to a condition: prompt cleaning, text encoders of KerasHub, features computed once."""
+
+from kgen.text.caption_batches import CaptionBatches, CaptionTokens, attach_features
+from kgen.text.caption_encoder import encoder_from_captions
+from kgen.text.caption_features import CaptionFeatures
+from kgen.text.feature_standardization import FeatureStandardization
+from kgen.text.prompt_cleaning import clean_prompt, clean_prompts
+from kgen.text.text_encoder import TextEncoder
+
+__all__ = [
+    "CaptionBatches",
+    "CaptionFeatures",
+    "CaptionTokens",
+    "FeatureStandardization",
+    "TextEncoder",
+    "attach_features",
+    "clean_prompt",
+    "clean_prompts",
+    "encoder_from_captions",
+]

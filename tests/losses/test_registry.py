@@ -1,0 +1,49 @@
+import pytest
+
+from kgen import losses
+
+
+@pytest.mark.parametrize(
+    "kind, name, of_class",
+    [
+        ("adversarial", "non_saturating", losses.NonSaturating),
+        ("reconstruction", "logistic", losses.Logistic),
+        ("reconstruction", "gaussian", losses.Gaussian),
+    ],
+)
+def test_by_name(kind, name, of_class):
+    assert type(losses.get(kind, name)) is of_class
+
+
+@pytest.mark.parametrize(
+    "kind, loss", [("adversarial", losses.NonSaturating()), ("reconstruction", losses.Gaussian(0.1))]
+)
+def test_a_loss_is_itself(kind, loss):
+    assert losses.get(kind, loss) is loss
+
+
+def test_anything_with_the_methods_is_a_loss():
+    class Hinge:
+        def generator(self, real_logits, fake_logits):
+            return -fake_logits
+
+        def discriminator(self, real_logits, fake_logits):
+            return fake_logits - real_logits
+
+    hinge = Hinge()
+    assert losses.get("adversarial", hinge) is hinge
+
+
+def test_an_unknown_name_names_those_that_are_known():
+    with pytest.raises(
+        ValueError, match=r"no reconstruction loss is called 'l2'; there are \['gaussian', 'logistic'\]"
+    ):
+        losses.get("reconstruction", "l2")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, losses.Gaussian(), losses.NonSaturating])
+def test_what_is_no_loss(wrong):
+    with pytest.raises(
+        ValueError, match=r"adversarial loss must be one of \['non_saturating'\] or an object with the methods"
+    ):
+        losses.get("adversarial", wrong)
