@@ -1,0 +1,6 @@
+"""What a person sees while a model trains."""
+
+from kgen.callbacks.picture_grid import picture_grid
+from kgen.callbacks.sample_grid import SampleGrid
+
+__all__ = ["SampleGrid", "picture_grid"]

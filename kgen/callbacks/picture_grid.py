@@ -1,0 +1,137 @@
+"""Many pictures as one, with captions below them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_BACKGROUND, _INK = (255, 255, 255), (40, 40, 40)
+_FONT_SIZE = 12
+_CAPTION_LINES = 3
+# Pillow's own font has Latin, Greek and Cyrillic letters; these come with operating systems, and have Chinese too.
+_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc", "PingFang.ttc", "msyh.ttc")
+
+
+def picture_grid(images, captions=None, columns=None, margin=2, scale=1):
+    """Pictures side by side on white, row by row.
+
+    Args:
+        images: uint8 array `(N, height, width, channels)`, with 1 channel or 3.
+        captions: N strings to write below the pictures. One that does not fit in three lines as wide as its picture
+            ends in an ellipsis; a character that no font at hand has is drawn as an empty box.
+        columns: pictures in a row; by default about as many as there are rows.
+        margin: pixels around every picture.
+        scale: whole number: every pixel of a picture becomes a square of so many.
+
+    Returns:
+        A `PIL.Image` in RGB: what `SampleGrid` saves.
+
+    Raises:
+        TypeError: if `images` is no uint8 array.
+        ValueError: if its shape is another, `captions` are not N, or a number is out of range.
+
+    Example:
+
+    ```python
+    kgen.callbacks.picture_grid(gan.generate(16, seed=0), columns=8).save("samples.png")
+    ```
+    """
+    images = _checked(images)
+    if captions is not None and (isinstance(captions, str) or len(captions) != len(images)):
+        raise ValueError(f"picture_grid: give a caption for each of the {len(images)} images; got {captions!r}.")
+    columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
+    for name, value, least in (("columns", columns, 1), ("margin", margin, 0), ("scale", scale, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"picture_grid: {name} must be an integer of at least {least}; got {value!r}.")
+    columns = min(columns, len(images))
+    height, width = images.shape[1] * scale, images.shape[2] * scale
+    texts = [] if captions is None else _fitted(captions, width)
+    text_height = max((text.count("\n") + 1 for text, _ in texts), default=0) * (_FONT_SIZE + 3)
+    cell_height, cell_width = height + text_height + margin, width + margin
+    rows = math.ceil(len(images) / columns)
+    grid = Image.new("RGB", (margin + columns * cell_width, margin + rows * cell_height), _BACKGROUND)
+    draw = ImageDraw.Draw(grid)
+    for i, image in enumerate(images):
+        left, top = margin + i % columns * cell_width, margin + i // columns * cell_height
+        picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy())
+        grid.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        if texts:
+            text, font = texts[i]
+            draw.multiline_text((left, top + height), text, fill=_INK, font=font, spacing=2)
+    return grid
+
+
+def pictures_of_grid(grid, count, columns, image_shape, margin=2, scale=1):
+    """The pictures `(count, height, width, 3)` out of a grid that `picture_grid` made of them, with captions or not."""
+    grid = np.asarray(grid)
+    height, width = image_shape[:2]
+    columns = min(columns, count)
+    # Captions take what is left of a row.
+    cell_height = (len(grid) - margin) // math.ceil(count / columns)
+    pictures = []
+    for i in range(count):
+        left, top = margin + i % columns * (width * scale + margin), margin + i // columns * cell_height
+        pictures.append(grid[top : top + height * scale : scale, left : left + width * scale : scale])
+    return np.stack(pictures)
+
+
+def _checked(images):
+    if getattr(images, "dtype", None) != np.uint8:
+        got = getattr(images, "dtype", type(images).__name__)
+        raise TypeError(f"picture_grid: images must be a uint8 array (N, height, width, channels); got {got}.")
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(
+            f"picture_grid: images must have shape (N, height, width, 1 or 3) with N at least 1; got {images.shape}."
+        )
+    return images
+
+
+def _fitted(captions, width):
+    """Each caption in lines of at most `width` pixels, with the font to write it in."""
+    plain = ImageFont.load_default(_FONT_SIZE)
+    wide = None
+    fitted = []
+    for caption in captions:
+        # U+0500 is where the letters that Pillow's font may have end.
+        needs_wide = any(letter >= "\u0500" for letter in caption)
+        if needs_wide and wide is None:
+            wide = _wide_font(plain)
+        font = wide if needs_wide else plain
+        fitted.append((_in_lines(caption, font, width), font))
+    return fitted
+
+
+def _wide_font(otherwise):
+    for name in _WIDE_FONTS:
+        try:
+            return ImageFont.truetype(name, _FONT_SIZE)
+        except OSError:
+            continue
+    return otherwise
+
+
+def _in_lines(caption, font, width):
+    rest, lines = " ".join(caption.split()), []
+    while rest and len(lines) < _CAPTION_LINES:
+        last = len(lines) == _CAPTION_LINES - 1
+        end = _fitting(rest, font, width)
+        if end == len(rest):
+            lines.append(rest)
+        elif last:
+            lines.append(rest[: _fitting(rest, font, width, "…")].rstrip() + "…")
+        else:
+            # Between words where there are any, which Chinese does not show.
+            end = rest.rfind(" ", 1, end + 1) if " " in rest[1 : end + 1] else end
+            lines.append(rest[:end])
+        rest = rest[end:].lstrip()
+    return "\n".join(lines)
+
+
+def _fitting(text, font, width, mark=""):
+    """How many characters of a text, at least one, fit with a mark behind them."""
+    end = 1
+    while end < len(text) and font.getlength(text[: end + 1] + mark) <= width:
+        end += 1
+    return end

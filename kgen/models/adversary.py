@@ -1,0 +1,121 @@
+"""A discriminator together with what it minimises: shared by every model that trains against one."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kgen import losses
+from kgen.training import backend
+
+
+def feed(network, name, tensor, condition, training):
+    """Calls a network with a tensor and those parts of a condition that it takes.
+
+    A network with one plain input gets the tensor; one with a dict of inputs gets the tensor under `name`, and of the
+    condition (`pooled`, `tokens`, `mask`) what its inputs name.
+    """
+    if not condition_names(network, condition):
+        return network(tensor, training=training)
+    parts = {name: tensor, **condition}
+    names = condition_names(network, condition) | {name}
+    if names - set(parts):
+        raise ValueError(
+            f"The network {network.name!r} has inputs {sorted(names)}; nothing is known of "
+            f"{sorted(names - set(parts))}. They may be {name!r} and what the model's condition has: "
+            f"{sorted(condition)}."
+        )
+    return network({key: parts[key] for key in names}, training=training)
+
+
+def condition_names(network, condition):
+    """Names of the parts of a condition that a network has inputs for; all of them where it does not say."""
+    inputs = getattr(network, "input", None)
+    if inputs is None:
+        return set(condition)
+    return set(inputs) - {"images", "latents"} if isinstance(inputs, dict) else set()
+
+
+def parted(batch):
+    """`(images, condition)` of a batch."""
+    return batch["images"], {key: value for key, value in batch.items() if key != "images"}
+
+
+class Adversary:
+    """The second player: logits, its own loss, and the loss of whoever wants to convince it.
+
+    A discriminator that takes a condition is trained to be matching-aware [Reed et al. 2016, "Generative adversarial
+    text to image synthesis"]: a real picture beside another sample's condition counts as a fake, so it has to look at
+    both.
+
+    Args:
+        discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`.
+        loss: a `kgen.losses.AdversarialLoss`.
+        penalties: `kgen.losses.Penalty` objects.
+    """
+
+    def __init__(self, discriminator, loss, penalties):
+        self.discriminator = discriminator
+        self.loss = loss
+        self.penalties = tuple(penalties)
+
+    @classmethod
+    def from_arguments(cls, discriminator, loss, penalties):
+        """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty."""
+        loss = losses.get("adversarial", "non_saturating" if isinstance(loss, str) and loss == "auto" else loss)
+        if isinstance(penalties, str) and penalties == "auto":
+            penalties = [losses.R1(1.0)]
+        elif not isinstance(penalties, (list, tuple)):
+            penalties = [penalties]
+        for penalty in penalties:
+            if not isinstance(penalty, losses.Penalty):
+                raise TypeError(
+                    f"compile: penalties are kgen.losses.Penalty objects, such as R1(10.0); got {penalty!r}."
+                )
+        return cls(discriminator, loss, penalties)
+
+    def get_config(self):
+        """The part of a model's compile config that is the adversary's."""
+        return {
+            "loss": keras.saving.serialize_keras_object(self.loss),
+            "penalties": [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties],
+        }
+
+    @property
+    def terms(self):
+        """Names of the parts of `discriminator_loss`."""
+        return ("discrimination", "penalty") if self.penalties else ()
+
+    def logits(self, images, condition, training):
+        """The discriminator's logits, `(batch,)` in float32."""
+        outputs = feed(self.discriminator, "images", images, condition, training)
+        return ops.reshape(ops.cast(outputs, "float32"), (-1,))
+
+    def discriminator_loss(self, real, fake, condition, training, seed):
+        """What the discriminator minimises, `(batch,)`, or its terms by name."""
+        fake = ops.stop_gradient(fake)
+        real_logits = self.logits(real, condition, training)
+        value = self.loss.discriminator(real_logits, self.logits(fake, condition, training))
+        if condition_names(self.discriminator, condition):
+            others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
+            mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training))
+            # A neighbour with the very same condition is no mismatch.
+            differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
+            value = ops.where(differs, 0.5 * (value + mismatched), value)
+        if not self.penalties:
+            return value
+        return {"discrimination": value, "penalty": self._penalty(real, fake, condition, training, seed)}
+
+    def _penalty(self, real, fake, condition, training, seed):
+        total = ops.zeros((ops.shape(real)[0],))
+        # A penalty differentiates the gradient of the logits, which evaluation has no use for.
+        for penalty in self.penalties if training else ():
+            points = penalty.points(real, fake, seed)
+            total = total + penalty.cost(
+                backend.input_gradient(lambda images: self.logits(images, condition, training), points)
+            )
+        return total
+
+    def generator_loss(self, real, fake, condition, training):
+        """What convinces the discriminator, `(batch,)`."""
+        return self.loss.generator(self.logits(real, condition, training), self.logits(fake, condition, training))

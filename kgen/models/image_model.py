@@ -1,0 +1,222 @@
+"""Pictures in, checked at the door; pictures out, in batches with progress."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+
+from kgen.models import pixels
+from kgen.models.saved_model import export_saved_model
+from kgen.presets import load_preset, save_preset
+from kgen.training import PhasedModel, backend
+
+
+class ImageModel(PhasedModel):
+    """Base of the models that train on pictures and draw them.
+
+    A subclass sets `image_shape`, gives `phases()` and `draw(inputs)`, and says by `trained` whether it has learned
+    anything yet.
+
+    Args:
+        seed: integer or None; where training's random numbers begin.
+        **kwargs: `name`, `dtype`.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        # Known from the first pictures that come through the door; uint8 needs no guess.
+        self.float_range = None
+        self._compiled_draw = None
+
+    @property
+    def trained(self):
+        """Whether any training step was made."""
+        raise NotImplementedError(f"{type(self).__name__} must define trained.")
+
+    def draw(self, inputs):
+        """uint8 images from a dict of tensors `(N, ...)`: the graph of `generate` and of the exported model."""
+        raise NotImplementedError(f"{type(self).__name__} must define draw().")
+
+    # === Pictures in ===
+    def examine(self, x, y=None):
+        """Checks pictures before a long run: rank, size, dtype and range, and what comes with them.
+
+        Args:
+            x, y: what `fit` was given.
+
+        Returns:
+            The pictures' range, as `pixel_range` has it; None where one cannot look.
+        """
+        images, others = self._look_at(x, y)
+        if images is None:
+            return None
+        found = pixels.pixel_range(type(self).__name__, images, self.image_shape)
+        if found != (0, 255):
+            if self.float_range not in (None, found):
+                # A step that was compiled for the other range would misread these pictures.
+                self.train_function = self.test_function = None
+            self.float_range = found
+        self.examine_others(others, len(images))
+        return found
+
+    def examine_others(self, others, count):
+        """Checks what came with `count` pictures: `others` is a dict, under `"y"` the second thing given to `fit`."""
+
+    @staticmethod
+    def _look_at(x, y):
+        """`(images, others)` of what `fit` was given, or of its first batch; `(None, {})` where one cannot look."""
+        if hasattr(x, "element_spec"):
+            batch = next(iter(x.take(1)), None)
+            if batch is None:
+                raise ValueError("fit: the dataset is empty.")
+            x = batch
+        elif isinstance(x, keras.utils.PyDataset):
+            x = x[0]
+        elif not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
+            return None, {}
+        if isinstance(x, tuple):
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(x)
+        if isinstance(x, dict):
+            if "images" not in x:
+                raise ValueError(f"fit: a dict of data must have 'images'; got {sorted(x)}.")
+            return x["images"], {**x, "y": y}
+        return x, {"y": y}
+
+    def to_network(self, images):
+        """Pictures as the networks see them: float32 in [-1, 1]."""
+        if keras.backend.standardize_dtype(images.dtype) == "uint8":
+            return pixels.to_network(images, (0, 255))
+        if self.float_range is None:
+            raise ValueError(
+                f"{type(self).__name__}: float images from a source that cannot be looked at beforehand may be in "
+                "[0, 1] or in [-1, 1]. Give uint8, arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+            )
+        return pixels.to_network(images, self.float_range)
+
+    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
+        """Trains on pictures, as `keras.Model.fit`.
+
+        Args:
+            x: pictures `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
+                `keras.utils.PyDataset` of batches of them.
+            y: what belongs to them, such as labels `(N,)`.
+            validation_data: like `x`, or `(x, y)`.
+            **kwargs: as of `keras.Model.fit`.
+        """
+        found = self.examine(x, y)
+        if validation_data is not None and {found, self.examine(validation_data)} == {(0, 1), (-1, 1)}:
+            raise ValueError(
+                f"{type(self).__name__}.fit: pictures to train on and to validate with must be in one range; some are "
+                "in [0, 1], the others in [-1, 1]."
+            )
+        return super().fit(x, y, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """The losses on pictures, with nothing trained; as `keras.Model.evaluate`."""
+        # Within `fit` the pictures were examined already.
+        if "_use_cached_eval_dataset" not in kwargs:
+            self.examine(x, y)
+        return super().evaluate(x, y, **kwargs)
+
+    def train_on_batch(self, x, y=None, **kwargs):
+        """One training step; as `keras.Model.train_on_batch`."""
+        self.examine(x, y)
+        return super().train_on_batch(x, y, **kwargs)
+
+    def test_on_batch(self, x, y=None, **kwargs):
+        """The losses on one batch; as `keras.Model.test_on_batch`."""
+        self.examine(x, y)
+        return super().test_on_batch(x, y, **kwargs)
+
+    # === Pictures out ===
+    def generate_from(self, inputs, batch_size=64, verbose="auto"):
+        """`draw` over a dict of long numpy arrays, in batches, compiled once, with progress.
+
+        Args:
+            inputs: dict of arrays of one length N.
+            batch_size: pictures computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            uint8 array `(N, height, width, channels)`.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"{type(self).__name__}.generate: batch_size must be at least 1; got {batch_size!r}.")
+        if not self.trained:
+            warnings.warn(f"{type(self).__name__} has not been trained: expect noise.", stacklevel=3)
+        if self._compiled_draw is None:
+            self._compiled_draw = backend.compiled(self.draw, lambda: self.variables)
+        count = len(next(iter(inputs.values())))
+        images = np.empty((count, *self.image_shape), "uint8")
+        shown = verbose == 1 or (verbose == "auto" and count > 8 * batch_size)
+        progress = keras.utils.Progbar(count, unit_name="image") if shown else None
+        for start in range(0, count, batch_size):
+            part = {key: value[start : start + batch_size] for key, value in inputs.items()}
+            images[start : start + batch_size] = self._compiled_draw(part)
+            if progress:
+                progress.update(min(start + batch_size, count))
+        return images
+
+    # === On disk ===
+    def save_to_preset(self, directory):
+        """Writes the model without its training state to a directory that `from_preset` reads.
+
+        Args:
+            directory: created where needed; an older preset there is replaced.
+        """
+        save_preset(self, directory)
+
+    @classmethod
+    def from_preset(cls, name):
+        """The trained model of a preset: a name of `kgen.presets.preset_names()`, or a directory."""
+        return load_preset(name, expected=cls)
+
+    # === As a SavedModel ===
+    def served_layers(self):
+        """The layers and models that `serve` reads."""
+        raise NotImplementedError(f"{type(self).__name__} must define served_layers().")
+
+    def serving_signature(self):
+        """TensorFlow specifications of the arguments of `serve`."""
+        raise NotImplementedError(f"{type(self).__name__} must define serving_signature().")
+
+    def serve(self, *inputs):
+        """`{"images": uint8 (N, H, W, C)}` from TensorFlow tensors; what the SavedModel does."""
+        raise NotImplementedError(f"{type(self).__name__} must define serve().")
+
+    def export(self, path):
+        """Writes the model as a SavedModel, which TensorFlow loads without kgen or Keras.
+
+        Args:
+            path: directory to write; an older SavedModel there is replaced.
+
+        Raises:
+            FileExistsError: if something else is there.
+            ImportError: if TensorFlow is not installed.
+        """
+        export_saved_model(self, path)
+
+    # === Config ===
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+def seeds_and_indices(owner, seed, count, images_each=1):
+    """int32 seeds and indices of `count * images_each` pictures, from the `seed` argument of `generate`.
+
+    One integer: pictures are numbered through under it. A list: each seed has pictures 0 .. images_each - 1 of its own.
+    """
+    total = count * images_each
+    if seed is None:
+        seed = int(np.random.randint(2**31))
+    if isinstance(seed, (list, tuple, np.ndarray)):
+        if len(seed) != count:
+            raise ValueError(f"{owner}.generate: give one seed, or one each for the {count}; got {len(seed)} seeds.")
+        seeds, indices = np.repeat(np.asarray(seed), images_each), np.tile(np.arange(images_each), count)
+    else:
+        seeds, indices = np.repeat(np.asarray(seed), total), np.arange(total)
+    if not np.issubdtype(seeds.dtype, np.integer) or (seeds >= 2**31).any() or (seeds <= -(2**31)).any():
+        raise ValueError(f"{owner}.generate: a seed is an integer below 2**31; got {seed!r}.")
+    return seeds.astype("int32"), indices.astype("int32")

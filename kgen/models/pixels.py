@@ -1,0 +1,85 @@
+"""Pictures at the door: outside uint8, [0, 1] or [-1, 1]; inside the networks always [-1, 1]."""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+# Checking the values of a large array block by block keeps memory constant.
+_BLOCK = 256
+
+
+def pixel_range(owner, images, image_shape):
+    """The range `(low, high)` that a batch of pictures is in.
+
+    Args:
+        owner: name of the class or function that was handed the pictures, for errors.
+        images: array or tensor `(N, height, width, channels)`: uint8, or float in [0, 1] or [-1, 1].
+        image_shape: `(height, width, channels)` that is expected.
+
+    Returns:
+        `(0, 255)`, `(0, 1)` or `(-1, 1)`; floats without a negative value count as [0, 1].
+
+    Raises:
+        TypeError: if `images` is no array, or of another dtype.
+        ValueError: for an empty batch, another shape, values out of range or not finite.
+    """
+    check_spec(owner, images, image_shape)
+    if str(_dtype(images)) == "uint8":
+        return (0, 255)
+    low, high = np.inf, -np.inf
+    for start in range(0, len(images), _BLOCK):
+        block = ops.convert_to_numpy(images[start : start + _BLOCK])
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        if not np.isfinite(block.sum(dtype="float64")):
+            raise ValueError(f"{owner}: images must be finite; some values are NaN or infinite.")
+    if low < -1.0 or high > 1.0:
+        hint = "Divide by 255, or convert to uint8?" if high > 1.5 and low >= 0 else "Rescale them."
+        raise ValueError(
+            f"{owner}: images must be uint8, or float in [0, 1] or [-1, 1]; got {_dtype(images)} with values from "
+            f"{low:.4g} to {high:.4g}. {hint}"
+        )
+    return (-1, 1) if low < 0 else (0, 1)
+
+
+def check_spec(owner, images, image_shape):
+    """The part of `pixel_range` that needs no values: rank, shape and dtype, of an array or a tensor spec."""
+    shape, dtype = getattr(images, "shape", None), _dtype(images)
+    if shape is None or dtype is None:
+        raise TypeError(f"{owner}: images must be an array (N, height, width, channels); got {type(images).__name__}.")
+    shape = tuple(shape)
+    expected = f"(N, {', '.join(str(n) for n in image_shape)})"
+    if len(shape) != 4:
+        hint = (
+            " Make a batch of a single picture by images[None], of a dataset's by batch()."
+            if shape == tuple(image_shape)
+            else ""
+        )
+        raise ValueError(f"{owner}: images must have shape {expected}; got {shape}.{hint}")
+    if any(n is not None and n != m for n, m in zip(shape[1:], image_shape)):
+        raise ValueError(
+            f"{owner}: images must have shape {expected}; got {shape}. Resize them, or build the model for them."
+        )
+    if shape[0] == 0:
+        raise ValueError(f"{owner}: images must not be empty; got shape {shape}.")
+    if str(dtype) != "uint8" and "float" not in str(dtype):
+        raise TypeError(f"{owner}: images must be uint8, or float in [0, 1] or [-1, 1]; got {dtype}.")
+
+
+def to_network(images, from_range):
+    """Pictures in `from_range` as float32 in [-1, 1]."""
+    low, high = from_range
+    images = ops.cast(images, "float32")
+    return images if from_range == (-1, 1) else (images - low) * (2.0 / (high - low)) - 1.0
+
+
+def to_uint8(images):
+    """Pictures in [-1, 1] as uint8."""
+    images = ops.clip(ops.cast(images, "float32"), -1.0, 1.0)
+    return ops.cast(ops.round((images + 1.0) * 127.5), "uint8")
+
+
+def _dtype(images):
+    dtype = getattr(images, "dtype", None)
+    # torch says "torch.uint8", TensorFlow's DType has the plain name.
+    return None if dtype is None else getattr(dtype, "name", str(dtype).removeprefix("torch."))

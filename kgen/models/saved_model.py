@@ -1,0 +1,66 @@
+"""A model as one SavedModel: what it serves needs TensorFlow, and neither kgen nor Keras."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import keras
+
+
+def export_saved_model(model, path):
+    """Writes `model.draw`, with everything before it, as a SavedModel directory.
+
+    The graph is made by TensorFlow. On another backend the model is saved to a temporary file, and a TensorFlow
+    process loads and exports it.
+
+    Args:
+        model: an `ImageModel` with `serve(**inputs)` and `serving_signature()`.
+        path: directory to write; replaced if it is a SavedModel.
+
+    Raises:
+        FileExistsError: if `path` is a file, or a directory of something else.
+        ImportError: if TensorFlow is not installed.
+    """
+    path = os.fspath(path)
+    if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path) and not _is_saved_model(path)):
+        raise FileExistsError(f"export: {path} exists and is no SavedModel; choose another directory.")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            "export: a SavedModel is written by TensorFlow, which is not installed: pip install tensorflow"
+        ) from error
+    if keras.backend.backend() != "tensorflow":
+        return _export_elsewhere(model, path)
+    # A name of its own for the directory until it is whole.
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(path))) as parent:
+        written = os.path.join(parent, "saved_model")
+        # Keras' ExportArchive would store the optimizers' state too; this module holds what the graph reads.
+        module = tf.Module()
+        module.parts = model.served_layers()
+        serve = tf.function(model.serve, input_signature=model.serving_signature(), autograph=False)
+        tf.saved_model.save(module, written, signatures={"serving_default": serve})
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        os.replace(written, path)
+
+
+def _is_saved_model(path):
+    return os.path.exists(os.path.join(path, "saved_model.pb"))
+
+
+def _export_elsewhere(model, path):
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "model.keras")
+        model.save(file)
+        code = "import sys, keras, kgen.models; keras.models.load_model(sys.argv[1], compile=False).export(sys.argv[2])"
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
+        result = subprocess.run(
+            [sys.executable, "-c", code, file, os.path.abspath(path)], env=environment, capture_output=True, text=True
+        )
+    if result.returncode:
+        raise RuntimeError(f"export: TensorFlow could not export the model:\n{result.stderr[-2000:]}")

@@ -1,0 +1,241 @@
+"""Variational autoencoders."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kgen import losses, networks
+from kgen.layers import GaussianSampling
+from kgen.models.adversary import Adversary, feed, parted
+from kgen.models.gan import check_discriminator
+from kgen.models.generative_model import GenerativeModel, check_network, named_input
+from kgen.training import Phase
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class VAE(GenerativeModel):
+    """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
+
+    With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
+    what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum.
+
+    Args:
+        encoder: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to
+            `(batch, 2 * latent_dim)`: means, then log-variances, of q(z|x).
+        decoder: built `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled", ...}`, to
+            `(batch, H, W, C)`, as `reconstruction` reads them: pixels, or logits for "logistic".
+        latent_dim: length of a latent vector.
+        reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
+            `Gaussian(0.5)`.
+        discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`.
+        num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
+        ema_momentum: of the average of the decoder's weights, which is what `generate` uses.
+        seed: integer or None; where training's random numbers begin.
+
+    Raises:
+        ValueError: if the shapes of the networks do not fit together.
+
+    Example:
+
+    ```python
+    vae = kgen.models.VAE.from_image_shape((32, 32, 3), latent_dim=64)
+    vae.compile()
+    vae.fit(images, epochs=10, batch_size=32)       # uint8, or float in [0, 1] or [-1, 1]
+    pictures = vae.generate(16, seed=0)             # uint8 (16, 32, 32, 3)
+    ```
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        latent_dim,
+        reconstruction="auto",
+        discriminator=None,
+        num_classes=None,
+        ema_momentum=0.999,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(decoder, latent_dim, num_classes, ema_momentum, seed, **kwargs)
+        check_network("VAE", "encoder", encoder)
+        images = named_input("VAE", encoder, "images")
+        if tuple(images.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"VAE: the encoder takes images of shape {tuple(images.shape[1:])}, but the decoder gives "
+                f"{self.image_shape}."
+            )
+        if encoder.output_shape != (None, 2 * latent_dim):
+            raise ValueError(
+                f"VAE: the encoder must give means and log-variances, shape (batch, {2 * latent_dim}); got "
+                f"{encoder.output_shape}."
+            )
+        if discriminator is not None:
+            check_discriminator("VAE", discriminator, self.image_shape)
+        automatic = isinstance(reconstruction, str) and reconstruction == "auto"
+        self.reconstruction = losses.get("reconstruction", losses.Gaussian(0.5) if automatic else reconstruction)
+        # === Layers ===
+        self.encoder = encoder
+        self.decoder = decoder
+        self.discriminator = discriminator
+        self.training_posterior = GaussianSampling(self.training_seeds)
+        self.evaluation_posterior = GaussianSampling(self.evaluation_seeds)
+        for posterior in (self.training_posterior, self.evaluation_posterior):
+            # Else Keras, on JAX and under tf.distribute, would build it by calling this model without the labels.
+            posterior.build((None, latent_dim))
+        self.choose_losses()
+        self.built = True
+
+    @classmethod
+    def from_image_shape(cls, image_shape, latent_dim=64, num_classes=None, adversarial=False, **kwargs):
+        """A VAE with a `MultiscaleEncoder` and a matching `MultiscaleDecoder` for pictures of this shape."""
+        encoder = networks.MultiscaleEncoder(image_shape, 2 * latent_dim, pooled_dim=num_classes, name="encoder")
+        decoder = networks.MultiscaleDecoder(image_shape, latent_dim, pooled_dim=num_classes, name="decoder")
+        discriminator = None
+        if adversarial:
+            discriminator = networks.MultiscaleEncoder(image_shape, 1, pooled_dim=num_classes, name="discriminator")
+        return cls(encoder, decoder, latent_dim, discriminator=discriminator, num_classes=num_classes, **kwargs)
+
+    def compile(
+        self,
+        optimizer="auto",
+        beta=1.0,
+        free_nats=0.0,
+        loss="auto",
+        penalties="auto",
+        adversarial_weight=1.0,
+        **kwargs,
+    ):
+        """Chooses how to train.
+
+        Args:
+            optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, where the model has one,
+                `discriminator`.
+            beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
+            free_nats: information that each latent may carry at no price; see `kgen.losses.gaussian_kl`.
+            loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
+            penalties: on the discriminator, a list of `kgen.losses.Penalty`; "auto" is `[R1(1.0)]`.
+            adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
+            **kwargs: as of `PhasedModel.compile`.
+
+        Raises:
+            ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
+        """
+        self.choose_losses(beta, free_nats, loss, penalties, adversarial_weight)
+        super().compile(optimizer, **kwargs)
+
+    def choose_losses(
+        self,
+        beta=1.0,
+        free_nats=0.0,
+        loss="auto",
+        penalties="auto",
+        adversarial_weight=1.0,
+    ):
+        """What `compile` chooses beside the optimizer; see there."""
+        for name, value in {"beta": beta, "free_nats": free_nats, "adversarial_weight": adversarial_weight}.items():
+            if value < 0:
+                raise ValueError(f"VAE.compile: {name} must not be negative; got {value}.")
+        self.beta = beta
+        self.free_nats = free_nats
+        self.adversarial_weight = adversarial_weight
+        self.adversary = None
+        if self.discriminator is not None:
+            self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties)
+        elif loss != "auto" or penalties != "auto":
+            raise ValueError("VAE.compile: loss and penalties are a discriminator's; this model was built without one.")
+
+    def losses_config(self):
+        """The arguments of `choose_losses`, serialized."""
+        return {
+            **(self.adversary.get_config() if self.adversary else {}),
+            "beta": self.beta,
+            "free_nats": self.free_nats,
+            "adversarial_weight": self.adversarial_weight,
+        }
+
+    def default_optimizer(self, phase):
+        """Adam; with less momentum for the discriminator."""
+        return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else keras.optimizers.Adam(4e-4, beta_1=0.5)
+
+    def phases(self):
+        """The discriminator where there is one, then encoder and decoder together."""
+        variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
+        terms = ("reconstruction", "kl")
+        if self.adversary is None:
+            return [Phase("autoencoder", self.autoencoder_loss, variables, terms=terms)]
+        judge = Phase(
+            "discriminator",
+            self.discriminator_loss,
+            self.discriminator.trainable_variables,
+            terms=self.adversary.terms,
+        )
+        return [judge, Phase("autoencoder", self.autoencoder_loss, variables, terms=(*terms, "adversarial"))]
+
+    @property
+    def generating_phase(self):
+        """Name of the phase that trains the network which generates."""
+        return "autoencoder"
+
+    def autoencoder_loss(self, batch, training):
+        """Reconstruction and KL, and the discriminator's word on pictures from the prior."""
+        images, condition = parted(batch)
+        mean, log_variance = self.encode(images, condition, training)
+        posterior = self.training_posterior if training else self.evaluation_posterior
+        latents = posterior(mean, log_variance)
+        outputs = ops.cast(feed(self.decoder, "latents", latents, condition, training), "float32")
+        terms = {
+            "reconstruction": self.reconstruction.loss(images, outputs),
+            "kl": self.beta * losses.gaussian_kl(mean, log_variance, self.free_nats),
+        }
+        if self.adversary is not None:
+            fake = self._from_prior(images, condition, training)
+            word = self.adversary.generator_loss(images, fake, condition, training)
+            terms["adversarial"] = self.adversarial_weight * word
+        return terms
+
+    def discriminator_loss(self, batch, training):
+        """The discriminator's loss on real pictures and on pictures from the prior."""
+        images, condition = parted(batch)
+        fake = self._from_prior(images, condition, training)
+        return self.adversary.discriminator_loss(images, fake, condition, training, self.seeds(training))
+
+    def _from_prior(self, images, condition, training):
+        outputs = feed(self.decoder, "latents", self.noise(images, training), condition, training)
+        return self.reconstruction.mean(ops.cast(outputs, "float32"))
+
+    def encode(self, images, condition=None, training=False):
+        """`(means, log-variances)` of q(z|x), each `(batch, latent_dim)`, for images in [-1, 1]."""
+        outputs = ops.cast(feed(self.encoder, "images", images, condition or {}, training), "float32")
+        return ops.split(outputs, 2, axis=-1)
+
+    def after_step(self):
+        """Updates the averaged decoder."""
+        self.average.update(self.decoder)
+
+    def synthesize(self, latents, condition):
+        """Images in [-1, 1] from the averaged decoder."""
+        outputs = feed(self.average.network, "latents", latents, condition, False)
+        return self.reconstruction.mean(ops.cast(outputs, "float32"))
+
+    def call(self, images):
+        """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""
+        batch = images if isinstance(images, dict) else {"images": images}
+        images, condition = parted(batch)
+        return self.synthesize(self.encode(images, condition)[0], condition)
+
+    # === Config ===
+    def get_config(self):
+        parts = {key: getattr(self, key) for key in ("encoder", "decoder", "discriminator", "reconstruction")}
+        serialized = {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()}
+        return {**super().get_config(), **serialized}
+
+    @classmethod
+    def from_config(cls, config):
+        keys = ("encoder", "decoder", "discriminator", "reconstruction")
+        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys}
+        return cls(**{**config, **parts})
+
+    def get_compile_config(self):
+        return {**super().get_compile_config(), **self.losses_config()} if self.compiled else {}

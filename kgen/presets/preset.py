@@ -1,0 +1,133 @@
+"""A preset: a directory with a trained model, without its training state, and a file that describes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+
+_DESCRIPTION = "preset.json"
+_MODEL = "model.keras"
+_FORMAT = 1
+
+
+def preset_names():
+    """Names of the presets that are part of kgen.
+
+    Example:
+
+    ```python
+    kgen.presets.preset_names()
+    ```
+    """
+    return sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{_DESCRIPTION}"))
+
+
+def save_preset(model, directory):
+    """Writes a model, without optimizers and metrics, as a preset.
+
+    Args:
+        model: a kgen model.
+        directory: where to write; created, and an older preset there replaced.
+
+    Raises:
+        FileExistsError: if `directory` is a file, or holds something other than a preset.
+
+    Example:
+
+    ```python
+    kgen.presets.save_preset(model, "cat")
+    ```
+    """
+    directory = Path(directory)
+    if directory.is_file() or (directory.is_dir() and any(directory.iterdir()) and not _is_preset(directory)):
+        raise FileExistsError(f"save_to_preset: {directory} exists and is no preset; choose another directory.")
+    directory.mkdir(parents=True, exist_ok=True)
+    # Whole files only: a run killed half-way leaves the older preset.
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        written = Path(folder) / _MODEL
+        _save_without_training_state(model, written)
+        description = {
+            "format": _FORMAT,
+            "class": keras.saving.get_registered_name(type(model)),
+            "image_shape": list(model.image_shape),
+            "parameters": int(model.count_params()),
+            "sha256": {_MODEL: _sha256(written)},
+        }
+        (Path(folder) / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        os.replace(written, directory / _MODEL)
+        os.replace(Path(folder) / _DESCRIPTION, directory / _DESCRIPTION)
+
+
+def load_preset(name, expected=None):
+    """Loads the model of a preset.
+
+    Args:
+        name: one of `preset_names()`, or a directory that `save_preset` wrote.
+        expected: class that the model must be of, or None.
+
+    Returns:
+        The model, ready to generate; compile it to train on.
+
+    Raises:
+        ValueError: for an unknown name, a directory that is no preset, a file that was damaged or changed, or a model
+            of another class.
+
+    Example:
+
+    ```python
+    model = kgen.presets.load_preset("cat")
+    ```
+    """
+    directory = Path(name)
+    if not directory.is_dir():
+        directory = Path(__file__).parent / str(name)
+        if str(name) not in preset_names():
+            raise ValueError(
+                f"from_preset: there is no preset {str(name)!r}: neither a directory nor one of kgen's own "
+                f"({', '.join(preset_names()) or 'none so far'})."
+            )
+    if not _is_preset(directory):
+        raise ValueError(
+            f"from_preset: {directory} holds no preset: {_DESCRIPTION} is missing. save_to_preset makes one."
+        )
+    description = json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
+    if description["format"] > _FORMAT:
+        raise ValueError(
+            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMAT}. Upgrade."
+        )
+    file = directory / _MODEL
+    if not file.is_file() or _sha256(file) != description["sha256"][_MODEL]:
+        raise ValueError(f"from_preset: {file} is missing, damaged or changed: it does not match its checksum.")
+    model = keras.saving.load_model(file, compile=False)
+    if expected is not None and not isinstance(model, expected):
+        raise ValueError(
+            f"{expected.__name__}.from_preset: {directory} holds a {type(model).__name__}; load it by "
+            f"{type(model).__name__}.from_preset."
+        )
+    return model
+
+
+def _is_preset(directory):
+    return (directory / _DESCRIPTION).is_file()
+
+
+def _sha256(file):
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _save_without_training_state(model, file):
+    optimizer, compiled = getattr(model, "optimizer", None), model.compiled
+    model.optimizer, model.compiled = None, False
+    try:
+        model.save(file)
+    finally:
+        model.optimizer, model.compiled = optimizer, compiled

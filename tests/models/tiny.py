@@ -1,0 +1,92 @@
+"""Tiny GANs and VAEs of 8x8 pictures for the tests of kgen.models and kgen.callbacks, and pictures to train them on.
+
+Their networks are dense, because tracing is what costs time in a test.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from kgen.models import GAN, VAE
+
+SHAPE = (8, 8, 3)
+LATENT_DIM = 4
+CLASSES = 3
+
+
+class FixedPosterior(layers.Layer):
+    """In place of `GaussianSampling`: always the point that is so many deviations from the mean."""
+
+    def __init__(self, deviations):
+        super().__init__()
+        self.deviations = deviations
+        self.built = True
+
+    def call(self, mean, log_variance):
+        return mean + self.deviations * keras.ops.exp(0.5 * log_variance)
+
+
+def network(name, shape, outputs, num_classes=None, activation=None):
+    """A dense network from a tensor called `name`, or from a dict of it and `pooled`."""
+    inputs = {name: keras.Input(shape, name=name)}
+    x = layers.Flatten()(inputs[name])
+    if num_classes is not None:
+        inputs["pooled"] = keras.Input((num_classes,), name="pooled")
+        x = layers.Concatenate()([x, inputs["pooled"]])
+    x = layers.Dense(16, activation="leaky_relu")(x)
+    x = layers.Dense(int(np.prod(outputs)), activation=activation)(x)
+    x = layers.Reshape(outputs)(x)
+    return keras.Model(inputs if num_classes is not None else inputs[name], x)
+
+
+def decoder(num_classes=None, activation=None):
+    return network("latents", (LATENT_DIM,), SHAPE, num_classes, activation)
+
+
+def encoder(output_dim, num_classes=None, shape=SHAPE):
+    return network("images", shape, (output_dim,), num_classes)
+
+
+def gan(num_classes=None, seed=0, **kwargs):
+    generator, discriminator = decoder(num_classes, "tanh"), encoder(1, num_classes)
+    return GAN(generator, discriminator, LATENT_DIM, num_classes=num_classes, seed=seed, **kwargs)
+
+
+def vae(num_classes=None, adversarial=False, seed=0, **kwargs):
+    if adversarial:
+        kwargs["discriminator"] = encoder(1, num_classes)
+    parts = encoder(2 * LATENT_DIM, num_classes), decoder(num_classes)
+    return VAE(*parts, LATENT_DIM, num_classes=num_classes, seed=seed, **kwargs)
+
+
+def vae_for_text(features):
+    """A VAE conditioned on the pooled features of a text encoder."""
+    return VAE(encoder(2 * LATENT_DIM), decoder(features), LATENT_DIM, seed=0)
+
+
+def vae_gan(num_classes=None, **kwargs):
+    return vae(num_classes, adversarial=True, **kwargs)
+
+
+def pictures(count=16):
+    """uint8 pictures of two colours each, split at some height, whose values reach both ends of the range."""
+    numbers = np.random.default_rng(0)
+    images = np.zeros((count, *SHAPE), "uint8")
+    for image in images:
+        split = numbers.integers(2, 7)
+        image[:split], image[split:] = numbers.integers(0, 256, (2, 3))
+    images[:, 0, 0], images[:, 0, 1] = 0, 255
+    return images
+
+
+def labels(count=16):
+    return np.arange(count) % CLASSES
+
+
+def weights(network):
+    return [keras.ops.convert_to_numpy(v) for v in network.variables]
+
+
+def moved(before, network):
+    """Whether any weight of a network is another than in a copy of before."""
+    return any(not np.array_equal(a, b) for a, b in zip(before, weights(network), strict=True))

@@ -1,0 +1,62 @@
+"""A tiny TextToImage of 16x16 pictures, and captioned pictures to train it on."""
+
+import numpy as np
+
+from kgen.models import GAN, VAE, TextToImage
+from kgen.networks import MultiscaleDecoder, MultiscaleEncoder
+from kgen.text import encoder_from_captions
+
+SHAPE = (16, 16, 3)
+COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+CAPTIONS = [f"a {color} {what}" for color in COLORS for what in ("picture", "sheet of paper")]
+LATENT_DIM = 4
+
+
+def text_encoder(trainable=False):
+    encoder = encoder_from_captions(CAPTIONS, width=16, num_layers=1, num_heads=2, sequence_length=8, seed=0)
+    encoder.trainable = trainable
+    return encoder
+
+
+def decoder(**kwargs):
+    sizes = dict(start=4, patch=4, filters=(8,), blocks=1, attention_resolutions=(4,), num_heads=2, condition_dim=32)
+    return MultiscaleDecoder(SHAPE, LATENT_DIM, pooled_dim=16, token_dim=16, **{**sizes, **kwargs})
+
+
+def encoder(output_dim):
+    return MultiscaleEncoder(SHAPE, output_dim, pooled_dim=16, filters=8, blocks=0, end=4, patch=4)
+
+
+def generative_model(kind="vae"):
+    if kind == "gan":
+        return GAN(decoder(output_activation="tanh"), encoder(1), LATENT_DIM, seed=0)
+    judge = encoder(1) if kind == "vae_gan" else None
+    return VAE(encoder(2 * LATENT_DIM), decoder(), LATENT_DIM, discriminator=judge, ema_momentum=0.9, seed=0)
+
+
+def model(kind="vae", trainable=False, **kwargs):
+    return TextToImage(text_encoder(trainable), SHAPE, generative_model(kind), seed=0, **kwargs)
+
+
+def compiled():
+    made = model(caption_dropout=0.2)
+    made.compile()
+    return made
+
+
+def compiled_with_trainable_encoder():
+    made = model(trainable=True)
+    made.compile()
+    return made
+
+
+def pictures(count=16):
+    """uint8 pictures of one colour each, and a list of their two captions."""
+    names = list(COLORS)
+    images = np.zeros((count, *SHAPE), "uint8")
+    captions = []
+    for i in range(count):
+        color = names[i % len(names)]
+        images[i] = COLORS[color]
+        captions.append([f"a {color} picture", f"a {color} sheet of paper"])
+    return images, captions

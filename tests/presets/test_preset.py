@@ -1,0 +1,79 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from kgen.models import GAN, VAE
+from kgen.presets import load_preset, preset_names, save_preset
+from tests.models import tiny
+
+pytestmark = pytest.mark.backends
+
+
+@pytest.fixture
+def trained():
+    model = tiny.vae()
+    model.compile()
+    model.fit(tiny.pictures(8), batch_size=8, verbose=0)
+    return model
+
+
+def test_a_preset_draws_the_same_and_keeps_no_training_state(trained, tmp_path):
+    trained.save_to_preset(tmp_path / "preset")
+    model = VAE.from_preset(tmp_path / "preset")
+    assert np.abs(model.generate(3, seed=1).astype(int) - trained.generate(3, seed=1)).max() <= 1
+    assert not model.compiled
+    # The model that was saved can train on.
+    assert trained.compiled and int(trained.optimizer.iterations) == 1
+    trained.fit(tiny.pictures(8), batch_size=8, verbose=0)
+    assert int(trained.optimizer.iterations) == 2
+    trained.save(tmp_path / "whole.keras")
+    assert (tmp_path / "preset" / "model.keras").stat().st_size < (tmp_path / "whole.keras").stat().st_size
+
+
+def test_an_older_preset_is_replaced(trained, tmp_path):
+    save_preset(trained, tmp_path)
+    trained.fit(tiny.pictures(8), batch_size=8, verbose=0)
+    save_preset(trained, tmp_path)
+    assert np.array_equal(load_preset(tmp_path).generate(1, seed=0), trained.generate(1, seed=0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "preset.json"]
+
+
+def test_a_damaged_file_is_refused(trained, tmp_path):
+    save_preset(trained, tmp_path)
+    data = bytearray((tmp_path / "model.keras").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "model.keras").write_bytes(data)
+    with pytest.raises(ValueError, match="checksum"):
+        load_preset(tmp_path)
+
+
+def test_a_later_format_is_refused(trained, tmp_path):
+    save_preset(trained, tmp_path)
+    description = json.loads((tmp_path / "preset.json").read_text())
+    (tmp_path / "preset.json").write_text(json.dumps({**description, "format": 99}))
+    with pytest.raises(ValueError, match="Upgrade"):
+        load_preset(tmp_path)
+
+
+def test_names_and_classes(trained, tmp_path):
+    with pytest.raises(ValueError, match="there is no preset 'cat'"):
+        VAE.from_preset("cat")
+    with pytest.raises(ValueError, match=r"preset.json is missing"):
+        VAE.from_preset(tmp_path)
+    save_preset(trained, tmp_path)
+    with pytest.raises(ValueError, match="holds a VAE"):
+        GAN.from_preset(tmp_path)
+    for name in preset_names():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            load_preset(name)
+
+
+def test_nothing_else_is_overwritten(trained, tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    with pytest.raises(FileExistsError, match="is no preset"):
+        save_preset(trained, tmp_path)
+    with pytest.raises(FileExistsError, match="is no preset"):
+        save_preset(trained, tmp_path / "thesis.txt")
