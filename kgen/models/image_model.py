@@ -40,11 +40,12 @@ class ImageModel(PhasedModel):
         raise NotImplementedError(f"{type(self).__name__} must define draw().")
 
     # === Pictures in ===
-    def examine(self, x, y=None):
+    def examine(self, x, y=None, some_of_many=False):
         """Checks pictures before a long run: rank, size, dtype and range, and what comes with them.
 
         Args:
             x, y: what `fit` was given.
+            some_of_many: they are one batch of many, which need not show the range that the others were in.
 
         Returns:
             The pictures' range, as `pixel_range` has it; None where one cannot look.
@@ -53,6 +54,8 @@ class ImageModel(PhasedModel):
         if images is None:
             return None
         found = pixels.pixel_range(type(self).__name__, images, self.image_shape)
+        if some_of_many and found == (0, 1) and self.float_range is not None:
+            found = self.float_range
         if found != (0, 255):
             if self.float_range not in (None, found):
                 # A step that was compiled for the other range would misread these pictures.
@@ -122,12 +125,12 @@ class ImageModel(PhasedModel):
 
     def train_on_batch(self, x, y=None, **kwargs):
         """One training step; as `keras.Model.train_on_batch`."""
-        self.examine(x, y)
+        self.examine(x, y, some_of_many=True)
         return super().train_on_batch(x, y, **kwargs)
 
     def test_on_batch(self, x, y=None, **kwargs):
         """The losses on one batch; as `keras.Model.test_on_batch`."""
-        self.examine(x, y)
+        self.examine(x, y, some_of_many=True)
         return super().test_on_batch(x, y, **kwargs)
 
     # === Pictures out ===

@@ -239,6 +239,11 @@ class TextToImage(ImageModel):
         table = self._intake.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed or 0, self._steps_done), True
 
+    @staticmethod
+    def _look_at(x, y):
+        # All pictures, not the first batch: it may lack the negative values that tell [-1, 1] from [0, 1].
+        return (x.images, {}) if isinstance(x, CaptionBatches) else ImageModel._look_at(x, y)
+
     def _steps_done(self):
         return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
 

@@ -100,21 +100,26 @@ class CaptionBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         at = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
-        return {"images": np.asarray(self.images[at]), **self.table.gather(self.chosen[at])}
+        return {"images": np.asarray(self.images[at]), **addable(self.table.gather(self.chosen[at]))}
+
+
+def addable(features):
+    """Features with numbers for truth values: under `tf.distribute` Keras averages a first batch over replicas."""
+    return {name: values.astype("int32") if values.dtype == bool else values for name, values in features.items()}
 
 
 def attach_features(dataset, table):
     """A `tf.data.Dataset` of batches `{"images", "captions"}` with captions replaced by what the table has of them."""
     import tensorflow as tf
 
-    sample = table.gather(np.zeros(1, "int32"))
+    sample = addable(table.gather(np.zeros(1, "int32")))
     names = list(sample)
 
     def gather(captions):
         captions = [caption.decode("utf-8") for caption in captions]
         # A dataset may draw another of a picture's captions each epoch.
         table.extend(captions)
-        features = table.gather(table.index(captions))
+        features = addable(table.gather(table.index(captions)))
         return [features[name] for name in names]
 
     def attach(batch):

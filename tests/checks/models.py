@@ -143,19 +143,19 @@ def check_resume(make_model, data, directory, batch_size=8):
     """
     arguments = (_name(make_model), data, str(directory), batch_size)
     in_new_process(_train_until_killed, *arguments, returncode=-signal.SIGKILL)
-    expected = pickle.loads(Path(directory, "expected").read_bytes())
-    initial, loaded, restored, epochs = in_new_process(_train_on, *arguments)
+    initial, expected = pickle.loads(Path(directory, "expected").read_bytes())
+    loaded, restored, epochs = in_new_process(_train_on, *arguments)
     assert epochs == [2, 3], "BackupAndRestore did not go on in the third epoch"
-    moved = [path for (path, a), (_, b) in zip(initial, expected) if not np.array_equal(a, b)]
-    assert len(moved) > len(initial) // 2, f"training changed only {moved}"
+    assert any(np.any(a != b) for (_, a), (_, b) in zip(initial, expected)), "training changed nothing"
     assert_same_state(expected, loaded)
     assert_same_state(expected, restored)
 
 
 def _train_until_killed(make_model, data, directory, batch_size):
     model = make(make_model)
+    initial = state(model)
     fit(model, data, batch_size, epochs=4)
-    Path(directory, "expected").write_bytes(pickle.dumps(state(model)))
+    Path(directory, "expected").write_bytes(pickle.dumps((initial, state(model))))
 
     model = make(make_model)
     fit(model, data, batch_size, epochs=2)
@@ -182,13 +182,12 @@ class KillInThirdEpoch(keras.callbacks.Callback):
 def _train_on(make_model, data, directory, batch_size):
     # Other weights and seeds than the first process began with: what is equal in the end was in the files.
     other = make(make_model, seed=1)
-    initial = state(other)
     backup = keras.callbacks.BackupAndRestore(Path(directory, "backup"))
     history = fit(other, data, batch_size, epochs=4, callbacks=[backup])
     keras.utils.set_random_seed(2)
     model = keras.saving.load_model(Path(directory, "model.keras"))
     fit(model, data, batch_size, epochs=4, initial_epoch=2)
-    return initial, state(model), state(other), history.epoch
+    return state(model), state(other), history.epoch
 
 
 # === (c) Replicas ===

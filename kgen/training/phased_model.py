@@ -1,0 +1,247 @@
+"""The training step of every kgen model, written once."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kgen.training import backend
+from kgen.training.phase_optimizer import PhaseOptimizer
+from kgen.training.seeds import SeedGenerator
+
+
+class PhasedModel(keras.Model):
+    """A `keras.Model` that says what it minimises, and leaves how to `fit`.
+
+    A subclass gives `phases()`; `prepare(x, y)` turns what `fit` was given into the batch that the losses see. The
+    step runs each phase in order: the gradients of its loss with respect to its variables, applied by its optimizer.
+    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, with mixed precision; all
+    its state, random seeds included, is saved and loaded with the model, so training goes on from where it stopped.
+
+    Args:
+        seed: integer: where the random numbers of training and evaluation begin. None: anywhere.
+        **kwargs: `name`, `dtype`.
+
+    Example:
+
+    ```python
+    class Regression(kgen.training.PhasedModel):
+        def __init__(self, network, **kwargs):
+            super().__init__(**kwargs)
+            self.network = network
+            self.built = True
+
+        def phases(self):
+            return [kgen.training.Phase("network", self.network_loss, self.network.trainable_variables)]
+
+        def network_loss(self, batch, training):
+            x, y = batch
+            return keras.ops.mean((self.network(x, training=training) - y) ** 2, axis=-1)
+    ```
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise TypeError(f"{type(self).__name__}: seed must be an integer or None; got {seed!r}.")
+        self.seed = seed
+        # Evaluation draws from a generator of its own, or it would change the training that follows it.
+        self.training_seeds = SeedGenerator(seed)
+        self.evaluation_seeds = SeedGenerator(None if seed is None else seed + 1)
+
+    # === What a subclass says ===
+    def phases(self):
+        """The list of `Phase`s of one training step, in order."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
+
+    def prepare(self, x, y=None):
+        """The batch that the losses see, from what `fit` was given."""
+        return x if y is None else (x, y)
+
+    def after_step(self):
+        """What follows the last phase of a training step: the place to update moving averages."""
+
+    def default_optimizer(self, phase):
+        """The optimizer of a phase where `compile` was not told of one."""
+        return keras.optimizers.Adam(1e-3)
+
+    def seeds(self, training):
+        """The `SeedGenerator` to draw from in a loss."""
+        return self.training_seeds if training else self.evaluation_seeds
+
+    # === Compiling ===
+    def compile(
+        self,
+        optimizer="auto",
+        *,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        **refused,
+    ):
+        """Chooses how to train.
+
+        Args:
+            optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict from phase name to optimizer.
+            run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
+
+        Raises:
+            TypeError: for arguments of `keras.Model.compile` that have no meaning here, such as `loss_weights`.
+        """
+        if refused:
+            raise TypeError(
+                f"{type(self).__name__}.compile: {', '.join(sorted(refused))} has no meaning for this model, whose "
+                "losses are its own; leave it out."
+            )
+        phases = self.phases()
+        policy = self.dtype_policy.name
+        super().compile(
+            optimizer=PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy),
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=False,
+        )
+        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again.
+        self.jit_compile_argument = jit_compile
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
+
+    @staticmethod
+    def _reported(phases):
+        totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
+        return [*totals, *(term for phase in phases for term in phase.terms)]
+
+    def get_compile_config(self):
+        """What `compile` was called with; a subclass that takes more adds it."""
+        if not self.compiled:
+            return {}
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self.jit_compile_argument,
+        }
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was compiled."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def metrics(self):
+        """One mean for each phase's loss and each term of one."""
+        return list(self.trackers.values()) if self.compiled else []
+
+    # === The step ===
+    def train_step(self, *args):
+        """One batch: every phase that is due, in order."""
+        groups = [
+            self.trainable_variables,
+            self.non_trainable_variables,
+            self.optimizer.variables,
+            self.metrics_variables,
+        ]
+        return backend.run_step(self._train_on, groups, args)
+
+    def test_step(self, *args):
+        """One batch: every phase's loss, with nothing trained."""
+        groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
+        return backend.run_step(self._test_on, groups, args)
+
+    def _train_on(self, data):
+        batch = self._batch(data)
+        step = self.optimizer.iterations
+        for phase in self.phases():
+            if phase.every == 1:
+                self._train_phase(phase, batch)
+            else:
+                due = ops.equal(ops.mod(step, phase.every), 0)
+                backend.run_if(due, lambda phase=phase: self._train_phase(phase, batch))
+        self.after_step()
+        step.assign(step + 1)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _test_on(self, data):
+        batch = self._batch(data)
+        with backend.without_gradients():
+            for phase in self.phases():
+                self._report(phase, *self._loss(phase, batch, training=False))
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _batch(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__}: sample_weight and class_weight have no meaning for this model; leave them out."
+            )
+        return self.prepare(x, y)
+
+    def _train_phase(self, phase, batch):
+        optimizer = self.optimizer.by_phase[phase.name]
+
+        def scaled_loss():
+            values, terms = self._loss(phase, batch, training=True)
+            return optimizer.scale_loss(backend.batch_mean(values)), (values, terms)
+
+        (_, (values, terms)), gradients = backend.value_and_grad(scaled_loss, phase.variables)
+        backend.apply_gradients(optimizer, gradients, list(phase.variables))
+        self._report(phase, values, terms)
+
+    def _loss(self, phase, batch, training):
+        """`(one value per sample in float32, dict of its terms)` of a phase."""
+        result = phase.loss(batch, training)
+        terms = result if isinstance(result, dict) else {"loss": result}
+        if isinstance(result, dict) and set(result) != set(phase.terms):
+            raise ValueError(
+                f"{type(self).__name__}: the loss of phase {phase.name!r} gave the terms {sorted(result)}; the phase "
+                f"names {sorted(phase.terms)}."
+            )
+        for name, value in terms.items():
+            if len(value.shape) != 1:
+                raise ValueError(
+                    f"{type(self).__name__}: the loss of phase {phase.name!r} must give one value per sample, shape "
+                    f"(batch,); {name} has shape {tuple(value.shape)}."
+                )
+        terms = {name: ops.cast(value, "float32") for name, value in terms.items()}
+        return sum(terms.values()), terms if isinstance(result, dict) else {}
+
+    def _report(self, phase, values, terms):
+        total = f"{phase.name}_loss" if f"{phase.name}_loss" in self.trackers else "loss"
+        with backend.without_gradients():
+            for name, value in {total: values, **terms}.items():
+                self.trackers[name].update_state(value)
+
+    # === Keras' hooks ===
+    def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):
+        """Trains, as `keras.Model.fit`. `class_weight` and `sample_weight` are refused."""
+        for name, value in {"class_weight": class_weight, "sample_weight": sample_weight}.items():
+            if value is not None:
+                raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
+        return super().fit(x, y, **kwargs)
+
+    def make_train_function(self, force=False):
+        """Checks, at the start of each training, that what was compiled is still what can be trained."""
+        trainable = {id(v) for v in self.trainable_variables}
+        compiled = {id(v) for phase in self.optimizer.phases.values() for v in phase.variables}
+        if trainable != compiled:
+            raise ValueError(
+                f"{type(self).__name__}: its phases train {len(compiled)} variables, but {len(trainable)} are "
+                "trainable. Every trainable variable belongs to one phase; call compile() after changing `trainable`."
+            )
+        return super().make_train_function(force)
+
+    def save_own_variables(self, store):
+        """Also stores the seeds' state, which Keras leaves out."""
+        super().save_own_variables(store)
+        for i, state in enumerate(self._seed_states()):
+            store[f"seed_{i}"] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store):
+        """Also loads the seeds' state."""
+        saved = {key: store[key] for key in store.keys()}
+        for i, state in enumerate(self._seed_states()):
+            if f"seed_{i}" in saved:
+                state.assign(saved.pop(f"seed_{i}"))
+        super().load_own_variables(saved)
+
+    def _seed_states(self):
+        return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]

@@ -1,0 +1,95 @@
+"""Random numbers: for training, state that is saved; for generating, a function of a seed alone."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from kgen.training import backend
+
+
+class SeedGenerator(keras.random.SeedGenerator):
+    """A `keras.random.SeedGenerator` that gives each replica under `tf.distribute` numbers of its own.
+
+    Keras' own one gives all replicas the same noise. Held as an attribute of a `PhasedModel`, or of a layer in one,
+    its state is saved with the model.
+
+    Example:
+
+    ```python
+    seeds = kgen.training.SeedGenerator(0)
+    noise = keras.random.normal((4, 128), seed=seeds)
+    ```
+    """
+
+    def next(self, ordered=True):
+        """The seed of the next draw: two integers."""
+        seed = super().next(ordered)
+        index = backend.replica_index()
+        if isinstance(index, int) and index == 0:
+            return seed
+        # An odd constant near 2^32 / golden ratio spreads neighbouring replicas over the seed's range.
+        offset = ops.cast(index, seed.dtype) * 2654435769 % 2**31
+        return seed + ops.stack([offset, ops.zeros_like(offset)])
+
+
+def image_noise(seeds, indices, length):
+    """Standard normal noise, a row an image, where each row depends on its own seed and index alone.
+
+    A counter-based generator (Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel random numbers: as easy as
+    1, 2, 3") followed by the Box-Muller transform, in 32-bit integer arithmetic that every backend has. So image i is
+    the same alone and in a batch of any size, on TensorFlow, JAX and torch, and inside an exported SavedModel.
+
+    Args:
+        seeds: int32 tensor `(rows,)`.
+        indices: int32 tensor `(rows,)`: the number of the image among those with the same seed.
+        length: numbers a row.
+
+    Returns:
+        float32 tensor `(rows, length)`.
+
+    Example:
+
+    ```python
+    kgen.training.image_noise([7, 7], [0, 1], 128)      # two images of seed 7
+    ```
+    """
+    # Rows of a multiple of 16 pairs: kernels round the last few of a tensor's numbers, those that do not fill a vector
+    # register, otherwise than the rest, and which these are would depend on the number of rows.
+    pairs = -(-length // 32) * 16
+    seeds, indices = ops.cast(seeds, "int32"), ops.cast(indices, "int32")
+    counter = ops.expand_dims(ops.arange(pairs, dtype="int32"), 0)
+    first, second = threefry(ops.expand_dims(seeds, 1), ops.expand_dims(indices, 1), counter, ops.zeros_like(counter))
+    # 24 bits a number, in (0, 1): the logarithm below needs the end points left out.
+    uniform = [(ops.cast(_shift_right(bits, 8), "float32") + 0.5) * 2.0**-24 for bits in (first, second)]
+    radius = ops.sqrt(-2.0 * ops.log(uniform[0]))
+    angle = (2.0 * math.pi) * uniform[1]
+    return ops.concatenate([radius * ops.cos(angle), radius * ops.sin(angle)], axis=1)[:, :length]
+
+
+# Rotation distances and the key's parity word are the published constants of Threefry-2x32.
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def threefry(key_0, key_1, counter_0, counter_1):
+    """Threefry-2x32-20 on int32 tensors (their bits read as unsigned) that broadcast together: two random words."""
+    keys = (key_0, key_1, ops.bitwise_xor(ops.bitwise_xor(key_0, key_1), ops.full_like(key_0, _PARITY)))
+    x, y = counter_0 + keys[0], counter_1 + keys[1]
+    for group in range(5):
+        for distance in _ROTATIONS[group % 2]:
+            x = x + y
+            y = ops.bitwise_xor(x, _rotate(y, distance))
+        x, y = x + keys[(group + 1) % 3], y + keys[(group + 2) % 3] + (group + 1)
+    return x, y
+
+
+def _shift_right(x, distance):
+    # A right shift of int32 copies the sign; the mask clears the copies.
+    return ops.bitwise_and(ops.right_shift(x, distance), (1 << (32 - distance)) - 1)
+
+
+def _rotate(x, distance):
+    return ops.bitwise_or(ops.left_shift(x, distance), _shift_right(x, 32 - distance))

@@ -1,0 +1,188 @@
+"""What the package promises as a whole: a cheap import, imports that point down, life without TensorFlow."""
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import kgen
+
+ROOT = Path(kgen.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+# A module may import from the rows above its own, and from its own sub-package.
+FLOORS = [
+    {"layers", "losses"},
+    {"networks", "training", "text", "data", "presets"},
+    {"models"},
+    {"metrics", "callbacks"},
+]
+
+
+def run_python(code, *args, **environment):
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=ROOT.parent,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def imports(path):
+    """`(module, at the top level?)` of every import in a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module] if node.module != "kgen" else [f"kgen.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield name, node in tree.body
+
+
+def floor(subpackage):
+    return next(i for i, names in enumerate(FLOORS) if subpackage in names)
+
+
+# === Import ===
+def test_import_costs_next_to_nothing_beside_keras():
+    code = """
+        import time, keras
+        start = time.perf_counter()
+        import kgen
+        print(time.perf_counter() - start)
+    """
+    assert min(float(run_python(code)) for _ in range(2)) < 0.3
+
+
+def test_import_brings_in_no_package_beside_keras_and_leaves_sub_packages_for_later():
+    code = """
+        import sys, keras
+        before = set(sys.modules)
+        import kgen
+        new = {name.split(".")[0] for name in set(sys.modules) - before}
+        print(sorted(new - {"kgen"} - {name.split(".")[0] for name in before} - set(sys.stdlib_module_names)))
+        print("kgen.data" in sys.modules, "kgen.callbacks" in sys.modules)
+        kgen.data
+        print("kgen.data" in sys.modules)
+    """
+    assert run_python(code).split("\n")[:3] == ["[]", "False False", "True"]
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", kgen.__all__)
+def test_sub_packages_are_there(name):
+    module = getattr(kgen, name)
+    assert module.__name__ == f"kgen.{name}" and name in dir(kgen)
+    assert module.__doc__ and all(hasattr(module, public) for public in module.__all__)
+
+
+def test_every_directory_is_a_sub_package_that_is_announced():
+    assert sorted(p.parent.name for p in ROOT.glob("*/__init__.py")) == sorted(kgen.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        getattr(kgen, "nothing")  # noqa: B009
+
+
+# === House rules ===
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path):
+    home = path.relative_to(ROOT).parts[0]
+    for name, at_top in imports(path):
+        assert not name.startswith("keras.src"), f"{path.name} imports private Keras: {name}"
+        assert not (at_top and name.split(".")[0] == "tensorflow"), f"{path.name} needs TensorFlow to be imported"
+        if name.startswith("kgen.") and home != "__init__.py":
+            used = name.split(".")[1]
+            assert used == home or floor(used) < floor(home), f"kgen.{home} must not import {name}"
+
+
+def test_no_file_is_named_for_nothing():
+    assert not [p for p in MODULES if re.search("util|helper|misc|common", p.stem)]
+
+
+def public_objects():
+    for name in kgen.__all__:
+        module = importlib.import_module(f"kgen.{name}")
+        for public in module.__all__:
+            if inspect.isclass(getattr(module, public)) or inspect.isfunction(getattr(module, public)):
+                yield name, public, getattr(module, public)
+
+
+def test_public_names_are_described_and_classes_have_an_example():
+    missing = [
+        f"kgen.{name}.{public}"
+        for name, public, value in public_objects()
+        if not value.__doc__ or (inspect.isclass(value) and "Example" not in value.__doc__)
+    ]
+    assert missing == []
+
+
+def test_public_keras_classes_are_registered():
+    import keras
+
+    classes = [value for _, _, value in public_objects() if inspect.isclass(value)]
+    bases = [value for value in classes if any(other is not value and issubclass(other, value) for other in classes)]
+    unregistered = [
+        f"kgen.{name}.{public}"
+        for name, public, value in public_objects()
+        if inspect.isclass(value)
+        and issubclass(value, keras.layers.Layer)
+        and not keras.saving.get_registered_name(value).startswith("kgen>")
+        and value not in bases
+    ]
+    assert unregistered == []
+
+
+# === Version ===
+def test_version_is_the_same_everywhere():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", kgen.__version__)
+    changelog = ROOT.parent / "CHANGELOG.md"
+    if changelog.exists():
+        assert f"## [{kgen.__version__}]" in changelog.read_text(encoding="utf-8")
+    try:
+        assert importlib.metadata.version("kgen") == kgen.__version__
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("kgen is not installed, only imported")
+
+
+# === Without TensorFlow ===
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_without_tensorflow_a_model_trains_generates_and_saves(backend, tmp_path):
+    pytest.importorskip(backend)
+    code = """
+        import sys
+        sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None
+        import numpy as np, keras, kgen
+
+        assert keras.backend.backend() == sys.argv[2]
+        for name in kgen.__all__:
+            getattr(kgen, name)
+        vae = kgen.models.VAE.from_image_shape((32, 32, 3), latent_dim=4)
+        vae.compile()
+        images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), "uint8")
+        history = vae.fit(images, epochs=1, batch_size=4, verbose=0)
+        assert np.isfinite(history.history["loss"]).all()
+        pictures = vae.generate(3, seed=0)
+        assert pictures.shape == (3, 32, 32, 3) and pictures.dtype == np.uint8
+        vae.save(sys.argv[1] + "/vae.keras")
+        again = keras.saving.load_model(sys.argv[1] + "/vae.keras").generate(3, seed=0)
+        print(int(np.abs(again.astype(int) - pictures.astype(int)).max()))
+    """
+    assert int(run_python(code, tmp_path, backend, KERAS_BACKEND=backend).strip().splitlines()[-1]) == 0

@@ -1,0 +1,135 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.training import SeedGenerator, backend
+
+pytestmark = pytest.mark.backends
+
+
+def _in_step(function, *variables):
+    """What `function()` gives inside a step, as numpy arrays; the variables keep what it assigns."""
+    if keras.backend.backend() == "jax":
+        state = ([v.value for v in variables],)
+        result, (values,) = backend.run_step(lambda data: function(), [list(variables)], (state, None))
+        for variable, value in zip(variables, values):
+            variable.assign(value)
+    else:
+        result = backend.run_step(lambda data: function(), [list(variables)], (None,))
+    return keras.tree.map_structure(ops.convert_to_numpy, result)
+
+
+def test_value_and_grad():
+    w, unused = keras.Variable([1.0, 2.0, 3.0]), keras.Variable([[1.0, 1.0]])
+    count = keras.Variable(0.0, trainable=False)
+
+    def loss():
+        count.assign(count + 1.0)
+        return ops.sum(w**3), {"double": 2.0 * w}
+
+    (value, auxiliary), gradients = _in_step(lambda: backend.value_and_grad(loss, [w, unused]), w, unused, count)
+    assert value == 36.0
+    np.testing.assert_array_equal(auxiliary["double"], [2.0, 4.0, 6.0])
+    np.testing.assert_allclose(gradients[0], [3.0, 12.0, 27.0])
+    np.testing.assert_array_equal(gradients[1], [[0.0, 0.0]])
+    assert float(count) == 1.0
+    np.testing.assert_array_equal(ops.convert_to_numpy(w), [1.0, 2.0, 3.0])
+
+
+def test_input_gradient_and_its_gradient():
+    w = keras.Variable([0.5, 2.0])
+    x = np.array([[1.0, 2.0], [3.0, -1.0]], "float32")
+    found = {}
+
+    def penalty():
+        points = ops.convert_to_tensor(x)
+        # Of the sum of w x^3 over a sample: 3 w x^2.
+        gradient = backend.input_gradient(lambda points: ops.sum(w * points**3, axis=-1), points)
+        return ops.sum(gradient**2), gradient
+
+    (found["penalty"], gradient), (second,) = _in_step(lambda: backend.value_and_grad(penalty, [w]), w)
+    weights = np.array([0.5, 2.0])
+    np.testing.assert_allclose(gradient, 3 * weights * x**2, rtol=1e-6)
+    np.testing.assert_allclose(found["penalty"], np.sum(9 * weights**2 * x**4), rtol=1e-6)
+    np.testing.assert_allclose(second, np.sum(18 * weights * x**4, axis=0), rtol=1e-6)
+
+
+def test_no_gradient_flows_on_from_an_input_gradient():
+    w = keras.Variable([2.0])
+
+    def penalty():
+        # 3 x^2 at x = w, taken as a constant; times w.
+        gradient = backend.input_gradient(lambda points: points[:, 0] ** 3, ops.reshape(w * 1.0, (1, 1)))
+        return ops.sum(gradient) * w[0], ()
+
+    (value, _), (gradient,) = _in_step(lambda: backend.value_and_grad(penalty, [w]), w)
+    assert value == 24.0
+    np.testing.assert_allclose(gradient, [12.0])
+
+
+def test_state_changed_inside_an_input_gradient_is_kept():
+    seeds, w = SeedGenerator(0), keras.Variable([1.0, 1.0])
+    before = ops.convert_to_numpy(seeds.state)
+
+    def gradient():
+        def noisy(points):
+            return ops.sum(points * w * keras.random.normal((2,), seed=seeds), axis=-1)
+
+        return [backend.input_gradient(noisy, ops.ones((1, 2))) for _ in range(2)]
+
+    first, second = _in_step(gradient, seeds.state, w)
+    assert np.all(first != second)
+    assert np.any(ops.convert_to_numpy(seeds.state) != before)
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_run_if(condition):
+    a, b = keras.Variable([1.0, 2.0]), keras.Variable(3.0)
+
+    def change():
+        a.assign(a * 10.0)
+        b.assign(ops.sum(a))
+
+    def step():
+        backend.run_if(ops.equal(ops.convert_to_tensor(1), 1 if condition else 2), change)
+        return b + 1.0
+
+    result = _in_step(step, a, b)
+    np.testing.assert_array_equal(ops.convert_to_numpy(a), [10.0, 20.0] if condition else [1.0, 2.0])
+    assert result == (31.0 if condition else 4.0)
+
+
+def test_apply_gradients():
+    w, bias = keras.Variable([1.0, 2.0]), keras.Variable(1.0)
+    optimizer = keras.optimizers.SGD(0.5, momentum=0.5)
+    optimizer.build([w, bias])
+
+    def step():
+        gradients = [ops.convert_to_tensor([2.0, 4.0]), ops.convert_to_tensor(1.0)]
+        backend.apply_gradients(optimizer, gradients, [w, bias])
+        return ()
+
+    for _ in range(2):
+        _in_step(step, w, bias, *optimizer.variables)
+    # The second step is 1.5 times the first.
+    np.testing.assert_allclose(ops.convert_to_numpy(w), [1.0 - 2.5, 2.0 - 5.0])
+    np.testing.assert_allclose(float(bias), 1.0 - 1.25)
+    assert int(optimizer.iterations) == 2
+
+
+def test_batch_mean_and_replica_on_one_device():
+    assert float(backend.batch_mean(ops.convert_to_tensor([1.0, 2.0, 6.0]))) == 3.0
+    assert backend.replica_index() == 0
+
+
+def test_a_step_that_fails_leaves_nothing_behind():
+    w = keras.Variable([3.0])
+
+    def fail():
+        raise KeyError("on purpose")
+
+    with pytest.raises(KeyError, match="on purpose"):
+        _in_step(fail, keras.Variable(1.0))
+    _, (gradient,) = _in_step(lambda: backend.value_and_grad(lambda: (ops.sum(w**2), ()), [w]), w)
+    np.testing.assert_allclose(gradient, [6.0])

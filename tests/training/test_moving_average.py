@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+
+from kgen.training import MovingAverage
+
+pytestmark = pytest.mark.backends
+
+
+def _network():
+    return keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    )
+
+
+def test_begins_as_a_copy():
+    network = _network()
+    network.set_weights([np.random.default_rng(0).uniform(0.5, 1.0, w.shape) for w in network.get_weights()])
+    average = MovingAverage(network)
+    for own, trained in zip(average.network.get_weights(), network.get_weights()):
+        np.testing.assert_array_equal(own, trained)
+    assert not {id(v) for v in average.network.variables} & {id(v) for v in network.variables}
+    assert average.trainable_variables == []
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.999])
+def test_closed_form(momentum):
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    network.set_weights([np.array([[2.0]]), np.array([5.0])])
+    average = MovingAverage(network, momentum)
+    expected = 2.0
+    for step in range(1, 15):
+        network.set_weights([np.array([[float(step**2)]]), np.array([5.0])])
+        average.update(network)
+        m = min(momentum, (1 + step) / (10 + step))
+        expected = m * expected + (1 - m) * step**2
+    kernel, bias = average.network.get_weights()
+    np.testing.assert_allclose(kernel, [[expected]], rtol=1e-5)
+    np.testing.assert_allclose(bias, [5.0], rtol=1e-6)
+    assert float(average.updates) == 14
+
+
+def test_statistics_are_copied():
+    network = _network()
+    average = MovingAverage(network, 0.9)
+    network(np.random.default_rng(0).normal(3.0, 2.0, (16, 3)), training=True)
+    average.update(network)
+    own, trained = average.network.layers[1], network.layers[1]
+    assert np.any(keras.ops.convert_to_numpy(trained.moving_mean) != 0.0)
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (own.moving_mean, trained.moving_mean)))
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (own.moving_variance, trained.moving_variance)))
+
+
+def test_calls_the_averaged_network_as_at_inference():
+    network = _network()
+    average = MovingAverage(network)
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    expected = keras.ops.convert_to_numpy(network(x, training=False))
+    network.set_weights([w + 1.0 for w in network.get_weights()])
+    for training in (False, True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(average(x, training=training)), expected)
+
+
+def test_config_and_saving(tmp_path):
+    network = _network()
+    average = MovingAverage(network, 0.75, name="slow")
+    network.set_weights([w + 1.0 for w in network.get_weights()])
+    average.update(network)
+    again = MovingAverage.from_config(average.get_config())
+    assert (again.name, again.momentum, again.dtype_policy) == ("slow", 0.75, average.dtype_policy)
+
+    model = keras.Sequential([keras.Input((3,)), average])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").layers[0]
+    assert float(loaded.updates) == 1
+    for own, saved in zip(loaded.network.get_weights(), average.network.get_weights()):
+        np.testing.assert_array_equal(own, saved)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0, 2])
+def test_momentum_out_of_range(momentum):
+    with pytest.raises(ValueError, match=r"MovingAverage: momentum must be in \[0, 1\); got"):
+        MovingAverage(_network(), momentum)
+
+
+def test_network_without_weights():
+    with pytest.raises(ValueError, match="has no weights yet. Build it first"):
+        MovingAverage(keras.Sequential([keras.layers.Dense(4)]))

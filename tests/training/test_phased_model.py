@@ -1,0 +1,300 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.training import Phase, PhasedModel
+from tests.checks import models
+from tests.training import toy
+
+SGD = keras.optimizers.SGD
+BACKEND = keras.backend.backend()
+
+
+def _lines(optimizer="sgd", **kwargs):
+    model = models.make(toy.Lines)
+    model.compile(optimizer, **kwargs)
+    return model
+
+
+def _one_phase(loss, terms=(), every=1):
+    """A model of one phase with the given loss, compiled."""
+
+    class OnePhase(PhasedModel):
+        def __init__(self):
+            super().__init__(seed=0)
+            self.line = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+            self.built = True
+
+        def phases(self):
+            return [Phase("line", lambda x, training: loss(self.line(x)), self.line.trainable_variables, every, terms)]
+
+    model = OnePhase()
+    model.compile("sgd")
+    return model
+
+
+# === What every PhasedModel owes ===
+@pytest.mark.slow
+@pytest.mark.parametrize("make_model", [toy.quiet, toy.quiet_adam])
+def test_backends_agree(make_model):
+    models.check_backends_agree(make_model, toy.points())
+
+
+@pytest.mark.slow
+@pytest.mark.backends
+def test_resume(tmp_path):
+    models.check_resume(toy.noisy, toy.points(), tmp_path)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy):
+    models.check_mixed_precision(toy.noisy, toy.points(), policy)
+
+
+@pytest.mark.backends
+def test_evaluation_does_not_change_training():
+    models.check_evaluation(toy.noisy, toy.points())
+
+
+# === Training ===
+@pytest.mark.backends
+def test_fit_finds_the_line():
+    model = _lines({"first": SGD(0.125), "second": keras.optimizers.Adam(0.125)})
+    x, y = toy.line_data()
+    models.fit(model, (x, y), 5, 30)
+    for line in (model.first, model.second):
+        kernel, bias = line.get_weights()
+        np.testing.assert_allclose(kernel[:, 0], [1.0, -2.0], atol=0.05)
+        np.testing.assert_allclose(bias, [0.5], atol=0.05)
+
+
+def test_names_in_the_history_and_the_results():
+    model = toy.noisy()
+    names = {"discriminator_loss", "adversarial", "penalty", "generator_loss"}
+    data = toy.points(16)
+    history = models.fit(model, data, 8, 1, validation_data=(data,))
+    assert set(history.history) == names | {f"val_{name}" for name in names}
+    results = model.evaluate(data, batch_size=8, verbose=0, return_dict=True)
+    assert set(results) == names
+    assert [metric.name for metric in model.metrics] == ["discriminator_loss", "generator_loss", *_terms(model)]
+    # A phase's loss is the sum of its terms.
+    np.testing.assert_allclose(results["discriminator_loss"], results["adversarial"] + results["penalty"], rtol=1e-5)
+
+
+def _terms(model):
+    return [term for phase in model.phases() for term in phase.terms]
+
+
+def test_a_single_phase_reports_the_loss():
+    model = _one_phase(lambda y: {"big": 2.0 * y[:, 0], "small": 0.5 * y[:, 0]}, terms=("big", "small"))
+    x = np.ones((4, 2), "float32")
+    logs = model.test_on_batch(x, return_dict=True)
+    output = ops.convert_to_numpy(model.line(x))[0, 0]
+    assert set(logs) == {"loss", "big", "small"}
+    np.testing.assert_allclose(
+        [logs["loss"], logs["big"], logs["small"]], np.array([2.5, 2.0, 0.5]) * output, rtol=1e-5
+    )
+
+
+def test_the_mean_of_an_epoch_weighs_every_sample_the_same():
+    model = _lines(SGD(0.0))
+    x, y = toy.line_data(5)
+    history = models.fit(model, (x, y), 4, 1)
+    error = np.square(ops.convert_to_numpy(model.first(x))[:, 0] - y)
+    np.testing.assert_allclose(history.history["first_loss"], [np.mean(error)], rtol=1e-5)
+
+
+@pytest.mark.backends
+def test_every():
+    model = _one_phase(lambda y: y[:, 0], every=3)
+    x = np.ones((2, 2), "float32")
+    bias = []
+    for _ in range(5):
+        model.train_on_batch(x)
+        bias.append(float(model.line.get_weights()[1][0]))
+    np.testing.assert_allclose(bias, [-0.01, -0.01, -0.01, -0.02, -0.02], rtol=1e-5)
+    assert int(model.optimizer.iterations) == 5
+    assert int(model.optimizer.by_phase["line"].iterations) == 2
+
+
+@pytest.mark.backends
+def test_one_batch_at_a_time():
+    x, y = toy.line_data()
+    model = _lines(SGD(0.125))
+    before = model.test_on_batch(x, y, return_dict=True)
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert set(before) == set(logs) == {"first_loss", "second_loss"}
+    model.reset_metrics()
+    assert model.test_on_batch(x, y, return_dict=True)["first_loss"] < before["first_loss"]
+
+
+@pytest.mark.backends
+def test_predict():
+    model = _lines()
+    x, _ = toy.line_data(7)
+    expected = ops.convert_to_numpy(model.first(x) + model.second(x))
+    np.testing.assert_allclose(model.predict(x, batch_size=3, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(
+            {"run_eagerly": True},
+            marks=pytest.mark.skipif(BACKEND == "jax", reason="JAX compiles each operation, which takes a minute"),
+        ),
+        pytest.param(
+            {"steps_per_execution": 4},
+            marks=pytest.mark.skipif(BACKEND == "torch", reason="Keras has no steps_per_execution on torch"),
+        ),
+        pytest.param(
+            {"jit_compile": True},
+            marks=[pytest.mark.slow, pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA on TensorFlow")],
+        ),
+    ],
+    ids=["eagerly", "steps_per_execution", "jit_compile"],
+)
+@pytest.mark.backends
+def test_however_it_is_executed(arguments):
+    weights, logs = [], []
+    for chosen in ({}, arguments):
+        # XLA draws other random numbers than TensorFlow.
+        model = models.make(lambda: toy.Toy(noisy="jit_compile" not in arguments))
+        model.compile(SGD(0.125), **chosen)
+        # Five batches: not a multiple of four.
+        history = models.fit(model, toy.points(38), 8, 2)
+        weights.append(model.get_weights())
+        logs.append(history.history)
+    for expected, actual in zip(*weights):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+    for name, values in logs[0].items():
+        np.testing.assert_allclose(logs[1][name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_after_step_follows_every_step():
+    model = toy.noisy()
+    models.fit(model, toy.points(20), 8, 1)
+    assert float(model.average.updates) == 3
+
+
+# === Compiling and saving ===
+def test_compiling_again():
+    model = _lines(SGD(0.125))
+    data = toy.line_data()
+    models.fit(model, data, 10, 1)
+    model.first.trainable = False
+    with pytest.raises(ValueError, match="nothing to train"):
+        model.compile("sgd")
+    model.first.trainable = True
+    model.compile(SGD(0.25))
+    assert int(model.optimizer.iterations) == 0
+    history = models.fit(model, data, 10, 1)
+    assert sorted(history.history) == ["first_loss", "second_loss"]
+    assert len(model.metrics) == 2
+
+
+@pytest.mark.backends
+def test_compile_settings_are_saved(tmp_path):
+    model = _lines({"second": keras.optimizers.Adam(0.125, beta_1=0.5), "first": SGD(0.25)}, steps_per_execution=1)
+    model.compile(model.optimizer, run_eagerly=True, jit_compile=False)
+    models.fit(model, toy.line_data(), 10, 1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert (loaded.run_eagerly, loaded.jit_compile, loaded.seed) == (True, False, 0)
+    assert loaded.get_compile_config() == model.get_compile_config()
+    assert loaded.optimizer.by_phase["second"].beta_1 == 0.5
+    models.assert_same_state(models.state(model), models.state(loaded))
+    models.fit(loaded, toy.line_data(), 10, 1)
+    loaded.compile("sgd")
+    models.fit(loaded, toy.line_data(), 10, 1)
+
+
+def test_a_choice_left_open_stays_open_in_the_file():
+    assert _lines().get_compile_config()["jit_compile"] == "auto"
+
+
+def test_without_compiling(tmp_path):
+    model = models.make(toy.Lines)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert not loaded.compiled and loaded.metrics == []
+    with pytest.raises(ValueError, match="compile"):
+        models.fit(loaded, toy.line_data(), 10, 1)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_checkpoints_hold_all_state(tmp_path, weights_only):
+    path = tmp_path / ("model.weights.h5" if weights_only else "model.keras")
+    model = toy.noisy()
+    checkpoint = keras.callbacks.ModelCheckpoint(path, save_weights_only=weights_only)
+    models.fit(model, toy.points(16), 8, 1, callbacks=[checkpoint])
+    if weights_only:
+        loaded = models.make(toy.noisy, seed=1)
+        loaded.load_weights(path)
+    else:
+        loaded = keras.saving.load_model(path)
+    assert len(model._seed_states()) == 3  # training, evaluation, Dropout
+    models.assert_same_state(models.state(model), models.state(loaded))
+
+
+# === Errors ===
+def test_what_has_no_meaning_is_refused():
+    x, y = toy.line_data()
+    model = _lines()
+    with pytest.raises(TypeError, match="Lines.compile: loss, loss_weights, metrics has no meaning"):
+        model.compile("sgd", loss="mse", metrics=["mae"], loss_weights=[1.0])
+    with pytest.raises(ValueError, match="Lines.fit: class_weight has no meaning"):
+        model.fit(x, y, class_weight={0: 1.0})
+    with pytest.raises(ValueError, match="Lines.fit: sample_weight has no meaning"):
+        model.fit(x, y, sample_weight=np.ones(20))
+    for call in (model.train_on_batch, model.test_on_batch, model.evaluate):
+        with pytest.raises(ValueError, match="Lines: sample_weight and class_weight have no meaning"):
+            call(x, y, sample_weight=np.ones(20))
+
+
+def test_phases_must_be_defined():
+    class Nothing(PhasedModel):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Nothing must say what it trains: define phases\(\)"):
+        Nothing().compile()
+
+
+@pytest.mark.parametrize("seed", [1.0, "1", True, np.float32(1)])
+def test_seed_must_be_an_integer(seed):
+    with pytest.raises(TypeError, match="Toy: seed must be an integer or None; got"):
+        toy.Toy(seed=seed)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("reduce", [ops.mean, lambda y: y], ids=["scalar", "matrix"])
+def test_a_loss_gives_one_value_per_sample(reduce):
+    with pytest.raises(ValueError, match=r"loss of phase 'line' must give one value per sample, shape \(batch,\)"):
+        _one_phase(reduce).train_on_batch(np.ones((3, 2), "float32"))
+
+
+def test_terms_must_be_those_named():
+    model = _one_phase(lambda y: {"one": y[:, 0], "three": y[:, 0]}, terms=("one", "two"))
+    with pytest.raises(ValueError, match=r"gave the terms \['one', 'three'\]; the phase names \['one', 'two'\]"):
+        model.train_on_batch(np.ones((3, 2), "float32"))
+
+
+def test_trainable_changed_after_compile():
+    model = _lines()
+    model.first.trainable = False
+    with pytest.raises(ValueError, match=r"phases train 4 variables, but 2 are trainable"):
+        models.fit(model, toy.line_data(), 10, 1)
+
+
+def test_a_variable_that_no_phase_trains():
+    class Forgetful(toy.Lines):
+        def phases(self):
+            return super().phases()[:1]
+
+    model = Forgetful()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="Every trainable variable belongs to one phase"):
+        models.fit(model, toy.line_data(), 10, 1)
