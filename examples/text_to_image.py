@@ -41,7 +41,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=0, help="of training, or of the pictures that are generated")
     parser.add_argument("--data", type=Path, help="folder of captioned pictures; OpenMoji without it")
     parser.add_argument("--image-size", type=int, default=64, help="height and width in pixels: 32, 64, 128 or 256")
-    parser.add_argument("--epochs", type=int, default=40, help="how often to go through the pictures")
+    parser.add_argument("--epochs", type=int, default=48, help="how often to go through the pictures")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--prompts", nargs="+", default=PROMPTS, help="what the sample grids show")
     parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")

