@@ -154,6 +154,8 @@ def generate(options):
     import tensorflow_text  # noqa: F401  the tokenizer's operations
     from PIL import Image
 
+    # Optimizing the graph takes longer than a few pictures.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     serve = tf.saved_model.load(saved).signatures["serving_default"]
     images = serve(prompts=tf.constant(options.generate), seed=tf.constant(options.seed))["images"].numpy()
     for number, (prompt, image) in enumerate(zip(options.generate, images)):

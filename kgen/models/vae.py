@@ -12,6 +12,8 @@ from kgen.models.gan import check_discriminator
 from kgen.models.generative_model import GenerativeModel, check_network, named_input
 from kgen.training import Phase
 
+_LOG_VARIANCES = (-20.0, 10.0)
+
 
 @keras.saving.register_keras_serializable(package="kgen")
 class VAE(GenerativeModel):
@@ -208,7 +210,9 @@ class VAE(GenerativeModel):
     def encode(self, images, condition=None, training=False):
         """`(means, log-variances)` of q(z|x), each `(batch, latent_dim)`, for images in [-1, 1]."""
         outputs = ops.cast(feed(self.encoder, "images", images, condition or {}, training), "float32")
-        return ops.split(outputs, 2, axis=-1)
+        mean, log_variance = ops.split(outputs, 2, axis=-1)
+        # A picture unlike any other can throw the encoder far off; its variance must not overflow the loss.
+        return mean, ops.clip(log_variance, *_LOG_VARIANCES)
 
     def after_step(self):
         """Updates the averaged decoder."""

@@ -27,9 +27,9 @@ def trained():
     """A model that has learned its four colours."""
     keras.utils.set_random_seed(0)
     model = tiny_text.model(caption_dropout=0.1)
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile(keras.optimizers.Adam(5e-3))
     images, captions = tiny_text.pictures(16)
-    history = model.fit(images, captions, batch_size=8, epochs=60, verbose=0)
+    history = model.fit(images, captions, batch_size=8, epochs=100, verbose=0)
     model.losses_seen = [float(loss) for loss in history.history["loss"]]
     return model
 
@@ -42,7 +42,8 @@ def error(images):
 
 # === Learning and drawing ===
 def test_it_learns_what_the_captions_say(trained):
-    assert trained.losses_seen[-1] < 0.2 * trained.losses_seen[0]
+    # The best epoch: one in which several captions were withheld costs much more.
+    assert min(trained.losses_seen) < 0.1 * trained.losses_seen[0]
     assert error(trained.generate(["a red picture", "a blue sheet of paper"], seed=0)) < 60
 
 

@@ -272,3 +272,13 @@ def test_from_image_shape(adversarial):
     assert vae.image_shape == (16, 32, 1) and vae.latent_dim == 8 and vae.num_classes == 4
     assert vae.encoder.output_shape == (None, 16)
     assert (vae.discriminator is not None) == adversarial
+
+
+def test_a_strange_picture_does_not_overflow_the_loss():
+    vae = tiny.vae()
+    vae.compile()
+    # An encoder that is far off: its log-variances would be in the thousands.
+    vae.encoder.set_weights([1e4 * np.ones_like(weight) for weight in vae.encoder.get_weights()])
+    log_variance = ops.convert_to_numpy(vae.encode(np.ones((1, *tiny.SHAPE), "float32"))[1])
+    assert log_variance.max() <= 10.0
+    assert np.isfinite(vae.evaluate(tiny.pictures(2), verbose=0, return_dict=True)["kl"])
