@@ -28,9 +28,16 @@ def feed(network, name, tensor, condition, training):
     return network({key: parts[key] for key in names}, training=training)
 
 
+def inputs_of(network):
+    """The symbolic inputs of a network: a tensor, a dict or a list of them; None where it does not know them yet."""
+    if isinstance(network, keras.Sequential):
+        return network.inputs[0] if network.built else None
+    return getattr(network, "input", None)
+
+
 def condition_names(network, condition):
     """Names of the parts of a condition that a network has inputs for; all of them where it does not say."""
-    inputs = getattr(network, "input", None)
+    inputs = inputs_of(network)
     if inputs is None:
         return set(condition)
     return set(inputs) - {"images", "latents"} if isinstance(inputs, dict) else set()

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen.models import pixels
+from kgen.models.adversary import inputs_of
 from kgen.models.image_model import ImageModel, seeds_and_indices
 from kgen.training import MovingAverage, image_noise
 
@@ -180,7 +181,7 @@ def check_network(owner, role, network):
     """Raises unless `network` is a built Keras model with known inputs."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"{owner}: {role} must be a keras.Model; got {type(network).__name__}.")
-    if not network.built or getattr(network, "input", None) is None:
+    if not network.built or inputs_of(network) is None:
         raise ValueError(
             f"{owner}: the {role} {network.name!r} does not know its input shape. Begin it with keras.Input, or build "
             "it from kgen.networks."
@@ -189,7 +190,7 @@ def check_network(owner, role, network):
 
 def named_input(owner, network, name):
     """A network's only input, or that called `name` where its inputs are a dict."""
-    inputs = network.input
+    inputs = inputs_of(network)
     if isinstance(inputs, (list, tuple)) or isinstance(inputs, dict) and name not in inputs:
         raise ValueError(
             f"{owner}: several inputs of a network must be a dict with {name!r} in it, such as keras.Model({{{name!r}: "
@@ -200,5 +201,5 @@ def named_input(owner, network, name):
 
 
 def _pooled_dim(network):
-    inputs = network.input
+    inputs = inputs_of(network)
     return inputs["pooled"].shape[-1] if isinstance(inputs, dict) and "pooled" in inputs else None

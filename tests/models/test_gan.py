@@ -224,3 +224,19 @@ def test_from_image_shape():
     assert set(gan.generator.input) == {"latents", "pooled"} and set(gan.discriminator.input) == {"images", "pooled"}
     again = GAN.from_config(gan.get_config())
     assert [v.shape for v in again.variables] == [v.shape for v in gan.variables]
+
+
+@pytest.mark.backends
+def test_two_sequential_networks(tmp_path):
+    generator = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(192, activation="tanh"), keras.layers.Reshape(tiny.SHAPE)]
+    )
+    discriminator = keras.Sequential([keras.Input(tiny.SHAPE), keras.layers.Flatten(), keras.layers.Dense(1)])
+    gan = GAN(generator, discriminator, latent_dim=4)
+    gan.compile()
+    gan.fit(tiny.pictures(8), batch_size=8, verbose=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = keras.saving.load_model(tmp_path / "gan.keras")
+    assert np.array_equal(loaded.generate(3, seed=0), gan.generate(3, seed=0))
+    with pytest.raises(ValueError, match="does not know its input shape"):
+        GAN(keras.Sequential([keras.layers.Dense(192)]), discriminator, latent_dim=4)
