@@ -9,8 +9,8 @@ from kgen.models.vae import VAE
 KINDS = ("vae", "gan", "vae_gan")
 
 # So wide a deviation makes a nat of latent information dear: what a caption says is left to the caption, and a latent
-# drawn from the prior cannot contradict it. With 0.5 the encoder names the picture to the decoder by itself, and what
-# was trained with it draws pictures at random.
+# drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the picture too, and fewer
+# pictures drawn from the prior are the right ones (benchmarks/README.md).
 _SIGMA = 8.0
 _EMA_MOMENTUM = 0.998
 
@@ -19,8 +19,7 @@ def generative_model_for_text(kind, image_shape, pooled_dim, token_dim, latent_d
     """A GAN, a VAE, or a VAE whose pictures a discriminator judges too, conditioned on text.
 
     The grid of the generator starts at 8x8 and its convolutions work at a quarter of the picture's size, from where a
-    pixel shuffle makes the pixels. Most of its weights are in the dense layer that lifts text and noise to that grid:
-    among small pictures this learned several times faster than equally costly attention (benchmarks/README.md).
+    pixel shuffle makes the pixels. Most of its weights are in the dense layer that lifts text and noise to that grid.
 
     Args:
         kind: `"vae"`, `"gan"` or `"vae_gan"`.
