@@ -1,10 +1,10 @@
 """A person's own folder of pictures and captions."""
 
 import warnings
-from pathlib import Path
 
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.folder_captions import folder_captions
+from kgen.data.picture_folder import existing_folder
 from kgen.data.pixel_store import pixel_store
 from kgen.data.read_picture import check_picture_options, read_picture
 
@@ -47,10 +47,7 @@ def captioned_folder(path, image_size=64, channels=3, background="white", resize
     check_picture_options("captioned_folder", image_size, channels, background, resize)
     if on_error not in ("skip", "raise"):
         raise ValueError(f'captioned_folder: on_error must be "skip" or "raise"; got {on_error!r}.')
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "does not exist"
-        raise ValueError(f"captioned_folder: path must be a folder of pictures; '{folder}' {found}.")
+    folder = existing_folder(path, "captioned_folder")
     report = []
 
     def problem(file_name, what):

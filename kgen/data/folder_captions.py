@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import PurePosixPath
 
-from kgen.data.read_picture import PICTURE_SUFFIXES
+from kgen.data.picture_folder import picture_files
 
 CAPTION_TABLES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 
@@ -25,14 +25,8 @@ def folder_captions(folder, problem):
     Raises:
         ValueError: the folder has no pictures, or nothing that could be a caption, or an unreadable table.
     """
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    pictures = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    pictures = picture_files(folder, "captioned_folder")
     tables = [name for name in CAPTION_TABLES if (folder / name).is_file()]
-    if not pictures:
-        raise ValueError(
-            f"captioned_folder: there are no pictures in '{folder}'; expected files ending in "
-            f"{', '.join(PICTURE_SUFFIXES)}, in it or its sub-folders."
-        )
     for name in tables[1:]:
         problem(name, f"not read, because {tables[0]} is there too")
     if tables:
