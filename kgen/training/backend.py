@@ -140,7 +140,7 @@ def run_if(condition, function):
             function()
             return tf.no_op()
 
-        if _replicas() == 1:
+        if replicas() == 1:
             tf.cond(condition, something, nothing)
         else:
             # An optimizer step inside a branch must be entered from the cross-replica context; every replica counts
@@ -167,7 +167,7 @@ def apply_gradients(optimizer, gradients, variables):
         for variable, value in zip([*variables, *state], [*new_values, *new_state]):
             variable.assign(value)
     else:
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and _replicas() > 1:
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and replicas() > 1:
             gradients = _bad_everywhere(gradients)
         with without_gradients():
             optimizer.apply(gradients, variables)
@@ -191,7 +191,8 @@ def without_gradients():
     return contextlib.nullcontext()
 
 
-def _replicas():
+def replicas():
+    """The number of replicas that share a batch under the `tf.distribute` strategy in scope; 1 elsewhere."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
@@ -205,7 +206,7 @@ def batch_mean(values):
     TensorFlow's optimizers sum gradients over replicas, so each contributes its sum divided by the size of the whole
     batch; shares may differ, as in the last batch of an epoch.
     """
-    if _replicas() > 1:
+    if replicas() > 1:
         import tensorflow as tf
 
         count = tf.cast(tf.shape(values)[0], values.dtype)
@@ -216,13 +217,35 @@ def batch_mean(values):
 
 def replica_index():
     """This replica's number under `tf.distribute`; 0 elsewhere."""
-    if _replicas() > 1:
+    if replicas() > 1:
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
         if context is not None:
             return context.replica_id_in_sync_group
     return 0
+
+
+def is_traced(tensor):
+    """Whether code runs to be compiled, so that `tensor` has a shape but no value yet."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.executing_eagerly()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return isinstance(tensor, jax.core.Tracer)
+    return getattr(getattr(tensor, "device", None), "type", None) == "meta"
+
+
+def widest_float():
+    """The widest floating-point type of variables here: float64, but for JAX where it was not enabled."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return "float64" if jax.config.jax_enable_x64 else "float32"
+    return "float64"
 
 
 def run_step(step, groups, args):

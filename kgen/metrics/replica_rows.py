@@ -1,0 +1,65 @@
+"""Running numbers that every replica keeps for itself until somebody asks."""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+from kgen.training import backend
+
+
+class ReplicaRows:
+    """A metric's variable with a row for each replica.
+
+    Means and samples do not add up over replicas as sums do. But where each replica writes to its own row alone and
+    leaves zeros in the others, the sum over replicas, which is how `tf.distribute` reads a metric's variables, is all
+    rows one above the other.
+
+    Where variables cannot be float64 (JAX, unless told otherwise at its start) a precise one is a pair: a float32 and
+    what that float32 left out, 48 bits together. What the host computes keeps them; a compiled step there computes in
+    float32.
+
+    Args:
+        metric: the `keras.metrics.Metric` that owns it.
+        name: of the variable.
+        shape: of one row.
+        precise: whether float64 is wanted.
+    """
+
+    def __init__(self, metric, name, shape, precise=True):
+        self.replicas = backend.replicas()
+        self.dtype = backend.widest_float() if precise else "float32"
+        parts = 2 if precise and self.dtype == "float32" else 1
+        self.variable = metric.add_variable(
+            (parts, self.replicas, *shape), initializer="zeros", dtype=self.dtype, name=name
+        )
+
+    def read(self):
+        """All rows as numpy `(replicas, ...)`."""
+        return self._joined(ops.convert_to_numpy(self.variable))
+
+    def own(self, xp):
+        """This replica's row; `xp` is numpy, or keras.ops while a step is compiled."""
+        index = backend.replica_index()
+        if xp is np:
+            return self.read()[int(index)]
+        return self._joined(self.variable)[0 if self.replicas == 1 else index]
+
+    def assign(self, value, xp):
+        """Sets this replica's row."""
+        index, parts = backend.replica_index(), []
+        for _ in range(self.variable.shape[0]):
+            part = value.astype(self.dtype) if xp is np else ops.cast(value, self.dtype)
+            parts.append(part)
+            value = value - part
+        rows = xp.expand_dims(xp.stack(parts), 1)
+        if self.replicas > 1:
+            mine = xp.reshape(xp.arange(self.replicas) == index, (1, -1) + (1,) * (len(rows.shape) - 2))
+            rows = xp.where(mine, rows, ops.convert_to_numpy(self.variable) if xp is np else self.variable)
+        self.variable.assign(rows)
+
+    @staticmethod
+    def _joined(stored):
+        if stored.shape[0] == 1:
+            return stored[0]
+        return stored[0].astype("float64") + stored[1] if isinstance(stored, np.ndarray) else stored[0] + stored[1]

@@ -1,0 +1,86 @@
+"""Mean and covariance of features that pass by."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from kgen.metrics.replica_rows import ReplicaRows
+from kgen.training import backend
+
+# Rows at a time: the centred copy of a block stays small, and the product is still one large matrix product.
+_BLOCK = 4096
+
+
+class Moments(NamedTuple):
+    """Count, mean `(dim,)` and covariance `(dim, dim)` (by count - 1) of features, float64."""
+
+    count: int
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+class RunningMoments:
+    """Mean and covariance in one pass and constant memory, whatever the order or the size of batches.
+
+    Batches are centred on their own mean, and merged by the rule of Chan, Golub and LeVeque [1983, "Algorithms for
+    computing the sample variance"], in float64, so that no digits are lost where the mean is large beside the spread.
+
+    Args:
+        metric: the `keras.metrics.Metric` whose variables hold them.
+        name: prefix of the variables' names.
+        dim: length of a feature vector.
+    """
+
+    kind = "moments"
+
+    def __init__(self, metric, name, dim):
+        self.count = ReplicaRows(metric, f"{name}_count", ())
+        self.mean = ReplicaRows(metric, f"{name}_mean", (dim,))
+        self.scatter = ReplicaRows(metric, f"{name}_scatter", (dim, dim))
+
+    def update(self, features):
+        """Takes features `(batch, dim)`: an array, or a tensor in a step that is compiled."""
+        xp = ops if backend.is_traced(features) else np
+        state = tuple(rows.own(xp) for rows in (self.count, self.mean, self.scatter))
+        if xp is np:
+            features = np.asarray(features)
+            for start in range(0, len(features), _BLOCK):
+                state = merged(state, scattered(features[start : start + _BLOCK].astype("float64"), np), np)
+        else:
+            state = merged(state, scattered(ops.cast(features, self.mean.dtype), ops), ops)
+        for rows, value in zip((self.count, self.mean, self.scatter), state):
+            rows.assign(value, xp)
+
+    def read(self):
+        """The `Moments` of everything seen by all replicas."""
+        total = None
+        for state in zip(self.count.read(), self.mean.read(), self.scatter.read()):
+            total = state if total is None else merged(total, state, np)
+        count, mean, scatter = total
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return Moments(int(round(float(count))), mean, scatter / (count - 1.0))
+
+
+def scattered(features, xp):
+    """`(count, mean, sum of squares about the mean)` of features `(batch, dim)`, which may be none."""
+    count = xp.sum(xp.ones_like(features[:, 0]))
+    mean = xp.sum(features, axis=0) / xp.maximum(count, 1.0)
+    centred = features - mean
+    # numpy sees that both are one array, and computes half of the product.
+    return count, mean, xp.matmul(xp.transpose(centred), centred)
+
+
+def merged(first, second, xp):
+    """The moments of two sets of features together, from theirs."""
+    (count_1, mean_1, scatter_1), (count_2, mean_2, scatter_2) = first, second
+    count = count_1 + count_2
+    share = count_2 / xp.maximum(count, 1.0)
+    between = mean_2 - mean_1
+    return (
+        count,
+        mean_1 + share * between,
+        scatter_1 + scatter_2 + xp.expand_dims(between, 1) * xp.expand_dims(between, 0) * (count_1 * share),
+    )

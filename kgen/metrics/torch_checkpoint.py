@@ -1,0 +1,160 @@
+"""Reads what torch.save wrote, without torch, and without running what a pickle may ask to run."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_DTYPES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+
+
+def read_torch_checkpoint(path):
+    """The tensors of a state dict that `torch.save` wrote, in its format since torch 1.6 (zip) or the one before.
+
+    A checkpoint is a pickle, and a pickle may name any function to be called. Here it may name ordered dicts, tensors
+    and their storages; anything else is refused.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A dict from names to numpy arrays.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint, it is cut short, or it holds anything but a flat dict of tensors.
+
+    Example:
+        >>> weights = read_torch_checkpoint("model.pth")  # doctest: +SKIP
+        >>> weights["_fc.bias"].shape  # doctest: +SKIP
+        (1000,)
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"read_torch_checkpoint: there is no file {path!r}.")
+    try:
+        with open(path, "rb") as file:
+            is_zip = file.read(4) == b"PK\x03\x04"
+            file.seek(0)
+            tensors, storages = _read_zip(file) if is_zip else _read_legacy(file)
+        if not isinstance(tensors, dict) or not all(isinstance(t, _Tensor) for t in tensors.values()):
+            raise ValueError("expected a state dict, that is a flat dict of tensors, and found something else")
+        return {name: _array(tensor, storages) for name, tensor in tensors.items()}
+    except Exception as error:  # a damaged pickle raises a dozen types
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"read_torch_checkpoint: could not read {path!r}: {said}.") from error
+
+
+class _Storage(NamedTuple):
+    key: str
+    dtype: np.dtype
+    length: int
+
+
+class _Tensor(NamedTuple):
+    storage: _Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the names that a state dict needs, and no others."""
+
+    def __init__(self, file):
+        super().__init__(file)
+        self.storages = {}
+
+    def find_class(self, module, name):
+        # What is given out here must not be changeable by the pickle: new functions and strings cannot be.
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides)
+        if module == "torch" and name in _DTYPES:
+            return name
+        raise pickle.UnpicklingError(
+            f"it asks for {module}.{name}, which is no part of a dict of tensors, and loading it might run any code. "
+            "Save the model's state_dict() alone"
+        )
+
+    def persistent_load(self, pid):
+        if pid[0] != "storage" or any(pid[5:]):
+            raise pickle.UnpicklingError(f"it refers to {pid[0]!r}, which is no plain storage of a tensor")
+        _, name, key, _, length = pid[:5]
+        self.storages[key] = storage = _Storage(key, np.dtype(_DTYPES[name]), length)
+        return storage
+
+
+def _read_legacy(file):
+    """Pickles of a magic number, the version, the system, the tensors, and their storages' keys; then each storage."""
+    try:
+        magic = _Unpickler(file).load()
+    except Exception:  # any bytes may come here
+        magic = None
+    if magic != _MAGIC:
+        raise ValueError("it is no file of torch.save")
+    _Unpickler(file).load()
+    if not _Unpickler(file).load()["little_endian"]:
+        raise ValueError("it was written by a big-endian machine, which is not supported")
+    unpickler = _Unpickler(file)
+    tensors = unpickler.load()
+    data = {}
+    for key in _Unpickler(file).load():
+        file.seek(8, os.SEEK_CUR)  # its length, which the pickle has given
+        storage = unpickler.storages[key]
+        data[key] = _data(file.read(_bytes(storage)), storage)
+    return tensors, data
+
+
+def _read_zip(file):
+    """An archive of a pickle, and a file for each storage."""
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        root = next((name[: -len("data.pkl")] for name in names if name.endswith("/data.pkl")), None)
+        if root is None:
+            raise ValueError("it is a zip archive, but none of torch.save")
+        if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
+            raise ValueError("it was written by a big-endian machine, which is not supported")
+        with archive.open(f"{root}data.pkl") as stream:
+            unpickler = _Unpickler(stream)
+            tensors = unpickler.load()
+        data = {key: _data(archive.read(f"{root}data/{key}"), s) for key, s in unpickler.storages.items()}
+    return tensors, data
+
+
+def _bytes(storage):
+    return storage.length * storage.dtype.itemsize
+
+
+def _data(content, storage):
+    if len(content) != _bytes(storage):
+        raise ValueError(f"it is cut short: storage {storage.key} has {len(content)} of {_bytes(storage)} bytes")
+    return np.frombuffer(content, storage.dtype)
+
+
+def _array(tensor, storages):
+    """The tensor's view of its storage, copied; one that reaches beyond would read foreign memory."""
+    data = storages[tensor.storage.key]
+    numbers = (tensor.offset, *tensor.shape, *tensor.strides)
+    reach = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides))
+    if len(tensor.shape) != len(tensor.strides) or min(numbers) < 0 or (0 not in tensor.shape and reach >= len(data)):
+        raise ValueError(f"a tensor of shape {tensor.shape} reaches beyond its storage of {len(data)} numbers")
+    strides = [step * data.itemsize for step in tensor.strides]
+    return np.lib.stride_tricks.as_strided(data[tensor.offset :], tensor.shape, strides).copy()

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from kgen.metrics import FrechetDistance, KernelDistance, ReferenceStatistics
+from kgen.metrics.running_moments import Moments
+from tests.metrics import measures
+
+
+class Stub(ReferenceStatistics):
+    """A reference of given features."""
+
+    def __init__(self, features):
+        wide = features.astype("float64")
+        moments = Moments(len(features), wide.mean(axis=0), np.cov(wide, rowvar=False))
+        super().__init__({}, moments, features)
+
+    def check_features(self, owner, extractor):
+        """Features are compared as they are."""
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", [FrechetDistance, KernelDistance])
+def test_a_reference_takes_the_place_of_real_pictures(kind):
+    real, generated = measures.features()
+    both, referred = kind(), kind(reference=Stub(real))
+    both.update_state(real, generated)
+    referred.update_state(None, generated)
+    assert referred.results() == pytest.approx(both.results(), rel=1e-9)
+    assert both.needs_real and not referred.needs_real
+    # The real side has no variables that would only take memory.
+    assert len(referred.variables) < len(both.variables)
+    referred.reset_state()
+    referred.update_state(None, generated)
+    assert referred.results() == pytest.approx(both.results(), rel=1e-9)
+
+
+def test_real_pictures_beside_a_reference_are_refused():
+    real, generated = measures.features()
+    with pytest.raises(ValueError, match="the real pictures are those of the reference"):
+        FrechetDistance(reference=Stub(real)).update_state(real, generated)
+    with pytest.raises(ValueError, match="with a reference cannot be saved"):
+        FrechetDistance(reference=Stub(real)).get_config()
+
+
+@pytest.mark.parametrize("role", ["real", "generated"])
+def test_what_is_not_finite_is_named(role):
+    sets = dict(zip(("real", "generated"), measures.features()))
+    sets[role][5, 2] = np.inf
+    for metric in (FrechetDistance(), KernelDistance()):
+        metric.update_state(sets["real"], sets["generated"])
+        with pytest.warns(UserWarning, match=f"features of {role} pictures are NaN or infinite"):
+            assert np.isnan(list(metric.results().values())).all()
