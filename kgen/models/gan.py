@@ -64,7 +64,8 @@ class GAN(GenerativeModel):
             optimizer: "auto" (Adam 2e-4, beta_1 0.5), one optimizer, or a dict with `discriminator` and `generator`.
             loss: a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties: list of `kgen.losses.Penalty`, or one; "auto" is `[R1(1.0)]`, `[]` is none.
-            **kwargs: as of `PhasedModel.compile`.
+            **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
+                `steps_per_execution`, `jit_compile`.
         """
         self.choose_losses(loss, penalties)
         super().compile(optimizer, **kwargs)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgen.models import pixels
-from kgen.models.adversary import inputs_of
+from kgen.models.adversary import inputs_of, parted
 from kgen.models.image_model import ImageModel, seeds_and_indices
 from kgen.training import MovingAverage, image_noise
 
@@ -101,6 +101,10 @@ class GenerativeModel(ImageModel):
     def noise(self, like, training):
         """Latents for the losses: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
         return keras.random.normal((ops.shape(like)[0], self.latent_dim), seed=self.seeds(training))
+
+    def counterparts(self, batch, paired):
+        images, condition = parted(batch)
+        return self.synthesize(self.noise(images, training=False), condition)
 
     # === Pictures out ===
     def synthesize(self, latents, condition):

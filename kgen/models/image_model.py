@@ -8,12 +8,13 @@ import keras
 import numpy as np
 
 from kgen.models import pixels
+from kgen.models.measured_model import MeasuredModel
 from kgen.models.saved_model import export_saved_model
 from kgen.presets import load_preset, save_preset
-from kgen.training import PhasedModel, backend
+from kgen.training import backend
 
 
-class ImageModel(PhasedModel):
+class ImageModel(MeasuredModel):
     """Base of the models that train on pictures and draw them.
 
     A subclass sets `image_shape`, gives `phases()` and `draw(inputs)`, and says by `trained` whether it has learned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 
 import keras
 import numpy as np
@@ -52,6 +53,9 @@ class TextToImage(ImageModel):
     model.generate("a red apple", seed=0)          # uint8 (64, 64, 3)
     ```
     """
+
+    # A caption says which picture is meant.
+    draws_pairs = True
 
     def __init__(
         self,
@@ -105,19 +109,19 @@ class TextToImage(ImageModel):
         return self.generative_model.trained
 
     # === Training ===
-    def compile(self, optimizer="auto", *, run_eagerly=False, steps_per_execution=1, jit_compile="auto", **losses):
+    def compile(self, optimizer="auto", **kwargs):
         """Chooses how to train.
 
         Args:
             optimizer: "auto", one optimizer, or a dict by phase, as of the generative model.
-            run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
-            **losses: as of the generative model's `compile`: for a GAN `loss` and `penalties`, for a VAE
-                `beta`, `free_nats` and, where it has a discriminator, `adversarial_weight` too.
+            **kwargs: what the generative model's `compile` takes: for a GAN `loss` and `penalties`, for a VAE `beta`,
+                `free_nats` and, where it has a discriminator, `adversarial_weight` too; for all `metrics`, measures of
+                `kgen.metrics` of pictures drawn from the captions of the real ones, and `run_eagerly`,
+                `steps_per_execution` and `jit_compile`.
         """
-        self.generative_model.choose_losses(**losses)
-        super().compile(
-            optimizer, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=jit_compile
-        )
+        names = inspect.signature(self.generative_model.choose_losses).parameters
+        self.generative_model.choose_losses(**{name: kwargs.pop(name) for name in names if name in kwargs})
+        super().compile(optimizer, **kwargs)
 
     def default_optimizer(self, phase):
         """The generative model's choice, with gradients of at most unit norm."""
@@ -160,6 +164,11 @@ class TextToImage(ImageModel):
             pooled = pooled * ops.cast(kept, pooled.dtype)
             mask = ops.logical_and(mask, kept)
         return {"pooled": pooled, "tokens": tokens * ops.cast(mask, tokens.dtype)[..., None], "mask": mask}
+
+    def counterparts(self, batch, paired):
+        features = {key: value for key, value in batch.items() if key != "images"}
+        latents = self.generative_model.noise(batch["images"], training=False)
+        return self.generative_model.synthesize(latents, self.condition(features))
 
     def after_step(self):
         """Updates the averaged generator."""

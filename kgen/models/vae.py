@@ -48,6 +48,9 @@ class VAE(GenerativeModel):
     ```
     """
 
+    # Reconstructions.
+    draws_pairs = True
+
     def __init__(
         self,
         encoder,
@@ -119,7 +122,8 @@ class VAE(GenerativeModel):
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties: on the discriminator, a list of `kgen.losses.Penalty`; "auto" is `[R1(1.0)]`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
-            **kwargs: as of `PhasedModel.compile`.
+            **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
+                `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
@@ -222,6 +226,9 @@ class VAE(GenerativeModel):
         """Images in [-1, 1] from the averaged decoder."""
         outputs = feed(self.average.network, "latents", latents, condition, False)
         return self.reconstruction.mean(ops.cast(outputs, "float32"))
+
+    def counterparts(self, batch, paired):
+        return self.call(batch) if paired else super().counterparts(batch, paired)
 
     def call(self, images):
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""

@@ -61,6 +61,9 @@ class PhasedModel(keras.Model):
     def after_step(self):
         """What follows the last phase of a training step: the place to update moving averages."""
 
+    def after_test(self, batch):
+        """What follows the losses of an evaluation step: the place to measure what the model draws."""
+
     def default_optimizer(self, phase):
         """The optimizer of a phase where `compile` was not told of one."""
         return keras.optimizers.Adam(1e-3)
@@ -165,6 +168,7 @@ class PhasedModel(keras.Model):
         with backend.without_gradients():
             for phase in self.phases():
                 self._report(phase, *self._loss(phase, batch, training=False))
+            self.after_test(batch)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def _batch(self, data):
