@@ -7,7 +7,19 @@ from kgen import models  # noqa: F401
 
 __version__ = "0.1.0"
 
-_subpackages = ("callbacks", "data", "layers", "losses", "models", "networks", "presets", "text", "training")
+_subpackages = (
+    "callbacks",
+    "data",
+    "evaluate",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "networks",
+    "presets",
+    "text",
+    "training",
+)
 __all__ = [*_subpackages]
 
 

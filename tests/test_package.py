@@ -21,8 +21,10 @@ MODULES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {"layers", "losses"},
     {"networks", "training", "text", "data", "presets"},
+    {"metrics"},
     {"models"},
-    {"metrics", "callbacks"},
+    {"callbacks"},
+    {"evaluate"},
 ]
 
 

@@ -1,6 +1,7 @@
 """What a person sees while a model trains."""
 
+from kgen.callbacks.evaluate_samples import EvaluateSamples
 from kgen.callbacks.picture_grid import picture_grid
 from kgen.callbacks.sample_grid import SampleGrid
 
-__all__ = ["SampleGrid", "picture_grid"]
+__all__ = ["EvaluateSamples", "SampleGrid", "picture_grid"]

@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kgen.callbacks.picture_grid import picture_grid, pictures_of_grid
+from kgen.callbacks.summary_writer import summary_writer
 from kgen.models import GenerativeModel, TextToImage
 from kgen.text import clean_prompts
 
@@ -70,7 +71,7 @@ class SampleGrid(keras.callbacks.Callback):
         self.num_images = num_images
         self.columns = columns
         self.seed = seed
-        self.writer = None if tensorboard is None else _summary_writer(tensorboard)
+        self.writer = None if tensorboard is None else summary_writer("SampleGrid", tensorboard)
 
     # === While training ===
     def on_train_begin(self, logs=None):
@@ -202,14 +203,3 @@ def _description_of(path):
             return grid.info.get(_KEY)
     except OSError:  # not of this callback's making, and no reason to end a training
         return None
-
-
-def _summary_writer(directory):
-    try:
-        import tensorboard  # noqa: F401
-        import tensorflow as tf
-    except ImportError as error:
-        raise ImportError(
-            "SampleGrid: writing for TensorBoard needs TensorFlow and TensorBoard: pip install tensorflow tensorboard"
-        ) from error
-    return tf.summary.create_file_writer(str(directory))

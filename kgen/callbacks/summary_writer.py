@@ -1,0 +1,17 @@
+"""What callbacks write to for TensorBoard."""
+
+
+def summary_writer(owner, directory):
+    """A `tf.summary` writer to a log directory.
+
+    Raises:
+        ImportError: without TensorFlow or TensorBoard, in the name of `owner`.
+    """
+    try:
+        import tensorboard  # noqa: F401
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            f"{owner}: writing for TensorBoard needs TensorFlow and TensorBoard: pip install tensorflow tensorboard"
+        ) from error
+    return tf.summary.create_file_writer(str(directory))

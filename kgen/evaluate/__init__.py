@@ -1,0 +1,5 @@
+"""`python -m kgen.evaluate generated real`: how near generated pictures are to real ones."""
+
+from kgen.evaluate.command import main
+
+__all__ = ["main"]

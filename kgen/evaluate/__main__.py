@@ -1,0 +1,5 @@
+"""Lets `python -m kgen.evaluate` run the command."""
+
+from kgen.evaluate.command import main
+
+main()

@@ -1,0 +1,148 @@
+"""Where generated pictures come from: a folder, a model of kgen, a SavedModel."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from kgen.data import PictureFolder
+from kgen.data.folder_captions import folder_captions
+from kgen.models import GenerativeModel, TextToImage
+from kgen.presets import load_preset, preset_names
+
+
+def source_of(options):
+    """What gives the generated pictures: has `image_shape`, `files`, `prompts`, a length and `batches(size)`.
+
+    Args:
+        options: of the command; `generated` says where from.
+
+    Raises:
+        ImportError: for a SavedModel without TensorFlow.
+        OSError, ValueError: if there is nothing of the kind at `options.generated`.
+    """
+    name, path = options.generated, Path(options.generated).expanduser()
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise ValueError(f"there is no file '{path}'.")
+        return FromModel(keras.saving.load_model(path, compile=False), options)
+    if name in preset_names() or (path / "preset.json").is_file():
+        return FromModel(load_preset(name if name in preset_names() else path), options)
+    if (path / "saved_model.pb").is_file():
+        return FromSavedModel(path, options)
+    if not path.is_dir():
+        raise ValueError(f"'{name}' is no folder of pictures, .keras file, SavedModel or preset of kgen.")
+    return FromFolder(path, options)
+
+
+class FromFolder:
+    """The pictures of a folder."""
+
+    prompts = None
+
+    def __init__(self, path, options):
+        size = options.image_size
+        if size is None:
+            first = PictureFolder(path, 1)
+            with Image.open(first.path / first.files[0]) as picture:
+                size = min(picture.size)
+        self.folder = PictureFolder(path, size, limit=options.num_images, on_error="raise")
+        self.image_shape = self.folder.image_shape
+        self.files = self.folder.files
+
+    def __len__(self):
+        return len(self.files)
+
+    def batches(self, size):
+        """Yields uint8 `(at most size, H, W, C)`."""
+        return self.folder.batches(size)
+
+
+class FromModel:
+    """What a model of kgen draws: picture i has the seed `options.seed + i`."""
+
+    files = None
+
+    def __init__(self, model, options):
+        if not isinstance(model, (GenerativeModel, TextToImage)):
+            raise ValueError(f"'{options.generated}' holds no model of kgen, but a {type(model).__name__}.")
+        if options.image_size not in (None, model.image_shape[0]):
+            raise ValueError(f"--image-size is for folders; the model draws {model.image_shape[0]} pixels a side.")
+        self.model = model
+        self.options = options
+        self.image_shape = model.image_shape
+        self.num_classes = getattr(model, "num_classes", None)
+        self.prompts = _prompts(options) if isinstance(model, TextToImage) else None
+
+    def __len__(self):
+        return self.options.num_images if self.prompts is None else len(self.prompts)
+
+    def batches(self, size):
+        """Yields uint8 `(at most size, H, W, C)`."""
+        for start in range(0, len(self), size):
+            rows = np.arange(start, min(start + size, len(self)))
+            yield self.draw(rows)
+
+    def draw(self, rows):
+        """uint8 pictures of these numbers."""
+        asked = len(rows) if self.num_classes is None else rows % self.num_classes
+        if self.prompts is not None:
+            asked = [self.prompts[i] for i in rows]
+        seeds = self.options.seed + rows
+        return self.model.generate(asked, seed=seeds, batch_size=self.options.batch_size, verbose=0)
+
+
+class FromSavedModel(FromModel):
+    """What an exported model draws, from prompts or by number: each batch has a seed, that of its first picture."""
+
+    def __init__(self, path, options):
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise ImportError(f"'{path}' is a SavedModel, which needs TensorFlow: pip install tensorflow") from error
+        with contextlib.suppress(ImportError):
+            import tensorflow_text  # noqa: F401  (operations of a tokenizer that may be in it)
+
+        # A signature does not keep its model alive.
+        self.model, self.options = tf.saved_model.load(path), options
+        self.serve = self.model.signatures.get("serving_default")
+        inputs = self.serve.structured_input_signature[1] if self.serve is not None else {}
+        if "labels" in inputs:
+            raise ValueError(f"'{path}' does not say how many classes it has; give the model's .keras file or preset.")
+        if not {"prompts", "count"} & set(inputs) or "images" not in self.serve.structured_outputs:
+            raise ValueError(f"'{path}' is no SavedModel of kgen.")
+        self.image_shape = tuple(self.serve.structured_outputs["images"].shape[1:])
+        self.prompts = _prompts(options) if "prompts" in inputs else None
+
+    def draw(self, rows):
+        """uint8 pictures of these numbers."""
+        import tensorflow as tf
+
+        images = []
+        for start in range(0, len(rows), self.options.batch_size):
+            part = rows[start : start + self.options.batch_size]
+            if self.prompts is not None:
+                asked = {"prompts": tf.constant([self.prompts[i] for i in part])}
+            else:
+                asked = {"count": tf.constant(len(part), tf.int32)}
+            seed = tf.constant(self.options.seed + part[0], tf.int32)
+            images.append(self.serve(**asked, seed=seed)["images"].numpy())
+        return np.concatenate(images)
+
+
+def _prompts(options):
+    """Prompts of a text file, or a caption of each picture in the real folder; in turn, where they are too few."""
+    if options.prompts is not None:
+        prompts = [line.strip() for line in options.prompts.read_text(encoding="utf-8").splitlines() if line.strip()]
+    elif options.real.is_dir():
+        # Pictures without a caption have no part in it.
+        prompts = [captions[0] for captions in folder_captions(options.real, lambda *_: None).values()]
+    else:
+        raise ValueError("this model draws from prompts: give --prompts, or a folder of captioned real pictures.")
+    if not prompts:
+        raise ValueError(f"there are no prompts in '{options.prompts or options.real}'.")
+    return [prompts[i % len(prompts)] for i in range(options.num_images)]
