@@ -91,8 +91,8 @@ def test_losses_and_penalties():
 
 
 def test_what_has_no_meaning_is_refused():
-    with pytest.raises(TypeError, match="GAN.compile: beta, metrics has no meaning for this model"):
-        tiny.gan().compile(beta=1.0, metrics=["mae"])
+    with pytest.raises(TypeError, match="GAN.compile: beta, weighted_metrics has no meaning for this model"):
+        tiny.gan().compile(beta=1.0, weighted_metrics=["mae"])
     gan = tiny.gan()
     gan.compile()
     with pytest.raises(ValueError, match="GAN.fit: class_weight has no meaning"):
