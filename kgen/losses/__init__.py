@@ -1,19 +1,39 @@
 """Formulas: functions of tensors that give one value per sample. They know nothing of models or replicas."""
 
-from kgen.losses.adversarial import AdversarialLoss, NonSaturating
+from kgen.losses.adversarial import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    SeparableLoss,
+    Wasserstein,
+)
 from kgen.losses.divergence import gaussian_kl
-from kgen.losses.penalties import R1, Penalty
+from kgen.losses.mixup import Mixup
+from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
 from kgen.losses.reconstruction import Gaussian, Logistic, Reconstruction
 from kgen.losses.registry import get
 
 __all__ = [
     "R1",
+    "R2",
     "AdversarialLoss",
+    "Dragan",
     "Gaussian",
+    "GradientPenalty",
+    "Hinge",
+    "LeastSquares",
     "Logistic",
+    "Minimax",
+    "Mixup",
     "NonSaturating",
     "Penalty",
     "Reconstruction",
+    "Relativistic",
+    "SeparableLoss",
+    "Wasserstein",
     "gaussian_kl",
     "get",
 ]

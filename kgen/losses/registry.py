@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from kgen.losses.adversarial import NonSaturating
+from kgen.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from kgen.losses.reconstruction import Gaussian, Logistic
 
 _NAMED = {
-    "adversarial": {"non_saturating": NonSaturating},
+    "adversarial": {
+        "non_saturating": NonSaturating,
+        "minimax": Minimax,
+        "least_squares": LeastSquares,
+        "hinge": Hinge,
+        "wasserstein": Wasserstein,
+        "relativistic": Relativistic,
+    },
     "reconstruction": {"logistic": Logistic, "gaussian": Gaussian},
 }
 

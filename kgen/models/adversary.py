@@ -59,15 +59,17 @@ class Adversary:
         discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`.
         loss: a `kgen.losses.AdversarialLoss`.
         penalties: `kgen.losses.Penalty` objects.
+        mixing: a `kgen.losses.Mixup`, or None.
     """
 
-    def __init__(self, discriminator, loss, penalties):
+    def __init__(self, discriminator, loss, penalties, mixing=None):
         self.discriminator = discriminator
         self.loss = loss
         self.penalties = tuple(penalties)
+        self.mixing = mixing
 
     @classmethod
-    def from_arguments(cls, discriminator, loss, penalties):
+    def from_arguments(cls, discriminator, loss, penalties, mixing=None):
         """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty."""
         loss = losses.get("adversarial", "non_saturating" if isinstance(loss, str) and loss == "auto" else loss)
         if isinstance(penalties, str) and penalties == "auto":
@@ -79,13 +81,22 @@ class Adversary:
                 raise TypeError(
                     f"compile: penalties are kgen.losses.Penalty objects, such as R1(10.0); got {penalty!r}."
                 )
-        return cls(discriminator, loss, penalties)
+        if mixing is not None:
+            if not isinstance(mixing, losses.Mixup):
+                raise TypeError(f"compile: mixing must be a kgen.losses.Mixup or None; got {mixing!r}.")
+            if not isinstance(loss, losses.SeparableLoss):
+                raise ValueError(
+                    "compile: mixing makes pictures that are partly real, which only a loss that judges each by itself "
+                    f"can judge, a kgen.losses.SeparableLoss; {type(loss).__name__} is none."
+                )
+        return cls(discriminator, loss, penalties, mixing)
 
     def get_config(self):
         """The part of a model's compile config that is the adversary's."""
         return {
             "loss": keras.saving.serialize_keras_object(self.loss),
             "penalties": [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties],
+            "mixing": keras.saving.serialize_keras_object(self.mixing),
         }
 
     @property
@@ -98,29 +109,52 @@ class Adversary:
         outputs = feed(self.discriminator, "images", images, condition, training)
         return ops.reshape(ops.cast(outputs, "float32"), (-1,))
 
-    def discriminator_loss(self, real, fake, condition, training, seed):
-        """What the discriminator minimises, `(batch,)`, or its terms by name."""
+    def discriminator_loss(self, real, fake, condition, training, seed, step=0):
+        """What the discriminator minimises, `(batch,)`, or its terms by name.
+
+        Args:
+            real, fake: pictures in [-1, 1].
+            condition: of both.
+            training: whether the loss is trained on.
+            seed: for what is drawn.
+            step: number of this training step, from 0, which says what lazy penalties are due.
+        """
         fake = ops.stop_gradient(fake)
-        real_logits = self.logits(real, condition, training)
-        value = self.loss.discriminator(real_logits, self.logits(fake, condition, training))
+        real_logits = None
+        if self.mixing is not None and training:
+            pictures, share = self.mixing.mixed(real, fake, seed)
+            value = self.loss.partly_real(self.logits(pictures, condition, training), share)
+        else:
+            real_logits = self.logits(real, condition, training)
+            value = self.loss.discriminator(real_logits, self.logits(fake, condition, training))
         if condition_names(self.discriminator, condition):
             others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
+            if real_logits is None:
+                real_logits = self.logits(real, condition, training)
             mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training))
             # A neighbour with the very same condition is no mismatch.
             differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
             value = ops.where(differs, 0.5 * (value + mismatched), value)
         if not self.penalties:
             return value
-        return {"discrimination": value, "penalty": self._penalty(real, fake, condition, training, seed)}
+        return {"discrimination": value, "penalty": self._penalty(real, fake, condition, training, seed, step)}
 
-    def _penalty(self, real, fake, condition, training, seed):
-        total = ops.zeros((ops.shape(real)[0],))
+    def _penalty(self, real, fake, condition, training, seed, step):
+        nothing = ops.zeros((ops.shape(real)[0],))
+
+        def cost(penalty):
+            points = penalty.points(real, fake, seed)
+            slope = backend.input_gradient(lambda images: self.logits(images, condition, training), points)
+            return penalty.every * penalty.cost(slope)
+
+        total = nothing
         # A penalty differentiates the gradient of the logits, which evaluation has no use for.
         for penalty in self.penalties if training else ():
-            points = penalty.points(real, fake, seed)
-            total = total + penalty.cost(
-                backend.input_gradient(lambda images: self.logits(images, condition, training), points)
-            )
+            if penalty.every == 1:
+                total = total + cost(penalty)
+            else:
+                due = ops.equal(ops.mod(ops.cast(step, "int32"), penalty.every), 0)
+                total = total + backend.value_if(due, lambda penalty=penalty: cost(penalty), nothing)
         return total
 
     def generator_loss(self, real, fake, condition, training):

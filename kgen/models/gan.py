@@ -57,26 +57,35 @@ class GAN(GenerativeModel):
         discriminator = networks.MultiscaleEncoder(image_shape, 1, pooled_dim=num_classes, name="discriminator")
         return cls(generator, discriminator, latent_dim, num_classes=num_classes, **kwargs)
 
-    def compile(self, optimizer="auto", loss="auto", penalties="auto", **kwargs):
+    def compile(self, optimizer="auto", loss="auto", penalties="auto", mixing=None, discriminator_steps=1, **kwargs):
         """Chooses how to train.
 
         Args:
             optimizer: "auto" (Adam 2e-4, beta_1 0.5), one optimizer, or a dict with `discriminator` and `generator`.
-            loss: a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
+            loss: a `kgen.losses.AdversarialLoss` or its short name: "non_saturating", which "auto" is, "minimax",
+                "least_squares", "hinge", "wasserstein" or "relativistic".
             penalties: list of `kgen.losses.Penalty`, or one; "auto" is `[R1(1.0)]`, `[]` is none.
+            mixing: a `kgen.losses.Mixup`: the discriminator sees mixtures of real and generated pictures; None: sees
+                both as they are.
+            discriminator_steps: steps of the discriminator for each one of the generator; each has a batch of its own.
             **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
                 `steps_per_execution`, `jit_compile`.
         """
-        self.choose_losses(loss, penalties)
+        self.choose_losses(loss, penalties, mixing, discriminator_steps)
         super().compile(optimizer, **kwargs)
 
-    def choose_losses(self, loss="auto", penalties="auto"):
+    def choose_losses(self, loss="auto", penalties="auto", mixing=None, discriminator_steps=1):
         """What `compile` chooses beside the optimizer; see there."""
-        self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties)
+        if isinstance(discriminator_steps, bool) or not isinstance(discriminator_steps, int) or discriminator_steps < 1:
+            raise ValueError(
+                f"GAN.compile: discriminator_steps must be an integer of at least 1; got {discriminator_steps!r}."
+            )
+        self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing)
+        self.discriminator_steps = discriminator_steps
 
     def losses_config(self):
         """The arguments of `choose_losses`, serialized."""
-        return self.adversary.get_config()
+        return {**self.adversary.get_config(), "discriminator_steps": self.discriminator_steps}
 
     def default_optimizer(self, phase):
         """Adam with little momentum, as Radford et al. 2016 found it to suit two players."""
@@ -91,7 +100,12 @@ class GAN(GenerativeModel):
                 self.discriminator.trainable_variables,
                 terms=self.adversary.terms,
             ),
-            Phase("generator", self.generator_loss, self.generator.trainable_variables),
+            Phase(
+                "generator",
+                self.generator_loss,
+                self.generator.trainable_variables,
+                every=self.discriminator_steps,
+            ),
         ]
 
     @property
@@ -103,7 +117,9 @@ class GAN(GenerativeModel):
         """L_D, and the penalties, on real pictures and generated ones."""
         real, condition = parted(batch)
         fake = self._fake(real, condition, training)
-        return self.adversary.discriminator_loss(real, fake, condition, training, self.seeds(training))
+        return self.adversary.discriminator_loss(
+            real, fake, condition, training, self.seeds(training), self.average.updates
+        )
 
     def generator_loss(self, batch, training):
         """L_G on generated pictures."""

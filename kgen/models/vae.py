@@ -109,6 +109,7 @@ class VAE(GenerativeModel):
         free_nats=0.0,
         loss="auto",
         penalties="auto",
+        mixing=None,
         adversarial_weight=1.0,
         **kwargs,
     ):
@@ -121,6 +122,7 @@ class VAE(GenerativeModel):
             free_nats: information that each latent may carry at no price; see `kgen.losses.gaussian_kl`.
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties: on the discriminator, a list of `kgen.losses.Penalty`; "auto" is `[R1(1.0)]`.
+            mixing: a `kgen.losses.Mixup` for the discriminator; see `GAN.compile`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
             **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
                 `steps_per_execution`, `jit_compile`.
@@ -128,7 +130,7 @@ class VAE(GenerativeModel):
         Raises:
             ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
         """
-        self.choose_losses(beta, free_nats, loss, penalties, adversarial_weight)
+        self.choose_losses(beta, free_nats, loss, penalties, mixing, adversarial_weight)
         super().compile(optimizer, **kwargs)
 
     def choose_losses(
@@ -137,6 +139,7 @@ class VAE(GenerativeModel):
         free_nats=0.0,
         loss="auto",
         penalties="auto",
+        mixing=None,
         adversarial_weight=1.0,
     ):
         """What `compile` chooses beside the optimizer; see there."""
@@ -148,9 +151,11 @@ class VAE(GenerativeModel):
         self.adversarial_weight = adversarial_weight
         self.adversary = None
         if self.discriminator is not None:
-            self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties)
-        elif loss != "auto" or penalties != "auto":
-            raise ValueError("VAE.compile: loss and penalties are a discriminator's; this model was built without one.")
+            self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing)
+        elif loss != "auto" or penalties != "auto" or mixing is not None:
+            raise ValueError(
+                "VAE.compile: loss, penalties and mixing are a discriminator's; this model was built without one."
+            )
 
     def losses_config(self):
         """The arguments of `choose_losses`, serialized."""
@@ -205,7 +210,9 @@ class VAE(GenerativeModel):
         """The discriminator's loss on real pictures and on pictures from the prior."""
         images, condition = parted(batch)
         fake = self._from_prior(images, condition, training)
-        return self.adversary.discriminator_loss(images, fake, condition, training, self.seeds(training))
+        return self.adversary.discriminator_loss(
+            images, fake, condition, training, self.seeds(training), self.average.updates
+        )
 
     def _from_prior(self, images, condition, training):
         outputs = feed(self.decoder, "latents", self.noise(images, training), condition, training)

@@ -157,6 +157,26 @@ def run_if(condition, function):
         function()
 
 
+def value_if(condition, function, otherwise):
+    """`function()` where `condition`, a boolean scalar tensor, holds; else the tensor `otherwise`, and nothing is run.
+
+    Gradients flow through it, and updates of variables in the function are kept.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        threaded, pure = _jax_pure(function)
+        values = [v.value for v in threaded]
+        result, after = jax.lax.cond(condition, pure, lambda v: (otherwise, v), values)
+        _jax_assign(threaded, values, after)
+        return result
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.cond(condition, function, lambda: otherwise)
+    return function() if bool(condition) else otherwise
+
+
 def apply_gradients(optimizer, gradients, variables):
     """One step of a `keras.optimizers.Optimizer` on the variables that it was built with."""
     if keras.backend.backend() == "jax":

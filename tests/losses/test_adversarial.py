@@ -3,7 +3,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.losses import AdversarialLoss, NonSaturating
+from kgen.losses import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    SeparableLoss,
+    Wasserstein,
+)
 from tests.losses.slopes import slope
 
 REAL = np.array([-3.0, -0.5, 0.0, 2.0], "float32")
@@ -49,8 +58,53 @@ def test_a_sure_player_neither_overflows_nor_loses_the_gradient(sure):
 
 
 def test_config_round_trip():
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(NonSaturating()))
-    assert type(again) is NonSaturating and again.get_config() == {}
+    for loss in (NonSaturating(), Relativistic(), *(kind(label_smoothing=0.1) for kind in SEPARABLE)):
+        again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+        assert type(again) is type(loss) and again.get_config() == loss.get_config()
+    assert again.label_smoothing == 0.1
+
+
+# Each computed here in float64 from its equation: the generator's loss, and the discriminator's two costs.
+EQUATIONS = {
+    NonSaturating: (lambda f: -np.log(sigmoid(f)), lambda r: -np.log(sigmoid(r)), lambda f: -np.log(1 - sigmoid(f))),
+    Minimax: (lambda f: np.log(1 - sigmoid(f)), lambda r: -np.log(sigmoid(r)), lambda f: -np.log(1 - sigmoid(f))),
+    LeastSquares: (lambda f: (f - 1) ** 2 / 2, lambda r: (r - 1) ** 2 / 2, lambda f: f**2 / 2),
+    Hinge: (lambda f: -f, lambda r: np.maximum(0, 1 - r), lambda f: np.maximum(0, 1 + f)),
+    Wasserstein: (lambda f: -f, lambda r: -r, lambda f: f),
+}
+SEPARABLE = list(EQUATIONS)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", SEPARABLE)
+def test_separable_losses_are_their_equations(kind):
+    generator, if_real, if_fake = EQUATIONS[kind]
+    real, fake = np.float64(REAL), np.float64(FAKE)
+    loss = kind()
+    np.testing.assert_allclose(ops.convert_to_numpy(loss.generator(REAL, FAKE)), generator(fake), rtol=1e-5, atol=1e-6)
+    judged = ops.convert_to_numpy(loss.discriminator(REAL, FAKE))
+    np.testing.assert_allclose(judged, if_real(real) + if_fake(fake), rtol=1e-5, atol=1e-6)
+    smoothed = ops.convert_to_numpy(kind(label_smoothing=0.2).discriminator(REAL, FAKE))
+    expected = 0.8 * if_real(real) + 0.2 * if_fake(real) + if_fake(fake)
+    np.testing.assert_allclose(smoothed, expected, rtol=1e-5, atol=1e-6)
+    share = np.array([0.0, 0.25, 0.5, 1.0], "float32")
+    mixed = ops.convert_to_numpy(loss.partly_real(ops.convert_to_tensor(REAL), ops.convert_to_tensor(share)))
+    np.testing.assert_allclose(mixed, share * if_real(real) + (1 - share) * if_fake(real), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.backends
+def test_relativistic_is_its_equation():
+    difference = np.float64(REAL) - np.float64(FAKE)
+    loss = Relativistic()
+    generator, discriminator = (ops.convert_to_numpy(f(REAL, FAKE)) for f in (loss.generator, loss.discriminator))
+    np.testing.assert_allclose(generator, np.log1p(np.exp(difference)), rtol=1e-5)
+    np.testing.assert_allclose(discriminator, np.log1p(np.exp(-difference)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [-0.1, 0.5, 1.0])
+def test_label_smoothing_is_checked(value):
+    with pytest.raises(ValueError, match=r"Hinge: label_smoothing must be in \[0, 0.5\)"):
+        Hinge(label_smoothing=value)
 
 
 @pytest.mark.parametrize("method", ["generator", "discriminator"])
@@ -60,3 +114,12 @@ def test_a_subclass_must_define_both_players(method):
 
     with pytest.raises(NotImplementedError, match=rf"Half must define {method}\(\)"):
         getattr(Half(), method)(REAL, FAKE)
+
+
+@pytest.mark.parametrize("method", ["if_real", "if_fake"])
+def test_a_separable_loss_must_define_both_costs(method):
+    class Half(SeparableLoss):
+        pass
+
+    with pytest.raises(NotImplementedError, match=rf"Half must define {method}\(\)"):
+        getattr(Half(), method)(REAL)

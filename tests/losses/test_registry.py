@@ -44,6 +44,6 @@ def test_an_unknown_name_names_those_that_are_known():
 @pytest.mark.parametrize("wrong", [None, 3, losses.Gaussian(), losses.NonSaturating])
 def test_what_is_no_loss(wrong):
     with pytest.raises(
-        ValueError, match=r"adversarial loss must be one of \['non_saturating'\] or an object with the methods"
+        ValueError, match=r"adversarial loss must be one of \['hinge', .*\] or an object with the methods"
     ):
         losses.get("adversarial", wrong)

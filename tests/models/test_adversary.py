@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.losses import R1, NonSaturating
+from kgen.losses import R1, Mixup, NonSaturating
 from kgen.models.adversary import Adversary, condition_names, feed, parted
 from kgen.training import backend
 from tests.models import tiny
@@ -85,6 +85,37 @@ def test_penalties_add_up_while_training_only(plain):
 
 
 @pytest.mark.backends
+def test_a_lazy_penalty_is_due_now_and_then_and_costs_as_much_more(plain):
+    real, fake = images(0), images(1)
+    at_once = Adversary(plain, NonSaturating(), [R1(2.0)]).discriminator_loss(real, fake, {}, True, None)
+    lazy = Adversary(plain, NonSaturating(), [R1(2.0, every=3), R1(2.0)])
+    for step in range(5):
+        terms = lazy.discriminator_loss(real, fake, {}, True, None, step=ops.convert_to_tensor(float(step)))
+        times = 1.0 + (3.0 if step % 3 == 0 else 0.0)
+        np.testing.assert_allclose(numpy(terms["penalty"]), times * numpy(at_once["penalty"]), rtol=1e-4)
+
+
+@pytest.mark.backends
+def test_mixed_pictures_are_judged_by_their_share(plain):
+    class Halves(Mixup):
+        def mixed(self, real, fake, seed):
+            share = ops.convert_to_tensor(np.array([0.0, 0.25, 0.5, 1.0], "float32"))
+            each = ops.reshape(share, (4, 1, 1, 1))
+            return each * real + (1.0 - each) * fake, share
+
+    real, fake, share = images(0), images(1), np.array([0.0, 0.25, 0.5, 1.0])
+    each = ops.convert_to_tensor(share.reshape(4, 1, 1, 1).astype("float32"))
+    logits = numpy(plain(each * real + (1 - each) * fake))[:, 0]
+    adversary = Adversary(plain, NonSaturating(), [], Halves())
+    values = numpy(adversary.discriminator_loss(real, fake, {}, True, None))
+    np.testing.assert_allclose(values, share * softplus(-logits) + (1 - share) * softplus(logits), rtol=1e-5)
+    # Evaluation shows the loss of pictures as they are.
+    evaluated = numpy(adversary.discriminator_loss(real, fake, {}, False, None))
+    expected = softplus(-numpy(plain(real))[:, 0]) + softplus(numpy(plain(fake))[:, 0])
+    np.testing.assert_allclose(evaluated, expected, rtol=1e-5)
+
+
+@pytest.mark.backends
 def test_a_real_picture_beside_the_condition_of_another_counts_as_fake(conditional):
     adversary = Adversary(conditional, NonSaturating(), [])
     real, fake, condition = images(0), images(1), one_hot(0, 1, 2, 2)
@@ -150,7 +181,15 @@ def test_an_unknown_loss(plain):
         Adversary.from_arguments(plain, "hinges", [])
 
 
+def test_what_cannot_be_mixed(plain):
+    with pytest.raises(ValueError, match="partly real.*Relativistic is none"):
+        Adversary.from_arguments(plain, "relativistic", [], Mixup())
+    with pytest.raises(TypeError, match="mixing must be a kgen.losses.Mixup or None; got 0.2"):
+        Adversary.from_arguments(plain, "hinge", [], 0.2)
+
+
 def test_config_round_trip(plain):
-    config = Adversary(plain, NonSaturating(), [R1(3.0)]).get_config()
+    config = Adversary(plain, NonSaturating(), [R1(3.0)], Mixup(0.4)).get_config()
     again = Adversary.from_arguments(plain, **keras.saving.deserialize_keras_object(config))
+    assert again.mixing.alpha == 0.4
     assert type(again.loss) is NonSaturating and [penalty.weight for penalty in again.penalties] == [3.0]

@@ -3,7 +3,19 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.losses import R1, NonSaturating
+from kgen.losses import (
+    R1,
+    R2,
+    Dragan,
+    GradientPenalty,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    Mixup,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+)
 from kgen.models import GAN
 from tests.checks import models
 from tests.models import tiny
@@ -84,7 +96,9 @@ def test_losses_and_penalties():
     assert [metric.name for metric in gan.metrics] == ["discriminator_loss", "generator_loss"]
     gan.compile(loss="non_saturating", penalties=R1(10.0))
     assert [penalty.weight for penalty in gan.adversary.penalties] == [10.0]
-    with pytest.raises(ValueError, match=r"no adversarial loss is called 'wgan'; there are \['non_saturating'\]"):
+    with pytest.raises(
+        ValueError, match=r"no adversarial loss is called 'wgan'; there are \['hinge', 'least_squares', .*\]"
+    ):
         gan.compile(loss="wgan")
     with pytest.raises(TypeError, match="compile: penalties are kgen.losses.Penalty objects, .* got 'r1'"):
         gan.compile(penalties="r1")
@@ -123,6 +137,71 @@ def test_each_phase_moves_its_own_network(gan):
     # The average follows the generator, and nothing else does.
     assert step(gan, discriminator=0.0, generator=0.1) == {"generator", "average"}
     assert step(gan, discriminator=0.1, generator=0.1) == {"discriminator", "generator", "average"}
+
+
+LOSSES = [NonSaturating, Minimax, LeastSquares, Hinge, Wasserstein, Relativistic]
+PENALTIES = [R1, R2, GradientPenalty, Dragan]
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_with_every_penalty_moves_its_own_network(loss, penalty):
+    model = tiny.gan()
+    # JAX compiles a step even so.
+    model.compile(SGD(0.1), loss=loss(), penalties=[penalty(1.0)], run_eagerly=True)
+    assert step(model, discriminator=0.1, generator=0.0) == {"discriminator"}
+    assert step(model, discriminator=0.0, generator=0.1) == {"generator", "average"}
+    logs = model.train_on_batch(tiny.pictures(8), return_dict=True)
+    assert np.isfinite(list(logs.values())).all() and logs["penalty"] > 0.0
+
+
+@pytest.mark.backends
+def test_a_lazy_penalty_costs_as_much_on_average():
+    model = tiny.gan()
+    model.compile(SGD(0.0), penalties=[R1(1.0, every=4)])
+    constant = tiny.gan()
+    constant.compile(SGD(0.0), penalties=[R1(1.0)])
+    constant.set_weights(model.get_weights())
+    logs = []
+    for each in (model, constant):
+        history = each.fit(tiny.pictures(32), batch_size=4, epochs=1, shuffle=False, verbose=0).history
+        logs.append(history["penalty"][0])
+    # 8 batches, of which it sees the first and the fifth, four times each.
+    first, fifth = (_penalty(constant, tiny.pictures(32)[i : i + 4]) for i in (0, 16))
+    np.testing.assert_allclose(logs[0], (first + fifth) / 2, rtol=1e-3)
+    assert logs[0] == pytest.approx(logs[1], rel=0.5)
+
+
+def _penalty(model, images):
+    model.reset_metrics()
+    return model.train_on_batch(images, return_dict=True)["penalty"]
+
+
+@pytest.mark.backends
+def test_the_generator_waits_for_the_discriminator():
+    model = tiny.gan()
+    model.compile(SGD(0.1), loss="wasserstein", penalties=[GradientPenalty()], discriminator_steps=3)
+    rates = {"discriminator": 0.1, "generator": 0.1}
+    moved = [step(model, **rates) for _ in range(4)]
+    assert ["generator" in each for each in moved] == [True, False, False, True]
+    assert all("discriminator" in each for each in moved)
+    for wrong in (0, 1.5, True):
+        with pytest.raises(ValueError, match="GAN.compile: discriminator_steps must be an integer of at least 1"):
+            model.compile(discriminator_steps=wrong)
+
+
+@pytest.mark.backends
+def test_mixed_pictures_train_and_are_saved(tmp_path):
+    model = tiny.gan(tiny.CLASSES)
+    model.compile(SGD(0.1), loss=Hinge(label_smoothing=0.1), mixing=Mixup(0.3), penalties=R2(2.0, every=2))
+    history = model.fit(tiny.pictures(), tiny.labels(), batch_size=8, epochs=2, verbose=0).history
+    assert np.isfinite(history["discrimination"]).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.adversary.mixing.alpha == 0.3 and again.adversary.loss.label_smoothing == 0.1
+    assert [(type(each), each.weight, each.every) for each in again.adversary.penalties] == [(R2, 2.0, 2)]
+    assert again.discriminator_steps == 1
 
 
 @pytest.mark.backends

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.losses import R1, Gaussian, Logistic, NonSaturating
+from kgen.losses import R1, Gaussian, Logistic, Mixup, NonSaturating
 from kgen.models import VAE
 from tests.checks import models
 from tests.models import tiny
@@ -103,15 +103,19 @@ def test_negative_weights(argument):
         tiny.vae_gan().compile(**{argument: -1})
 
 
-@pytest.mark.parametrize("arguments", [{"loss": "non_saturating"}, {"penalties": [R1()]}, {"penalties": []}])
+@pytest.mark.parametrize(
+    "arguments", [{"loss": "non_saturating"}, {"penalties": [R1()]}, {"penalties": []}, {"mixing": Mixup()}]
+)
 def test_arguments_of_a_discriminator_that_is_not_there(arguments):
-    with pytest.raises(ValueError, match="VAE.compile: loss and penalties are a discriminator's; .* without one"):
+    with pytest.raises(
+        ValueError, match="VAE.compile: loss, penalties and mixing are a discriminator's; .* without one"
+    ):
         tiny.vae().compile(**arguments)
 
 
 def test_what_has_no_meaning_is_refused():
-    with pytest.raises(TypeError, match="VAE.compile: metrics, reconstruction has no meaning for this model"):
-        tiny.vae().compile(metrics=["mae"], reconstruction="logistic")
+    with pytest.raises(TypeError, match="VAE.compile: reconstruction, weighted_metrics has no meaning for this model"):
+        tiny.vae().compile(weighted_metrics=["mae"], reconstruction="logistic")
 
 
 # === Training ===
