@@ -3,17 +3,20 @@
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, captioned_shapes
+from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
 from kgen.data.openmoji import openmoji
 from kgen.data.picture_folder import PictureFolder
 from kgen.data.shapes_reader import attributes_match, read_shapes
 
 __all__ = [
+    "FASHION_MNIST_NAMES",
     "HELD_OUT",
     "CaptionedImages",
     "PictureFolder",
     "attributes_match",
     "captioned_folder",
     "captioned_shapes",
+    "fashion_mnist",
     "openmoji",
     "read_shapes",
 ]
