@@ -1,7 +1,9 @@
 """Building blocks of the networks: tensors in, tensors out; they know nothing of models or training."""
 
 from kgen.layers.cross_attention import CrossAttention2D
+from kgen.layers.diff_augment import DiffAugment
 from kgen.layers.gaussian_sampling import GaussianSampling
+from kgen.layers.minibatch_standard_deviation import MinibatchStandardDeviation
 from kgen.layers.modulation import Modulation
 from kgen.layers.multi_head_attention import multi_head_attention
 from kgen.layers.pixel_shuffle import PixelShuffle
@@ -13,7 +15,9 @@ from kgen.layers.transformer_block import TransformerBlock2D
 
 __all__ = [
     "CrossAttention2D",
+    "DiffAugment",
     "GaussianSampling",
+    "MinibatchStandardDeviation",
     "Modulation",
     "PixelShuffle",
     "PositionTable2D",

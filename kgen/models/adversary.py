@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kgen import losses
+from kgen.layers import DiffAugment
 from kgen.training import backend
 
 
@@ -60,16 +61,18 @@ class Adversary:
         loss: a `kgen.losses.AdversarialLoss`.
         penalties: `kgen.losses.Penalty` objects.
         mixing: a `kgen.losses.Mixup`, or None.
+        augmentation: a `kgen.layers.DiffAugment` of whatever the discriminator sees in training, or None.
     """
 
-    def __init__(self, discriminator, loss, penalties, mixing=None):
+    def __init__(self, discriminator, loss, penalties, mixing=None, augmentation=None):
         self.discriminator = discriminator
         self.loss = loss
         self.penalties = tuple(penalties)
         self.mixing = mixing
+        self.augmentation = augmentation
 
     @classmethod
-    def from_arguments(cls, discriminator, loss, penalties, mixing=None):
+    def from_arguments(cls, discriminator, loss, penalties, mixing=None, augmentation=None):
         """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty."""
         loss = losses.get("adversarial", "non_saturating" if isinstance(loss, str) and loss == "auto" else loss)
         if isinstance(penalties, str) and penalties == "auto":
@@ -89,7 +92,9 @@ class Adversary:
                     "compile: mixing makes pictures that are partly real, which only a loss that judges each by itself "
                     f"can judge, a kgen.losses.SeparableLoss; {type(loss).__name__} is none."
                 )
-        return cls(discriminator, loss, penalties, mixing)
+        if augmentation is not None and not isinstance(augmentation, DiffAugment):
+            raise TypeError(f"compile: augmentation must be a kgen.layers.DiffAugment or None; got {augmentation!r}.")
+        return cls(discriminator, loss, penalties, mixing, augmentation)
 
     def get_config(self):
         """The part of a model's compile config that is the adversary's."""
@@ -97,6 +102,7 @@ class Adversary:
             "loss": keras.saving.serialize_keras_object(self.loss),
             "penalties": [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties],
             "mixing": keras.saving.serialize_keras_object(self.mixing),
+            "augmentation": keras.saving.serialize_keras_object(self.augmentation),
         }
 
     @property
@@ -104,8 +110,11 @@ class Adversary:
         """Names of the parts of `discriminator_loss`."""
         return ("discrimination", "penalty") if self.penalties else ()
 
-    def logits(self, images, condition, training):
-        """The discriminator's logits, `(batch,)` in float32."""
+    def logits(self, images, condition, training, seed=None):
+        """The discriminator's logits, `(batch,)` in float32; in training of augmented images, drawn with `seed`."""
+        if self.augmentation is not None and training:
+            batch, height, width = ops.shape(images)[0], *images.shape[1:3]
+            images = self.augmentation.apply(images, self.augmentation.parameters(batch, height, width, seed))
         outputs = feed(self.discriminator, "images", images, condition, training)
         return ops.reshape(ops.cast(outputs, "float32"), (-1,))
 
@@ -123,15 +132,15 @@ class Adversary:
         real_logits = None
         if self.mixing is not None and training:
             pictures, share = self.mixing.mixed(real, fake, seed)
-            value = self.loss.partly_real(self.logits(pictures, condition, training), share)
+            value = self.loss.partly_real(self.logits(pictures, condition, training, seed), share)
         else:
-            real_logits = self.logits(real, condition, training)
-            value = self.loss.discriminator(real_logits, self.logits(fake, condition, training))
+            real_logits = self.logits(real, condition, training, seed)
+            value = self.loss.discriminator(real_logits, self.logits(fake, condition, training, seed))
         if condition_names(self.discriminator, condition):
             others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
             if real_logits is None:
-                real_logits = self.logits(real, condition, training)
-            mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training))
+                real_logits = self.logits(real, condition, training, seed)
+            mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training, seed))
             # A neighbour with the very same condition is no mismatch.
             differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
             value = ops.where(differs, 0.5 * (value + mismatched), value)
@@ -144,7 +153,7 @@ class Adversary:
 
         def cost(penalty):
             points = penalty.points(real, fake, seed)
-            slope = backend.input_gradient(lambda images: self.logits(images, condition, training), points)
+            slope = backend.input_gradient(lambda images: self.logits(images, condition, training, seed), points)
             return penalty.every * penalty.cost(slope)
 
         total = nothing
@@ -157,6 +166,8 @@ class Adversary:
                 total = total + backend.value_if(due, lambda penalty=penalty: cost(penalty), nothing)
         return total
 
-    def generator_loss(self, real, fake, condition, training):
+    def generator_loss(self, real, fake, condition, training, seed=None):
         """What convinces the discriminator, `(batch,)`."""
-        return self.loss.generator(self.logits(real, condition, training), self.logits(fake, condition, training))
+        return self.loss.generator(
+            self.logits(real, condition, training, seed), self.logits(fake, condition, training, seed)
+        )

@@ -49,15 +49,42 @@ class GAN(GenerativeModel):
         self.built = True
 
     @classmethod
-    def from_image_shape(cls, image_shape, latent_dim=128, num_classes=None, **kwargs):
-        """A GAN with a `MultiscaleDecoder` and a matching `MultiscaleEncoder` for pictures of this shape."""
+    def from_image_shape(cls, image_shape, latent_dim=128, num_classes=None, architecture="multiscale", **kwargs):
+        """A GAN with networks for pictures of this shape.
+
+        Args:
+            image_shape: `(height, width, channels)`.
+            latent_dim: length of a latent vector.
+            num_classes: number of classes of a class-conditional GAN; None without labels.
+            architecture: "multiscale", a `MultiscaleDecoder` and a matching `MultiscaleEncoder`, convolutional, for 32
+                to 256 pixels a side; "perceptron", dense layers alone, for pictures of about 28 x 28.
+            **kwargs: as of `GAN`.
+
+        Raises:
+            ValueError: for another architecture, or a shape that it cannot draw.
+        """
+        if architecture == "perceptron":
+            generator = networks.perceptron_generator(image_shape, latent_dim, num_classes)
+            discriminator = networks.perceptron_discriminator(image_shape, num_classes)
+            return cls(generator, discriminator, latent_dim, num_classes=num_classes, **kwargs)
+        if architecture != "multiscale":
+            raise ValueError(f'GAN: architecture must be "multiscale" or "perceptron"; got {architecture!r}.')
         generator = networks.MultiscaleDecoder(
             image_shape, latent_dim, pooled_dim=num_classes, output_activation="tanh", name="generator"
         )
         discriminator = networks.MultiscaleEncoder(image_shape, 1, pooled_dim=num_classes, name="discriminator")
         return cls(generator, discriminator, latent_dim, num_classes=num_classes, **kwargs)
 
-    def compile(self, optimizer="auto", loss="auto", penalties="auto", mixing=None, discriminator_steps=1, **kwargs):
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        penalties="auto",
+        mixing=None,
+        augmentation=None,
+        discriminator_steps=1,
+        **kwargs,
+    ):
         """Chooses how to train.
 
         Args:
@@ -67,20 +94,21 @@ class GAN(GenerativeModel):
             penalties: list of `kgen.losses.Penalty`, or one; "auto" is `[R1(1.0)]`, `[]` is none.
             mixing: a `kgen.losses.Mixup`: the discriminator sees mixtures of real and generated pictures; None: sees
                 both as they are.
+            augmentation: a `kgen.layers.DiffAugment` of all that the discriminator sees, for sets of few pictures.
             discriminator_steps: steps of the discriminator for each one of the generator; each has a batch of its own.
             **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
                 `steps_per_execution`, `jit_compile`.
         """
-        self.choose_losses(loss, penalties, mixing, discriminator_steps)
+        self.choose_losses(loss, penalties, mixing, augmentation, discriminator_steps)
         super().compile(optimizer, **kwargs)
 
-    def choose_losses(self, loss="auto", penalties="auto", mixing=None, discriminator_steps=1):
+    def choose_losses(self, loss="auto", penalties="auto", mixing=None, augmentation=None, discriminator_steps=1):
         """What `compile` chooses beside the optimizer; see there."""
         if isinstance(discriminator_steps, bool) or not isinstance(discriminator_steps, int) or discriminator_steps < 1:
             raise ValueError(
                 f"GAN.compile: discriminator_steps must be an integer of at least 1; got {discriminator_steps!r}."
             )
-        self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing)
+        self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing, augmentation)
         self.discriminator_steps = discriminator_steps
 
     def losses_config(self):
@@ -124,7 +152,8 @@ class GAN(GenerativeModel):
     def generator_loss(self, batch, training):
         """L_G on generated pictures."""
         real, condition = parted(batch)
-        return self.adversary.generator_loss(real, self._fake(real, condition, training), condition, training)
+        fake = self._fake(real, condition, training)
+        return self.adversary.generator_loss(real, fake, condition, training, self.seeds(training))
 
     def _fake(self, real, condition, training):
         return feed(self.generator, "latents", self.noise(real, training), condition, training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -112,18 +114,32 @@ class GenerativeModel(ImageModel):
         raise NotImplementedError(f"{type(self).__name__} must define synthesize().")
 
     def draw(self, inputs):
-        """uint8 images from `{"seeds": int32 (N,), "indices": int32 (N,), **condition}`; the graph of `generate`."""
-        condition = {key: value for key, value in inputs.items() if key not in ("seeds", "indices")}
-        latents = image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
+        """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate`.
+
+        Args:
+            inputs: dict of `latents` `(N, latent_dim)`, or of `seeds` and `indices`, int32 `(N,)`, and where latents
+                are truncated `truncation` `(N,)`; and of the parts of a condition.
+        """
+        own = ("latents", "seeds", "indices", "truncation")
+        condition = {key: value for key, value in inputs.items() if key not in own}
+        if "latents" in inputs:
+            latents = inputs["latents"]
+        else:
+            latents = image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
+        if "truncation" in inputs:
+            latents = truncated(latents, ops.expand_dims(inputs["truncation"], 1))
         return pixels.to_uint8(self.synthesize(latents, condition))
 
-    def generate(self, what=1, seed=None, batch_size=64, verbose="auto"):
+    def generate(self, what=1, seed=None, truncation=None, batch_size=64, verbose="auto"):
         """Generates pictures.
 
         Args:
             what: how many; or, for a model with `num_classes`, a label or a list of labels.
             seed: an integer, or one for each picture. The same seed gives the same pictures, in batches of any size,
                 on every backend. None draws one.
+            truncation: the largest a latent number may be, such as 0.7: latents are drawn from a normal distribution
+                cut off there, for pictures that are more typical and less varied [Brock et al. 2019, "Large scale GAN
+                training for high fidelity natural image synthesis"]. None: all of it.
             batch_size: pictures computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
@@ -145,7 +161,42 @@ class GenerativeModel(ImageModel):
             self.examine_others({"labels": labels}, labels.size)
             count, condition = len(labels), {"pooled": np.eye(self.num_classes, dtype="float32")[labels]}
         seeds, indices = seeds_and_indices(name, seed, count)
+        if truncation is not None:
+            if not truncation > 0:
+                raise ValueError(f"{name}.generate: truncation must be positive, or None; got {truncation!r}.")
+            condition["truncation"] = np.full(count, truncation, "float32")
         return self.generate_from({"seeds": seeds, "indices": indices, **condition}, batch_size, verbose)
+
+    def interpolate(self, first_seed, second_seed, steps=8, label=None):
+        """Pictures on the way from one seed's picture to another's.
+
+        Latents turn from one to the other at constant speed, and so stay as long as latents are: spherical
+        interpolation [White 2016, "Sampling generative networks"].
+
+        Args:
+            first_seed, second_seed: integers; the first and the last picture are those of `generate(1, seed)`.
+            steps: how many pictures, at least 2, both ends among them.
+            label: of all of them, for a model with `num_classes`.
+
+        Returns:
+            uint8 array `(steps, height, width, channels)`.
+
+        Raises:
+            ValueError: for fewer than 2 steps, a wrong seed, a label where there are no classes, or a wrong one.
+        """
+        name = type(self).__name__
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
+            raise ValueError(f"{name}.interpolate: steps must be an integer of at least 2; got {steps!r}.")
+        if (label is None) != (self.num_classes is None):
+            raise ValueError(f"{name}.interpolate: a label is for models with num_classes, and they need one.")
+        seeds, _ = seeds_and_indices(name, [first_seed, second_seed], 2)
+        ends = ops.convert_to_numpy(image_noise(seeds, np.zeros(2, "int32"), self.latent_dim))
+        inputs = {"latents": spherical(ends[0], ends[1], np.linspace(0.0, 1.0, steps)).astype("float32")}
+        if label is not None:
+            labels = np.full(steps, label)
+            self.examine_others({"labels": labels}, steps)
+            inputs["pooled"] = np.eye(self.num_classes, dtype="float32")[labels]
+        return self.generate_from(inputs)
 
     # === As a SavedModel ===
     def served_layers(self):
@@ -179,6 +230,23 @@ class GenerativeModel(ImageModel):
             "num_classes": self.num_classes,
             "ema_momentum": self.ema_momentum,
         }
+
+
+def truncated(latents, limit):
+    """Standard normal latents moved monotonically to where their distribution is cut off at -limit and limit."""
+    share = ops.erf(latents / math.sqrt(2.0)) * ops.erf(limit / math.sqrt(2.0))
+    return math.sqrt(2.0) * ops.erfinv(share)
+
+
+def spherical(first, second, shares):
+    """Points `(n, dim)` on the arc from one vector to another, at shares `(n,)` of its angle; lengths in between."""
+    lengths = np.linalg.norm(first), np.linalg.norm(second)
+    angle = np.arccos(np.clip(first @ second / (lengths[0] * lengths[1]), -1.0, 1.0))
+    shares = np.asarray(shares)[:, None]
+    if np.sin(angle) < 1e-6:
+        return (1.0 - shares) * first + shares * second
+    directions = np.sin((1.0 - shares) * angle) * first / lengths[0] + np.sin(shares * angle) * second / lengths[1]
+    return directions / np.sin(angle) * ((1.0 - shares) * lengths[0] + shares * lengths[1])
 
 
 def check_network(owner, role, network):

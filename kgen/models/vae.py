@@ -110,6 +110,7 @@ class VAE(GenerativeModel):
         loss="auto",
         penalties="auto",
         mixing=None,
+        augmentation=None,
         adversarial_weight=1.0,
         **kwargs,
     ):
@@ -122,7 +123,7 @@ class VAE(GenerativeModel):
             free_nats: information that each latent may carry at no price; see `kgen.losses.gaussian_kl`.
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties: on the discriminator, a list of `kgen.losses.Penalty`; "auto" is `[R1(1.0)]`.
-            mixing: a `kgen.losses.Mixup` for the discriminator; see `GAN.compile`.
+            mixing, augmentation: for the discriminator; see `GAN.compile`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
             **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
                 `steps_per_execution`, `jit_compile`.
@@ -130,7 +131,7 @@ class VAE(GenerativeModel):
         Raises:
             ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
         """
-        self.choose_losses(beta, free_nats, loss, penalties, mixing, adversarial_weight)
+        self.choose_losses(beta, free_nats, loss, penalties, mixing, augmentation, adversarial_weight)
         super().compile(optimizer, **kwargs)
 
     def choose_losses(
@@ -140,6 +141,7 @@ class VAE(GenerativeModel):
         loss="auto",
         penalties="auto",
         mixing=None,
+        augmentation=None,
         adversarial_weight=1.0,
     ):
         """What `compile` chooses beside the optimizer; see there."""
@@ -151,10 +153,11 @@ class VAE(GenerativeModel):
         self.adversarial_weight = adversarial_weight
         self.adversary = None
         if self.discriminator is not None:
-            self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing)
-        elif loss != "auto" or penalties != "auto" or mixing is not None:
+            self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing, augmentation)
+        elif loss != "auto" or penalties != "auto" or mixing is not None or augmentation is not None:
             raise ValueError(
-                "VAE.compile: loss, penalties and mixing are a discriminator's; this model was built without one."
+                "VAE.compile: loss, penalties, mixing and augmentation are a discriminator's; this model was built "
+                "without one."
             )
 
     def losses_config(self):
@@ -202,7 +205,7 @@ class VAE(GenerativeModel):
         }
         if self.adversary is not None:
             fake = self._from_prior(images, condition, training)
-            word = self.adversary.generator_loss(images, fake, condition, training)
+            word = self.adversary.generator_loss(images, fake, condition, training, self.seeds(training))
             terms["adversarial"] = self.adversarial_weight * word
         return terms
 

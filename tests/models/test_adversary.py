@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kgen.layers import DiffAugment
 from kgen.losses import R1, Mixup, NonSaturating
 from kgen.models.adversary import Adversary, condition_names, feed, parted
-from kgen.training import backend
+from kgen.training import SeedGenerator, backend
 from tests.models import tiny
 
 
@@ -181,6 +182,27 @@ def test_an_unknown_loss(plain):
         Adversary.from_arguments(plain, "hinges", [])
 
 
+@pytest.mark.backends
+def test_what_the_discriminator_sees_is_augmented_in_training(plain):
+    augmentation = DiffAugment(("color",))
+    adversary = Adversary(plain, NonSaturating(), [], augmentation=augmentation)
+    real, fake = images(0), images(1)
+    # The same numbers, drawn in the same order: first for the real pictures, then for the generated ones.
+    seeds = SeedGenerator(3), SeedGenerator(3)
+    seen = [augmentation.apply(x, augmentation.parameters(4, 8, 8, seeds[0])) for x in (real, fake)]
+    assert np.abs(numpy(seen[0]) - numpy(real)).max() > 0.05
+    real_logits, fake_logits = (numpy(plain(x))[:, 0] for x in seen)
+    values = numpy(adversary.discriminator_loss(real, fake, {}, True, seeds[1]))
+    np.testing.assert_allclose(values, softplus(-real_logits) + softplus(fake_logits), rtol=1e-4)
+    evaluated = numpy(adversary.generator_loss(real, fake, {}, False))
+    np.testing.assert_allclose(evaluated, softplus(-numpy(plain(fake))[:, 0]), rtol=1e-5)
+
+
+def test_what_is_no_augmentation(plain):
+    with pytest.raises(TypeError, match="augmentation must be a kgen.layers.DiffAugment or None; got 'color'"):
+        Adversary.from_arguments(plain, "hinge", [], augmentation="color")
+
+
 def test_what_cannot_be_mixed(plain):
     with pytest.raises(ValueError, match="partly real.*Relativistic is none"):
         Adversary.from_arguments(plain, "relativistic", [], Mixup())
@@ -189,7 +211,7 @@ def test_what_cannot_be_mixed(plain):
 
 
 def test_config_round_trip(plain):
-    config = Adversary(plain, NonSaturating(), [R1(3.0)], Mixup(0.4)).get_config()
+    config = Adversary(plain, NonSaturating(), [R1(3.0)], Mixup(0.4), DiffAugment("cutout")).get_config()
     again = Adversary.from_arguments(plain, **keras.saving.deserialize_keras_object(config))
-    assert again.mixing.alpha == 0.4
+    assert again.mixing.alpha == 0.4 and tuple(again.augmentation.policy) == ("cutout",)
     assert type(again.loss) is NonSaturating and [penalty.weight for penalty in again.penalties] == [3.0]

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kgen.layers import DiffAugment
 from kgen.losses import (
     R1,
     R2,
@@ -194,7 +195,13 @@ def test_the_generator_waits_for_the_discriminator():
 @pytest.mark.backends
 def test_mixed_pictures_train_and_are_saved(tmp_path):
     model = tiny.gan(tiny.CLASSES)
-    model.compile(SGD(0.1), loss=Hinge(label_smoothing=0.1), mixing=Mixup(0.3), penalties=R2(2.0, every=2))
+    model.compile(
+        SGD(0.1),
+        loss=Hinge(label_smoothing=0.1),
+        mixing=Mixup(0.3),
+        penalties=R2(2.0, every=2),
+        augmentation=DiffAugment(("color", "translation")),
+    )
     history = model.fit(tiny.pictures(), tiny.labels(), batch_size=8, epochs=2, verbose=0).history
     assert np.isfinite(history["discrimination"]).all()
     model.save(tmp_path / "model.keras")
@@ -202,6 +209,10 @@ def test_mixed_pictures_train_and_are_saved(tmp_path):
     assert again.adversary.mixing.alpha == 0.3 and again.adversary.loss.label_smoothing == 0.1
     assert [(type(each), each.weight, each.every) for each in again.adversary.penalties] == [(R2, 2.0, 2)]
     assert again.discriminator_steps == 1
+    assert tuple(again.adversary.augmentation.policy) == ("color", "translation")
+    # Its layer is the adversary's, not the model's: the weights are those of the networks alone.
+    assert len(again.weights) == len(tiny.gan(tiny.CLASSES).weights)
+    assert np.isfinite(again.fit(tiny.pictures(), tiny.labels(), batch_size=8, verbose=0).history["penalty"]).all()
 
 
 @pytest.mark.backends

@@ -4,6 +4,7 @@ import pytest
 from keras import layers, ops
 
 from kgen.models import GAN, VAE, GenerativeModel
+from kgen.models.generative_model import spherical, truncated
 from kgen.networks import MultiscaleDecoder
 from kgen.training import image_noise
 from tests.checks import models
@@ -163,6 +164,55 @@ def test_labels_choose_what_is_drawn(conditional):
     assert len({image.tobytes() for image in images[:3]}) == 3
     nearly_equal(conditional.generate(1, seed=4), images[1:2])
     nearly_equal(conditional.generate(np.array([2, 0]), seed=[4, 4]), images[[2, 0]])
+
+
+@pytest.mark.backends
+def test_truncated_latents(vae):
+    random = np.random.default_rng(0)
+    latents = random.normal(size=(20_000, 1)).astype("float32")
+    cut = keras.ops.convert_to_numpy(truncated(latents, np.float32(0.7)))
+    assert np.abs(cut).max() <= 0.7 + 1e-5
+    # In the same order, and distributed as normal numbers are between -0.7 and 0.7.
+    assert (np.diff(cut[np.argsort(latents[:, 0]), 0]) >= -1e-6).all()
+    inside = latents[np.abs(latents) < 0.7]
+    np.testing.assert_allclose(np.quantile(cut, [0.1, 0.5, 0.8]), np.quantile(inside, [0.1, 0.5, 0.8]), atol=0.03)
+    # A limit that nothing reaches changes nothing; a small one makes pictures alike.
+    whole = vae.generate(6, seed=0)
+    assert np.abs(vae.generate(6, seed=0, truncation=6.0).astype(int) - whole).max() <= 1
+    narrow = vae.generate(6, seed=0, truncation=0.05)
+    assert narrow.std(axis=0).mean() < 0.2 * whole.std(axis=0).mean()
+    for wrong in (0, -1.0):
+        with pytest.raises(ValueError, match="VAE.generate: truncation must be positive"):
+            vae.generate(1, truncation=wrong)
+
+
+@pytest.mark.backends
+def test_interpolation_begins_and_ends_at_the_pictures_of_the_seeds(vae, conditional):
+    images = vae.interpolate(3, 8, steps=5)
+    assert images.shape == (5, *tiny.SHAPE) and images.dtype == np.uint8
+    nearly_equal(images[[0, 4]], np.concatenate([vae.generate(1, seed=3), vae.generate(1, seed=8)]))
+    steps = np.abs(np.diff(images.astype(int), axis=0)).mean(axis=(1, 2, 3))
+    assert steps.max() < 0.75 * np.abs(images[0].astype(int) - images[4]).mean()
+    nearly_equal(conditional.interpolate(3, 8, steps=2, label=2)[:1], conditional.generate(2, seed=3))
+
+
+def test_interpolation_that_cannot_be(vae, conditional):
+    with pytest.raises(ValueError, match="VAE.interpolate: steps must be an integer of at least 2; got 1"):
+        vae.interpolate(0, 1, steps=1)
+    for model, label in ((vae, 0), (conditional, None)):
+        with pytest.raises(ValueError, match="a label is for models with num_classes"):
+            model.interpolate(0, 1, label=label)
+    with pytest.raises(ValueError, match="labels must be in 0 .. 2; got 3"):
+        conditional.interpolate(0, 1, label=3)
+
+
+def test_the_arc_between_two_vectors():
+    first, second = np.array([2.0, 0.0]), np.array([0.0, 4.0])
+    points = spherical(first, second, [0.0, 1 / 3, 0.5, 1.0])
+    np.testing.assert_allclose(points[[0, 3]], [first, second], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), [2, 2 + 2 / 3, 3, 4])
+    np.testing.assert_allclose(np.degrees(np.arctan2(points[:, 1], points[:, 0])), [0, 30, 45, 90], atol=1e-9)
+    np.testing.assert_allclose(spherical(first, 2 * first, [0.5]), [[3.0, 0.0]])
 
 
 @pytest.mark.backends

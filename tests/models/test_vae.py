@@ -108,7 +108,7 @@ def test_negative_weights(argument):
 )
 def test_arguments_of_a_discriminator_that_is_not_there(arguments):
     with pytest.raises(
-        ValueError, match="VAE.compile: loss, penalties and mixing are a discriminator's; .* without one"
+        ValueError, match="VAE.compile: loss, penalties, mixing and augmentation are a discriminator's; .* without one"
     ):
         tiny.vae().compile(**arguments)
 

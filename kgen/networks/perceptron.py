@@ -1,0 +1,80 @@
+"""A generator and a discriminator of dense layers alone, for small pictures."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import layers
+
+
+def perceptron_generator(image_shape, latent_dim=100, pooled_dim=None, units=(256, 512, 1024), name="generator"):
+    """Latents to pictures by dense layers with leaky ReLU, and tanh at the end.
+
+    By default 100-256-512-1024-784 for 28 x 28 grey pictures, the smallest GAN that draws digits.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        latent_dim: length of a latent vector.
+        pooled_dim: length of a condition, joined to the latents; None without one.
+        units: of the hidden layers.
+        name: of the model.
+
+    Returns:
+        A `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled"}`, to `(batch, *image_shape)` in
+        [-1, 1].
+
+    Example:
+
+    ```python
+    generator = kgen.networks.perceptron_generator((28, 28, 1))
+    ```
+    """
+    inputs = {"latents": keras.Input((latent_dim,), name="latents")}
+    x = _joined(inputs, inputs["latents"], pooled_dim)
+    for width in units:
+        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
+    x = layers.Dense(math.prod(image_shape))(x)
+    # In float32 under mixed precision too: these are pixels.
+    x = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(_single(inputs), layers.Reshape(tuple(image_shape))(x), name=name)
+
+
+def perceptron_discriminator(image_shape, pooled_dim=None, units=(1024, 512, 256), dropout=0.3, name="discriminator"):
+    """Pictures to logits by dense layers with leaky ReLU and dropout.
+
+    By default 784-1024-512-256-1 for 28 x 28 grey pictures, the mirror of `perceptron_generator`.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        pooled_dim: length of a condition, joined to the pixels; None without one.
+        units: of the hidden layers.
+        dropout: share of each hidden layer's outputs that is dropped in training, in [0, 1).
+        name: of the model.
+
+    Returns:
+        A `keras.Model` from images `(batch, *image_shape)`, or `{"images", "pooled"}`, to `(batch, 1)`.
+
+    Example:
+
+    ```python
+    discriminator = kgen.networks.perceptron_discriminator((28, 28, 1))
+    ```
+    """
+    inputs = {"images": keras.Input(tuple(image_shape), name="images")}
+    x = _joined(inputs, layers.Flatten()(inputs["images"]), pooled_dim)
+    for width in units:
+        x = layers.Dropout(dropout)(layers.LeakyReLU(0.2)(layers.Dense(width)(x)))
+    return keras.Model(_single(inputs), layers.Dense(1, dtype="float32")(x), name=name)
+
+
+def _joined(inputs, x, pooled_dim):
+    """`x` with the condition beside it, where there is one; which is then among the inputs."""
+    if pooled_dim is None:
+        return x
+    inputs["pooled"] = keras.Input((pooled_dim,), name="pooled")
+    return layers.Concatenate()([x, inputs["pooled"]])
+
+
+def _single(inputs):
+    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
