@@ -317,6 +317,17 @@ def test_from_image_shape():
 
 
 @pytest.mark.backends
+def test_dense_networks():
+    gan = GAN.from_image_shape((8, 8, 1), latent_dim=6, num_classes=3, architecture="perceptron", seed=0)
+    gan.compile()
+    images, labels = tiny.pictures(8)[..., :1], tiny.labels()[:8]
+    assert np.isfinite(list(gan.train_on_batch(images, labels, return_dict=True).values())).all()
+    assert gan.generate([0, 2], seed=0).shape == (2, 8, 8, 1)
+    with pytest.raises(ValueError, match='architecture must be "multiscale" or "perceptron"; got \'dcgan\''):
+        GAN.from_image_shape((8, 8, 1), architecture="dcgan")
+
+
+@pytest.mark.backends
 def test_two_sequential_networks(tmp_path):
     generator = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(192, activation="tanh"), keras.layers.Reshape(tiny.SHAPE)]
