@@ -16,7 +16,7 @@ class KernelDistance(SampleMetric):
     """Squared maximum mean discrepancy with the kernel `(x . y / dim + 1)^3`; 0 is best, a little less possible.
 
     The unbiased estimate [Gretton et al. 2012; for pictures Binkowski et al. 2018, "Demystifying MMD GANs"] on random
-    subsets: the result is the mean over them, and their standard deviation under the key `..._std`. Unlike the Frechet
+    subsets: the result is the mean over them, and as `kernel_distance_std` their standard deviation. Unlike the Frechet
     distance it is as large, on average, of few pictures as of many. Known as KID where the features are those of that
     paper's Inception network.
 
