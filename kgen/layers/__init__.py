@@ -1,8 +1,10 @@
 """Building blocks of the networks: tensors in, tensors out; they know nothing of models or training."""
 
+from kgen.layers.adaptive_augment import AdaptiveAugment
 from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.diff_augment import DiffAugment
 from kgen.layers.gaussian_sampling import GaussianSampling
+from kgen.layers.grouped_convolution import GroupedConvolution2D
 from kgen.layers.minibatch_standard_deviation import MinibatchStandardDeviation
 from kgen.layers.modulation import Modulation
 from kgen.layers.multi_head_attention import multi_head_attention
@@ -14,9 +16,11 @@ from kgen.layers.spectral_normalization import SpectralNormalization
 from kgen.layers.transformer_block import TransformerBlock2D
 
 __all__ = [
+    "AdaptiveAugment",
     "CrossAttention2D",
     "DiffAugment",
     "GaussianSampling",
+    "GroupedConvolution2D",
     "MinibatchStandardDeviation",
     "Modulation",
     "PixelShuffle",

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-NORMALIZATIONS = ("rms", "layer", "group", None)
+NORMALIZATIONS = ("rms", "layer", "group", "batch", None)
 
 
 @keras.saving.register_keras_serializable(package="kgen")
@@ -15,14 +15,18 @@ class Modulation(keras.layers.Layer):
     with `scale` and `shift` one linear projection of c that starts at 0, so that the layer begins as a plain
     normalisation. This is FiLM (Perez et al. 2018) over a normalised input, the form shared by AdaIN (Huang &
     Belongie 2017) and conditional batch normalisation (de Vries et al. 2017). Called without a condition, scale and
-    shift are learned constants. Statistics are float32 and never cross images, so a batch changes nothing.
+    shift are learned constants. Statistics are float32. But for `"batch"` they never cross images, so that a batch
+    changes nothing.
 
     Args:
         normalization: what is brought to unit size: `"rms"`, each position by the root mean square of its channels;
             `"layer"`, each position by mean and variance of its channels; `"group"`, each group of channels by mean
-            and variance over the image (the quickest on CPU); `None`, nothing.
+            and variance over the image (the quickest on CPU); `"batch"`, each channel by mean and variance over the
+            batch and all positions in training, by their moving averages otherwise (Ioffe & Szegedy 2015), which with
+            a condition is conditional batch normalisation; `None`, nothing.
         groups: number of groups for `"group"`; it must divide the channels.
         epsilon: added to the variance or mean square.
+        momentum: of the moving averages of `"batch"`.
 
     Raises:
         ValueError: unknown `normalization`, or channels that `groups` does not divide.
@@ -34,13 +38,14 @@ class Modulation(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, normalization="rms", groups=8, epsilon=1e-5, **kwargs):
+    def __init__(self, normalization="rms", groups=8, epsilon=1e-5, momentum=0.99, **kwargs):
         super().__init__(**kwargs)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"Modulation: normalization must be one of {NORMALIZATIONS}; got {normalization!r}.")
         self.normalization = normalization
         self.groups = groups
         self.epsilon = epsilon
+        self.momentum = momentum
 
     def build(self, x_shape, condition_shape=None):
         channels = x_shape[-1]
@@ -55,11 +60,30 @@ class Modulation(keras.layers.Layer):
             self.projection.build(condition_shape)
         elif self.normalization is not None:
             self.affine = self.add_weight(shape=(2 * channels,), initializer="zeros", name="scale_and_shift")
+        if self.normalization == "batch":
+            self.moving_mean = self._moving_average("moving_mean", "zeros", channels)
+            self.moving_variance = self._moving_average("moving_variance", "ones", channels)
 
-    def call(self, x, condition=None):
+    def _moving_average(self, name, initializer, channels):
+        return self.add_weight(
+            shape=(channels,),
+            initializer=initializer,
+            trainable=False,
+            dtype="float32",
+            autocast=False,
+            aggregation="mean",
+            name=name,
+        )
+
+    def call(self, x, condition=None, training=None):
         scale, shift = self._scale_and_shift(x, condition)
-        if self.normalization == "group":
-            return self._group_normalize(x, scale, shift)
+        if self.normalization in ("group", "batch"):
+            group = self.normalization == "group"
+            mean, variance = self._group_moments(x) if group else self._batch_moments(x, training)
+            # Statistics and modulation folded into one factor and one offset a channel: one pass over x.
+            factor = ops.rsqrt(variance + self.epsilon) * (1 + ops.cast(scale, "float32"))
+            offset = ops.cast(shift, "float32") - mean * factor
+            return x * ops.cast(factor, x.dtype) + ops.cast(offset, x.dtype)
         if self.normalization is not None:
             x = self._normalize_positions(x)
         return x if scale is None else x * (1 + scale) + shift
@@ -86,16 +110,25 @@ class Modulation(keras.layers.Layer):
         size = ops.mean(ops.square(wide), axis=-1, keepdims=True)
         return x * ops.cast(ops.rsqrt(size + self.epsilon), x.dtype)
 
-    def _group_normalize(self, x, scale, shift):
-        """Statistics and modulation folded into one factor and one offset a channel: one pass over x."""
+    def _group_moments(self, x):
+        """Float32 mean and variance of each image's groups, at each of their channels."""
         channels = x.shape[-1]
         wide, axes = ops.cast(x, "float32"), tuple(range(1, len(x.shape) - 1))
         mean = self._share_in_groups(ops.mean(wide, axis=axes, keepdims=True), channels)
         square = self._share_in_groups(ops.mean(ops.square(wide), axis=axes, keepdims=True), channels)
-        variance = ops.maximum(square - ops.square(mean), 0.0)
-        factor = ops.rsqrt(variance + self.epsilon) * (1 + ops.cast(scale, "float32"))
-        offset = ops.cast(shift, "float32") - mean * factor
-        return x * ops.cast(factor, x.dtype) + ops.cast(offset, x.dtype)
+        return mean, ops.maximum(square - ops.square(mean), 0.0)
+
+    def _batch_moments(self, x, training):
+        """Float32 mean and variance of each channel: of this batch in training, which moves the averages, or these."""
+        if not training:
+            return self.moving_mean.value, self.moving_variance.value
+        wide, axes = ops.cast(x, "float32"), tuple(range(len(x.shape) - 1))
+        mean = ops.mean(wide, axis=axes)
+        variance = ops.mean(ops.square(wide - mean), axis=axes)
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            value = ops.stop_gradient(value)
+            average.assign(self.momentum * average.value + (1 - self.momentum) * value)
+        return mean, variance
 
     def _share_in_groups(self, per_channel, channels):
         grouped = ops.reshape(per_channel, (-1, self.groups, channels // self.groups))
@@ -108,5 +141,12 @@ class Modulation(keras.layers.Layer):
     # === Config ===
     def get_config(self):
         config = super().get_config()
-        config.update({"normalization": self.normalization, "groups": self.groups, "epsilon": self.epsilon})
+        config.update(
+            {
+                "normalization": self.normalization,
+                "groups": self.groups,
+                "epsilon": self.epsilon,
+                "momentum": self.momentum,
+            }
+        )
         return config

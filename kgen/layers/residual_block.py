@@ -20,7 +20,7 @@ class ResidualBlock2D(keras.layers.Layer):
         filters: channels of the output.
         kernel_size: side of both convolutions.
         activation: name or function; `"leaky_relu"` is the cheapest on CPU after relu, `"silu"` is smooth.
-        normalization: as in `Modulation`: `"rms"`, `"layer"`, `"group"` or `None`.
+        normalization: as in `Modulation`: `"rms"`, `"layer"`, `"group"`, `"batch"` or `None`.
         spectral_normalization: keep the spectral norm of every convolution at 1 (discriminators).
 
     Example:
@@ -75,9 +75,9 @@ class ResidualBlock2D(keras.layers.Layer):
         return layer
 
     def call(self, x, condition=None, training=None):
-        h = self.activation(self.modulation_1(x, condition))
+        h = self.activation(self.modulation_1(x, condition, training=training))
         h = self.convolution_1(h, training=training)
-        h = self.activation(self.modulation_2(h, condition))
+        h = self.activation(self.modulation_2(h, condition, training=training))
         h = self.convolution_2(h, training=training)
         return h + (x if self.skip is None else self.skip(x, training=training))
 

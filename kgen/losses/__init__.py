@@ -10,8 +10,11 @@ from kgen.losses.adversarial import (
     SeparableLoss,
     Wasserstein,
 )
+from kgen.losses.classification import label_accuracy, label_cross_entropy
 from kgen.losses.divergence import gaussian_kl
+from kgen.losses.feature_matching import feature_matching
 from kgen.losses.mixup import Mixup
+from kgen.losses.pair_accuracy import pair_accuracy
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
 from kgen.losses.reconstruction import Gaussian, Logistic, Reconstruction
 from kgen.losses.registry import get
@@ -34,6 +37,10 @@ __all__ = [
     "Relativistic",
     "SeparableLoss",
     "Wasserstein",
+    "feature_matching",
     "gaussian_kl",
     "get",
+    "label_accuracy",
+    "label_cross_entropy",
+    "pair_accuracy",
 ]

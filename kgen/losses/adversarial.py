@@ -12,7 +12,8 @@ class AdversarialLoss(Configurable):
     """What each player of a GAN minimises, given the discriminator's logits.
 
     A subclass gives `generator` and `discriminator`; each takes logits of shape `(batch,)` and returns one value per
-    sample. The generator may look at the real logits too, as relativistic losses do.
+    sample. The generator may look at the real logits too, as relativistic losses do. `boundary` is the logit of a
+    picture that is as likely real as generated; None where only differences between logits mean something.
 
     Example:
 
@@ -26,6 +27,8 @@ class AdversarialLoss(Configurable):
     ```
     """
 
+    boundary = None
+
     def generator(self, real_logits, fake_logits):
         """The generator's loss, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define generator().")
@@ -38,7 +41,8 @@ class AdversarialLoss(Configurable):
 class SeparableLoss(AdversarialLoss):
     """Base of the losses whose discriminator judges each picture by itself: one cost if real, another if generated.
 
-    A subclass gives `generator`, `if_real` and `if_fake`. Only such a loss can judge pictures that are partly real.
+    A subclass gives `generator`, `if_real` and `if_fake`. Only such a loss can judge pictures that are partly real. Its
+    generator sees no real pictures: `real_logits` may be None.
 
     Args:
         label_smoothing: share, in [0, 0.5), by which a real picture counts as a generated one: keeps the discriminator
@@ -53,6 +57,8 @@ class SeparableLoss(AdversarialLoss):
     isinstance(kgen.losses.Hinge(), kgen.losses.SeparableLoss)     # True
     ```
     """
+
+    boundary = 0.0
 
     def __init__(self, label_smoothing=0.0):
         if not 0.0 <= label_smoothing < 0.5:
@@ -149,6 +155,8 @@ class LeastSquares(SeparableLoss):
     ```
     """
 
+    boundary = 0.5
+
     def generator(self, real_logits, fake_logits):
         """(l(G(z)) - 1)^2 / 2, `(batch,)`."""
         return self.if_real(fake_logits)
@@ -206,6 +214,8 @@ class Wasserstein(SeparableLoss):
     gan.compile(loss="wasserstein", penalties=[kgen.losses.GradientPenalty(10.0)])     # WGAN-GP
     ```
     """
+
+    boundary = None
 
     def generator(self, real_logits, fake_logits):
         """-l(G(z)), `(batch,)`."""
