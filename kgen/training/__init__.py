@@ -1,9 +1,18 @@
 """How a model learns: phases, optimizers by phase, moving averages, seeds, gradients on every backend."""
 
+from kgen.training.adaptive_probability import AdaptiveProbability
 from kgen.training.moving_average import MovingAverage
 from kgen.training.phase import Phase
 from kgen.training.phase_optimizer import PhaseOptimizer
 from kgen.training.phased_model import PhasedModel
 from kgen.training.seeds import SeedGenerator, image_noise
 
-__all__ = ["MovingAverage", "Phase", "PhaseOptimizer", "PhasedModel", "SeedGenerator", "image_noise"]
+__all__ = [
+    "AdaptiveProbability",
+    "MovingAverage",
+    "Phase",
+    "PhaseOptimizer",
+    "PhasedModel",
+    "SeedGenerator",
+    "image_noise",
+]

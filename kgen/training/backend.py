@@ -296,6 +296,15 @@ def run_step(step, groups, args):
     return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
 
 
+def attach_state(model):
+    """Gives a model's variables the values that training came to, for a callback within an epoch to read or write.
+
+    JAX has them elsewhere until the epoch ends; TensorFlow and torch train the variables themselves.
+    """
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
 def compiled(function, state):
     """A function of numpy arrays, compiled once whatever the length of their first axis.
 
@@ -314,8 +323,14 @@ def compiled(function, state):
         import numpy as np
 
         def pure(values, inputs):
-            with keras.StatelessScope(list(zip(state(), values))):
-                return function(inputs)
+            # A gradient taken within must know of them too, or it would keep the values of the first call.
+            variables = state()
+            _threaded.append(variables)
+            try:
+                with keras.StatelessScope(list(zip(variables, values))):
+                    return function(inputs)
+            finally:
+                _threaded.pop()
 
         pure = jax.jit(pure)
 

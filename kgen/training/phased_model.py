@@ -112,7 +112,7 @@ class PhasedModel(keras.Model):
     @staticmethod
     def _reported(phases):
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
-        return [*totals, *(term for phase in phases for term in phase.terms)]
+        return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
     def get_compile_config(self):
         """What `compile` was called with; a subclass that takes more adds it."""
@@ -131,7 +131,7 @@ class PhasedModel(keras.Model):
 
     @property
     def metrics(self):
-        """One mean for each phase's loss and each term of one."""
+        """One mean for each phase's loss, and each term and measure of one."""
         return list(self.trackers.values()) if self.compiled else []
 
     # === The step ===
@@ -183,36 +183,38 @@ class PhasedModel(keras.Model):
         optimizer = self.optimizer.by_phase[phase.name]
 
         def scaled_loss():
-            values, terms = self._loss(phase, batch, training=True)
-            return optimizer.scale_loss(backend.batch_mean(values)), (values, terms)
+            values, parts = self._loss(phase, batch, training=True)
+            return optimizer.scale_loss(backend.batch_mean(values)), (values, parts)
 
-        (_, (values, terms)), gradients = backend.value_and_grad(scaled_loss, phase.variables)
+        (_, (values, parts)), gradients = backend.value_and_grad(scaled_loss, phase.variables)
         backend.apply_gradients(optimizer, gradients, list(phase.variables))
-        self._report(phase, values, terms)
+        self._report(phase, values, parts)
 
     def _loss(self, phase, batch, training):
-        """`(one value per sample in float32, dict of its terms)` of a phase."""
+        """`(one value per sample in float32, dict of its terms and measures)` of a phase."""
         result = phase.loss(batch, training)
-        terms = result if isinstance(result, dict) else {"loss": result}
-        if isinstance(result, dict) and set(result) != set(phase.terms):
+        parts = result if isinstance(result, dict) else {"loss": result}
+        terms = phase.terms or ("loss",)
+        if set(parts) != {*terms, *phase.measures}:
             raise ValueError(
-                f"{type(self).__name__}: the loss of phase {phase.name!r} gave the terms {sorted(result)}; the phase "
-                f"names {sorted(phase.terms)}."
+                f"{type(self).__name__}: the loss of phase {phase.name!r} gave {sorted(parts)}; the phase names the "
+                f"terms {sorted(terms)} and the measures {sorted(phase.measures)}."
             )
-        for name, value in terms.items():
+        for name, value in parts.items():
             if len(value.shape) != 1:
                 raise ValueError(
                     f"{type(self).__name__}: the loss of phase {phase.name!r} must give one value per sample, shape "
                     f"(batch,); {name} has shape {tuple(value.shape)}."
                 )
-        terms = {name: ops.cast(value, "float32") for name, value in terms.items()}
-        return sum(terms.values()), terms if isinstance(result, dict) else {}
+        parts = {name: ops.cast(value, "float32") for name, value in parts.items()}
+        return sum(parts[name] for name in terms), parts
 
-    def _report(self, phase, values, terms):
+    def _report(self, phase, values, parts):
         total = f"{phase.name}_loss" if f"{phase.name}_loss" in self.trackers else "loss"
         with backend.without_gradients():
-            for name, value in {total: values, **terms}.items():
-                self.trackers[name].update_state(value)
+            for name in (*phase.terms, *phase.measures):
+                self.trackers[name].update_state(parts[name])
+            self.trackers[total].update_state(values)
 
     # === Keras' hooks ===
     def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):

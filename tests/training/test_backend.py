@@ -133,3 +133,16 @@ def test_a_step_that_fails_leaves_nothing_behind():
         _in_step(fail, keras.Variable(1.0))
     _, (gradient,) = _in_step(lambda: backend.value_and_grad(lambda: (ops.sum(w**2), ()), [w]), w)
     np.testing.assert_allclose(gradient, [6.0])
+
+
+def test_a_compiled_gradient_follows_its_variables():
+    w = keras.Variable([1.0, 2.0])
+
+    def slope(inputs):
+        return backend.input_gradient(lambda points: ops.sum(w * points**2, axis=-1), inputs["points"])
+
+    compiled = backend.compiled(slope, lambda: [w])
+    points = np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.0]], "float32")
+    for weights in ([1.0, 2.0], [-3.0, 0.5]):
+        w.assign(weights)
+        np.testing.assert_allclose(compiled({"points": points}), 2 * np.array(weights) * points)

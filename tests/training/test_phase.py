@@ -11,7 +11,7 @@ def _loss(batch, training):
 def test_defaults():
     variable = keras.Variable([1.0])
     phase = Phase("network", _loss, [variable])
-    assert (phase.every, phase.terms) == (1, ())
+    assert (phase.every, phase.terms, phase.measures) == (1, (), ())
     assert phase.variables[0] is variable
 
 
@@ -26,3 +26,11 @@ def test_nothing_to_train():
     network.trainable = False
     with pytest.raises(ValueError, match="Phase 'network': there is nothing to train"):
         Phase("network", _loss, network.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    "names", [{"terms": ("a",), "measures": ("a",)}, {"measures": ("loss",)}, {"terms": ("a", "a")}]
+)
+def test_a_name_stands_for_one_thing(names):
+    with pytest.raises(ValueError, match="Phase 'network': terms and measures need names of their own"):
+        Phase("network", _loss, [keras.Variable([1.0])], **names)

@@ -17,7 +17,7 @@ def _lines(optimizer="sgd", **kwargs):
     return model
 
 
-def _one_phase(loss, terms=(), every=1):
+def _one_phase(loss, terms=(), every=1, measures=()):
     """A model of one phase with the given loss, compiled."""
 
     class OnePhase(PhasedModel):
@@ -27,7 +27,8 @@ def _one_phase(loss, terms=(), every=1):
             self.built = True
 
         def phases(self):
-            return [Phase("line", lambda x, training: loss(self.line(x)), self.line.trainable_variables, every, terms)]
+            variables = self.line.trainable_variables
+            return [Phase("line", lambda x, training: loss(self.line(x)), variables, every, terms, measures)]
 
     model = OnePhase()
     model.compile("sgd")
@@ -96,6 +97,34 @@ def test_a_single_phase_reports_the_loss():
     np.testing.assert_allclose(
         [logs["loss"], logs["big"], logs["small"]], np.array([2.5, 2.0, 0.5]) * output, rtol=1e-5
     )
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("terms", [(), ("big", "small")])
+def test_measures_are_reported_and_no_part_of_the_loss(terms):
+    def loss(y):
+        parts = {"big": 2.0 * y[:, 0], "small": 0.5 * y[:, 0]} if terms else {"loss": 2.5 * y[:, 0]}
+        return {**parts, "square": ops.square(y[:, 0]), "rank": ops.ones_like(y[:, 0])}
+
+    model = models.make(lambda: _one_phase(loss, terms, measures=("square", "rank")))
+    x = np.float32([[1, 0], [0, 1], [1, 1]])
+    y = ops.convert_to_numpy(model.line(x))[:, 0]
+    bias = model.line.get_weights()[1]
+    logs = model.test_on_batch(x, return_dict=True)
+    assert set(logs) == {"loss", *terms, "square", "rank"}
+    np.testing.assert_allclose(logs["loss"], 2.5 * y.mean(), rtol=1e-5)
+    np.testing.assert_allclose([logs["square"], logs["rank"]], [np.square(y).mean(), 1.0], rtol=1e-5)
+    model.reset_metrics()
+    assert set(model.train_on_batch(x, return_dict=True)) == set(logs)
+    # The slope of the loss alone: 2.5 a unit of bias.
+    np.testing.assert_allclose(model.line.get_weights()[1], bias - 0.01 * 2.5, rtol=1e-5)
+
+
+def test_measures_must_be_those_named():
+    for parts in ({}, {"rank": 1, "other": 1}):
+        model = _one_phase(lambda y, parts=parts: {"loss": y[:, 0], **{k: y[:, 0] for k in parts}}, measures=("rank",))
+        with pytest.raises(ValueError, match=r"the phase names the terms \['loss'\] and the measures \['rank'\]"):
+            model.train_on_batch(np.ones((3, 2), "float32"))
 
 
 def test_the_mean_of_an_epoch_weighs_every_sample_the_same():
@@ -278,7 +307,7 @@ def test_a_loss_gives_one_value_per_sample(reduce):
 
 def test_terms_must_be_those_named():
     model = _one_phase(lambda y: {"one": y[:, 0], "three": y[:, 0]}, terms=("one", "two"))
-    with pytest.raises(ValueError, match=r"gave the terms \['one', 'three'\]; the phase names \['one', 'two'\]"):
+    with pytest.raises(ValueError, match=r"gave \['one', 'three'\]; the phase names the terms \['one', 'two'\]"):
         model.train_on_batch(np.ones((3, 2), "float32"))
 
 
