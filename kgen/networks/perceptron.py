@@ -7,6 +7,9 @@ import math
 import keras
 from keras import layers
 
+from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
+from kgen.networks.generator_ends import generator_inputs
+
 
 def perceptron_generator(image_shape, latent_dim=100, pooled_dim=None, units=(256, 512, 1024), name="generator"):
     """Latents to pictures by dense layers with leaky ReLU, and tanh at the end.
@@ -30,17 +33,18 @@ def perceptron_generator(image_shape, latent_dim=100, pooled_dim=None, units=(25
     generator = kgen.networks.perceptron_generator((28, 28, 1))
     ```
     """
-    inputs = {"latents": keras.Input((latent_dim,), name="latents")}
-    x = _joined(inputs, inputs["latents"], pooled_dim)
+    inputs = generator_inputs("perceptron_generator", latent_dim, pooled_dim)
+    x = _joined(inputs["latents"], inputs)
     for width in units:
         x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
-    x = layers.Dense(math.prod(image_shape))(x)
+    x = layers.Reshape(tuple(image_shape))(layers.Dense(math.prod(image_shape))(x))
     # In float32 under mixed precision too: these are pixels.
-    x = layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(_single(inputs), layers.Reshape(tuple(image_shape))(x), name=name)
+    return keras.Model(single(inputs), layers.Activation("tanh", dtype="float32")(x), name=name)
 
 
-def perceptron_discriminator(image_shape, pooled_dim=None, units=(1024, 512, 256), dropout=0.3, name="discriminator"):
+def perceptron_discriminator(
+    image_shape, pooled_dim=None, num_classes=None, units=(1024, 512, 256), dropout=0.3, name="discriminator"
+):
     """Pictures to logits by dense layers with leaky ReLU and dropout.
 
     By default 784-1024-512-256-1 for 28 x 28 grey pictures, the mirror of `perceptron_generator`.
@@ -48,12 +52,17 @@ def perceptron_discriminator(image_shape, pooled_dim=None, units=(1024, 512, 256
     Args:
         image_shape: `(height, width, channels)`.
         pooled_dim: length of a condition, joined to the pixels; None without one.
+        num_classes: of an auxiliary classifier, which goes without a condition; None without one.
         units: of the hidden layers.
         dropout: share of each hidden layer's outputs that is dropped in training, in [0, 1).
         name: of the model.
 
     Returns:
-        A `keras.Model` from images `(batch, *image_shape)`, or `{"images", "pooled"}`, to `(batch, 1)`.
+        A `keras.Model` from images `(batch, *image_shape)`, or `{"images", "pooled"}`, to logits
+        `(batch, 1)`; with `num_classes` to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
+
+    Raises:
+        ValueError: both `pooled_dim` and `num_classes` are given.
 
     Example:
 
@@ -61,20 +70,13 @@ def perceptron_discriminator(image_shape, pooled_dim=None, units=(1024, 512, 256
     discriminator = kgen.networks.perceptron_discriminator((28, 28, 1))
     ```
     """
-    inputs = {"images": keras.Input(tuple(image_shape), name="images")}
-    x = _joined(inputs, layers.Flatten()(inputs["images"]), pooled_dim)
+    inputs = discriminator_inputs("perceptron_discriminator", image_shape, pooled_dim, num_classes)
+    x = _joined(layers.Flatten()(inputs["images"]), inputs)
     for width in units:
         x = layers.Dropout(dropout)(layers.LeakyReLU(0.2)(layers.Dense(width)(x)))
-    return keras.Model(_single(inputs), layers.Dense(1, dtype="float32")(x), name=name)
+    return keras.Model(single(inputs), discriminator_head(x, num_classes=num_classes), name=name)
 
 
-def _joined(inputs, x, pooled_dim):
-    """`x` with the condition beside it, where there is one; which is then among the inputs."""
-    if pooled_dim is None:
-        return x
-    inputs["pooled"] = keras.Input((pooled_dim,), name="pooled")
-    return layers.Concatenate()([x, inputs["pooled"]])
-
-
-def _single(inputs):
-    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
+def _joined(x, inputs):
+    """`x` with the condition beside it, where there is one."""
+    return layers.Concatenate()([x, inputs["pooled"]]) if "pooled" in inputs else x

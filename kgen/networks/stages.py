@@ -23,10 +23,7 @@ def stage_grids(owner, image_shape, coarsest, patch):
         stage_grids("MyNetwork", (28, 28, 1), coarsest=7, patch=1)  # [(7, 7), (14, 14), (28, 28)]
         ```
     """
-    if len(image_shape) != 3 or any(not isinstance(side, int) or side < 1 for side in image_shape):
-        raise ValueError(
-            f"{owner}: image_shape must be (height, width, channels) in whole numbers; got {tuple(image_shape)}."
-        )
+    check_image_shape(owner, image_shape)
     height, width, _ = image_shape
     if patch < 1 or height % patch or width % patch:
         raise ValueError(f"{owner}: patch must divide height and width; got {patch} for {height}x{width}.")
@@ -40,6 +37,38 @@ def stage_grids(owner, image_shape, coarsest, patch):
             f"Halving reaches {', '.join(map(str, reached))}: choose one of these, or another image_shape or patch."
         )
     return grids
+
+
+def coarsest_side(owner, image_shape, patch=1):
+    """Shorter side of the grid, of 4 to 7, that halving an image leads to.
+
+    Args:
+        owner: name that errors begin with.
+        image_shape: `(height, width, channels)`.
+        patch: how many times smaller than the image the finest grid is.
+
+    Returns:
+        4, 5, 6 or 7, for `stage_grids`.
+
+    Raises:
+        ValueError: the shape is no image shape, or halving leads to no such grid.
+
+    Example:
+        ```python
+        coarsest_side("MyNetwork", (28, 28, 1))  # 7
+        ```
+    """
+    check_image_shape(owner, image_shape)
+    height, width, _ = image_shape
+    for side in range(4, 8):
+        times, rest = divmod(min(height, width), side * patch)
+        if not rest and times and times & (times - 1) == 0 and max(height, width) % (times * patch) == 0:
+            return side
+    raise ValueError(
+        f"{owner}: {height}x{width} pixels cannot be reached by doubling both sides of a grid whose shorter side is 4, "
+        f"5, 6 or 7, {4 * patch} pixels being the least. Scale, crop or pad the pictures to such sides as 28, 32, 40, "
+        "48, 64, 96 or 128."
+    )
 
 
 def stage_filters(owner, filters, stages):
@@ -95,6 +124,14 @@ def check_attention_resolutions(owner, attention_resolutions, grids):
     strange = [resolution for resolution in attention_resolutions if resolution not in sides]
     if strange:
         raise ValueError(f"{owner}: attention_resolutions {strange} are no stage's; the stages' are {sides}.")
+
+
+def check_image_shape(owner, image_shape):
+    """Refuses what is not three whole numbers of at least 1."""
+    if len(image_shape) != 3 or any(not isinstance(side, int) or side < 1 for side in image_shape):
+        raise ValueError(
+            f"{owner}: image_shape must be (height, width, channels) in whole numbers; got {tuple(image_shape)}."
+        )
 
 
 def _one_per_stage(owner, argument, numbers, stages, smallest):

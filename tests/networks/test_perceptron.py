@@ -4,6 +4,7 @@ import pytest
 
 from kgen.networks import perceptron_discriminator, perceptron_generator
 from tests.checks.layers import check_saved_model_equal
+from tests.checks.networks import check_discriminator, check_generator
 
 
 def test_the_shape_that_everybody_begins_with():
@@ -35,3 +36,11 @@ def test_pictures_and_logits(tmp_path, pooled_dim):
     check_saved_model_equal(
         discriminator, {"images": images, **condition} if condition else images, tmp_path / "it.keras"
     )
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("condition", [{}, {"pooled_dim": 3}, {"num_classes": 3}])
+def test_ends_are_those_of_every_network(condition):
+    check_discriminator(perceptron_discriminator, (4, 6, 3), units=(8, 4), dropout=0.0, **condition)
+    if "num_classes" not in condition:
+        check_generator(perceptron_generator, (4, 6, 3), units=(8,), **condition)

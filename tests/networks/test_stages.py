@@ -1,6 +1,6 @@
 import pytest
 
-from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
+from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
 
 
 def test_grids_double_up_to_the_image():
@@ -25,6 +25,20 @@ def test_grids_double_up_to_the_image():
 def test_refuses_shapes_that_cannot_be_reached(image_shape, coarsest, patch, message):
     with pytest.raises(ValueError, match=message):
         stage_grids("N", image_shape, coarsest, patch)
+
+
+def test_coarsest_side_is_where_halving_leads():
+    for shape, patch, side in (
+        ((28, 28, 1), 1, 7), ((28, 28, 1), 2, 7), ((32, 32, 3), 1, 4), ((48, 32, 3), 1, 4), ((128, 192, 3), 4, 4),
+        ((40, 40, 1), 2, 5), ((96, 96, 3), 1, 6), ((4, 6, 1), 1, 4),
+    ):  # fmt: skip
+        assert coarsest_side("N", shape, patch) == side
+        assert min(stage_grids("N", shape, side, patch)[0]) == side
+    for shape, patch in (((36, 36, 1), 1), ((3, 8, 1), 1), ((28, 30, 1), 1), ((8, 8, 1), 4), ((28, 28, 1), 8)):
+        with pytest.raises(ValueError, match=f"N: {shape[0]}x{shape[1]} pixels .* {4 * patch} pixels being the least"):
+            coarsest_side("N", shape, patch)
+    with pytest.raises(ValueError, match="N: image_shape must be"):
+        coarsest_side("N", (28, 28))
 
 
 def test_filters_halve_down_to_a_floor():

@@ -1,0 +1,172 @@
+"""Pairs of a generator and a discriminator, by name and size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+
+from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
+from kgen.networks.discriminator_head import check_told_or_asked
+from kgen.networks.multiscale_decoder import MultiscaleDecoder
+from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.networks.perceptron import perceptron_discriminator, perceptron_generator
+from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
+from kgen.networks.resnet import resnet_discriminator, resnet_generator
+from kgen.networks.stages import check_image_shape, coarsest_side
+
+
+def multiscale_generator(image_shape, latent_dim, pooled_dim=None, patch=1, attention_resolutions=(), **kwargs):
+    """A `MultiscaleDecoder` that begins where halving leads, with tanh; arguments are its own."""
+    return MultiscaleDecoder(
+        image_shape,
+        latent_dim,
+        pooled_dim=pooled_dim,
+        start=coarsest_side("multiscale_generator", image_shape, patch),
+        patch=patch,
+        attention_resolutions=attention_resolutions,
+        output_activation="tanh",
+        name="generator",
+        **kwargs,
+    )
+
+
+def multiscale_discriminator(
+    image_shape, pooled_dim=None, num_classes=None, patch=1, attention_resolutions=(), **kwargs
+):
+    """A `MultiscaleEncoder` with one logit, and a classifier's where it is to have one; arguments are its own."""
+    check_told_or_asked("multiscale_discriminator", pooled_dim, num_classes)
+    encoder = MultiscaleEncoder(
+        image_shape,
+        1,
+        pooled_dim=pooled_dim,
+        end=coarsest_side("multiscale_discriminator", image_shape, patch),
+        patch=patch,
+        attention_resolutions=attention_resolutions,
+        name="discriminator",
+        **kwargs,
+    )
+    if num_classes is None:
+        return encoder
+    labels = keras.layers.Dense(num_classes, dtype="float32", name="labels")(encoder.get_layer("features").output)
+    return keras.Model(encoder.input, {"logits": encoder.output, "labels": labels}, name="discriminator")
+
+
+class Architecture(NamedTuple):
+    """Two functions of networks, and the arguments of each at each size."""
+
+    generator: Callable
+    discriminator: Callable
+    generator_sizes: dict
+    discriminator_sizes: dict
+
+
+def _alike(generator, discriminator, small, medium, large):
+    sizes = {"small": small, "medium": medium, "large": large}
+    return Architecture(generator, discriminator, sizes, sizes)
+
+
+# "small" is for a CPU, where time goes into positions more than channels: it keeps from the image's own grid.
+ARCHITECTURES = {
+    "perceptron": Architecture(
+        perceptron_generator,
+        perceptron_discriminator,
+        {
+            "small": {"units": (256, 512, 1024)},
+            "medium": {"units": (512, 1024, 2048)},
+            "large": {"units": (1024, 2048, 4096)},
+        },
+        {
+            "small": {"units": (1024, 512, 256)},
+            "medium": {"units": (2048, 1024, 512)},
+            "large": {"units": (4096, 2048, 1024)},
+        },
+    ),
+    "dcgan": _alike(dcgan_generator, dcgan_discriminator, {"filters": 128}, {"filters": 256}, {"filters": 512}),
+    "resnet": _alike(
+        resnet_generator,
+        resnet_discriminator,
+        {"filters": 64, "patch": 2},
+        {"filters": 128, "patch": 2},
+        {"filters": 256},
+    ),
+    "r3gan": _alike(
+        r3gan_generator,
+        r3gan_discriminator,
+        {"filters": 96, "patch": 2},
+        {"filters": 192, "patch": 2, "blocks": 2},
+        {"filters": 384, "blocks": 2},
+    ),
+    "multiscale": _alike(
+        multiscale_generator,
+        multiscale_discriminator,
+        {"filters": 64, "patch": 2},
+        {"filters": 256},
+        {"filters": 512},
+    ),
+}
+
+
+def auto_architecture(image_shape):
+    """Name of the architecture that suits pictures of this shape."""
+    return "multiscale" if min(image_shape[:2]) >= 16 else "perceptron"
+
+
+def generator_and_discriminator(
+    owner,
+    image_shape,
+    latent_dim,
+    num_classes=None,
+    architecture="auto",
+    size="small",
+    conditioning="projection",
+    attention_resolutions=(),
+):
+    """Two networks that fit each other.
+
+    Args:
+        owner: name that errors begin with.
+        image_shape: `(height, width, channels)`.
+        latent_dim: length of a latent vector.
+        num_classes: number of classes, which the generator is told as one-hot `pooled`; None without labels.
+        architecture: a name in `ARCHITECTURES`, or "auto".
+        size: "small", "medium" or "large".
+        conditioning: "projection", the discriminator is told the class too; "classifier", it says the class.
+        attention_resolutions: shorter sides of the grids with self-attention, in both networks.
+
+    Returns:
+        `(generator, discriminator)`, two `keras.Model`.
+
+    Raises:
+        ValueError: for a name that there is not, or a shape that the architecture cannot draw.
+
+    Example:
+        ```python
+        generator_and_discriminator("MyModel", (28, 28, 1), latent_dim=64, architecture="dcgan")
+        ```
+    """
+    check_image_shape(owner, image_shape)
+    if architecture == "auto":
+        architecture = auto_architecture(image_shape)
+    for name, value, names in (
+        ("architecture", architecture, ("auto", *ARCHITECTURES)),
+        ("size", size, ("small", "medium", "large")),
+        ("conditioning", conditioning, ("projection", "classifier")),
+    ):
+        if value not in names:
+            raise ValueError(f"{owner}: {name} must be one of {', '.join(map(repr, names))}; got {value!r}.")
+    if conditioning == "classifier" and num_classes is None:
+        raise ValueError(f"{owner}: conditioning='classifier' needs num_classes.")
+    if architecture == "perceptron" and attention_resolutions:
+        raise ValueError(
+            f"{owner}: a perceptron has no grids to attend on; got attention_resolutions={attention_resolutions}."
+        )
+    chosen = ARCHITECTURES[architecture]
+    attention = {"attention_resolutions": attention_resolutions} if attention_resolutions else {}
+    told = {"num_classes": num_classes} if conditioning == "classifier" else {"pooled_dim": num_classes}
+    generator = chosen.generator(
+        image_shape, latent_dim, pooled_dim=num_classes, **chosen.generator_sizes[size], **attention
+    )
+    discriminator = chosen.discriminator(image_shape, **told, **chosen.discriminator_sizes[size], **attention)
+    return generator, discriminator

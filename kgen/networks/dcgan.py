@@ -1,0 +1,138 @@
+"""The deep convolutional generator and discriminator of Radford et al. (2016)."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import layers
+
+from kgen.layers import Modulation, PixelShuffle, SelfAttention2D
+from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
+from kgen.networks.generator_ends import generator_inputs, to_pixels
+from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
+
+
+def dcgan_generator(
+    image_shape, latent_dim=100, pooled_dim=None, filters=512, attention_resolutions=(), name="generator"
+):
+    """Latents to pictures by convolutions that double the grid, each with batch normalisation and ReLU.
+
+    The generator of Radford et al. (2016), "Unsupervised Representation Learning with Deep Convolutional Generative
+    Adversarial Networks". A dense layer makes the coarsest grid; at every doubling the channels halve; the last one
+    makes the pixels, through tanh. The paper's transposed convolutions are written as a 3x3 convolution of the coarse
+    grid and a pixel shuffle, which is a transposed convolution of 6x6 and stride 2 in another layout (Shi et al.
+    2016): no less general than the paper's 5x5, and on CPU many times cheaper to train, as XLA is slow at their
+    gradient. With a condition, batch normalisation is conditional (de Vries et al. 2017).
+
+    Args:
+        image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
+        latent_dim: length of a latent vector.
+        pooled_dim: length of a condition, such as a one-hot label; None without one.
+        filters: channels of the coarsest grid (halved at each doubling, not below 32), or of each grid but the
+            image's, coarse to fine.
+        attention_resolutions: shorter sides of the grids, but the image's, that end in a `SelfAttention2D`.
+        name: of the model.
+
+    Returns:
+        A `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled"}`, to float32 images
+        `(batch, *image_shape)` in [-1, 1].
+
+    Raises:
+        ValueError: an argument does not fit the image shape.
+
+    Example:
+
+    ```python
+    generator = kgen.networks.dcgan_generator((32, 32, 3))
+    ```
+    """
+    grids, widths = _stages("dcgan_generator", image_shape, filters, attention_resolutions)
+    inputs = generator_inputs("dcgan_generator", latent_dim, pooled_dim)
+
+    def finish(x, side):
+        condition = () if pooled_dim is None else (inputs["pooled"],)
+        x = Modulation("batch", name=f"normalize_{side}")(x, *condition)
+        x = layers.ReLU(name=f"relu_{side}")(x)
+        return SelfAttention2D(name=f"attention_{side}")(x) if side in attention_resolutions else x
+
+    # No biases: the normalisation that follows has its own.
+    x = layers.Dense(math.prod(grids[0]) * widths[0], use_bias=False, name="lift")(inputs["latents"])
+    x = finish(layers.Reshape((*grids[0], widths[0]), name="lift_to_grid")(x), min(grids[0]))
+    for grid, width in zip(grids[1:], widths[1:]):
+        side = min(grid)
+        x = layers.Conv2D(
+            4 * width, 3, padding="same", use_bias=False, data_format="channels_last", name=f"convolution_{side}"
+        )(x)
+        x = finish(PixelShuffle(2, name=f"double_{side}")(x), side)
+    return keras.Model(single(inputs), to_pixels(x, image_shape[-1], patch=2), name=name)
+
+
+def dcgan_discriminator(
+    image_shape,
+    pooled_dim=None,
+    num_classes=None,
+    filters=512,
+    normalization=None,
+    attention_resolutions=(),
+    name="discriminator",
+):
+    """Pictures to logits by convolutions of stride 2 with leaky ReLU: the mirror of `dcgan_generator`.
+
+    The discriminator of Radford et al. (2016). Convolutions are 4x4, so that every pixel is seen equally often.
+    Features are the flattened coarsest grid. A condition is projected on them, or a classifier reads them, as in
+    `discriminator_head`.
+
+    Args:
+        image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
+        pooled_dim: length of a condition, such as a one-hot label; None without one.
+        num_classes: of an auxiliary classifier, which goes without a condition; None without one.
+        filters: channels of the coarsest grid (halved at each finer one, not below 32), or of each grid but the
+            image's, coarse to fine.
+        normalization: of every convolution but the first, as in `Modulation`. `"batch"` is the paper's; with it a
+            picture's logit depends on its batch, which gradient penalties take no account of.
+        attention_resolutions: shorter sides of the grids, but the image's, that end in a `SelfAttention2D`.
+        name: of the model.
+
+    Returns:
+        A `keras.Model` from images `(batch, *image_shape)` in [-1, 1], or `{"images", "pooled"}`, to float32 logits
+        `(batch, 1)`; with `num_classes` to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
+
+    Raises:
+        ValueError: an argument does not fit the image shape, or both `pooled_dim` and `num_classes` are given.
+
+    Example:
+
+    ```python
+    discriminator = kgen.networks.dcgan_discriminator((32, 32, 3), normalization="batch")
+    ```
+    """
+    grids, widths = _stages("dcgan_discriminator", image_shape, filters, attention_resolutions)
+    inputs = discriminator_inputs("dcgan_discriminator", image_shape, pooled_dim, num_classes)
+
+    x = inputs["images"]
+    for stage in reversed(range(len(widths))):
+        side, normalized = min(grids[stage]), normalization is not None and stage < len(widths) - 1
+        x = layers.Conv2D(
+            widths[stage],
+            4,
+            2,
+            padding="same",
+            use_bias=not normalized,
+            data_format="channels_last",
+            name=f"convolution_{side}",
+        )(x)
+        if normalized:
+            x = Modulation(normalization, name=f"normalize_{side}")(x)
+        x = layers.LeakyReLU(0.2, name=f"leaky_relu_{side}")(x)
+        if side in attention_resolutions:
+            x = SelfAttention2D(twice_differentiable=True, name=f"attention_{side}")(x)
+    h = layers.Flatten(data_format="channels_last", name="flatten")(x)
+    return keras.Model(single(inputs), discriminator_head(h, inputs.get("pooled"), num_classes), name=name)
+
+
+def _stages(owner, image_shape, filters, attention_resolutions):
+    """Grids, coarse to fine, the image's last; and channels of each but the image's."""
+    grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch=2), patch=1)
+    check_attention_resolutions(owner, attention_resolutions, grids[:-1])
+    return grids, stage_filters(owner, filters, len(grids) - 1)
