@@ -6,47 +6,10 @@ import keras
 from keras import ops
 
 from kgen import losses
-from kgen.layers import DiffAugment
+from kgen.layers import AdaptiveAugment, DiffAugment
+from kgen.models.network_inputs import condition_names, feed, inputs_of, outputs_of
+from kgen.networks.feature_network import feature_tensor
 from kgen.training import backend
-
-
-def feed(network, name, tensor, condition, training):
-    """Calls a network with a tensor and those parts of a condition that it takes.
-
-    A network with one plain input gets the tensor; one with a dict of inputs gets the tensor under `name`, and of the
-    condition (`pooled`, `tokens`, `mask`) what its inputs name.
-    """
-    if not condition_names(network, condition):
-        return network(tensor, training=training)
-    parts = {name: tensor, **condition}
-    names = condition_names(network, condition) | {name}
-    if names - set(parts):
-        raise ValueError(
-            f"The network {network.name!r} has inputs {sorted(names)}; nothing is known of "
-            f"{sorted(names - set(parts))}. They may be {name!r} and what the model's condition has: "
-            f"{sorted(condition)}."
-        )
-    return network({key: parts[key] for key in names}, training=training)
-
-
-def inputs_of(network):
-    """The symbolic inputs of a network: a tensor, a dict or a list of them; None where it does not know them yet."""
-    if isinstance(network, keras.Sequential):
-        return network.inputs[0] if network.built else None
-    return getattr(network, "input", None)
-
-
-def condition_names(network, condition):
-    """Names of the parts of a condition that a network has inputs for; all of them where it does not say."""
-    inputs = inputs_of(network)
-    if inputs is None:
-        return set(condition)
-    return set(inputs) - {"images", "latents"} if isinstance(inputs, dict) else set()
-
-
-def parted(batch):
-    """`(images, condition)` of a batch."""
-    return batch["images"], {key: value for key, value in batch.items() if key != "images"}
 
 
 class Adversary:
@@ -56,27 +19,67 @@ class Adversary:
     text to image synthesis"]: a real picture beside another sample's condition counts as a fake, so it has to look at
     both.
 
+    A discriminator that also names the class of a picture, an auxiliary classifier, learns that from real pictures and
+    generated ones, and the generator learns to be understood [Odena et al. 2017, "Conditional image synthesis with
+    auxiliary classifier GANs"].
+
     Args:
-        discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`.
+        discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
+            to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
         loss: a `kgen.losses.AdversarialLoss`.
         penalties: `kgen.losses.Penalty` objects.
         mixing: a `kgen.losses.Mixup`, or None.
         augmentation: a `kgen.layers.DiffAugment` of whatever the discriminator sees in training, or None.
+        classification_weight: of the cross-entropy of labels in both losses.
+        feature_matching: weight of `kgen.losses.feature_matching` in the generator's loss.
+        adaptive_probability: the `kgen.training.AdaptiveProbability` that an `AdaptiveAugment` needs.
     """
 
-    def __init__(self, discriminator, loss, penalties, mixing=None, augmentation=None):
+    def __init__(
+        self,
+        discriminator,
+        loss,
+        penalties,
+        mixing=None,
+        augmentation=None,
+        classification_weight=1.0,
+        feature_matching=0.0,
+        adaptive_probability=None,
+    ):
         self.discriminator = discriminator
         self.loss = loss
         self.penalties = tuple(penalties)
         self.mixing = mixing
         self.augmentation = augmentation
+        self.classification_weight = classification_weight
+        self.feature_matching = feature_matching
+        self.is_adaptive = isinstance(augmentation, AdaptiveAugment)
+        self.adaptive_probability = adaptive_probability
+        self.has_classifier = "labels" in outputs_of(discriminator)
+        self._network = discriminator
+        if feature_matching:
+            outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
+            self._network = keras.Model(inputs_of(discriminator), outputs)
 
     @classmethod
-    def from_arguments(cls, discriminator, loss, penalties, mixing=None, augmentation=None):
-        """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty."""
+    def from_arguments(
+        cls,
+        discriminator,
+        loss,
+        penalties,
+        mixing=None,
+        augmentation=None,
+        classification_weight=1.0,
+        feature_matching=0.0,
+        adaptive_probability=None,
+    ):
+        """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty.
+
+        No penalty where the discriminator normalises by statistics of the batch: a slope there is no single picture's.
+        """
         loss = losses.get("adversarial", "non_saturating" if isinstance(loss, str) and loss == "auto" else loss)
         if isinstance(penalties, str) and penalties == "auto":
-            penalties = [losses.R1(1.0)]
+            penalties = [] if _normalizes_batches(discriminator) else [losses.R1(1.0)]
         elif not isinstance(penalties, (list, tuple)):
             penalties = [penalties]
         for penalty in penalties:
@@ -94,7 +97,12 @@ class Adversary:
                 )
         if augmentation is not None and not isinstance(augmentation, DiffAugment):
             raise TypeError(f"compile: augmentation must be a kgen.layers.DiffAugment or None; got {augmentation!r}.")
-        return cls(discriminator, loss, penalties, mixing, augmentation)
+        weights = {"classification_weight": classification_weight, "feature_matching": feature_matching}
+        for name, value in weights.items():
+            if value < 0:
+                raise ValueError(f"compile: {name} must not be negative; got {value}.")
+        state = {"adaptive_probability": adaptive_probability}
+        return cls(discriminator, loss, penalties, mixing, augmentation, **weights, **state)
 
     def get_config(self):
         """The part of a model's compile config that is the adversary's."""
@@ -103,23 +111,48 @@ class Adversary:
             "penalties": [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties],
             "mixing": keras.saving.serialize_keras_object(self.mixing),
             "augmentation": keras.saving.serialize_keras_object(self.augmentation),
+            "classification_weight": self.classification_weight,
+            "feature_matching": self.feature_matching,
         }
 
     @property
     def terms(self):
         """Names of the parts of `discriminator_loss`."""
-        return ("discrimination", "penalty") if self.penalties else ()
+        names = ("discrimination", *["penalty"] * bool(self.penalties), *["classification"] * self.has_classifier)
+        return names if len(names) > 1 else ()
 
-    def logits(self, images, condition, training, seed=None):
-        """The discriminator's logits, `(batch,)` in float32; in training of augmented images, drawn with `seed`."""
+    @property
+    def measures(self):
+        """Names of what `discriminator_loss` reports beside the loss."""
+        names = ["classification_accuracy"] * self.has_classifier + ["augmentation_probability"] * self.is_adaptive
+        return ("discriminator_accuracy", *names)
+
+    def judge(self, images, condition, training, seed=None):
+        """What the discriminator says of images, in training of augmented ones, drawn with `seed`; all float32.
+
+        Returns:
+            Dict of `logits` `(batch,)`; where there is a classifier its logits, `labels` `(batch, num_classes)`; where
+            features are matched `features` `(batch, ...)`.
+        """
         if self.augmentation is not None and training:
             batch, height, width = ops.shape(images)[0], *images.shape[1:3]
-            images = self.augmentation.apply(images, self.augmentation.parameters(batch, height, width, seed))
-        outputs = feed(self.discriminator, "images", images, condition, training)
-        return ops.reshape(ops.cast(outputs, "float32"), (-1,))
+            drawn = self.augmentation.parameters(batch, height, width, seed)
+            probability = self.adaptive_probability.probability if self.is_adaptive else None
+            images = self.augmentation.apply(images, drawn, probability)
+        outputs = feed(self._network, "images", images, condition, training)
+        outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+        outputs = {name: ops.cast(output, "float32") for name, output in outputs.items()}
+        return {**outputs, "logits": ops.reshape(outputs["logits"], (-1,))}
+
+    def logits(self, images, condition, training, seed=None):
+        """The discriminator's logits, `(batch,)` in float32; see `judge`."""
+        return self.judge(images, condition, training, seed)["logits"]
 
     def discriminator_loss(self, real, fake, condition, training, seed, step=0):
-        """What the discriminator minimises, `(batch,)`, or its terms by name.
+        """What the discriminator minimises and what is reported, by name: dict of `(batch,)`, as `Phase` wants it.
+
+        `discriminator_accuracy` is that of pairs of a real and a generated picture, `classification_accuracy` that of
+        real pictures; in training with `mixing`, both are of mixed ones, which are all that the discriminator sees.
 
         Args:
             real, fake: pictures in [-1, 1].
@@ -129,24 +162,44 @@ class Adversary:
             step: number of this training step, from 0, which says what lazy penalties are due.
         """
         fake = ops.stop_gradient(fake)
-        real_logits = None
         if self.mixing is not None and training:
             pictures, share = self.mixing.mixed(real, fake, seed)
-            value = self.loss.partly_real(self.logits(pictures, condition, training, seed), share)
+            judged, real_logits = [self.judge(pictures, condition, training, seed)], None
+            logits = judged[0]["logits"]
+            value = self.loss.partly_real(logits, share)
+            accuracy = losses.pair_accuracy(logits, ops.roll(logits, 1, axis=0), share - ops.roll(share, 1, axis=0))
+            signs = 2.0 * accuracy - 1.0
         else:
-            real_logits = self.logits(real, condition, training, seed)
-            value = self.loss.discriminator(real_logits, self.logits(fake, condition, training, seed))
+            judged = [self.judge(pictures, condition, training, seed) for pictures in (real, fake)]
+            real_logits, fake_logits = (each["logits"] for each in judged)
+            value = self.loss.discriminator(real_logits, fake_logits)
+            accuracy = losses.pair_accuracy(real_logits, fake_logits)
+            boundary = getattr(self.loss, "boundary", None)
+            signs = ops.sign(real_logits - (fake_logits if boundary is None else boundary))
         if condition_names(self.discriminator, condition):
-            others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
-            if real_logits is None:
-                real_logits = self.logits(real, condition, training, seed)
-            mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training, seed))
-            # A neighbour with the very same condition is no mismatch.
-            differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
-            value = ops.where(differs, 0.5 * (value + mismatched), value)
-        if not self.penalties:
-            return value
-        return {"discrimination": value, "penalty": self._penalty(real, fake, condition, training, seed, step)}
+            value = self._matched(value, real, real_logits, condition, training, seed)
+        parts = {"discrimination" if self.terms else "loss": value, "discriminator_accuracy": accuracy}
+        if self.penalties:
+            parts["penalty"] = self._penalty(real, fake, condition, training, seed, step)
+        if self.has_classifier:
+            errors = [losses.label_cross_entropy(condition["pooled"], each["labels"]) for each in judged]
+            parts["classification"] = self.classification_weight * sum(errors)
+            parts["classification_accuracy"] = losses.label_accuracy(condition["pooled"], judged[0]["labels"])
+        if self.is_adaptive:
+            parts["augmentation_probability"] = ops.zeros_like(accuracy) + self.adaptive_probability.probability
+            if training:
+                self.adaptive_probability.update(signs, self.augmentation.target, self.augmentation.images)
+        return parts
+
+    def _matched(self, value, real, real_logits, condition, training, seed):
+        """The loss, half of it of real pictures beside the conditions of others, where these differ."""
+        others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
+        if real_logits is None:
+            real_logits = self.logits(real, condition, training, seed)
+        mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training, seed))
+        # A neighbour with the very same condition is no mismatch.
+        differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
+        return ops.where(differs, 0.5 * (value + mismatched), value)
 
     def _penalty(self, real, fake, condition, training, seed, step):
         nothing = ops.zeros((ops.shape(real)[0],))
@@ -167,7 +220,22 @@ class Adversary:
         return total
 
     def generator_loss(self, real, fake, condition, training, seed=None):
-        """What convinces the discriminator, `(batch,)`."""
-        return self.loss.generator(
-            self.logits(real, condition, training, seed), self.logits(fake, condition, training, seed)
-        )
+        """What convinces the discriminator, `(batch,)`: of being real, of the class, by the features."""
+        on_real = None
+        # A loss that judges each picture by itself has no use for the real ones.
+        if self.feature_matching or not isinstance(self.loss, losses.SeparableLoss):
+            on_real = self.judge(real, condition, training, seed)
+        on_fake = self.judge(fake, condition, training, seed)
+        value = self.loss.generator(None if on_real is None else on_real["logits"], on_fake["logits"])
+        if self.has_classifier:
+            error = losses.label_cross_entropy(condition["pooled"], on_fake["labels"])
+            value = value + self.classification_weight * error
+        if self.feature_matching:
+            distance = losses.feature_matching(on_real["features"], on_fake["features"])
+            value = value + self.feature_matching * distance
+        return value
+
+
+def _normalizes_batches(network):
+    """Whether batch normalisation is anywhere in a network, known by the statistics that it keeps."""
+    return any(variable.name == "moving_mean" for variable in network.variables)

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from kgen.models import pixels
-from kgen.models.adversary import inputs_of, parted
 from kgen.models.image_model import ImageModel, seeds_and_indices
+from kgen.models.network_inputs import inputs_of, parted
 from kgen.training import MovingAverage, image_noise
 
 

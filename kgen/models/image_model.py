@@ -29,7 +29,7 @@ class ImageModel(MeasuredModel):
         super().__init__(seed=seed, **kwargs)
         # Known from the first pictures that come through the door; uint8 needs no guess.
         self.float_range = None
-        self._compiled_draw = None
+        self._compiled = {}
 
     @property
     def trained(self):
@@ -54,15 +54,21 @@ class ImageModel(MeasuredModel):
         images, others = self._look_at(x, y)
         if images is None:
             return None
-        found = pixels.pixel_range(type(self).__name__, images, self.image_shape)
+        found = self.find_range(images, some_of_many)
+        self.examine_others(others, len(images))
+        return found
+
+    def find_range(self, images, some_of_many=False, owner=None):
+        """Checks pictures alone, for `owner`, and keeps their range for `to_network`; as `examine`."""
+        found = pixels.pixel_range(owner or type(self).__name__, images, self.image_shape)
         if some_of_many and found == (0, 1) and self.float_range is not None:
             found = self.float_range
         if found != (0, 255):
             if self.float_range not in (None, found):
                 # A step that was compiled for the other range would misread these pictures.
                 self.train_function = self.test_function = None
+                self._compiled.clear()
             self.float_range = found
-        self.examine_others(others, len(images))
         return found
 
     def examine_others(self, others, count):
@@ -146,22 +152,39 @@ class ImageModel(MeasuredModel):
         Returns:
             uint8 array `(N, height, width, channels)`.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"{type(self).__name__}.generate: batch_size must be at least 1; got {batch_size!r}.")
         if not self.trained:
             warnings.warn(f"{type(self).__name__} has not been trained: expect noise.", stacklevel=3)
-        if self._compiled_draw is None:
-            self._compiled_draw = backend.compiled(self.draw, lambda: self.variables)
+        return self.in_batches(self.draw, inputs, batch_size, verbose)
+
+    def in_batches(self, function, inputs, batch_size=64, verbose="auto"):
+        """A method that works row by row over a dict of long numpy arrays, in batches, compiled once, with progress.
+
+        Args:
+            function: method of this model, from a dict of tensors `(rows, ...)` to a tensor `(rows, ...)`.
+            inputs: dict of arrays of one length N.
+            batch_size: rows computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            Array `(N, ...)`.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"{type(self).__name__}: batch_size must be an integer of at least 1; got {batch_size!r}.")
+        name = function.__name__
+        if name not in self._compiled:
+            self._compiled[name] = backend.compiled(function, lambda: self.variables)
         count = len(next(iter(inputs.values())))
-        images = np.empty((count, *self.image_shape), "uint8")
         shown = verbose == 1 or (verbose == "auto" and count > 8 * batch_size)
         progress = keras.utils.Progbar(count, unit_name="image") if shown else None
+        results = None
         for start in range(0, count, batch_size):
-            part = {key: value[start : start + batch_size] for key, value in inputs.items()}
-            images[start : start + batch_size] = self._compiled_draw(part)
+            part = self._compiled[name]({key: value[start : start + batch_size] for key, value in inputs.items()})
+            if results is None:
+                results = np.empty((count, *part.shape[1:]), part.dtype)
+            results[start : start + batch_size] = part
             if progress:
                 progress.update(min(start + batch_size, count))
-        return images
+        return results
 
     # === On disk ===
     def save_to_preset(self, directory):

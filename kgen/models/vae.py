@@ -7,16 +7,16 @@ from keras import ops
 
 from kgen import losses, networks
 from kgen.layers import GaussianSampling
-from kgen.models.adversary import Adversary, feed, parted
-from kgen.models.gan import check_discriminator
-from kgen.models.generative_model import GenerativeModel, check_network, named_input
+from kgen.models.generative_model import check_network, named_input
+from kgen.models.judged_model import JudgedModel
+from kgen.models.network_inputs import feed, parted
 from kgen.training import Phase
 
 _LOG_VARIANCES = (-20.0, 10.0)
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class VAE(GenerativeModel):
+class VAE(JudgedModel):
     """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
 
     With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
@@ -30,7 +30,8 @@ class VAE(GenerativeModel):
         latent_dim: length of a latent vector.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
             `Gaussian(0.5)`.
-        discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`.
+        discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with a
+            classifier or without, as of `GAN`.
         num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
         ema_momentum: of the average of the decoder's weights, which is what `generate` uses.
         seed: integer or None; where training's random numbers begin.
@@ -76,14 +77,12 @@ class VAE(GenerativeModel):
                 f"VAE: the encoder must give means and log-variances, shape (batch, {2 * latent_dim}); got "
                 f"{encoder.output_shape}."
             )
-        if discriminator is not None:
-            check_discriminator("VAE", discriminator, self.image_shape)
         automatic = isinstance(reconstruction, str) and reconstruction == "auto"
         self.reconstruction = losses.get("reconstruction", losses.Gaussian(0.5) if automatic else reconstruction)
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder
-        self.discriminator = discriminator
+        self.take_discriminator(discriminator)
         self.training_posterior = GaussianSampling(self.training_seeds)
         self.evaluation_posterior = GaussianSampling(self.evaluation_seeds)
         for posterior in (self.training_posterior, self.evaluation_posterior):
@@ -112,6 +111,8 @@ class VAE(GenerativeModel):
         mixing=None,
         augmentation=None,
         adversarial_weight=1.0,
+        classification_weight=1.0,
+        feature_matching=0.0,
         **kwargs,
     ):
         """Chooses how to train.
@@ -122,16 +123,17 @@ class VAE(GenerativeModel):
             beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
             free_nats: information that each latent may carry at no price; see `kgen.losses.gaussian_kl`.
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
-            penalties: on the discriminator, a list of `kgen.losses.Penalty`; "auto" is `[R1(1.0)]`.
-            mixing, augmentation: for the discriminator; see `GAN.compile`.
+            penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
+            classification_weight, feature_matching: within the discriminator's word; see `GAN.compile`.
             **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
                 `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
         """
-        self.choose_losses(beta, free_nats, loss, penalties, mixing, augmentation, adversarial_weight)
+        judging = (classification_weight, feature_matching)
+        self.choose_losses(beta, free_nats, loss, penalties, mixing, augmentation, adversarial_weight, *judging)
         super().compile(optimizer, **kwargs)
 
     def choose_losses(
@@ -143,6 +145,8 @@ class VAE(GenerativeModel):
         mixing=None,
         augmentation=None,
         adversarial_weight=1.0,
+        classification_weight=1.0,
+        feature_matching=0.0,
     ):
         """What `compile` chooses beside the optimizer; see there."""
         for name, value in {"beta": beta, "free_nats": free_nats, "adversarial_weight": adversarial_weight}.items():
@@ -152,12 +156,13 @@ class VAE(GenerativeModel):
         self.free_nats = free_nats
         self.adversarial_weight = adversarial_weight
         self.adversary = None
+        judging = (loss, penalties, mixing, augmentation, classification_weight, feature_matching)
         if self.discriminator is not None:
-            self.adversary = Adversary.from_arguments(self.discriminator, loss, penalties, mixing, augmentation)
-        elif loss != "auto" or penalties != "auto" or mixing is not None or augmentation is not None:
+            self.adversary = self.judged_by(*judging)
+        elif judging != ("auto", "auto", None, None, 1.0, 0.0):
             raise ValueError(
-                "VAE.compile: loss, penalties, mixing and augmentation are a discriminator's; this model was built "
-                "without one."
+                "VAE.compile: loss, penalties, mixing, augmentation, classification_weight and feature_matching are a "
+                "discriminator's; this model was built without one."
             )
 
     def losses_config(self):
@@ -179,13 +184,8 @@ class VAE(GenerativeModel):
         terms = ("reconstruction", "kl")
         if self.adversary is None:
             return [Phase("autoencoder", self.autoencoder_loss, variables, terms=terms)]
-        judge = Phase(
-            "discriminator",
-            self.discriminator_loss,
-            self.discriminator.trainable_variables,
-            terms=self.adversary.terms,
-        )
-        return [judge, Phase("autoencoder", self.autoencoder_loss, variables, terms=(*terms, "adversarial"))]
+        autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=(*terms, "adversarial"))
+        return [self.discriminator_phase(), autoencoder]
 
     @property
     def generating_phase(self):
@@ -204,21 +204,13 @@ class VAE(GenerativeModel):
             "kl": self.beta * losses.gaussian_kl(mean, log_variance, self.free_nats),
         }
         if self.adversary is not None:
-            fake = self._from_prior(images, condition, training)
+            fake = self.generated(images, condition, training)
             word = self.adversary.generator_loss(images, fake, condition, training, self.seeds(training))
             terms["adversarial"] = self.adversarial_weight * word
         return terms
 
-    def discriminator_loss(self, batch, training):
-        """The discriminator's loss on real pictures and on pictures from the prior."""
-        images, condition = parted(batch)
-        fake = self._from_prior(images, condition, training)
-        return self.adversary.discriminator_loss(
-            images, fake, condition, training, self.seeds(training), self.average.updates
-        )
-
-    def _from_prior(self, images, condition, training):
-        outputs = feed(self.decoder, "latents", self.noise(images, training), condition, training)
+    def generated(self, like, condition, training):
+        outputs = feed(self.decoder, "latents", self.noise(like, training), condition, training)
         return self.reconstruction.mean(ops.cast(outputs, "float32"))
 
     def encode(self, images, condition=None, training=False):

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.layers import DiffAugment
-from kgen.losses import R1, Mixup, NonSaturating
-from kgen.models.adversary import Adversary, condition_names, feed, parted
+from kgen.layers import AdaptiveAugment, DiffAugment, Modulation
+from kgen.losses import R1, Hinge, LeastSquares, Mixup, NonSaturating, Relativistic, Wasserstein
+from kgen.models.adversary import Adversary
 from kgen.training import SeedGenerator, backend
 from tests.models import tiny
 
@@ -39,24 +39,15 @@ def numpy(tensor):
     return ops.convert_to_numpy(ops.stop_gradient(tensor))
 
 
-# === Conditions ===
-@pytest.mark.backends
-def test_a_network_is_fed_what_it_takes(plain, conditional):
-    x, condition = images(0), {**one_hot(0, 1, 2, 0), "tokens": ops.zeros((4, 2, 5))}
-    np.testing.assert_array_equal(numpy(feed(plain, "images", x, condition, False)), numpy(plain(x)))
-    together = numpy(conditional({"images": x, "pooled": condition["pooled"]}))
-    np.testing.assert_array_equal(numpy(feed(conditional, "images", x, condition, False)), together)
-    assert condition_names(plain, condition) == set() and condition_names(conditional, condition) == {"pooled"}
+class Halves(Mixup):
+    """With shares that are known."""
 
+    share = np.array([0.0, 0.25, 0.5, 1.0], "float32")
 
-def test_a_network_that_wants_more_than_there_is(conditional):
-    with pytest.raises(ValueError, match=r"nothing is known of \['pooled'\]. They may be 'images' and .*: \['mask'\]"):
-        feed(conditional, "images", images(0), {"mask": ops.ones((4, 2))}, False)
-
-
-def test_parted():
-    batch = {"images": 1, "pooled": 2, "mask": 3}
-    assert parted(batch) == (1, {"pooled": 2, "mask": 3})
+    def mixed(self, real, fake, seed):
+        share = ops.convert_to_tensor(self.share)
+        each = ops.reshape(share, (4, 1, 1, 1))
+        return each * real + (1.0 - each) * fake, share
 
 
 # === Losses ===
@@ -67,7 +58,7 @@ def test_losses_of_the_two_players(plain):
     real_logits, fake_logits = numpy(plain(real))[:, 0], numpy(plain(fake))[:, 0]
     assert adversary.terms == ()
     np.testing.assert_allclose(
-        numpy(adversary.discriminator_loss(real, fake, {}, True, None)),
+        numpy(adversary.discriminator_loss(real, fake, {}, True, None)["loss"]),
         softplus(-real_logits) + softplus(fake_logits),
         rtol=1e-5,
     )
@@ -80,7 +71,8 @@ def test_penalties_add_up_while_training_only(plain):
     real, fake = images(0), images(1)
     gradient = numpy(backend.input_gradient(lambda x: plain(x)[:, 0], real))
     terms = adversary.discriminator_loss(real, fake, {}, True, None)
-    assert set(terms) == set(adversary.terms) == {"discrimination", "penalty"}
+    assert adversary.terms == ("discrimination", "penalty") and adversary.measures == ("discriminator_accuracy",)
+    assert set(terms) == {*adversary.terms, *adversary.measures}
     np.testing.assert_allclose(numpy(terms["penalty"]), 4.0 * np.square(gradient).sum(axis=(1, 2, 3)), rtol=1e-4)
     assert np.all(numpy(adversary.discriminator_loss(real, fake, {}, False, None)["penalty"]) == 0.0)
 
@@ -98,20 +90,13 @@ def test_a_lazy_penalty_is_due_now_and_then_and_costs_as_much_more(plain):
 
 @pytest.mark.backends
 def test_mixed_pictures_are_judged_by_their_share(plain):
-    class Halves(Mixup):
-        def mixed(self, real, fake, seed):
-            share = ops.convert_to_tensor(np.array([0.0, 0.25, 0.5, 1.0], "float32"))
-            each = ops.reshape(share, (4, 1, 1, 1))
-            return each * real + (1.0 - each) * fake, share
-
-    real, fake, share = images(0), images(1), np.array([0.0, 0.25, 0.5, 1.0])
-    each = ops.convert_to_tensor(share.reshape(4, 1, 1, 1).astype("float32"))
-    logits = numpy(plain(each * real + (1 - each) * fake))[:, 0]
+    real, fake, share = images(0), images(1), Halves.share
+    logits = numpy(plain(Halves().mixed(real, fake, None)[0]))[:, 0]
     adversary = Adversary(plain, NonSaturating(), [], Halves())
-    values = numpy(adversary.discriminator_loss(real, fake, {}, True, None))
+    values = numpy(adversary.discriminator_loss(real, fake, {}, True, None)["loss"])
     np.testing.assert_allclose(values, share * softplus(-logits) + (1 - share) * softplus(logits), rtol=1e-5)
     # Evaluation shows the loss of pictures as they are.
-    evaluated = numpy(adversary.discriminator_loss(real, fake, {}, False, None))
+    evaluated = numpy(adversary.discriminator_loss(real, fake, {}, False, None)["loss"])
     expected = softplus(-numpy(plain(real))[:, 0]) + softplus(numpy(plain(fake))[:, 0])
     np.testing.assert_allclose(evaluated, expected, rtol=1e-5)
 
@@ -129,7 +114,7 @@ def test_a_real_picture_beside_the_condition_of_another_counts_as_fake(condition
     generated, mismatched = right + softplus(logits(fake, own)), right + softplus(logits(real, neighbours))
     # The last picture's neighbour has the same label: no mismatch.
     expected = np.where([True, True, True, False], (generated + mismatched) / 2, generated)
-    values = numpy(adversary.discriminator_loss(real, fake, condition, True, None))
+    values = numpy(adversary.discriminator_loss(real, fake, condition, True, None)["loss"])
     np.testing.assert_allclose(values, expected, rtol=1e-5)
     assert not np.isclose(generated, expected)[:3].any()
 
@@ -142,7 +127,7 @@ def test_the_discriminator_does_not_teach_the_generator(plain):
         np.abs(numpy(backend.input_gradient(loss, images(1)))).max()
         for loss in (
             # torch wants to see its input used.
-            lambda fake: adversary.discriminator_loss(real, fake, {}, True, None) + 0.0 * fake[:, 0, 0, 0],
+            lambda fake: adversary.discriminator_loss(real, fake, {}, True, None)["loss"] + 0.0 * fake[:, 0, 0, 0],
             lambda fake: adversary.generator_loss(real, fake, {}, True),
         )
     ]
@@ -160,7 +145,152 @@ def test_logits_are_float32_under_mixed_precision():
     assert keras.backend.standardize_dtype(logits.dtype) == "float32" and tuple(logits.shape) == (4,)
 
 
+# === What is reported ===
+@pytest.mark.backends
+@pytest.mark.parametrize("loss", [NonSaturating(), Wasserstein(), Relativistic()])
+@pytest.mark.parametrize("training", [True, False])
+def test_accuracy_of_the_discriminator(plain, loss, training):
+    real, fake = images(0, 12), images(1, 12)
+    parts = Adversary(plain, loss, []).discriminator_loss(real, fake, {}, training, None)
+    wins = numpy(plain(real))[:, 0] > numpy(plain(fake))[:, 0]
+    assert 0 < wins.sum() < 12
+    np.testing.assert_array_equal(numpy(parts["discriminator_accuracy"]), wins.astype(float))
+
+
+@pytest.mark.backends
+def test_accuracy_on_mixed_pictures_is_that_of_their_order(plain):
+    real, fake, share = images(0), images(1), Halves.share
+    logits = numpy(plain(Halves().mixed(real, fake, None)[0]))[:, 0]
+    state, augmentation = Recorded(0.0), AdaptiveAugment(target=0.7, images=1000)
+    adversary = Adversary(plain, NonSaturating(), [], Halves(), augmentation, adaptive_probability=state)
+    parts = adversary.discriminator_loss(real, fake, {}, True, SeedGenerator(0))
+    weights = np.abs(share - np.roll(share, 1))
+    agree = (logits > np.roll(logits, 1)) == (share > np.roll(share, 1))
+    expected = (weights * agree).sum() / weights.sum()
+    np.testing.assert_allclose(numpy(parts["discriminator_accuracy"]).mean(), expected, rtol=1e-5)
+    # And by their order they tell whether the discriminator is too sure.
+    np.testing.assert_allclose(state.signs[0].mean(), 2 * expected - 1, rtol=1e-5)
+
+
+# === An auxiliary classifier ===
+@pytest.fixture(scope="module")
+def classifying():
+    keras.utils.set_random_seed(0)
+    return tiny.classifying_discriminator()
+
+
+def cross_entropy(logits, labels):
+    wide = np.float64(logits)
+    return np.log(np.exp(wide).sum(axis=1)) - wide[np.arange(len(labels)), labels]
+
+
+@pytest.mark.backends
+def test_both_players_minimise_the_cross_entropy_of_labels(classifying):
+    adversary = Adversary(classifying, NonSaturating(), [R1(1.0)], classification_weight=3.0)
+    real, fake, labels = images(0), images(1), [0, 1, 2, 2]
+    parts = adversary.discriminator_loss(real, fake, one_hot(*labels), True, None)
+    on_real, on_fake = ({name: numpy(x) for name, x in classifying(each).items()} for each in (real, fake))
+    assert adversary.terms == ("discrimination", "penalty", "classification")
+    assert set(parts) == {*adversary.terms, "discriminator_accuracy", "classification_accuracy"}
+    discrimination = softplus(-on_real["logits"]) + softplus(on_fake["logits"])
+    np.testing.assert_allclose(numpy(parts["discrimination"]), discrimination[:, 0], rtol=1e-5)
+    both = cross_entropy(on_real["labels"], labels) + cross_entropy(on_fake["labels"], labels)
+    np.testing.assert_allclose(numpy(parts["classification"]), 3.0 * both, rtol=1e-4)
+    right = on_real["labels"].argmax(axis=1) == labels
+    np.testing.assert_array_equal(numpy(parts["classification_accuracy"]), right.astype(float))
+    value = numpy(adversary.generator_loss(real, fake, one_hot(*labels), True))
+    expected = softplus(-on_fake["logits"])[:, 0] + 3.0 * cross_entropy(on_fake["labels"], labels)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+
+
+@pytest.mark.backends
+def test_mixed_pictures_are_classified_once(classifying):
+    adversary = Adversary(classifying, NonSaturating(), [], Halves())
+    real, fake, labels = images(0), images(1), [0, 1, 2, 2]
+    parts = adversary.discriminator_loss(real, fake, one_hot(*labels), True, None)
+    logits = numpy(classifying(Halves().mixed(real, fake, None)[0])["labels"])
+    np.testing.assert_allclose(numpy(parts["classification"]), cross_entropy(logits, labels), rtol=1e-4)
+
+
+# === Feature matching ===
+@pytest.mark.backends
+@pytest.mark.parametrize("loss", [NonSaturating(), Relativistic()])
+def test_feature_matching_is_part_of_the_generators_loss(classifying, loss):
+    real, fake, condition = images(0), images(1), one_hot(0, 1, 2, 2)
+    plain, matching = (Adversary(classifying, loss, [], feature_matching=weight) for weight in (0.0, 2.0))
+    h = [numpy(classifying.get_layer("features")(ops.reshape(x, (4, -1)))) for x in (real, fake)]
+    distance = np.square(h[0].mean(axis=0, dtype="float64") - h[1].mean(axis=0)).sum()
+    values = [numpy(each.generator_loss(real, fake, condition, True)) for each in (plain, matching)]
+    np.testing.assert_allclose(values[1] - values[0], np.full(4, 2.0 * distance), rtol=1e-3)
+    losses = [each.discriminator_loss(real, fake, condition, True, None) for each in (plain, matching)]
+    for name in losses[0]:
+        np.testing.assert_allclose(numpy(losses[1][name]), numpy(losses[0][name]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss, passes", [(NonSaturating(), 1), (Wasserstein(), 1), (Relativistic(), 2)])
+def test_real_pictures_are_judged_for_the_generator_only_where_they_count(plain, loss, passes):
+    adversary, judge, calls = Adversary(plain, loss, []), Adversary.judge, []
+    adversary.judge = lambda *arguments: calls.append(arguments) or judge(adversary, *arguments)
+    adversary.generator_loss(images(0), images(1), {}, True)
+    assert len(calls) == passes
+
+
+# === Adaptive augmentation ===
+class Recorded:
+    """In place of `AdaptiveProbability`."""
+
+    def __init__(self, probability):
+        self.probability, self.signs = ops.convert_to_tensor(np.float32(probability)), []
+
+    def update(self, signs, target, images):
+        self.signs.append(numpy(signs))
+        assert (target, images) == (0.7, 1000)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("loss", [NonSaturating(), Hinge(), LeastSquares(), Wasserstein(), Relativistic()])
+def test_signs_say_what_was_told_for_real(plain, loss):
+    state = Recorded(0.0)
+    augmentation = AdaptiveAugment(target=0.7, images=1000)
+    adversary = Adversary(plain, loss, [], None, augmentation, adaptive_probability=state)
+    real, fake = images(0, 12), images(1, 12)
+    parts = adversary.discriminator_loss(real, fake, {}, True, SeedGenerator(0))
+    # At probability 0 pictures are seen as they are.
+    real_logits, fake_logits = (numpy(plain(x))[:, 0] for x in (real, fake))
+    boundary = {LeastSquares: 0.5, Wasserstein: fake_logits, Relativistic: fake_logits}.get(type(loss), 0.0)
+    np.testing.assert_array_equal(state.signs, [np.sign(real_logits - boundary)])
+    np.testing.assert_array_equal(numpy(parts["augmentation_probability"]), np.zeros(12))
+    # Evaluation and the generator's step leave the state alone.
+    assert "augmentation_probability" in adversary.discriminator_loss(real, fake, {}, False, None)
+    adversary.generator_loss(real, fake, {}, True, SeedGenerator(0))
+    assert len(state.signs) == 1
+
+
+@pytest.mark.backends
+def test_pictures_are_augmented_with_the_probability_of_the_state(plain):
+    augmentation = AdaptiveAugment(("color",), target=0.7, images=1000)
+    adversary = Adversary(plain, NonSaturating(), [], None, augmentation, adaptive_probability=Recorded(0.5))
+    x, seeds = images(0, 12), (SeedGenerator(3), SeedGenerator(3))
+    seen = augmentation.apply(x, augmentation.parameters(12, 8, 8, seeds[0]), 0.5)
+    logits = adversary.logits(x, {}, True, seeds[1])
+    np.testing.assert_allclose(numpy(logits), numpy(plain(seen))[:, 0], rtol=1e-5, atol=1e-6)
+
+
 # === From arguments ===
+@pytest.mark.parametrize("normalize", [keras.layers.BatchNormalization, lambda: Modulation("batch")])
+def test_no_penalty_by_default_on_a_slope_that_is_not_one_pictures_own(normalize):
+    inner = keras.Sequential([keras.Input(tiny.SHAPE), normalize()])
+    network = keras.Sequential([keras.Input(tiny.SHAPE), inner, keras.layers.Flatten(), keras.layers.Dense(1)])
+    assert Adversary.from_arguments(network, "auto", "auto").penalties == ()
+    assert len(Adversary.from_arguments(network, "auto", R1()).penalties) == 1
+
+
+@pytest.mark.parametrize("name", ["classification_weight", "feature_matching"])
+def test_weights_are_not_negative(plain, name):
+    with pytest.raises(ValueError, match=f"compile: {name} must not be negative; got -1"):
+        Adversary.from_arguments(plain, "auto", "auto", **{name: -1})
+
+
 @pytest.mark.parametrize(
     "penalties, weights",
     [("auto", [1.0]), ([], []), (R1(3.0), [3.0]), ([R1(3.0), R1(4.0)], [3.0, 4.0]), ((R1(2.0),), [2.0])],
@@ -192,7 +322,7 @@ def test_what_the_discriminator_sees_is_augmented_in_training(plain):
     seen = [augmentation.apply(x, augmentation.parameters(4, 8, 8, seeds[0])) for x in (real, fake)]
     assert np.abs(numpy(seen[0]) - numpy(real)).max() > 0.05
     real_logits, fake_logits = (numpy(plain(x))[:, 0] for x in seen)
-    values = numpy(adversary.discriminator_loss(real, fake, {}, True, seeds[1]))
+    values = numpy(adversary.discriminator_loss(real, fake, {}, True, seeds[1])["loss"])
     np.testing.assert_allclose(values, softplus(-real_logits) + softplus(fake_logits), rtol=1e-4)
     evaluated = numpy(adversary.generator_loss(real, fake, {}, False))
     np.testing.assert_allclose(evaluated, softplus(-numpy(plain(fake))[:, 0]), rtol=1e-5)
@@ -211,7 +341,11 @@ def test_what_cannot_be_mixed(plain):
 
 
 def test_config_round_trip(plain):
-    config = Adversary(plain, NonSaturating(), [R1(3.0)], Mixup(0.4), DiffAugment("cutout")).get_config()
-    again = Adversary.from_arguments(plain, **keras.saving.deserialize_keras_object(config))
+    augmentation = AdaptiveAugment("cutout", target=0.5, images=1000)
+    adversary = Adversary(plain, NonSaturating(), [R1(3.0)], Mixup(0.4), augmentation, 2.0, 0.5)
+    config = keras.saving.deserialize_keras_object(adversary.get_config())
+    again = Adversary.from_arguments(plain, **config)
     assert again.mixing.alpha == 0.4 and tuple(again.augmentation.policy) == ("cutout",)
     assert type(again.loss) is NonSaturating and [penalty.weight for penalty in again.penalties] == [3.0]
+    assert again.is_adaptive and (again.augmentation.target, again.augmentation.images) == (0.5, 1000)
+    assert (again.classification_weight, again.feature_matching) == (2.0, 0.5)

@@ -75,6 +75,7 @@ def test_by_default():
         "generator_loss",
         "discrimination",
         "penalty",
+        "discriminator_accuracy",
     ]
 
 
@@ -94,7 +95,8 @@ def test_losses_and_penalties():
     loss = NonSaturating()
     gan.compile(loss=loss, penalties=[])
     assert gan.adversary.loss is loss and gan.adversary.penalties == ()
-    assert [metric.name for metric in gan.metrics] == ["discriminator_loss", "generator_loss"]
+    names = ["discriminator_loss", "generator_loss", "discriminator_accuracy"]
+    assert [metric.name for metric in gan.metrics] == names
     gan.compile(loss="non_saturating", penalties=R1(10.0))
     assert [penalty.weight for penalty in gan.adversary.penalties] == [10.0]
     with pytest.raises(
@@ -256,7 +258,8 @@ def with_labels():
 @pytest.mark.backends
 def test_with_labels(with_labels):
     history = with_labels.fit(tiny.pictures(), tiny.labels(), batch_size=8, epochs=2, verbose=0).history
-    assert set(history) == {"discriminator_loss", "generator_loss", "discrimination", "penalty"}
+    names = {"discriminator_loss", "generator_loss", "discrimination", "penalty", "discriminator_accuracy"}
+    assert set(history) == names
     assert np.isfinite(list(history.values())).all()
     assert with_labels.generate([0, 2], seed=0).shape == (2, *tiny.SHAPE)
 
@@ -323,8 +326,8 @@ def test_dense_networks():
     images, labels = tiny.pictures(8)[..., :1], tiny.labels()[:8]
     assert np.isfinite(list(gan.train_on_batch(images, labels, return_dict=True).values())).all()
     assert gan.generate([0, 2], seed=0).shape == (2, 8, 8, 1)
-    with pytest.raises(ValueError, match='architecture must be "multiscale" or "perceptron"; got \'dcgan\''):
-        GAN.from_image_shape((8, 8, 1), architecture="dcgan")
+    with pytest.raises(ValueError, match="GAN: architecture must be one of 'auto', 'perceptron', .*; got 'dense'"):
+        GAN.from_image_shape((8, 8, 1), architecture="dense")
 
 
 @pytest.mark.backends

@@ -193,7 +193,7 @@ def test_a_model_that_has_not_been_trained_says_so():
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, "2"])
 def test_batch_size_is_a_positive_integer(batch_size):
-    with pytest.raises(ValueError, match="Shade.generate: batch_size must be at least 1; got"):
+    with pytest.raises(ValueError, match="Shade: batch_size must be an integer of at least 1; got"):
         Shade().generate_from(asked(1), batch_size=batch_size)
 
 

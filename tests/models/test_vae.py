@@ -13,6 +13,7 @@ ALL_TERMS = {
     "discriminator_loss",
     "autoencoder_loss",
     "discrimination",
+    "discriminator_accuracy",
     "penalty",
     "reconstruction",
     "kl",
@@ -104,11 +105,20 @@ def test_negative_weights(argument):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"loss": "non_saturating"}, {"penalties": [R1()]}, {"penalties": []}, {"mixing": Mixup()}]
+    "arguments",
+    [
+        {"loss": "non_saturating"},
+        {"penalties": [R1()]},
+        {"penalties": []},
+        {"mixing": Mixup()},
+        {"feature_matching": 1.0},
+        {"classification_weight": 2.0},
+    ],
 )
 def test_arguments_of_a_discriminator_that_is_not_there(arguments):
     with pytest.raises(
-        ValueError, match="VAE.compile: loss, penalties, mixing and augmentation are a discriminator's; .* without one"
+        ValueError,
+        match="VAE.compile: loss, .* and feature_matching are a discriminator's; .* without one",
     ):
         tiny.vae().compile(**arguments)
 

@@ -47,6 +47,19 @@ def encoder(output_dim, num_classes=None, shape=SHAPE):
     return network("images", shape, (output_dim,), num_classes)
 
 
+def classifying_discriminator():
+    """With an auxiliary classifier, and a layer of features."""
+    images = keras.Input(SHAPE, name="images")
+    h = layers.Dense(32, activation="leaky_relu", name="features")(layers.Flatten()(images))
+    return keras.Model(images, {"logits": layers.Dense(1)(h), "labels": layers.Dense(CLASSES)(h)})
+
+
+def ac_gan(seed=0, **kwargs):
+    """A GAN whose discriminator also names the class."""
+    generator = decoder(CLASSES, "tanh")
+    return GAN(generator, classifying_discriminator(), LATENT_DIM, num_classes=CLASSES, seed=seed, **kwargs)
+
+
 def gan(num_classes=None, seed=0, **kwargs):
     generator, discriminator = decoder(num_classes, "tanh"), encoder(1, num_classes)
     return GAN(generator, discriminator, LATENT_DIM, num_classes=num_classes, seed=seed, **kwargs)
@@ -77,6 +90,20 @@ def pictures(count=16):
         image[:split], image[split:] = numbers.integers(0, 256, (2, 3))
     images[:, 0, 0], images[:, 0, 1] = 0, 255
     return images
+
+
+def bands(count=96):
+    """`(uint8 pictures, labels)`: dark, with bright columns on the left, in the middle or on the right."""
+    numbers, of_class = np.random.default_rng(0), np.arange(count) % CLASSES
+    images = numbers.integers(0, 60, (count, *SHAPE))
+    for image, label in zip(images, of_class):
+        image[:, 3 * label : 3 * label + 2] = numbers.integers(180, 256, (SHAPE[0], 2, 3))
+    return images.astype("uint8"), of_class
+
+
+def brightest_band(images):
+    """The labels of `bands`, from the pictures."""
+    return np.argmax([images[:, :, 3 * i : 3 * i + 2].mean(axis=(1, 2, 3)) for i in range(CLASSES)], axis=0)
 
 
 def labels(count=16):

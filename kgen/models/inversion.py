@@ -1,0 +1,122 @@
+"""Latents of given pictures: a generator, inverted by gradient descent on its input."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.models import pixels
+from kgen.training import backend, image_noise
+
+# A start from the best of many saves most of the way, and the pictures to choose from are drawn once.
+_CANDIDATES = 256
+_RATE = 0.1
+# Latents as long as random ones cost as much as an error of four grey levels.
+_PULL = 1e-3
+
+
+def invert(model, images, pixel_range, conditions, steps, seed, batch_size, verbose):
+    """Latents that minimise |G(z) - x|^2 / pixels + 0.001 |z|^2 / length, for each picture x by itself.
+
+    Adam descends from the best of 256 random latents, in steps that shrink to nothing, and the best point of the way
+    is kept [Zhu et al. 2016, "Generative visual manipulation on the natural image manifold"; Creswell & Bharath 2018,
+    "Inverting the generator of a generative adversarial network"]. The second term keeps latents where the generator
+    has seen some.
+
+    Args:
+        model: `GenerativeModel`.
+        images: pictures `(N, height, width, channels)` that were checked.
+        pixel_range: their range, as `kgen.models.pixels.pixel_range` has it.
+        conditions: dict of float32 arrays `(N, ...)`, of what the model draws from beside latents.
+        steps: of the descent.
+        seed: of the random latents.
+        batch_size: pictures at once.
+        verbose: 0: silent; else a progress bar.
+
+    Returns:
+        float32 array `(N, latent_dim)`.
+    """
+
+    def slope_of_latents(inputs):
+        """Gradients, and in the last column costs."""
+        target, condition = inputs["images"], {key: inputs[key] for key in conditions}
+
+        def cost(latents):
+            drawn = ops.cast(model.synthesize(latents, condition), "float32")
+            error = ops.mean(ops.square(drawn - target), axis=(1, 2, 3))
+            return error + _PULL * ops.mean(ops.square(latents), axis=-1)
+
+        slope = backend.input_gradient(cost, inputs["latents"])
+        return ops.concatenate([slope, ops.expand_dims(cost(inputs["latents"]), 1)], axis=1)
+
+    count = len(images)
+    progress = keras.utils.Progbar((steps + 1) * -(-count // batch_size), unit_name="step") if verbose else None
+    latents = np.empty((count, model.latent_dim), "float32")
+    starts = _Starts(model, seed, batch_size)
+    for first in range(0, count, batch_size):
+        rows = slice(first, first + batch_size)
+        target = ops.convert_to_numpy(pixels.to_network(images[rows], pixel_range))
+        inputs = {"images": target, **{key: value[rows] for key, value in conditions.items()}}
+
+        def slope(points, inputs=inputs):
+            both = model.in_batches(slope_of_latents, {"latents": points, **inputs}, batch_size, verbose=0)
+            if progress:
+                progress.add(1)
+            return both[:, :-1], both[:, -1]
+
+        latents[rows] = _descend(slope, starts.nearest(inputs), steps)
+    return latents
+
+
+class _Starts:
+    """Random latents, and pictures of them under each condition that was asked for."""
+
+    def __init__(self, model, seed, batch_size):
+        self.model = model
+        self.batch_size = batch_size
+        seeds, indices = np.full(_CANDIDATES, seed, "int32"), np.arange(_CANDIDATES, dtype="int32")
+        self.latents = ops.convert_to_numpy(image_noise(seeds, indices, model.latent_dim))
+        self.pictures = {}
+
+    def nearest(self, inputs):
+        """For each picture the latents whose own picture is nearest."""
+        images, others = inputs["images"], {key: value for key, value in inputs.items() if key != "images"}
+        images = images.reshape((len(images), -1))
+        result = np.empty((len(images), self.latents.shape[1]), "float32")
+        for row, image in enumerate(images):
+            condition = {key: value[row] for key, value in others.items()}
+            pictures, squares = self._of(condition)
+            result[row] = self.latents[np.argmin(squares - 2.0 * pictures @ image)]
+        return result
+
+    def _of(self, condition):
+        key = tuple(value.tobytes() for value in condition.values())
+        if key not in self.pictures:
+            many = {name: np.repeat(value[None], _CANDIDATES, axis=0) for name, value in condition.items()}
+            drawn = self.model.generate_from({"latents": self.latents, **many}, self.batch_size, verbose=0)
+            pictures = drawn.reshape((_CANDIDATES, -1)) / np.float32(127.5) - np.float32(1.0)
+            self.pictures[key] = pictures, np.sum(np.square(pictures), axis=1)
+        return self.pictures[key]
+
+
+def _descend(slope, points, steps):
+    """Adam [Kingma & Ba 2015], each row by itself, at a rate that falls along a cosine; the row's best point.
+
+    Args:
+        slope: function from points `(rows, dim)` to gradients, of that shape, and costs `(rows,)`.
+        points: where to begin.
+        steps: how many.
+    """
+    best, least = points, np.full(len(points), np.inf)
+    mean, square = np.zeros_like(points), np.zeros_like(points)
+    for step in range(steps + 1):
+        gradient, cost = slope(points)
+        better = cost < least
+        best, least = np.where(better[:, None], points, best), np.where(better, cost, least)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        size = np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-8
+        rate = 0.5 * _RATE * (1.0 + np.cos(np.pi * step / steps))
+        points = (points - rate * mean / (1.0 - 0.9 ** (step + 1)) / size).astype("float32")
+    return best
