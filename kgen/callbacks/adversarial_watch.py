@@ -1,0 +1,267 @@
+"""A watch over training that fails without an error: divergence, a lost game, mode collapse."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kgen.models import GenerativeModel, TextToImage
+from kgen.text import clean_prompts
+from kgen.training import backend
+
+
+class AdversarialWatch(keras.callbacks.Callback):
+    """Stops training, or lowers its learning rates, when it diverges, is lost to the discriminator, or collapses.
+
+    It acts, and says why, when
+
+    - a number in the logs, or a weight, is NaN or infinite, at once. Try a lower learning rate, a heavier penalty, or
+      float32 instead of half precision;
+    - `discriminator_accuracy`, the share of pairs of a real and a generated picture in which the discriminator prefers
+      the real one, stays at `threshold` or above for `patience` epochs: the generator learns little from a judge who is
+      always sure. Try a heavier penalty, a lower learning rate of the discriminator, a smaller one, more pictures, or
+      `augmentation=kgen.layers.DiffAugment()`;
+    - generated pictures stay much alike for `patience` epochs: their diversity, the mean distance of pairs, each the
+      root of the mean squared difference of pixels in [0, 1], is below `collapse` times the largest in this run. Of a
+      model with labels or prompts, pairs have the same one. Try a penalty such as `R1`, a larger batch, a lower
+      learning rate, or another loss.
+
+    What it looks at that training does not is in the logs too, as `diversity`.
+
+    Args:
+        action: "stop"; or "lower_rate", which multiplies all learning rates by `factor`, and where training diverged or
+            collapsed first goes back to the weights and the optimizers' state of the last epoch that was well. These
+            are kept in memory. After `max_actions` times it gives up and stops.
+        threshold: of `discriminator_accuracy`, in (0.5, 1]. A model without a discriminator is not watched for it.
+        patience: epochs in a row, at least 1.
+        collapse: share of the largest diversity, in (0, 1); None: pictures are not looked at.
+        num_images: how many pictures are generated after each epoch, at least 2.
+        images: uint8 `(N, H, W, C)` real pictures whose diversity is taken instead of the largest in this run; a few
+            hundred will do. Their labels do not matter.
+        prompts: list of strings to generate from, for a `TextToImage`, which is not watched for collapse without them.
+        factor: in (0, 1).
+        max_actions: at least 1.
+        seed: of the pictures, an integer.
+        verbose: 1: prints why it acts; 0: silent. `reason` says it in any case, and is None before.
+
+    Raises:
+        TypeError: for `images` that are no uint8 array; when training begins, for a model that is none of kgen's, or a
+            learning-rate schedule, which cannot be lowered.
+        ValueError: for an argument out of range, pictures of another shape than the model's, or prompts for a model
+            that takes none.
+
+    Example:
+
+    ```python
+    watch = kgen.callbacks.AdversarialWatch("lower_rate")
+    gan.fit(images, epochs=100, callbacks=[watch])
+    print(watch.reason)
+    ```
+    """
+
+    def __init__(
+        self,
+        action="stop",
+        threshold=0.99,
+        patience=5,
+        collapse=0.15,
+        num_images=64,
+        images=None,
+        prompts=None,
+        factor=0.5,
+        max_actions=3,
+        seed=0,
+        verbose=1,
+    ):
+        super().__init__()
+        if action not in ("stop", "lower_rate"):
+            raise ValueError(f'AdversarialWatch: action must be "stop" or "lower_rate"; got {action!r}.')
+        for name, value, least in (
+            ("patience", patience, 1),
+            ("num_images", num_images, 2),
+            ("max_actions", max_actions, 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"AdversarialWatch: {name} must be an integer of at least {least}; got {value!r}.")
+        if not 0.5 < threshold <= 1.0:
+            raise ValueError(f"AdversarialWatch: threshold must be in (0.5, 1]; got {threshold!r}.")
+        for name, value in (("collapse", collapse), ("factor", factor)):
+            if value is not None and not 0.0 < value < 1.0:
+                raise ValueError(f"AdversarialWatch: {name} must be in (0, 1); got {value!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"AdversarialWatch: seed must be an integer, so that latents stay the same; got {seed!r}.")
+        if images is not None and (getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or len(images) < 2):
+            got = f"{images.dtype} of shape {images.shape}" if hasattr(images, "dtype") else type(images).__name__
+            raise TypeError(f"AdversarialWatch: images must be a uint8 array of at least 2 pictures; got {got}.")
+        self.action = action
+        self.threshold = threshold
+        self.patience = patience
+        self.collapse = collapse
+        self.num_images = num_images
+        self.images = images
+        self.prompts = None if prompts is None else clean_prompts(prompts, "AdversarialWatch")
+        self.factor = factor
+        self.max_actions = max_actions
+        self.seed = seed
+        self.verbose = verbose
+        self.reason = None
+
+    # === While training ===
+    def on_train_begin(self, logs=None):
+        self._check_model()
+        self.reason = None
+        self._actions = self._epoch = 0
+        self._epochs_lost = self._epochs_alike = 0
+        self._stopped = self._went_back = False
+        self._expected = 0.0 if self.images is None else diversity(self._some(self.images)[None])
+        if self.action == "lower_rate":
+            self._check_rates()
+            self._well = "the beginning", [np.array(a) for a in self._values()]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        bad = [name for name, value in (logs or {}).items() if not np.isfinite(value)]
+        if bad and not self._stopped:
+            self._act(f"training diverged: {', '.join(bad)} {'are' if len(bad) > 1 else 'is'} not finite", go_back=True)
+        elif not bad:
+            self._went_back = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        if self._went_back:
+            # The metrics were reset and have seen nothing since: a mean of 0 would look like the best epoch of all.
+            logs.update({name: float("nan") for name in logs if not name.startswith("val_")})
+        if self._went_back or self._stopped:
+            return
+        # The logs were computed before the last step, which may have been the one that went wrong.
+        if not all(np.isfinite(value).all() for value in self._values() if value.dtype.kind not in "iub"):
+            self._act("training diverged: weights are not finite", go_back=True)
+            return
+        self._judge_accuracy(logs)
+        self._judge_diversity(logs)
+        if self.action == "lower_rate" and not self._stopped and not self._epochs_alike:
+            self._well = f"epoch {self._epoch}", [np.array(a) for a in self._values()]
+
+    def _judge_accuracy(self, logs):
+        accuracy = logs.get("discriminator_accuracy", 0.0)
+        self._epochs_lost = self._epochs_lost + 1 if accuracy >= self.threshold else 0
+        if self._epochs_lost >= self.patience:
+            self._act(
+                f"the discriminator was right about {accuracy:.1%} of pairs, and {self.threshold:.1%} or more in "
+                f"{_times(self.patience)}, so the generator learns little from it"
+            )
+
+    def _judge_diversity(self, logs):
+        if self.collapse is None or self._stopped or (self.prompts is None and isinstance(self.model, TextToImage)):
+            return
+        now = logs["diversity"] = diversity(self._generated())
+        if self.images is None:
+            self._expected = max(self._expected, now)
+        self._epochs_alike = self._epochs_alike + 1 if now < self.collapse * self._expected else 0
+        if self._epochs_alike >= self.patience:
+            source = "in this run" if self.images is None else "of real pictures"
+            self._act(
+                f"generated pictures are nearly all alike: their diversity is {now:.4f}, against {self._expected:.4f} "
+                f"{source}, and was below {self.collapse:g} times that in {_times(self.patience)}",
+                go_back=True,
+            )
+
+    # === What it looks at ===
+    def _generated(self):
+        """uint8 pictures `(groups, N, H, W, C)`; those of a group have all but their latents in common."""
+        model, classes = self.model, getattr(self.model, "num_classes", None)
+        if self.prompts is not None:
+            asked, groups = self.prompts, len(self.prompts)
+            options = {"num_images": max(2, self.num_images // groups)}
+        elif classes is not None:
+            groups, options = min(classes, self.num_images // 2), {}
+            asked = np.repeat(np.arange(groups), self.num_images // groups)
+        else:
+            asked, groups, options = self.num_images, 1, {}
+        pictures = model.generate(asked, seed=self.seed, verbose=0, **options)
+        return pictures.reshape((groups, -1, *model.image_shape))
+
+    def _some(self, images):
+        return images[np.unique(np.linspace(0, len(images) - 1, max(self.num_images, 64)).astype(int))]
+
+    def _values(self):
+        """Arrays of all of the model's state; they may be views of what goes on changing."""
+        return [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+
+    def _variables(self):
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    # === What it does ===
+    def _act(self, why, go_back=False):
+        self._actions += 1
+        self._epochs_lost = self._epochs_alike = 0
+        self._stopped = self.action == "stop" or self._actions > self.max_actions
+        done = []
+        if self.action == "lower_rate":
+            # In the middle of an epoch JAX has the state elsewhere; written to before, variables would be overwritten.
+            backend.attach_state(self.model)
+            rates = {name: self._rate(optimizer) for name, optimizer in self.model.optimizer.by_phase.items()}
+            if go_back:
+                when, values = self._well
+                for variable, value in zip(self._variables(), values, strict=True):
+                    variable.assign(value)
+                self.model.reset_metrics()
+                self._went_back = True
+                done.append(f"goes back to the weights of {when}")
+            for name, optimizer in self.model.optimizer.by_phase.items():
+                optimizer.learning_rate = rates[name] if self._stopped else rates[name] * self.factor
+            if not self._stopped:
+                done.append(f"goes on with {self.factor:g} times the learning rate")
+        if self._stopped:
+            self.model.stop_training = True
+            times = f" after lowering the learning rate {_times(self.max_actions, 'time')}"
+            done.append("stops" + (times if self.action == "lower_rate" else ""))
+        self.reason = f"AdversarialWatch, epoch {self._epoch}: {why}. Training {', and '.join(done)}."
+        if self.verbose:
+            print(f"\n{self.reason}")
+
+    @staticmethod
+    def _rate(optimizer):
+        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+    # === Checks ===
+    def _check_model(self):
+        model, name = self.model, type(self.model).__name__
+        if not isinstance(model, (GenerativeModel, TextToImage)):
+            raise TypeError(f"AdversarialWatch: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
+        if self.prompts is not None and not isinstance(model, TextToImage):
+            raise ValueError(f"AdversarialWatch: {name} takes no prompts; leave them out.")
+        if self.images is not None and tuple(self.images.shape[1:]) != model.image_shape:
+            raise ValueError(
+                f"AdversarialWatch: images must have the shape of the model's, {model.image_shape}; got "
+                f"{tuple(self.images.shape[1:])}."
+            )
+
+    def _check_rates(self):
+        for name, optimizer in self.model.optimizer.by_phase.items():
+            try:
+                optimizer.learning_rate = self._rate(optimizer)
+            except (TypeError, AttributeError) as error:
+                raise TypeError(
+                    f"AdversarialWatch: the optimizer of phase {name!r} has a learning rate that is no number but a "
+                    'schedule, which cannot be lowered. Compile with a number, or choose action="stop".'
+                ) from error
+
+
+def diversity(pictures):
+    """Mean over pairs in the same group of the root of their mean squared difference, of pixels in [0, 1].
+
+    Args:
+        pictures: uint8 `(groups, N, ...)`, N at least 2.
+    """
+    distances = []
+    for group in np.asarray(pictures, "float32").reshape((*pictures.shape[:2], -1)) / 255.0:
+        for i in range(1, len(group)):
+            distances.append(np.sqrt(np.mean((group[i:] - group[i - 1]) ** 2, axis=1)))
+    return float(np.concatenate(distances).mean())
+
+
+def _times(count, what="epoch"):
+    return f"1 {what}" if count == 1 else f"{count} {what}s" + (" in a row" if what == "epoch" else "")
