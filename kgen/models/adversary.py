@@ -73,13 +73,13 @@ class Adversary:
         feature_matching=0.0,
         adaptive_probability=None,
     ):
-        """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty.
+        """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty now and then.
 
         No penalty where the discriminator normalises by statistics of the batch: a slope there is no single picture's.
         """
         loss = losses.get("adversarial", "non_saturating" if isinstance(loss, str) and loss == "auto" else loss)
         if isinstance(penalties, str) and penalties == "auto":
-            penalties = [] if _normalizes_batches(discriminator) else [losses.R1(1.0)]
+            penalties = [] if _normalizes_batches(discriminator) else [losses.R1(1.0, every=8)]
         elif not isinstance(penalties, (list, tuple)):
             penalties = [penalties]
         for penalty in penalties:

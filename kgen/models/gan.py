@@ -74,8 +74,8 @@ class GAN(JudgedModel):
             num_classes: number of classes of a class-conditional GAN; None without labels.
             architecture: "perceptron", dense layers alone; "dcgan" (Radford et al. 2016); "resnet" with spectral
                 normalisation (Miyato et al. 2018); "r3gan" (Huang et al. 2024); "multiscale", a `MultiscaleDecoder`
-                and a `MultiscaleEncoder`; "auto", what suits the shape: "perceptron" below 16 pixels a side and
-                "multiscale" from there.
+                and a `MultiscaleEncoder`; "auto", what learns quickest: "perceptron" below 16 pixels a side and
+                "dcgan" from there.
             size: "small", for a CPU, "medium" or "large".
             conditioning: how the discriminator deals with classes: "projection", it is told the class and asks whether
                 the picture fits it too; "classifier", it says the class (AC-GAN), so that the model can `classify`.
@@ -112,11 +112,13 @@ class GAN(JudgedModel):
         """Chooses how to train.
 
         Args:
-            optimizer: "auto" (Adam 2e-4, beta_1 0.5), one optimizer, or a dict with `discriminator` and `generator`.
+            optimizer: "auto" (Adam 1e-3, beta_1 0, beta_2 0.99), one optimizer, or a dict with `discriminator` and
+                `generator`.
             loss: a `kgen.losses.AdversarialLoss` or its short name: "non_saturating", which "auto" is, "minimax",
                 "least_squares", "hinge", "wasserstein" or "relativistic".
-            penalties: list of `kgen.losses.Penalty`, or one; `[]` is none. "auto" is `[R1(1.0)]`, but none where the
-                discriminator has batch normalisation, as then a picture's slope depends on the others in the batch.
+            penalties: list of `kgen.losses.Penalty`, or one; `[]` is none. "auto" is `[R1(1.0, every=8)]`, but none
+                where the discriminator has batch normalisation, as then a picture's slope depends on the others in the
+                batch.
             mixing: a `kgen.losses.Mixup`: the discriminator sees mixtures of real and generated pictures; None: sees
                 both as they are.
             augmentation: a `kgen.layers.DiffAugment` of all that the discriminator sees, for sets of few pictures; or
@@ -157,8 +159,8 @@ class GAN(JudgedModel):
         return {**self.adversary.get_config(), "discriminator_steps": self.discriminator_steps}
 
     def default_optimizer(self, phase):
-        """Adam with little momentum, as Radford et al. 2016 found it to suit two players."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+        """Adam without momentum, which two players turn into circles; quick, as what generates is the average."""
+        return keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99)
 
     def phases(self):
         """The discriminator, then the generator."""

@@ -110,7 +110,7 @@ ARCHITECTURES = {
 
 def auto_architecture(image_shape):
     """Name of the architecture that suits pictures of this shape."""
-    return "multiscale" if min(image_shape[:2]) >= 16 else "perceptron"
+    return "dcgan" if min(image_shape[:2]) >= 16 else "perceptron"
 
 
 def generator_and_discriminator(

@@ -7,31 +7,31 @@ import math
 import keras
 from keras import layers
 
-from kgen.layers import Modulation, PixelShuffle, SelfAttention2D
+from kgen.layers import Modulation, SelfAttention2D
 from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
 from kgen.networks.generator_ends import generator_inputs, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
 
 
 def dcgan_generator(
-    image_shape, latent_dim=100, pooled_dim=None, filters=512, attention_resolutions=(), name="generator"
+    image_shape, latent_dim=100, pooled_dim=None, filters=512, patch=1, attention_resolutions=(), name="generator"
 ):
     """Latents to pictures by convolutions that double the grid, each with batch normalisation and ReLU.
 
     The generator of Radford et al. (2016), "Unsupervised Representation Learning with Deep Convolutional Generative
-    Adversarial Networks". A dense layer makes the coarsest grid; at every doubling the channels halve; the last one
-    makes the pixels, through tanh. The paper's transposed convolutions are written as a 3x3 convolution of the coarse
-    grid and a pixel shuffle, which is a transposed convolution of 6x6 and stride 2 in another layout (Shi et al.
-    2016): no less general than the paper's 5x5, and on CPU many times cheaper to train, as XLA is slow at their
-    gradient. With a condition, batch normalisation is conditional (de Vries et al. 2017).
+    Adversarial Networks". A dense layer makes the coarsest grid; at every doubling the channels halve; a convolution
+    of the finest grid makes the pixels, through tanh. Where the paper has transposed convolutions, grids are doubled by
+    repetition and convolved, which leaves no checkerboards (Odena et al. 2016, "Deconvolution and Checkerboard
+    Artifacts") and on CPU trains many times quicker, as XLA is slow at the gradient of the others. With a condition,
+    batch normalisation is conditional (de Vries et al. 2017).
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         latent_dim: length of a latent vector.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        filters: channels of the coarsest grid (halved at each doubling, not below 32), or of each grid but the
-            image's, coarse to fine.
-        attention_resolutions: shorter sides of the grids, but the image's, that end in a `SelfAttention2D`.
+        filters: channels of the coarsest grid (halved at each doubling, not below 32), or of each grid, coarse to fine.
+        patch: the finest grid is 1 / patch of the image's size, and a pixel shuffle makes the pixels.
+        attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`.
         name: of the model.
 
     Returns:
@@ -47,8 +47,11 @@ def dcgan_generator(
     generator = kgen.networks.dcgan_generator((32, 32, 3))
     ```
     """
-    grids, widths = _stages("dcgan_generator", image_shape, filters, attention_resolutions)
-    inputs = generator_inputs("dcgan_generator", latent_dim, pooled_dim)
+    owner = "dcgan_generator"
+    grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch), patch)
+    widths = stage_filters(owner, filters, len(grids))
+    check_attention_resolutions(owner, attention_resolutions, grids)
+    inputs = generator_inputs(owner, latent_dim, pooled_dim)
 
     def finish(x, side):
         condition = () if pooled_dim is None else (inputs["pooled"],)
@@ -61,11 +64,12 @@ def dcgan_generator(
     x = finish(layers.Reshape((*grids[0], widths[0]), name="lift_to_grid")(x), min(grids[0]))
     for grid, width in zip(grids[1:], widths[1:]):
         side = min(grid)
+        x = layers.UpSampling2D(2, data_format="channels_last", name=f"double_{side}")(x)
         x = layers.Conv2D(
-            4 * width, 3, padding="same", use_bias=False, data_format="channels_last", name=f"convolution_{side}"
+            width, 3, padding="same", use_bias=False, data_format="channels_last", name=f"convolution_{side}"
         )(x)
-        x = finish(PixelShuffle(2, name=f"double_{side}")(x), side)
-    return keras.Model(single(inputs), to_pixels(x, image_shape[-1], patch=2), name=name)
+        x = finish(x, side)
+    return keras.Model(single(inputs), to_pixels(x, image_shape[-1], patch=patch), name=name)
 
 
 def dcgan_discriminator(
@@ -107,8 +111,11 @@ def dcgan_discriminator(
     discriminator = kgen.networks.dcgan_discriminator((32, 32, 3), normalization="batch")
     ```
     """
-    grids, widths = _stages("dcgan_discriminator", image_shape, filters, attention_resolutions)
-    inputs = discriminator_inputs("dcgan_discriminator", image_shape, pooled_dim, num_classes)
+    owner = "dcgan_discriminator"
+    grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch=2), patch=2)
+    widths = stage_filters(owner, filters, len(grids))
+    check_attention_resolutions(owner, attention_resolutions, grids)
+    inputs = discriminator_inputs(owner, image_shape, pooled_dim, num_classes)
 
     x = inputs["images"]
     for stage in reversed(range(len(widths))):
@@ -129,10 +136,3 @@ def dcgan_discriminator(
             x = SelfAttention2D(twice_differentiable=True, name=f"attention_{side}")(x)
     h = layers.Flatten(data_format="channels_last", name="flatten")(x)
     return keras.Model(single(inputs), discriminator_head(h, inputs.get("pooled"), num_classes), name=name)
-
-
-def _stages(owner, image_shape, filters, attention_resolutions):
-    """Grids, coarse to fine, the image's last; and channels of each but the image's."""
-    grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch=2), patch=1)
-    check_attention_resolutions(owner, attention_resolutions, grids[:-1])
-    return grids, stage_filters(owner, filters, len(grids) - 1)

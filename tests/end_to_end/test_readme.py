@@ -30,6 +30,12 @@ results = images.evaluate(dataset, return_dict=True)
 assert {"frechet_distance_efficientnet_lite0", "precision_efficientnet_lite0"} <= set(results)
 assert np.isfinite(distance.result()["kernel_distance_efficientnet_lite0"])
 """
+FEW_CLOTHES = "np.zeros((128, 28, 28, 1), 'uint8'), np.arange(128) % 10"
+ADVERSARIAL = """
+assert gan.generate([7, 8], seed=0, truncation=0.7).shape == (2, 28, 28, 1)
+assert np.allclose(gan.classify(images[:100]).sum(axis=1), 1.0, atol=1e-4)
+assert gan.decode(latents, labels[:2]).shape == (2, 28, 28, 1)
+"""
 SERVED = """
 import numpy as np
 served = draw(prompts=tf.constant(["a red apple"]), seed=tf.constant(0))["images"].numpy()
@@ -52,10 +58,11 @@ def test_the_code_in_the_readme(tmp_path):
         Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
             tmp_path / "my_pictures" / "red_squares" / f"{i}.png"
         )
-    api, measuring, serving = BLOCKS
+    api, measuring, adversarial, serving = BLOCKS
     assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
     api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")
     measuring = measuring.replace("generate(1000)", "generate(8)")
-    run(BEFORE + api + AFTER + measuring + MEASURED, tmp_path)
+    adversarial = adversarial.replace("kgen.data.fashion_mnist()", FEW_CLOTHES).replace("epochs=5", "epochs=1")
+    run(BEFORE + api + AFTER + measuring + MEASURED + adversarial + ADVERSARIAL, tmp_path)
     assert {"cat.keras", "cat", "cat_saved_model", "samples"} <= {path.name for path in tmp_path.iterdir()}
     run(serving + SERVED, tmp_path)

@@ -67,7 +67,7 @@ def test_by_default():
     assert [phase.name for phase in gan.phases()] == ["discriminator", "generator"]
     for optimizer in gan.optimizer.optimizers:
         assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.5
-        np.testing.assert_allclose(float(optimizer.learning_rate), 2e-4, rtol=1e-6)
+        np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
     assert type(gan.adversary.loss) is NonSaturating
     assert [penalty.weight for penalty in gan.adversary.penalties] == [1.0]
     assert [metric.name for metric in gan.metrics] == [

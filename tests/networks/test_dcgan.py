@@ -28,11 +28,11 @@ def test_discriminator_with_the_papers_normalization():
 def test_grids_and_widths_mirror_each_other():
     generator, discriminator = dcgan_generator((28, 28, 1), 10, filters=64), dcgan_discriminator((28, 28, 1))
     grids = [layer.output.shape[1:] for layer in generator.layers if isinstance(layer, keras.layers.ReLU)]
-    assert grids == [(7, 7, 64), (14, 14, 32)]
+    assert grids == [(7, 7, 64), (14, 14, 32), (28, 28, 32)]
     grids = [layer.output.shape[1:] for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)]
     assert grids == [(14, 14, 256), (7, 7, 512)]
     assert discriminator.get_layer("features").output.shape == (None, 7 * 7 * 512)
-    assert dcgan_generator((64, 48, 3), filters=(8, 7, 6)).output_shape == (None, 64, 48, 3)
+    assert dcgan_generator((64, 48, 3), filters=(8, 7, 6), patch=2).output_shape == (None, 64, 48, 3)
 
 
 def test_layers_are_where_they_were_asked_for():

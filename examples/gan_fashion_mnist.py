@@ -1,0 +1,124 @@
+"""A class-conditional GAN on Fashion-MNIST: from fit to a SavedModel, measured while it trains.
+
+    python examples/gan_fashion_mnist.py                                  # trains, about ten minutes on two cores
+    python examples/gan_fashion_mnist.py --generate sneaker bag           # uses what was trained
+    python examples/gan_fashion_mnist.py --epochs 20 --conditioning classifier
+
+Leaves in --output: model.keras (to train on), saved_model/ (to ship), samples/ (a grid each epoch), pictures.png (a
+row for each class), and between.png (on the way from one picture to another). A run that was killed goes on where it
+stopped when it is started again with the same options.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main():
+    options = parse_arguments()
+    if options.generate:
+        generate(options)
+    else:
+        train(options)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("gan_fashion_mnist"), help="directory for what is made")
+    parser.add_argument("--generate", nargs="+", metavar="NAME", help="use the trained model instead of training")
+    parser.add_argument("--seed", type=int, default=0, help="of training, or of the pictures that are generated")
+    parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
+    parser.add_argument("--epochs", type=int, default=5, help="how often to go through the pictures")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--architecture", default="auto", help="networks, as of GAN.from_image_shape")
+    parser.add_argument("--conditioning", default="projection", choices=["projection", "classifier"])
+    parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")
+    options = parser.parse_args()
+    if options.epochs < 1 or options.batch_size < 1:
+        parser.error("--epochs and --batch-size must be at least 1")
+    return options
+
+
+def train(options):
+    start = time.time()
+    try:
+        import keras
+        import numpy as np
+
+        import kgen
+    except ImportError as error:
+        sys.exit(f"{error}. Install kgen first: pip install -e .")
+
+    names = kgen.data.FASHION_MNIST_NAMES
+    images, labels = (each[: options.limit] for each in kgen.data.fashion_mnist("train", path=options.data))
+    held_out = [each[: options.limit] for each in kgen.data.fashion_mnist("test", path=options.data)]
+    gan = kgen.models.GAN.from_image_shape(
+        images.shape[1:],
+        num_classes=len(names),
+        architecture=options.architecture,
+        conditioning=options.conditioning,
+        seed=options.seed,
+    )
+    gan.compile(metrics=[kgen.metrics.PrecisionRecall("pixels", max_samples=2000)])
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    gan.fit(
+        images,
+        labels,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            kgen.callbacks.SampleGrid(options.output / "samples", num_images=8 * len(names)),
+            kgen.callbacks.AdversarialWatch(),
+            keras.callbacks.BackupAndRestore(options.output / "backup"),
+        ],
+    )
+    gan.save(options.output / "model.keras")
+    gan.export(options.output / "saved_model")
+
+    every_class = np.repeat(np.arange(len(names)), 10)
+    kgen.callbacks.picture_grid(gan.generate(every_class, seed=0), columns=10).save(options.output / "pictures.png")
+    rows = [gan.interpolate(0, 1, steps=10, label=label) for label in range(len(names))]
+    kgen.callbacks.picture_grid(np.concatenate(rows), columns=10).save(options.output / "between.png")
+
+    report = {name: float(value) for name, value in gan.evaluate(*held_out, return_dict=True, verbose=0).items()}
+    report["seconds"] = time.time() - start
+    (options.output / "report.json").write_text(json.dumps(report) + "\n")
+    print("\n" + ", ".join(f"{name} {value:.3g}" for name, value in report.items()))
+    print(f"In {options.output}: pictures.png, between.png, samples/, model.keras, saved_model/.")
+    print(f"Now: python {sys.argv[0]} --output {options.output} --generate sneaker bag")
+
+
+def generate(options):
+    """Pictures from the SavedModel: all it needs is TensorFlow."""
+    saved = options.output / "saved_model"
+    if not saved.is_dir():
+        sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
+    import tensorflow as tf
+    from PIL import Image
+
+    from kgen.data import FASHION_MNIST_NAMES
+
+    labels = {name.lower(): label for label, name in enumerate(FASHION_MNIST_NAMES)}
+    unknown = [name for name in options.generate if name.lower() not in labels]
+    if unknown:
+        sys.exit(f"Unknown: {', '.join(unknown)}. There are: {', '.join(labels)}.")
+    serve = tf.saved_model.load(saved).signatures["serving_default"]
+    asked = tf.constant([labels[name.lower()] for name in options.generate])
+    images = serve(labels=asked, seed=tf.constant(options.seed))["images"].numpy()
+    for number, (name, image) in enumerate(zip(options.generate, images)):
+        file = options.output / f"{number:02d}_{name.lower().replace('/', '_').replace(' ', '_')}.png"
+        Image.fromarray(image[:, :, 0]).resize((8 * image.shape[1], 8 * image.shape[0]), Image.NEAREST).save(file)
+        print(file)
+
+
+if __name__ == "__main__":
+    main()
