@@ -82,7 +82,8 @@ class VAE(JudgedModel):
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder
-        self.take_discriminator(discriminator)
+        if discriminator is not None:
+            self.take_discriminator(discriminator)
         self.training_posterior = GaussianSampling(self.training_seeds)
         self.evaluation_posterior = GaussianSampling(self.evaluation_seeds)
         for posterior in (self.training_posterior, self.evaluation_posterior):

@@ -66,10 +66,10 @@ def test_by_default():
     gan.compile()
     assert [phase.name for phase in gan.phases()] == ["discriminator", "generator"]
     for optimizer in gan.optimizer.optimizers:
-        assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.5
+        assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.0
         np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
     assert type(gan.adversary.loss) is NonSaturating
-    assert [penalty.weight for penalty in gan.adversary.penalties] == [1.0]
+    assert [(penalty.weight, penalty.every) for penalty in gan.adversary.penalties] == [(1.0, 8)]
     assert [metric.name for metric in gan.metrics] == [
         "discriminator_loss",
         "generator_loss",
