@@ -1,10 +1,11 @@
 import inspect
 
+import keras
 import numpy as np
 import pytest
 
 from kgen.models import GAN
-from kgen.networks import MultiscaleEncoder, generator_and_discriminator
+from kgen.networks import generator_and_discriminator
 from kgen.networks.architectures import ARCHITECTURES, multiscale_discriminator, multiscale_generator
 from tests.checks.networks import check_discriminator, check_generator
 
@@ -50,7 +51,8 @@ def test_attention_is_in_both():
 
 
 def test_auto_looks_at_the_shape():
-    assert isinstance(generator_and_discriminator("T", (28, 28, 1), 8)[1], MultiscaleEncoder)
+    large = generator_and_discriminator("T", (28, 28, 1), 8)[1]
+    assert [layer.filters for layer in large.layers if isinstance(layer, keras.layers.Conv2D)] == [64, 128]
     small = generator_and_discriminator("T", (8, 8, 1), 8)[1]
     assert [layer.units for layer in small.layers if hasattr(layer, "units")] == [1024, 512, 256, 1]
 
