@@ -1,12 +1,14 @@
-"""Short names for losses, as Keras gives them to optimizers and activations."""
+"""Short names for losses and what goes with them, as Keras gives them to optimizers and activations."""
 
 from __future__ import annotations
 
 from kgen.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from kgen.losses.mixup import Mixup
+from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty
 from kgen.losses.reconstruction import Gaussian, Logistic
 
 _NAMED = {
-    "adversarial": {
+    "adversarial loss": {
         "non_saturating": NonSaturating,
         "minimax": Minimax,
         "least_squares": LeastSquares,
@@ -14,35 +16,42 @@ _NAMED = {
         "wasserstein": Wasserstein,
         "relativistic": Relativistic,
     },
-    "reconstruction": {"logistic": Logistic, "gaussian": Gaussian},
+    "reconstruction loss": {"logistic": Logistic, "gaussian": Gaussian},
+    "penalty": {"r1": R1, "r2": R2, "gradient_penalty": GradientPenalty, "dragan": Dragan},
+    "mixing": {"mixup": Mixup},
+}
+_NEEDED = {
+    "adversarial loss": ("generator", "discriminator"),
+    "reconstruction loss": ("loss", "mean"),
+    "penalty": ("points", "cost", "every"),
+    "mixing": ("mixed",),
 }
 
 
 def get(kind, identifier):
-    """A loss from its short name, or the loss itself.
+    """A loss, a penalty or a mixing from its short name, or the object itself.
 
     Args:
-        kind: `"adversarial"` or `"reconstruction"`.
-        identifier: a short name such as `"non_saturating"`, or an object with the methods of such a loss.
+        kind: `"adversarial loss"`, `"reconstruction loss"`, `"penalty"` or `"mixing"`.
+        identifier: a short name such as `"non_saturating"`, or an object that has what one needs.
 
     Raises:
-        ValueError: for a name that is not known, naming those that are.
+        ValueError: for a name that is not known, naming those that are, or for anything else.
 
     Example:
 
     ```python
-    kgen.losses.get("reconstruction", "logistic")
+    kgen.losses.get("penalty", "r1")
     ```
     """
-    named = _NAMED[kind]
+    named, needed = _NAMED[kind], _NEEDED[kind]
     if isinstance(identifier, str):
         if identifier not in named:
-            raise ValueError(f"kgen.losses: no {kind} loss is called {identifier!r}; there are {sorted(named)}.")
+            raise ValueError(f"kgen.losses: no {kind} is called {identifier!r}; there are {sorted(named)}.")
         return named[identifier]()
-    needed = ("generator", "discriminator") if kind == "adversarial" else ("loss", "mean")
-    if not all(callable(getattr(identifier, method, None)) for method in needed) or isinstance(identifier, type):
+    if isinstance(identifier, type) or not all(hasattr(identifier, name) for name in needed):
         raise ValueError(
-            f"kgen.losses: the {kind} loss must be one of {sorted(named)} or an object with the methods {needed}; "
-            f"got {identifier!r}."
+            f"kgen.losses: the {kind} must be one of {sorted(named)} or an object with {', '.join(needed)}; got "
+            f"{identifier!r}."
         )
     return identifier

@@ -11,6 +11,8 @@ from kgen.models.network_inputs import condition_names, feed, inputs_of, outputs
 from kgen.networks.feature_network import feature_tensor
 from kgen.training import backend
 
+_AUGMENTATIONS = {"diff_augment": DiffAugment, "adaptive_augment": AdaptiveAugment}
+
 
 class Adversary:
     """The second player: logits, its own loss, and the loss of whoever wants to convince it.
@@ -77,26 +79,27 @@ class Adversary:
 
         No penalty where the discriminator normalises by statistics of the batch: a slope there is no single picture's.
         """
-        loss = losses.get("adversarial", "non_saturating" if isinstance(loss, str) and loss == "auto" else loss)
+        automatic = isinstance(loss, str) and loss == "auto"
+        loss = losses.get("adversarial loss", "non_saturating" if automatic else loss)
         if isinstance(penalties, str) and penalties == "auto":
             penalties = [] if _normalizes_batches(discriminator) else [losses.R1(1.0, every=8)]
         elif not isinstance(penalties, (list, tuple)):
             penalties = [penalties]
-        for penalty in penalties:
-            if not isinstance(penalty, losses.Penalty):
-                raise TypeError(
-                    f"compile: penalties are kgen.losses.Penalty objects, such as R1(10.0); got {penalty!r}."
-                )
+        penalties = [losses.get("penalty", penalty) for penalty in penalties]
         if mixing is not None:
-            if not isinstance(mixing, losses.Mixup):
-                raise TypeError(f"compile: mixing must be a kgen.losses.Mixup or None; got {mixing!r}.")
+            mixing = losses.get("mixing", mixing)
             if not isinstance(loss, losses.SeparableLoss):
                 raise ValueError(
                     "compile: mixing makes pictures that are partly real, which only a loss that judges each by itself "
                     f"can judge, a kgen.losses.SeparableLoss; {type(loss).__name__} is none."
                 )
+        if isinstance(augmentation, str) and augmentation in _AUGMENTATIONS:
+            augmentation = _AUGMENTATIONS[augmentation]()
         if augmentation is not None and not isinstance(augmentation, DiffAugment):
-            raise TypeError(f"compile: augmentation must be a kgen.layers.DiffAugment or None; got {augmentation!r}.")
+            raise TypeError(
+                f"compile: augmentation must be a kgen.layers.DiffAugment, one of {sorted(_AUGMENTATIONS)}, or None; "
+                f"got {augmentation!r}."
+            )
         weights = {"classification_weight": classification_weight, "feature_matching": feature_matching}
         for name, value in weights.items():
             if value < 0:

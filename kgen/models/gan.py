@@ -118,11 +118,12 @@ class GAN(JudgedModel):
                 "least_squares", "hinge", "wasserstein" or "relativistic".
             penalties: list of `kgen.losses.Penalty`, or one; `[]` is none. "auto" is `[R1(1.0, every=8)]`, but none
                 where the discriminator has batch normalisation, as then a picture's slope depends on the others in the
-                batch.
-            mixing: a `kgen.losses.Mixup`: the discriminator sees mixtures of real and generated pictures; None: sees
-                both as they are.
+                batch. By name: "r1", "r2", "gradient_penalty", "dragan".
+            mixing: a `kgen.losses.Mixup` or "mixup": the discriminator sees mixtures of real and generated pictures;
+                None: sees both as they are.
             augmentation: a `kgen.layers.DiffAugment` of all that the discriminator sees, for sets of few pictures; or
-                an `AdaptiveAugment`, which augments only as much as it must.
+                an `AdaptiveAugment`, which augments only as much as it must. By name: "diff_augment",
+                "adaptive_augment".
             discriminator_steps: steps of the discriminator for each one of the generator; each has a batch of its own.
             classification_weight: of the labels' cross-entropy, where the discriminator has a classifier: the
                 discriminator minimises it on real pictures and generated ones, the generator on its own.

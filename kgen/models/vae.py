@@ -78,7 +78,7 @@ class VAE(JudgedModel):
                 f"{encoder.output_shape}."
             )
         automatic = isinstance(reconstruction, str) and reconstruction == "auto"
-        self.reconstruction = losses.get("reconstruction", losses.Gaussian(0.5) if automatic else reconstruction)
+        self.reconstruction = losses.get("reconstruction loss", losses.Gaussian(0.5) if automatic else reconstruction)
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder

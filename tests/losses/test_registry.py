@@ -6,9 +6,11 @@ from kgen import losses
 @pytest.mark.parametrize(
     "kind, name, of_class",
     [
-        ("adversarial", "non_saturating", losses.NonSaturating),
-        ("reconstruction", "logistic", losses.Logistic),
-        ("reconstruction", "gaussian", losses.Gaussian),
+        ("adversarial loss", "non_saturating", losses.NonSaturating),
+        ("reconstruction loss", "logistic", losses.Logistic),
+        ("reconstruction loss", "gaussian", losses.Gaussian),
+        ("penalty", "gradient_penalty", losses.GradientPenalty),
+        ("mixing", "mixup", losses.Mixup),
     ],
 )
 def test_by_name(kind, name, of_class):
@@ -16,7 +18,7 @@ def test_by_name(kind, name, of_class):
 
 
 @pytest.mark.parametrize(
-    "kind, loss", [("adversarial", losses.NonSaturating()), ("reconstruction", losses.Gaussian(0.1))]
+    "kind, loss", [("adversarial loss", losses.NonSaturating()), ("reconstruction loss", losses.Gaussian(0.1))]
 )
 def test_a_loss_is_itself(kind, loss):
     assert losses.get(kind, loss) is loss
@@ -31,19 +33,19 @@ def test_anything_with_the_methods_is_a_loss():
             return fake_logits - real_logits
 
     hinge = Hinge()
-    assert losses.get("adversarial", hinge) is hinge
+    assert losses.get("adversarial loss", hinge) is hinge
 
 
 def test_an_unknown_name_names_those_that_are_known():
     with pytest.raises(
         ValueError, match=r"no reconstruction loss is called 'l2'; there are \['gaussian', 'logistic'\]"
     ):
-        losses.get("reconstruction", "l2")
+        losses.get("reconstruction loss", "l2")
 
 
 @pytest.mark.parametrize("wrong", [None, 3, losses.Gaussian(), losses.NonSaturating])
 def test_what_is_no_loss(wrong):
     with pytest.raises(
-        ValueError, match=r"adversarial loss must be one of \['hinge', .*\] or an object with the methods"
+        ValueError, match=r"adversarial loss must be one of \['hinge', .*\] or an object with generator, discriminator"
     ):
-        losses.get("adversarial", wrong)
+        losses.get("adversarial loss", wrong)

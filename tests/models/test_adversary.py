@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from kgen.layers import AdaptiveAugment, DiffAugment, Modulation
-from kgen.losses import R1, Hinge, LeastSquares, Mixup, NonSaturating, Relativistic, Wasserstein
+from kgen.losses import R1, R2, Dragan, Hinge, LeastSquares, Mixup, NonSaturating, Relativistic, Wasserstein
 from kgen.models.adversary import Adversary
 from kgen.training import SeedGenerator, backend
 from tests.models import tiny
@@ -301,10 +301,17 @@ def test_penalties(plain, penalties, weights):
     assert [penalty.weight for penalty in adversary.penalties] == weights
 
 
-@pytest.mark.parametrize("wrong", ["r1", 10.0, None, [R1(), "r1"], [R1]])
+@pytest.mark.parametrize("wrong", ["r3", 10.0, None, [R1(), "r3"], [R1]])
 def test_what_is_no_penalty(plain, wrong):
-    with pytest.raises(TypeError, match=r"compile: penalties are kgen.losses.Penalty objects, such as R1\(10.0\); got"):
+    with pytest.raises(ValueError, match=r"penalty .* \['dragan', 'gradient_penalty', 'r1', 'r2'\]"):
         Adversary.from_arguments(plain, "auto", wrong)
+
+
+def test_short_names(plain):
+    adversary = Adversary.from_arguments(plain, "hinge", ["r1", "dragan"], "mixup", "adaptive_augment")
+    assert [type(penalty) for penalty in adversary.penalties] == [R1, Dragan]
+    assert type(adversary.mixing) is Mixup and type(adversary.augmentation) is AdaptiveAugment
+    assert type(Adversary.from_arguments(plain, "auto", "r2").penalties[0]) is R2
 
 
 def test_an_unknown_loss(plain):
@@ -329,14 +336,14 @@ def test_what_the_discriminator_sees_is_augmented_in_training(plain):
 
 
 def test_what_is_no_augmentation(plain):
-    with pytest.raises(TypeError, match="augmentation must be a kgen.layers.DiffAugment or None; got 'color'"):
+    with pytest.raises(TypeError, match=r"\['adaptive_augment', 'diff_augment'\], or None; got 'color'"):
         Adversary.from_arguments(plain, "hinge", [], augmentation="color")
 
 
 def test_what_cannot_be_mixed(plain):
     with pytest.raises(ValueError, match="partly real.*Relativistic is none"):
         Adversary.from_arguments(plain, "relativistic", [], Mixup())
-    with pytest.raises(TypeError, match="mixing must be a kgen.losses.Mixup or None; got 0.2"):
+    with pytest.raises(ValueError, match=r"the mixing must be one of \['mixup'\] or an object with mixed; got 0.2"):
         Adversary.from_arguments(plain, "hinge", [], 0.2)
 
 
