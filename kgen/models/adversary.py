@@ -21,9 +21,10 @@ class Adversary:
     text to image synthesis"]: a real picture beside another sample's condition counts as a fake, so it has to look at
     both.
 
-    A discriminator that also names the class of a picture, an auxiliary classifier, learns that from real pictures and
-    generated ones, and the generator learns to be understood [Odena et al. 2017, "Conditional image synthesis with
-    auxiliary classifier GANs"].
+    A discriminator that also names the class of a picture, an auxiliary classifier, learns that from real pictures, and
+    the generator learns to be understood [Odena et al. 2017, "Conditional image synthesis with auxiliary classifier
+    GANs"]. The paper's classifier learns from generated pictures too; that way it agrees with the generator on whatever
+    is drawn for a class, right or wrong, before either knows it.
 
     Args:
         discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
@@ -167,14 +168,14 @@ class Adversary:
         fake = ops.stop_gradient(fake)
         if self.mixing is not None and training:
             pictures, share = self.mixing.mixed(real, fake, seed)
-            judged, real_logits = [self.judge(pictures, condition, training, seed)], None
-            logits = judged[0]["logits"]
+            judged, real_logits = self.judge(pictures, condition, training, seed), None
+            logits = judged["logits"]
             value = self.loss.partly_real(logits, share)
             accuracy = losses.pair_accuracy(logits, ops.roll(logits, 1, axis=0), share - ops.roll(share, 1, axis=0))
             signs = 2.0 * accuracy - 1.0
         else:
-            judged = [self.judge(pictures, condition, training, seed) for pictures in (real, fake)]
-            real_logits, fake_logits = (each["logits"] for each in judged)
+            judged = self.judge(real, condition, training, seed)
+            real_logits, fake_logits = judged["logits"], self.logits(fake, condition, training, seed)
             value = self.loss.discriminator(real_logits, fake_logits)
             accuracy = losses.pair_accuracy(real_logits, fake_logits)
             boundary = getattr(self.loss, "boundary", None)
@@ -185,9 +186,10 @@ class Adversary:
         if self.penalties:
             parts["penalty"] = self._penalty(real, fake, condition, training, seed, step)
         if self.has_classifier:
-            errors = [losses.label_cross_entropy(condition["pooled"], each["labels"]) for each in judged]
-            parts["classification"] = self.classification_weight * sum(errors)
-            parts["classification_accuracy"] = losses.label_accuracy(condition["pooled"], judged[0]["labels"])
+            labels = judged["labels"]
+            error = losses.label_cross_entropy(condition["pooled"], labels)
+            parts["classification"] = self.classification_weight * error
+            parts["classification_accuracy"] = losses.label_accuracy(condition["pooled"], labels)
         if self.is_adaptive:
             parts["augmentation_probability"] = ops.zeros_like(accuracy) + self.adaptive_probability.probability
             if training:

@@ -126,7 +126,7 @@ class GAN(JudgedModel):
                 "adaptive_augment".
             discriminator_steps: steps of the discriminator for each one of the generator; each has a batch of its own.
             classification_weight: of the labels' cross-entropy, where the discriminator has a classifier: the
-                discriminator minimises it on real pictures and generated ones, the generator on its own.
+                discriminator minimises it on real pictures, the generator on its own.
             feature_matching: weight, in the generator's loss, of `kgen.losses.feature_matching` of the features that
                 `kgen.networks.feature_network` finds in the discriminator.
             **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
