@@ -29,13 +29,16 @@ class Adversary:
     Args:
         discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
             to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
-        loss: a `kgen.losses.AdversarialLoss`.
-        penalties: `kgen.losses.Penalty` objects.
-        mixing: a `kgen.losses.Mixup`, or None.
-        augmentation: a `kgen.layers.DiffAugment` of whatever the discriminator sees in training, or None.
+        loss, penalties, mixing, augmentation: as of `GAN.compile`. By "auto" the loss is the non-saturating one, with a
+            light R1 penalty now and then; with none where the discriminator normalises by statistics of the batch, as
+            a slope there is no single picture's.
         classification_weight: of the cross-entropy of labels in both losses.
         feature_matching: weight of `kgen.losses.feature_matching` in the generator's loss.
         adaptive_probability: the `kgen.training.AdaptiveProbability` that an `AdaptiveAugment` needs.
+
+    Raises:
+        TypeError: for an augmentation that is none.
+        ValueError: for a loss, a penalty or a mixing that is none, or a negative weight.
     """
 
     def __init__(
@@ -49,37 +52,6 @@ class Adversary:
         feature_matching=0.0,
         adaptive_probability=None,
     ):
-        self.discriminator = discriminator
-        self.loss = loss
-        self.penalties = tuple(penalties)
-        self.mixing = mixing
-        self.augmentation = augmentation
-        self.classification_weight = classification_weight
-        self.feature_matching = feature_matching
-        self.is_adaptive = isinstance(augmentation, AdaptiveAugment)
-        self.adaptive_probability = adaptive_probability
-        self.has_classifier = "labels" in outputs_of(discriminator)
-        self._network = discriminator
-        if feature_matching:
-            outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
-            self._network = keras.Model(inputs_of(discriminator), outputs)
-
-    @classmethod
-    def from_arguments(
-        cls,
-        discriminator,
-        loss,
-        penalties,
-        mixing=None,
-        augmentation=None,
-        classification_weight=1.0,
-        feature_matching=0.0,
-        adaptive_probability=None,
-    ):
-        """From the arguments of `compile`: "auto" is the non-saturating loss, with a light R1 penalty now and then.
-
-        No penalty where the discriminator normalises by statistics of the batch: a slope there is no single picture's.
-        """
         automatic = isinstance(loss, str) and loss == "auto"
         loss = losses.get("adversarial loss", "non_saturating" if automatic else loss)
         if isinstance(penalties, str) and penalties == "auto":
@@ -105,8 +77,20 @@ class Adversary:
         for name, value in weights.items():
             if value < 0:
                 raise ValueError(f"compile: {name} must not be negative; got {value}.")
-        state = {"adaptive_probability": adaptive_probability}
-        return cls(discriminator, loss, penalties, mixing, augmentation, **weights, **state)
+        self.discriminator = discriminator
+        self.loss = loss
+        self.penalties = tuple(penalties)
+        self.mixing = mixing
+        self.augmentation = augmentation
+        self.classification_weight = classification_weight
+        self.feature_matching = feature_matching
+        self.is_adaptive = isinstance(augmentation, AdaptiveAugment)
+        self.adaptive_probability = adaptive_probability
+        self.has_classifier = "labels" in outputs_of(discriminator)
+        self._network = discriminator
+        if feature_matching:
+            outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
+            self._network = keras.Model(inputs_of(discriminator), outputs)
 
     def get_config(self):
         """The part of a model's compile config that is the adversary's."""

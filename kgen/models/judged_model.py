@@ -37,8 +37,8 @@ class JudgedModel(GenerativeModel):
         self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
 
     def judged_by(self, *arguments):
-        """The `Adversary` of this model, from the arguments of `Adversary.from_arguments` in their order."""
-        return Adversary.from_arguments(self.discriminator, *arguments, adaptive_probability=self.adaptive_probability)
+        """The `Adversary` of this model, from its arguments in their order."""
+        return Adversary(self.discriminator, *arguments, adaptive_probability=self.adaptive_probability)
 
     def generated(self, like, condition, training):
         """Images in [-1, 1] by the network in training, from random latents, one for each row of `like`."""

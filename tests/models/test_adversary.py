@@ -282,14 +282,14 @@ def test_pictures_are_augmented_with_the_probability_of_the_state(plain):
 def test_no_penalty_by_default_on_a_slope_that_is_not_one_pictures_own(normalize):
     inner = keras.Sequential([keras.Input(tiny.SHAPE), normalize()])
     network = keras.Sequential([keras.Input(tiny.SHAPE), inner, keras.layers.Flatten(), keras.layers.Dense(1)])
-    assert Adversary.from_arguments(network, "auto", "auto").penalties == ()
-    assert len(Adversary.from_arguments(network, "auto", R1()).penalties) == 1
+    assert Adversary(network, "auto", "auto").penalties == ()
+    assert len(Adversary(network, "auto", R1()).penalties) == 1
 
 
 @pytest.mark.parametrize("name", ["classification_weight", "feature_matching"])
 def test_weights_are_not_negative(plain, name):
     with pytest.raises(ValueError, match=f"compile: {name} must not be negative; got -1"):
-        Adversary.from_arguments(plain, "auto", "auto", **{name: -1})
+        Adversary(plain, "auto", "auto", **{name: -1})
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_weights_are_not_negative(plain, name):
     [("auto", [1.0]), ([], []), (R1(3.0), [3.0]), ([R1(3.0), R1(4.0)], [3.0, 4.0]), ((R1(2.0),), [2.0])],
 )
 def test_penalties(plain, penalties, weights):
-    adversary = Adversary.from_arguments(plain, "auto", penalties)
+    adversary = Adversary(plain, "auto", penalties)
     assert type(adversary.loss) is NonSaturating
     assert [penalty.weight for penalty in adversary.penalties] == weights
 
@@ -305,19 +305,19 @@ def test_penalties(plain, penalties, weights):
 @pytest.mark.parametrize("wrong", ["r3", 10.0, None, [R1(), "r3"], [R1]])
 def test_what_is_no_penalty(plain, wrong):
     with pytest.raises(ValueError, match=r"penalty .* \['dragan', 'gradient_penalty', 'r1', 'r2'\]"):
-        Adversary.from_arguments(plain, "auto", wrong)
+        Adversary(plain, "auto", wrong)
 
 
 def test_short_names(plain):
-    adversary = Adversary.from_arguments(plain, "hinge", ["r1", "dragan"], "mixup", "adaptive_augment")
+    adversary = Adversary(plain, "hinge", ["r1", "dragan"], "mixup", "adaptive_augment")
     assert [type(penalty) for penalty in adversary.penalties] == [R1, Dragan]
     assert type(adversary.mixing) is Mixup and type(adversary.augmentation) is AdaptiveAugment
-    assert type(Adversary.from_arguments(plain, "auto", "r2").penalties[0]) is R2
+    assert type(Adversary(plain, "auto", "r2").penalties[0]) is R2
 
 
 def test_an_unknown_loss(plain):
     with pytest.raises(ValueError, match="no adversarial loss is called 'hinges'"):
-        Adversary.from_arguments(plain, "hinges", [])
+        Adversary(plain, "hinges", [])
 
 
 @pytest.mark.backends
@@ -338,21 +338,21 @@ def test_what_the_discriminator_sees_is_augmented_in_training(plain):
 
 def test_what_is_no_augmentation(plain):
     with pytest.raises(TypeError, match=r"\['adaptive_augment', 'diff_augment'\], or None; got 'color'"):
-        Adversary.from_arguments(plain, "hinge", [], augmentation="color")
+        Adversary(plain, "hinge", [], augmentation="color")
 
 
 def test_what_cannot_be_mixed(plain):
     with pytest.raises(ValueError, match="partly real.*Relativistic is none"):
-        Adversary.from_arguments(plain, "relativistic", [], Mixup())
+        Adversary(plain, "relativistic", [], Mixup())
     with pytest.raises(ValueError, match=r"the mixing must be one of \['mixup'\] or an object with mixed; got 0.2"):
-        Adversary.from_arguments(plain, "hinge", [], 0.2)
+        Adversary(plain, "hinge", [], 0.2)
 
 
 def test_config_round_trip(plain):
     augmentation = AdaptiveAugment("cutout", target=0.5, images=1000)
     adversary = Adversary(plain, NonSaturating(), [R1(3.0)], Mixup(0.4), augmentation, 2.0, 0.5)
     config = keras.saving.deserialize_keras_object(adversary.get_config())
-    again = Adversary.from_arguments(plain, **config)
+    again = Adversary(plain, **config)
     assert again.mixing.alpha == 0.4 and tuple(again.augmentation.policy) == ("cutout",)
     assert type(again.loss) is NonSaturating and [penalty.weight for penalty in again.penalties] == [3.0]
     assert again.is_adaptive and (again.augmentation.target, again.augmentation.images) == (0.5, 1000)
