@@ -26,13 +26,12 @@ class JudgedModel(GenerativeModel):
     ```
     """
 
-    # What a model is judged by that trains without one.
-    discriminator = None
-
-    def take_discriminator(self, discriminator):
-        """Checks and keeps the network that judges, beside the state that training against it needs."""
-        check_discriminator(type(self).__name__, discriminator, self.image_shape, self.num_classes)
+    def take_discriminator(self, discriminator, optional=False):
+        """Checks and keeps the network that judges, or None where it is optional, and the state that it needs."""
         self.discriminator = discriminator
+        if discriminator is None and optional:
+            return
+        check_discriminator(type(self).__name__, discriminator, self.image_shape, self.num_classes)
         # Not made in `compile`, where an adaptive augmentation is chosen: Keras could not let go of it in the next.
         self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
 

@@ -82,8 +82,7 @@ class VAE(JudgedModel):
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder
-        if discriminator is not None:
-            self.take_discriminator(discriminator)
+        self.take_discriminator(discriminator, optional=True)
         self.training_posterior = GaussianSampling(self.training_seeds)
         self.evaluation_posterior = GaussianSampling(self.evaluation_seeds)
         for posterior in (self.training_posterior, self.evaluation_posterior):
