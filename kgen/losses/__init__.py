@@ -11,36 +11,43 @@ from kgen.losses.adversarial import (
     Wasserstein,
 )
 from kgen.losses.classification import label_accuracy, label_cross_entropy
-from kgen.losses.divergence import gaussian_kl
+from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
+from kgen.losses.divergence import active_units, gaussian_kl, maximum_mean_discrepancy
 from kgen.losses.feature_matching import feature_matching
 from kgen.losses.mixup import Mixup
 from kgen.losses.pair_accuracy import pair_accuracy
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
-from kgen.losses.reconstruction import Gaussian, Logistic, Reconstruction
+from kgen.losses.reconstruction import DiscretizedLogistic, Logistic, Reconstruction
 from kgen.losses.registry import get
 
 __all__ = [
     "R1",
     "R2",
     "AdversarialLoss",
+    "DiscretizedLogistic",
     "Dragan",
     "Gaussian",
     "GradientPenalty",
     "Hinge",
+    "Laplace",
     "LeastSquares",
     "Logistic",
     "Minimax",
     "Mixup",
     "NonSaturating",
+    "OptimalGaussian",
     "Penalty",
+    "PixelGaussian",
     "Reconstruction",
     "Relativistic",
     "SeparableLoss",
     "Wasserstein",
+    "active_units",
     "feature_matching",
     "gaussian_kl",
     "get",
     "label_accuracy",
     "label_cross_entropy",
+    "maximum_mean_discrepancy",
     "pair_accuracy",
 ]

@@ -1,8 +1,11 @@
-"""Divergences between distributions of latents, in nats per image."""
+"""How far latents are from their prior, and which of them are in use."""
 
 from __future__ import annotations
 
 from keras import ops
+
+# Of the kernels whose sum compares latents: from pairs much closer than draws from the prior are, to farther ones.
+_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def gaussian_kl(mean, log_variance, free_nats=0.0):
@@ -33,3 +36,77 @@ def gaussian_kl(mean, log_variance, free_nats=0.0):
     if free_nats:
         each = ops.maximum(each, free_nats)
     return ops.sum(each, axis=-1)
+
+
+def maximum_mean_discrepancy(latents, prior_latents):
+    """How far a batch of latents is from being drawn as the prior's are, whatever each picture's own are.
+
+    MMD^2 = E k(z, z') + E k(p, p') - 2 E k(z, p), estimated without bias over pairs of different latents [Gretton et
+    al. 2012, "A kernel two-sample test"], with the inverse multiquadratic kernel of Tolstikhin et al. 2018,
+    "Wasserstein auto-encoders", summed over scales: k(x, y) = sum_s C_s / (C_s + |x - y|^2), C_s = 2 s latent_dim.
+
+    Args:
+        latents: `(batch, latent_dim)`, drawn from q(z|x).
+        prior_latents: `(any number, latent_dim)`, drawn from the standard normal prior.
+
+    Returns:
+        Tensor `(batch,)`: one and the same number for each sample, as it belongs to the batch; between about 0, where
+        chance makes it negative too, and 14. It is 0 for a batch of one, of which it can say nothing. Under
+        `tf.distribute` each replica looks at its own share of the batch.
+
+    Example:
+
+    ```python
+    draws = keras.random.normal((2, 64, 8), seed=0)
+    kgen.losses.maximum_mean_discrepancy(draws[0] + 1.0, draws[1])      # 64 times about 0.8
+    ```
+    """
+    latents, prior = ops.cast(latents, "float32"), ops.cast(prior_latents, "float32")
+    count, prior_count = (ops.cast(ops.shape(drawn)[0], "float32") for drawn in (latents, prior))
+    discrepancy = (
+        _kernel_between_different(latents, count)
+        + _kernel_between_different(prior, prior_count)
+        - 2.0 * ops.mean(_inverse_multiquadratic(latents, prior))
+    )
+    enough = ops.cast(ops.minimum(count, prior_count) > 1.0, "float32")
+    return enough * discrepancy * ops.ones((ops.shape(latents)[0],))
+
+
+def _inverse_multiquadratic(first, second):
+    """The kernel of every row of one with every row of the other, `(rows, rows)`."""
+    lengths = [ops.sum(ops.square(rows), axis=-1) for rows in (first, second)]
+    products = ops.matmul(first, ops.transpose(second))
+    distances = ops.maximum(lengths[0][:, None] + lengths[1][None, :] - 2.0 * products, 0.0)
+    scales = [2.0 * first.shape[-1] * scale for scale in _SCALES]
+    return sum(scale / (scale + distances) for scale in scales)
+
+
+def _kernel_between_different(rows, count):
+    """Mean of k over pairs of different rows."""
+    index = ops.arange(ops.shape(rows)[0])
+    different = ops.cast(ops.not_equal(index[:, None], index[None, :]), "float32")
+    return ops.sum(different * _inverse_multiquadratic(rows, rows)) / ops.maximum(count * (count - 1.0), 1.0)
+
+
+def active_units(means, threshold=0.01):
+    """How many latents tell pictures apart: those whose posterior mean varies over the batch by more than `threshold`.
+
+    The measure of posterior collapse of Burda et al. 2016, "Importance weighted autoencoders", appendix C: latent j is
+    active if Var_x(E_q[z_j | x]) > 0.01. A latent that the decoder ignores has the same mean for every picture.
+
+    Args:
+        means: means of q(z|x), `(batch, latent_dim)`.
+        threshold: the variance above which a latent counts.
+
+    Returns:
+        Tensor `(batch,)`: one and the same number for each sample, as it belongs to the batch; 0 for a batch of one.
+
+    Example:
+
+    ```python
+    kgen.losses.active_units(keras.ops.array([[0.0, 3.0], [0.0, -3.0]]))     # [1, 1]
+    ```
+    """
+    means = ops.cast(means, "float32")
+    active = ops.cast(ops.var(means, axis=0) > threshold, "float32")
+    return ops.sum(active) * ops.ones((ops.shape(means)[0],))

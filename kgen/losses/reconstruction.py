@@ -1,10 +1,16 @@
-"""How far a reconstruction is from a picture: negative log-likelihoods, in nats per image.
+"""How likely a picture is given what the decoder puts out: negative log-likelihoods, in nats per image.
 
-Each class is a distribution of pixels around what the decoder puts out. `loss` is its negative log-likelihood up to a
-constant, summed over pixels and channels; `mean` is the picture that it stands for.
+Each class is a distribution of pixels in [-1, 1]. `loss` is its whole negative log-likelihood, constants included,
+summed over pixels and channels, so that the bounds of two models compare; `mean` is the picture that it stands for.
+
+The classes of this file give probabilities of pixels that have few values, those of `continuous_likelihoods` densities
+of a unit of [-1, 1]. A density p stands for a probability of p * 2 / 255 of one of 256 grey levels: add log(127.5) nats
+a pixel and channel to compare it with `DiscretizedLogistic`.
 """
 
 from __future__ import annotations
+
+import math
 
 import keras
 from keras import ops
@@ -13,16 +19,22 @@ from kgen.losses.configurable import Configurable
 
 
 class Reconstruction(Configurable):
-    """A distribution of pixels in [-1, 1] given the decoder's outputs; both of shape `(batch, ...)`.
+    """A distribution of pixels in [-1, 1] given the decoder's outputs.
+
+    Images are `(batch, ..., C)`, outputs `(batch, ..., channels * C)`. A distribution with `channels = 2` reads the
+    first C output channels as where a pixel is, the other C as how widely it is spread.
 
     Example:
 
     ```python
-    class Laplace(kgen.losses.Reconstruction):
+    class Cauchy(kgen.losses.Reconstruction):
         def loss(self, images, outputs):
-            return keras.ops.sum(keras.ops.abs(images - outputs), axis=(1, 2, 3))
+            nats = keras.ops.log1p(keras.ops.square(images - outputs)) + math.log(math.pi)
+            return keras.ops.sum(nats, axis=(1, 2, 3))
     ```
     """
+
+    channels = 1
 
     def loss(self, images, outputs):
         """Negative log-likelihood of the images, `(batch,)`, in nats."""
@@ -30,12 +42,14 @@ class Reconstruction(Configurable):
 
     def mean(self, outputs):
         """The picture in [-1, 1] that the outputs stand for."""
-        return ops.clip(outputs, -1.0, 1.0)
+        return ops.clip(ops.split(outputs, self.channels, axis=-1)[0], -1.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="kgen")
 class Logistic(Reconstruction):
     """log(1 + exp(-x x̂)) for pixels x in {-1, 1} and logits x̂: black-and-white pictures [Kingma & Welling 2014].
+
+    It is the Bernoulli distribution, `"bernoulli"` as well as `"logistic"`.
 
     The article that kgen follows prints sum log(1 + exp(-x - x̂)). That is a misprint: it falls when x̂ grows whatever
     x is, so it cannot tell a right reconstruction from a wrong one. The logistic loss of the product is meant, the
@@ -53,7 +67,7 @@ class Logistic(Reconstruction):
         """Sum over pixels of the logistic loss."""
         images, logits = ops.cast(images, "float32"), ops.cast(outputs, "float32")
         # softplus(-l) and softplus(l) differ by l, so their mixture needs only one of the two.
-        return _sum_pixels(ops.softplus(logits) - 0.5 * (1.0 + images) * logits)
+        return sum_pixels(ops.softplus(logits) - 0.5 * (1.0 + images) * logits)
 
     def mean(self, outputs):
         """E[x] = 2 sigmoid(x̂) - 1."""
@@ -61,37 +75,68 @@ class Logistic(Reconstruction):
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class Gaussian(Reconstruction):
-    """|x - x̂|^2 / (2 sigma^2): pixels spread normally around the outputs, with one fixed deviation.
+class DiscretizedLogistic(Reconstruction):
+    """The probability of each of 256 grey levels: a logistic distribution, cut into bins.
+
+    [Salimans et al. 2017, "PixelCNN++", section 2.1, with one component.] With a location m and a log-scale log s for
+    each pixel,
+
+        P(x) = sigmoid((x + 1/255 - m) / s) - sigmoid((x - 1/255 - m) / s),
+
+    where black has all that lies below it and white all that lies above, so that the 256 probabilities add up to 1.
+    Pixels between two levels count as the nearer one. Divide the loss by log(2) and the number of values of a picture
+    for bits per dimension.
 
     Args:
-        sigma: standard deviation in units of the pixel range [-1, 1]; positive. The smaller, the more the
-            reconstruction counts beside the KL term.
+        min_log_scale: the least log s, in units of [-1, 1], which the decoder's outputs approach smoothly.
 
     Raises:
-        ValueError: if `sigma` is not positive.
+        ValueError: if `min_log_scale` is not a finite number.
 
     Example:
 
     ```python
-    kgen.models.VAE(encoder, decoder, latent_dim=64, reconstruction=kgen.losses.Gaussian(sigma=0.3))
+    vae = kgen.models.VAE.from_image_shape((32, 32, 3), reconstruction="discretized_logistic")
+    vae.decoder.output_shape        # (None, 32, 32, 6)
     ```
     """
 
-    def __init__(self, sigma=0.5):
-        if not sigma > 0:
-            raise ValueError(f"Gaussian: sigma must be positive; got {sigma}.")
-        self.sigma = float(sigma)
+    channels = 2
+
+    def __init__(self, min_log_scale=-7.0):
+        if not math.isfinite(min_log_scale):
+            raise ValueError(f"DiscretizedLogistic: min_log_scale must be a finite number; got {min_log_scale}.")
+        self.min_log_scale = float(min_log_scale)
 
     def loss(self, images, outputs):
-        """Sum over pixels of squared error over 2 sigma^2."""
-        error = ops.cast(images, "float32") - ops.cast(outputs, "float32")
-        return _sum_pixels(ops.square(error)) / (2.0 * self.sigma**2)
+        """Minus the sum over pixels of log P."""
+        location, log_scale = ops.split(ops.cast(outputs, "float32"), 2, axis=-1)
+        log_scale = soft_floor(log_scale, self.min_log_scale)
+        level = ops.round((ops.clip(ops.cast(images, "float32"), -1.0, 1.0) + 1.0) * 127.5)
+        distance, sharpness = level / 127.5 - 1.0 - location, ops.exp(-log_scale)
+        upper, lower = (distance + 1.0 / 255.0) * sharpness, (distance - 1.0 / 255.0) * sharpness
+        # sigmoid(u) - sigmoid(l) = sigmoid(u) sigmoid(-l) (1 - exp(l - u)); far from m the difference itself is 0.
+        below, above = ops.softplus(-upper), ops.softplus(lower)
+        inner = below + above - self._log_share(math.log(2.0 / 255.0) - log_scale)
+        return sum_pixels(ops.where(level < 0.5, below, ops.where(level > 254.5, above, inner)))
+
+    @staticmethod
+    def _log_share(log_width):
+        """log(1 - exp(-width)); by its series where 1 - exp(-width) has no digits left."""
+        width = ops.exp(log_width)
+        series = log_width - 0.5 * width
+        return ops.where(width < 1e-3, series, ops.log(-ops.expm1(-ops.maximum(width, 1e-3))))
 
     def get_config(self):
         """The constructor's arguments."""
-        return {"sigma": self.sigma}
+        return {"min_log_scale": self.min_log_scale}
 
 
-def _sum_pixels(values):
+def soft_floor(values, least):
+    """Values that are never below `least`, and hardly changed far above it; the slope is never cut off at once."""
+    return least + ops.softplus(values - least)
+
+
+def sum_pixels(values):
+    """`(batch,)`: the sum of all values of a sample."""
     return ops.sum(values, axis=tuple(range(1, len(values.shape))))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kgen.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
 from kgen.losses.mixup import Mixup
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty
-from kgen.losses.reconstruction import Gaussian, Logistic
+from kgen.losses.reconstruction import DiscretizedLogistic, Logistic
 
 _NAMED = {
     "adversarial loss": {
@@ -16,7 +17,15 @@ _NAMED = {
         "wasserstein": Wasserstein,
         "relativistic": Relativistic,
     },
-    "reconstruction loss": {"logistic": Logistic, "gaussian": Gaussian},
+    "reconstruction loss": {
+        "logistic": Logistic,
+        "bernoulli": Logistic,
+        "gaussian": Gaussian,
+        "optimal_gaussian": OptimalGaussian,
+        "pixel_gaussian": PixelGaussian,
+        "laplace": Laplace,
+        "discretized_logistic": DiscretizedLogistic,
+    },
     "penalty": {"r1": R1, "r2": R2, "gradient_penalty": GradientPenalty, "dragan": Dragan},
     "mixing": {"mixup": Mixup},
 }

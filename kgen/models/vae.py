@@ -20,16 +20,18 @@ class VAE(JudgedModel):
     """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
 
     With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
-    what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum.
+    what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum; and
+    `active_units`, how many latents are in use: few of them are a collapsed posterior, see `kgen.losses.active_units`.
 
     Args:
         encoder: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to
             `(batch, 2 * latent_dim)`: means, then log-variances, of q(z|x).
         decoder: built `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled", ...}`, to
-            `(batch, H, W, C)`, as `reconstruction` reads them: pixels, or logits for "logistic".
+            `(batch, H, W, C)`, as `reconstruction` reads them: pixels, or logits for "logistic"; `(batch, H, W, 2 C)`
+            where it learns how widely pixels are spread, as "pixel_gaussian" and "discretized_logistic" do.
         latent_dim: length of a latent vector.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
-            `Gaussian(0.5)`.
+            `Gaussian(0.5)`. "optimal_gaussian" balances reconstruction and KL by itself.
         discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with a
             classifier or without, as of `GAN`.
         num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
@@ -67,18 +69,19 @@ class VAE(JudgedModel):
         super().__init__(decoder, latent_dim, num_classes, ema_momentum, seed, **kwargs)
         check_network("VAE", "encoder", encoder)
         images = named_input("VAE", encoder, "images")
-        if tuple(images.shape[1:]) != self.image_shape:
+        self.reconstruction = reconstruction_of(reconstruction)
+        self.image_shape = tuple(images.shape[1:])
+        wanted = decoded_shape(self.image_shape, self.reconstruction)
+        if tuple(decoder.output_shape[1:]) != wanted:
             raise ValueError(
-                f"VAE: the encoder takes images of shape {tuple(images.shape[1:])}, but the decoder gives "
-                f"{self.image_shape}."
+                f"VAE: the encoder takes images of shape {self.image_shape}, but the decoder gives "
+                f"{tuple(decoder.output_shape[1:])}; {type(self.reconstruction).__name__} needs {wanted} for them."
             )
         if encoder.output_shape != (None, 2 * latent_dim):
             raise ValueError(
                 f"VAE: the encoder must give means and log-variances, shape (batch, {2 * latent_dim}); got "
                 f"{encoder.output_shape}."
             )
-        automatic = isinstance(reconstruction, str) and reconstruction == "auto"
-        self.reconstruction = losses.get("reconstruction loss", losses.Gaussian(0.5) if automatic else reconstruction)
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder
@@ -92,20 +95,26 @@ class VAE(JudgedModel):
         self.built = True
 
     @classmethod
-    def from_image_shape(cls, image_shape, latent_dim=64, num_classes=None, adversarial=False, **kwargs):
+    def from_image_shape(
+        cls, image_shape, latent_dim=64, num_classes=None, adversarial=False, reconstruction="auto", **kwargs
+    ):
         """A VAE with a `MultiscaleEncoder` and a matching `MultiscaleDecoder` for pictures of this shape."""
+        reconstruction = reconstruction_of(reconstruction)
+        decoded = decoded_shape(image_shape, reconstruction)
         encoder = networks.MultiscaleEncoder(image_shape, 2 * latent_dim, pooled_dim=num_classes, name="encoder")
-        decoder = networks.MultiscaleDecoder(image_shape, latent_dim, pooled_dim=num_classes, name="decoder")
+        decoder = networks.MultiscaleDecoder(decoded, latent_dim, pooled_dim=num_classes, name="decoder")
         discriminator = None
         if adversarial:
             discriminator = networks.MultiscaleEncoder(image_shape, 1, pooled_dim=num_classes, name="discriminator")
-        return cls(encoder, decoder, latent_dim, discriminator=discriminator, num_classes=num_classes, **kwargs)
+        return cls(encoder, decoder, latent_dim, reconstruction, discriminator, num_classes, **kwargs)
 
     def compile(
         self,
         optimizer="auto",
         beta=1.0,
+        warmup_steps=0,
         free_nats=0.0,
+        divergence="kl",
         loss="auto",
         penalties="auto",
         mixing=None,
@@ -121,7 +130,16 @@ class VAE(JudgedModel):
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, where the model has one,
                 `discriminator`.
             beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
+            warmup_steps: number of training steps over which the weight grows linearly from 0 to `beta`, so that the
+                decoder learns to use the latents before they cost anything [Bowman et al. 2016, "Generating sentences
+                from a continuous space"; Sønderby et al. 2016, "Ladder variational autoencoders"]. Evaluation always
+                counts `beta` in full.
             free_nats: information that each latent may carry at no price; see `kgen.losses.gaussian_kl`.
+            divergence: "kl"; or "mmd", which asks only that the latents of all pictures together look like the prior's
+                [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the
+                term `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from
+                q(z|x). That is a number of about 1, not of nats per image: choose a `beta` of the size of the
+                reconstruction term, in the hundreds or thousands.
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
@@ -130,16 +148,20 @@ class VAE(JudgedModel):
                 `steps_per_execution`, `jit_compile`.
 
         Raises:
-            ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
+            ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
+                discriminator that the model does not have.
         """
-        judging = (classification_weight, feature_matching)
-        self.choose_losses(beta, free_nats, loss, penalties, mixing, augmentation, adversarial_weight, *judging)
+        divergences = (beta, warmup_steps, free_nats, divergence)
+        judging = (loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching)
+        self.choose_losses(*divergences, *judging)
         super().compile(optimizer, **kwargs)
 
     def choose_losses(
         self,
         beta=1.0,
+        warmup_steps=0,
         free_nats=0.0,
+        divergence="kl",
         loss="auto",
         penalties="auto",
         mixing=None,
@@ -152,8 +174,16 @@ class VAE(JudgedModel):
         for name, value in {"beta": beta, "free_nats": free_nats, "adversarial_weight": adversarial_weight}.items():
             if value < 0:
                 raise ValueError(f"VAE.compile: {name} must not be negative; got {value}.")
+        if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int) or warmup_steps < 0:
+            raise ValueError(f"VAE.compile: warmup_steps must be an integer of at least 0; got {warmup_steps!r}.")
+        if divergence not in ("kl", "mmd"):
+            raise ValueError(f"VAE.compile: divergence must be 'kl' or 'mmd'; got {divergence!r}.")
+        if free_nats and divergence != "kl":
+            raise ValueError("VAE.compile: free_nats are of the divergence 'kl'; leave them out with 'mmd'.")
         self.beta = beta
+        self.warmup_steps = warmup_steps
         self.free_nats = free_nats
+        self.divergence = divergence
         self.adversarial_weight = adversarial_weight
         self.adversary = None
         judging = (loss, penalties, mixing, augmentation, classification_weight, feature_matching)
@@ -170,7 +200,9 @@ class VAE(JudgedModel):
         return {
             **(self.adversary.get_config() if self.adversary else {}),
             "beta": self.beta,
+            "warmup_steps": self.warmup_steps,
             "free_nats": self.free_nats,
+            "divergence": self.divergence,
             "adversarial_weight": self.adversarial_weight,
         }
 
@@ -181,11 +213,11 @@ class VAE(JudgedModel):
     def phases(self):
         """The discriminator where there is one, then encoder and decoder together."""
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
-        terms = ("reconstruction", "kl")
-        if self.adversary is None:
-            return [Phase("autoencoder", self.autoencoder_loss, variables, terms=terms)]
-        autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=(*terms, "adversarial"))
-        return [self.discriminator_phase(), autoencoder]
+        terms = ["reconstruction", self.divergence, *["adversarial"] * (self.adversary is not None)]
+        autoencoder = Phase(
+            "autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=("active_units",)
+        )
+        return [autoencoder] if self.adversary is None else [self.discriminator_phase(), autoencoder]
 
     @property
     def generating_phase(self):
@@ -193,32 +225,57 @@ class VAE(JudgedModel):
         return "autoencoder"
 
     def autoencoder_loss(self, batch, training):
-        """Reconstruction and KL, and the discriminator's word on pictures from the prior."""
+        """Reconstruction and divergence, the discriminator's word on pictures from the prior, and active units."""
         images, condition = parted(batch)
-        mean, log_variance = self.encode(images, condition, training)
         posterior = self.training_posterior if training else self.evaluation_posterior
-        latents = posterior(mean, log_variance)
-        outputs = ops.cast(feed(self.decoder, "latents", latents, condition, training), "float32")
-        terms = {
+        mean, log_variance, latents, outputs = self.infer(images, condition, posterior, training=training)
+        if self.divergence == "kl":
+            divergence = losses.gaussian_kl(mean, log_variance, self.free_nats)
+        else:
+            divergence = losses.maximum_mean_discrepancy(latents, self.noise(images, training))
+        parts = {
             "reconstruction": self.reconstruction.loss(images, outputs),
-            "kl": self.beta * losses.gaussian_kl(mean, log_variance, self.free_nats),
+            self.divergence: self.divergence_weight(training) * divergence,
+            "active_units": losses.active_units(mean),
         }
         if self.adversary is not None:
             fake = self.generated(images, condition, training)
             word = self.adversary.generator_loss(images, fake, condition, training, self.seeds(training))
-            terms["adversarial"] = self.adversarial_weight * word
-        return terms
+            parts["adversarial"] = self.adversarial_weight * word
+        return parts
+
+    def divergence_weight(self, training):
+        """`beta`; in training what it has grown to by this step."""
+        if not training or not self.warmup_steps:
+            return self.beta
+        return self.beta * ops.minimum(self.average.updates / self.warmup_steps, 1.0)
 
     def generated(self, like, condition, training):
         outputs = feed(self.decoder, "latents", self.noise(like, training), condition, training)
         return self.reconstruction.mean(ops.cast(outputs, "float32"))
 
-    def encode(self, images, condition=None, training=False):
-        """`(means, log-variances)` of q(z|x), each `(batch, latent_dim)`, for images in [-1, 1]."""
-        outputs = ops.cast(feed(self.encoder, "images", images, condition or {}, training), "float32")
-        mean, log_variance = ops.split(outputs, 2, axis=-1)
+    def infer(self, images, condition, sample=None, training=False, averaged=False):
+        """The way of pictures through q(z|x) and the decoder.
+
+        Args:
+            images: in [-1, 1].
+            condition: dict of what is known beside them.
+            sample: function from means and log-variances to latents; None takes the means.
+            training: whether the networks are in training.
+            averaged: whether the decoder is the averaged one, which `generate` uses.
+
+        Returns:
+            `(means, log-variances, latents, outputs)`: three `(batch, latent_dim)`, and what the decoder makes of the
+            latents; float32.
+        """
+        moments = ops.cast(feed(self.encoder, "images", images, condition, training), "float32")
+        mean, log_variance = ops.split(moments, 2, axis=-1)
         # A picture unlike any other can throw the encoder far off; its variance must not overflow the loss.
-        return mean, ops.clip(log_variance, *_LOG_VARIANCES)
+        log_variance = ops.clip(log_variance, *_LOG_VARIANCES)
+        latents = mean if sample is None else sample(mean, log_variance)
+        decoder = self.average.network if averaged else self.decoder
+        outputs = ops.cast(feed(decoder, "latents", latents, condition, training), "float32")
+        return mean, log_variance, latents, outputs
 
     def after_step(self):
         """Updates the averaged decoder."""
@@ -236,7 +293,7 @@ class VAE(JudgedModel):
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""
         batch = images if isinstance(images, dict) else {"images": images}
         images, condition = parted(batch)
-        return self.synthesize(self.encode(images, condition)[0], condition)
+        return self.reconstruction.mean(self.infer(images, condition, averaged=True)[-1])
 
     # === Config ===
     def get_config(self):
@@ -252,3 +309,15 @@ class VAE(JudgedModel):
 
     def get_compile_config(self):
         return {**super().get_compile_config(), **self.losses_config()} if self.compiled else {}
+
+
+def reconstruction_of(argument):
+    """The `kgen.losses.Reconstruction` that a VAE's argument stands for."""
+    automatic = isinstance(argument, str) and argument == "auto"
+    return losses.get("reconstruction loss", losses.Gaussian(0.5) if automatic else argument)
+
+
+def decoded_shape(image_shape, reconstruction):
+    """The shape of a decoder's outputs that describe pictures of a shape."""
+    *size, channels = image_shape
+    return *size, channels * getattr(reconstruction, "channels", 1)

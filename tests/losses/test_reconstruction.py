@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import stats
 
-from kgen.losses import Gaussian, Logistic, Reconstruction
+from kgen.losses import DiscretizedLogistic, Logistic, Reconstruction
 from tests.losses.slopes import slope
 
 SHAPE = (3, 2, 4, 3)
@@ -79,46 +80,100 @@ def test_logistic_stands_for_the_expected_pixel():
     np.testing.assert_allclose(gradient, np.zeros_like(gradient), atol=1e-6)
 
 
-# === Gaussian ===
-@pytest.mark.backends
-def test_gaussian_is_its_equation():
-    images, decoded = black_and_white(), outputs()
-    expected = np.square(np.float64(images) - decoded).sum(axis=(1, 2, 3)) / (2 * 0.3**2)
-    np.testing.assert_allclose(value(Gaussian(0.3), images, decoded), expected, rtol=1e-6)
+# === Discretized logistic ===
+LEVELS = (np.arange(256) / 127.5 - 1.0).astype("float32")
 
 
-def test_gaussian_is_a_log_likelihood_up_to_a_constant():
-    def log_density(x, mean, sigma):
-        return -0.5 * ((x - mean) / sigma) ** 2 - np.log(sigma * np.sqrt(2 * np.pi))
-
-    images, decoded = np.float64(black_and_white()), np.float64(outputs())
-    exact = -log_density(images, decoded, 0.7).sum(axis=(1, 2, 3))
-    difference = exact - value(Gaussian(0.7), images, decoded)
-    np.testing.assert_allclose(difference, difference[0], rtol=1e-5)
+def discretized(levels, location, log_scale, **kwargs):
+    """-log P of each of some levels."""
+    outputs = np.broadcast_to(np.float32([location, log_scale]), (len(levels), 1, 2))
+    return value(DiscretizedLogistic(**kwargs), np.reshape(levels, (-1, 1, 1)), outputs)
 
 
 @pytest.mark.backends
-def test_gaussian_stands_for_its_outputs_within_the_range():
-    picture = Gaussian().mean(ops.convert_to_tensor(np.array([[-2.0, -0.5, 0.5, 2.0]], "float32")))
-    np.testing.assert_array_equal(ops.convert_to_numpy(picture), [[-1.0, -0.5, 0.5, 1.0]])
+@pytest.mark.parametrize("location", [-1.3, -1.0, 0.1, 0.99])
+@pytest.mark.parametrize("log_scale", [-6.5, -5.0, -3.0, 0.0, 4.0])
+def test_the_probabilities_of_256_levels_add_up_to_1(location, log_scale):
+    nats = np.float64(discretized(LEVELS, location, log_scale))
+    np.testing.assert_allclose(np.exp(-nats).sum(), 1.0, atol=2e-4)
+    assert np.isfinite(nats).all()
 
 
-@pytest.mark.parametrize("sigma", [0, -0.5, float("nan")])
-def test_sigma_is_positive(sigma):
-    with pytest.raises(ValueError, match="Gaussian: sigma must be positive; got"):
-        Gaussian(sigma)
+@pytest.mark.backends
+def test_discretized_logistic_is_the_difference_of_distribution_functions():
+    location, log_scale = 0.3, -2.0
+    floored = -7.0 + np.logaddexp(0.0, log_scale + 7.0)
+    edges = np.r_[-np.inf, np.float64(LEVELS[:-1]) + 1 / 255, np.inf]
+    expected = np.diff(stats.logistic.cdf(edges, location, np.exp(floored)))
+    np.testing.assert_allclose(np.exp(-np.float64(discretized(LEVELS, location, log_scale))), expected, rtol=1e-3)
+
+
+@pytest.mark.backends
+def test_a_wide_logistic_is_a_density_times_a_bin():
+    inner = LEVELS[[1, 64, 200, 254]]
+    for log_scale in (0.0, 6.0, 30.0):  # from where 1 - exp(-width) has digits to where it has none
+        floored = -7.0 + np.logaddexp(0.0, log_scale + 7.0)
+        expected = -stats.logistic.logpdf(inner, 0.2, np.exp(floored)) - np.log(2 / 255)
+        np.testing.assert_allclose(discretized(inner, 0.2, log_scale), expected, rtol=1e-4)
+
+
+def test_discretized_logistic_sums_over_pixels_and_channels():
+    images = numbers().choice(LEVELS, (2, 2, 2, 3)).astype("float32")
+    outputs = numbers().normal(size=(2, 2, 2, 6)).astype("float32")
+    each = [
+        discretized([images[i, y, x, c]], outputs[i, y, x, c], outputs[i, y, x, 3 + c])[0]
+        for i, y, x, c in np.ndindex(images.shape)
+    ]
+    np.testing.assert_allclose(
+        value(DiscretizedLogistic(), images, outputs), np.reshape(each, (2, -1)).sum(axis=1), rtol=1e-5
+    )
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("location", [-1e4, -1.0, 0.0, 1.0, 1e4])
+@pytest.mark.parametrize("log_scale", [-1e4, -7.0, 0.0, 80.0, 1e4])
+def test_discretized_logistic_does_not_overflow(location, log_scale):
+    outputs = np.broadcast_to(np.float32([location, log_scale]), (3, 1, 2)).copy()
+    images = np.float32([-1.0, 0.0, 1.0]).reshape(3, 1, 1)
+    values, gradient = slope(lambda x: DiscretizedLogistic().loss(images, x), outputs)
+    assert np.isfinite(values).all() and np.isfinite(gradient).all() and (values >= 0).all()
+    # What is far off is drawn back.
+    if abs(location) == 1e4 and log_scale <= 0.0:
+        assert (np.sign(gradient[1, 0, 0]) == np.sign(location)).all()
+
+
+@pytest.mark.backends
+def test_pixels_between_two_levels_count_as_the_nearer_one():
+    between = LEVELS[[0, 10, 254]] + np.float32(0.4 / 127.5)
+    np.testing.assert_array_equal(discretized(between, 0.1, -3.0), discretized(LEVELS[[0, 10, 254]], 0.1, -3.0))
+
+
+@pytest.mark.parametrize("least", [float("nan"), float("inf")])
+def test_least_log_scale(least):
+    with pytest.raises(ValueError, match="DiscretizedLogistic: min_log_scale must be a finite number; got"):
+        DiscretizedLogistic(least)
+
+
+@pytest.mark.backends
+def test_the_second_half_of_the_channels_is_not_in_the_picture():
+    outputs = np.float32([-2.0, -0.5, 0.5, 2.0, 7.0, 8.0]).reshape(1, 1, 1, 6)
+    picture = ops.convert_to_numpy(DiscretizedLogistic().mean(ops.convert_to_tensor(outputs)))
+    np.testing.assert_array_equal(picture.ravel(), [-1.0, -0.5, 0.5])
 
 
 # === Both ===
 @pytest.mark.backends
-@pytest.mark.parametrize("loss", [Logistic(), Gaussian()])
+@pytest.mark.parametrize("loss", [Logistic(), DiscretizedLogistic()])
 def test_half_precision_is_computed_in_float32(loss):
-    values = loss.loss(ops.ones((1, 64, 64, 3), "float16"), ops.full((1, 64, 64, 3), -30.0, dtype="float16"))
+    shape = (1, 64, 64, 3 * loss.channels)
+    values = loss.loss(ops.ones((1, 64, 64, 3), "float16"), ops.full(shape, -30.0, dtype="float16"))
     assert "float32" in str(values.dtype)
     assert np.isfinite(ops.convert_to_numpy(values)).all()  # the sum is more than float16 holds
 
 
-@pytest.mark.parametrize("loss, config", [(Logistic(), {}), (Gaussian(0.25), {"sigma": 0.25})])
+@pytest.mark.parametrize(
+    "loss, config", [(Logistic(), {}), (DiscretizedLogistic(-6.0), {"min_log_scale": -6.0})], ids=["logistic", "levels"]
+)
 def test_config_round_trip(loss, config):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert type(again) is type(loss) and again.get_config() == config

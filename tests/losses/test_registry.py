@@ -8,7 +8,12 @@ from kgen import losses
     [
         ("adversarial loss", "non_saturating", losses.NonSaturating),
         ("reconstruction loss", "logistic", losses.Logistic),
+        ("reconstruction loss", "bernoulli", losses.Logistic),
         ("reconstruction loss", "gaussian", losses.Gaussian),
+        ("reconstruction loss", "optimal_gaussian", losses.OptimalGaussian),
+        ("reconstruction loss", "pixel_gaussian", losses.PixelGaussian),
+        ("reconstruction loss", "laplace", losses.Laplace),
+        ("reconstruction loss", "discretized_logistic", losses.DiscretizedLogistic),
         ("penalty", "gradient_penalty", losses.GradientPenalty),
         ("mixing", "mixup", losses.Mixup),
     ],
@@ -38,7 +43,7 @@ def test_anything_with_the_methods_is_a_loss():
 
 def test_an_unknown_name_names_those_that_are_known():
     with pytest.raises(
-        ValueError, match=r"no reconstruction loss is called 'l2'; there are \['gaussian', 'logistic'\]"
+        ValueError, match=r"no reconstruction loss is called 'l2'; there are \['bernoulli', .*, 'pixel_gaussian'\]"
     ):
         losses.get("reconstruction loss", "l2")
 

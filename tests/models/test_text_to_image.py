@@ -43,7 +43,9 @@ def error(images):
 # === Learning and drawing ===
 def test_it_learns_what_the_captions_say(trained):
     # The best epoch: one in which several captions were withheld costs much more.
-    assert min(trained.losses_seen) < 0.1 * trained.losses_seen[0]
+    # What not even a perfect reconstruction lowers is left out.
+    least = np.prod(tiny_text.SHAPE) * np.log(0.5 * np.sqrt(2 * np.pi))
+    assert min(trained.losses_seen) - least < 0.1 * (trained.losses_seen[0] - least)
     assert error(trained.generate(["a red picture", "a blue sheet of paper"], seed=0)) < 60
 
 
@@ -173,7 +175,7 @@ def test_train_on_batch_and_evaluate():
     model = checks.make(tiny_text.compiled)
     before = model.evaluate(images, captions, verbose=0, return_dict=True)
     logs = model.train_on_batch(images, captions, return_dict=True)
-    assert set(before) == set(logs) == {"loss", "reconstruction", "kl"}
+    assert set(before) == set(logs) == {"loss", "reconstruction", "kl", "active_units"}
     assert int(model.optimizer.iterations) == 1
     assert np.isfinite(list(model.test_on_batch(images, captions, return_dict=True).values())).all()
 

@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import stats
 
-from kgen.losses import R1, Gaussian, Logistic, Mixup, NonSaturating
+from kgen import losses
+from kgen.losses import R1, Gaussian, Logistic, Mixup, NonSaturating, PixelGaussian
 from kgen.models import VAE
 from tests.checks import models
 from tests.models import tiny
@@ -18,6 +20,7 @@ ALL_TERMS = {
     "reconstruction",
     "kl",
     "adversarial",
+    "active_units",
 }
 
 
@@ -75,7 +78,7 @@ def test_by_default():
     assert isinstance(optimizer, keras.optimizers.Adam)
     np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
     assert vae.reconstruction.sigma == 0.5 and vae.beta == 1.0 and vae.free_nats == 0.0 and vae.adversary is None
-    assert [metric.name for metric in vae.metrics] == ["loss", "reconstruction", "kl"]
+    assert [metric.name for metric in vae.metrics] == ["loss", "reconstruction", "kl", "active_units"]
 
 
 def test_by_default_with_a_discriminator():
@@ -139,9 +142,11 @@ def vae():
 @pytest.mark.backends
 def test_a_toy_lowers_its_loss_by_half(vae):
     history = vae.fit(tiny.pictures(64), batch_size=16, epochs=20, verbose=0).history
-    assert set(history) == {"loss", "reconstruction", "kl"}
+    assert set(history) == {"loss", "reconstruction", "kl", "active_units"}
     np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["kl"]), rtol=1e-4)
-    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    # But for what not even a perfect reconstruction lowers.
+    least = np.prod(tiny.SHAPE) * np.log(0.5 * np.sqrt(2 * np.pi))
+    assert history["loss"][-1] - least < 0.5 * (history["loss"][0] - least)
 
 
 @pytest.mark.backends
@@ -154,13 +159,16 @@ def test_losses_in_the_logs_are_those_of_the_equations(vae):
     finally:
         vae.evaluation_posterior = posterior
     x = (images / 127.5 - 1).astype("float32")
-    mean, log_variance = (np.float64(ops.convert_to_numpy(part)) for part in vae.encode(ops.convert_to_tensor(x)))
+    mean, log_variance = (
+        np.float64(ops.convert_to_numpy(part)) for part in vae.infer(ops.convert_to_tensor(x), {})[:2]
+    )
     decoded = ops.convert_to_numpy(vae.decoder(ops.convert_to_tensor(mean.astype("float32"))))
     assert mean.shape == log_variance.shape == (8, 4)
-    reconstruction = np.square(x - np.float64(decoded)).sum(axis=(1, 2, 3)).mean() / (2 * 0.5**2)
+    reconstruction = -stats.norm.logpdf(x, np.float64(decoded), 0.5).sum(axis=(1, 2, 3)).mean()
     kl = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean()
     np.testing.assert_allclose(logs["reconstruction"], reconstruction, rtol=1e-4)
     np.testing.assert_allclose(logs["kl"], kl, rtol=1e-4)
+    assert logs["active_units"] == (mean.var(axis=0) > 0.01).sum()
     np.testing.assert_allclose(logs["loss"], reconstruction + kl, rtol=1e-4)
 
 
@@ -183,7 +191,7 @@ def test_beta_and_free_nats_weigh_the_divergence(vae):
 def test_reconstructions(vae):
     x = (tiny.pictures(8) / 127.5 - 1).astype("float32")
     images = vae.predict(x, verbose=0)
-    mean, _ = vae.encode(ops.convert_to_tensor(x))
+    mean = vae.infer(ops.convert_to_tensor(x), {})[0]
     expected = np.clip(ops.convert_to_numpy(vae.average.network(mean)), -1, 1)
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
@@ -203,6 +211,141 @@ def test_logits_are_read_as_pictures():
     np.testing.assert_allclose(pictures, np.tanh(logits / 2), atol=1e-6)
 
 
+# === Reconstruction likelihoods ===
+def with_likelihood(reconstruction, **kwargs):
+    """A VAE whose decoder gives as many channels as a likelihood reads."""
+    channels = getattr(reconstruction, "channels", 1) * tiny.SHAPE[-1]
+    decoder = tiny.network("latents", (tiny.LATENT_DIM,), (*tiny.SHAPE[:2], channels))
+    return VAE(tiny.encoder(2 * tiny.LATENT_DIM), decoder, tiny.LATENT_DIM, reconstruction, seed=0, **kwargs)
+
+
+LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "pixel_gaussian", "laplace", "discretized_logistic")
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_a_step_with_each_likelihood(name):
+    vae = with_likelihood(losses.get("reconstruction loss", name))
+    vae.compile()
+    before = [tiny.weights(part) for part in (vae.encoder, vae.decoder)]
+    logs = vae.train_on_batch(tiny.pictures(8), return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    for weights, part in zip(before, (vae.encoder, vae.decoder)):
+        assert tiny.moved(weights, part) and all(np.isfinite(weight).all() for weight in tiny.weights(part))
+    assert vae.generate(2, seed=0).shape == (2, *tiny.SHAPE)
+    assert vae.predict(tiny.pictures(2) / np.float32(127.5) - 1, verbose=0).shape == (2, *tiny.SHAPE)
+
+
+def test_a_decoder_that_also_gives_the_spread(tmp_path):
+    vae = with_likelihood(PixelGaussian(0.05), discriminator=tiny.encoder(1))
+    assert vae.image_shape == tiny.SHAPE and vae.decoder.output_shape == (None, 8, 8, 6)
+    vae.compile(SGD(1e-5), penalties=[])
+    vae.train_on_batch(tiny.pictures(8))
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.reconstruction.min_sigma == 0.05 and loaded.image_shape == tiny.SHAPE
+    np.testing.assert_array_equal(loaded.generate(2, seed=0), vae.generate(2, seed=0))
+
+
+def test_decoders_with_too_few_or_too_many_channels():
+    with pytest.raises(
+        ValueError,
+        match=r"of shape \(8, 8, 3\), but the decoder gives \(8, 8, 3\); PixelGaussian needs \(8, 8, 6\) for them",
+    ):
+        tiny.vae(reconstruction="pixel_gaussian")
+    decoder = with_likelihood(PixelGaussian()).decoder
+    with pytest.raises(ValueError, match=r"the decoder gives \(8, 8, 6\); Gaussian needs \(8, 8, 3\) for them"):
+        VAE(tiny.encoder(8), decoder, 4)
+
+
+@pytest.mark.parametrize("reconstruction, channels", [("auto", 1), ("discretized_logistic", 2), (PixelGaussian(), 2)])
+def test_channels_from_an_image_shape(reconstruction, channels):
+    vae = VAE.from_image_shape((16, 16, 1), latent_dim=2, reconstruction=reconstruction)
+    assert vae.image_shape == (16, 16, 1) and vae.decoder.output_shape == (None, 16, 16, channels)
+
+
+# === Divergences ===
+def divergences(vae, updates, training=True):
+    """What a batch's divergence counts after so many steps, with nothing random in it."""
+    vae.average.updates.assign(updates)
+    batch = {"images": ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))}
+    return ops.convert_to_numpy(ops.stop_gradient(vae.autoencoder_loss(batch, training)[vae.divergence]))
+
+
+@pytest.mark.backends
+def test_the_divergence_counts_more_and_more_in_warming_up():
+    vae = tiny.vae()
+    vae.compile(beta=0.5, warmup_steps=4)
+    full = divergences(vae, 0.0, training=False)  # evaluation never waits
+    assert (full > 0).all()
+    for updates, share in ((0, 0.0), (1, 0.25), (2, 0.5), (4, 1.0), (9, 1.0)):
+        np.testing.assert_allclose(divergences(vae, float(updates)), share * full, rtol=1e-5)
+    vae.compile(beta=0.5)
+    np.testing.assert_allclose(divergences(vae, 0.0), full, rtol=1e-5)
+
+
+@pytest.mark.backends
+def test_warming_up_goes_on_in_compiled_steps_and_after_loading(tmp_path):
+    vae = models.make(tiny.vae)
+    vae.compile(SGD(0.0), warmup_steps=4)
+    full = vae.evaluate(tiny.pictures(8), verbose=0, return_dict=True)["kl"]
+
+    def shares(model, epochs):
+        return np.divide(models.fit(model, tiny.pictures(8), 8, epochs).history["kl"], full)
+
+    np.testing.assert_allclose(shares(vae, 2), [0.0, 0.25], rtol=1e-4)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert loaded.warmup_steps == 4
+    after = shares(loaded, 3)
+    np.testing.assert_allclose(after, [0.5, 0.75, 1.0], rtol=1e-4)
+    np.testing.assert_array_equal(shares(vae, 3), after)
+
+
+@pytest.mark.backends
+def test_discrepancy_in_place_of_the_divergence(tmp_path):
+    vae = models.make(tiny.vae)
+    vae.compile(beta=100.0, divergence="mmd")
+    history = vae.fit(tiny.pictures(), batch_size=8, epochs=2, verbose=0).history
+    assert set(history) == {"loss", "reconstruction", "mmd", "active_units"}
+    np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["mmd"]), rtol=1e-4)
+    # Of latents and draws from the prior that are known.
+    vae.evaluation_posterior = tiny.FixedPosterior(0.3)
+    vae.noise = lambda like, training: like[:, 1, 1:5, 0]
+    x = ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))
+    drawn = tiny.FixedPosterior(0.3)(*vae.infer(x, {})[:2])
+    expected = 100.0 * ops.convert_to_numpy(losses.maximum_mean_discrepancy(drawn, x[:, 1, 1:5, 0]))
+    np.testing.assert_allclose(divergences(vae, 0.0, training=False), expected, rtol=1e-4)
+    del vae.noise
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    assert (loaded.divergence, loaded.beta) == ("mmd", 100.0) and "mmd" in {metric.name for metric in loaded.metrics}
+
+
+def test_a_collapsed_posterior_is_reported():
+    vae = tiny.vae()
+    vae.compile()
+    assert vae.evaluate(tiny.pictures(), verbose=0, return_dict=True)["active_units"] > 0
+    vae.encoder.set_weights([np.zeros_like(weight) for weight in vae.encoder.get_weights()])
+    logs = vae.evaluate(tiny.pictures(), verbose=0, return_dict=True)
+    assert logs["active_units"] == 0 and logs["kl"] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ({"warmup_steps": -1}, "warmup_steps must be an integer of at least 0; got -1"),
+        ({"warmup_steps": 0.5}, "warmup_steps must be an integer of at least 0; got 0.5"),
+        ({"divergence": "js"}, "divergence must be 'kl' or 'mmd'; got 'js'"),
+        ({"divergence": "mmd", "free_nats": 0.1}, "free_nats are of the divergence 'kl'"),
+    ],
+)
+def test_divergences_that_there_are_not(arguments, said):
+    with pytest.raises(ValueError, match=f"VAE.compile: {said}"):
+        tiny.vae().compile(**arguments)
+
+
+# === Phases ===
 def step(vae, **learning_rates):
     """One step with these learning rates; the networks that it moved."""
     for phase, rate in learning_rates.items():
@@ -293,6 +436,6 @@ def test_a_strange_picture_does_not_overflow_the_loss():
     vae.compile()
     # An encoder that is far off: its log-variances would be in the thousands.
     vae.encoder.set_weights([1e4 * np.ones_like(weight) for weight in vae.encoder.get_weights()])
-    log_variance = ops.convert_to_numpy(vae.encode(np.ones((1, *tiny.SHAPE), "float32"))[1])
+    log_variance = ops.convert_to_numpy(vae.infer(np.ones((1, *tiny.SHAPE), "float32"), {})[1])
     assert log_variance.max() <= 10.0
     assert np.isfinite(vae.evaluate(tiny.pictures(2), verbose=0, return_dict=True)["kl"])
