@@ -35,7 +35,7 @@ def parse_arguments():
     parser.add_argument("--generate", nargs="+", metavar="NAME", help="use the trained model instead of training")
     parser.add_argument("--seed", type=int, default=0, help="of training, or of the pictures that are generated")
     parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=5, help="how often to go through the pictures")
+    parser.add_argument("--epochs", type=int, default=3, help="how often to go through the pictures")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--architecture", default="auto", help="networks, as of GAN.from_image_shape")
     parser.add_argument("--conditioning", default="projection", choices=["projection", "classifier"])
