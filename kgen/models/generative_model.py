@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from kgen.models import pixels
-from kgen.models.image_model import ImageModel, seeds_and_indices
+from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.network_inputs import inputs_of, parted
 from kgen.training import MovingAverage, image_noise
 
 
-class GenerativeModel(ImageModel):
+class GenerativeModel(DrawingModel):
     """Base of the models that turn latents, and a condition where there is one, into pictures in one forward pass.
 
     A subclass gives `phases()` and calls `super().__init__` with the network that generates; that network's weights

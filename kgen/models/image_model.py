@@ -1,24 +1,21 @@
-"""Pictures in, checked at the door; pictures out, in batches with progress."""
+"""Pictures in, checked at the door; what is computed of them, in batches with progress."""
 
 from __future__ import annotations
-
-import warnings
 
 import keras
 import numpy as np
 
 from kgen.models import pixels
-from kgen.models.measured_model import MeasuredModel
 from kgen.models.saved_model import export_saved_model
 from kgen.presets import load_preset, save_preset
-from kgen.training import backend
+from kgen.training import PhasedModel, backend
 
 
-class ImageModel(MeasuredModel):
-    """Base of the models that train on pictures and draw them.
+class ImageModel(PhasedModel):
+    """Base of the models that train on pictures.
 
-    A subclass sets `image_shape`, gives `phases()` and `draw(inputs)`, and says by `trained` whether it has learned
-    anything yet.
+    A subclass sets `image_shape` and gives `phases()`; for `export` it gives `served_layers()`, `serving_signature()`
+    and `serve()`.
 
     Args:
         seed: integer or None; where training's random numbers begin.
@@ -30,15 +27,6 @@ class ImageModel(MeasuredModel):
         # Known from the first pictures that come through the door; uint8 needs no guess.
         self.float_range = None
         self._compiled = {}
-
-    @property
-    def trained(self):
-        """Whether any training step was made."""
-        raise NotImplementedError(f"{type(self).__name__} must define trained.")
-
-    def draw(self, inputs):
-        """uint8 images from a dict of tensors `(N, ...)`: the graph of `generate` and of the exported model."""
-        raise NotImplementedError(f"{type(self).__name__} must define draw().")
 
     # === Pictures in ===
     def examine(self, x, y=None, some_of_many=False):
@@ -140,22 +128,7 @@ class ImageModel(MeasuredModel):
         self.examine(x, y, some_of_many=True)
         return super().test_on_batch(x, y, **kwargs)
 
-    # === Pictures out ===
-    def generate_from(self, inputs, batch_size=64, verbose="auto"):
-        """`draw` over a dict of long numpy arrays, in batches, compiled once, with progress.
-
-        Args:
-            inputs: dict of arrays of one length N.
-            batch_size: pictures computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-
-        Returns:
-            uint8 array `(N, height, width, channels)`.
-        """
-        if not self.trained:
-            warnings.warn(f"{type(self).__name__} has not been trained: expect noise.", stacklevel=3)
-        return self.in_batches(self.draw, inputs, batch_size, verbose)
-
+    # === In batches ===
     def in_batches(self, function, inputs, batch_size=64, verbose="auto"):
         """A method that works row by row over a dict of long numpy arrays, in batches, compiled once, with progress.
 
@@ -210,7 +183,7 @@ class ImageModel(MeasuredModel):
         raise NotImplementedError(f"{type(self).__name__} must define serving_signature().")
 
     def serve(self, *inputs):
-        """`{"images": uint8 (N, H, W, C)}` from TensorFlow tensors; what the SavedModel does."""
+        """A dict of tensors from TensorFlow tensors, what the SavedModel does; a model that draws gives `images`."""
         raise NotImplementedError(f"{type(self).__name__} must define serve().")
 
     def export(self, path):
@@ -228,22 +201,3 @@ class ImageModel(MeasuredModel):
     # === Config ===
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
-
-
-def seeds_and_indices(owner, seed, count, images_each=1):
-    """int32 seeds and indices of `count * images_each` pictures, from the `seed` argument of `generate`.
-
-    One integer: pictures are numbered through under it. A list: each seed has pictures 0 .. images_each - 1 of its own.
-    """
-    total = count * images_each
-    if seed is None:
-        seed = int(np.random.randint(2**31))
-    if isinstance(seed, (list, tuple, np.ndarray)):
-        if len(seed) != count:
-            raise ValueError(f"{owner}.generate: give one seed, or one each for the {count}; got {len(seed)} seeds.")
-        seeds, indices = np.repeat(np.asarray(seed), images_each), np.tile(np.arange(images_each), count)
-    else:
-        seeds, indices = np.repeat(np.asarray(seed), total), np.arange(total)
-    if not np.issubdtype(seeds.dtype, np.integer) or (seeds >= 2**31).any() or (seeds <= -(2**31)).any():
-        raise ValueError(f"{owner}.generate: a seed is an integer below 2**31; got {seed!r}.")
-    return seeds.astype("int32"), indices.astype("int32")

@@ -8,13 +8,13 @@ import keras
 from keras import ops
 
 from kgen.metrics.feature_metric import FeatureMetric, update_all
-from kgen.training import PhasedModel
+from kgen.models.image_model import ImageModel
 
 
-class MeasuredModel(PhasedModel):
+class MeasuredModel(ImageModel):
     """Base of the models whose pictures `compile(metrics=...)` measures.
 
-    A subclass sets `image_shape` and gives `counterparts(batch, paired)`.
+    A subclass gives `counterparts(batch, paired)`.
     """
 
     # Whether the model draws a counterpart to each single picture, and not only pictures like all of them.

@@ -12,15 +12,15 @@ from keras import ops
 
 from kgen.models import pixels
 from kgen.models.caption_intake import CaptionIntake, as_dicts, caption_lists
+from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.generative_model import GenerativeModel
-from kgen.models.image_model import ImageModel, seeds_and_indices
 from kgen.models.text_conditioned import generative_model_for_text
 from kgen.text import CaptionBatches, FeatureStandardization, TextEncoder, clean_prompts
 from kgen.training import image_noise
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class TextToImage(ImageModel):
+class TextToImage(DrawingModel):
     """A text encoder in front of a GAN or a VAE: `fit` on captioned pictures, `generate` from prompts.
 
     A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the
@@ -251,7 +251,7 @@ class TextToImage(ImageModel):
     @staticmethod
     def _look_at(x, y):
         # All pictures, not the first batch: it may lack the negative values that tell [-1, 1] from [0, 1].
-        return (x.images, {}) if isinstance(x, CaptionBatches) else ImageModel._look_at(x, y)
+        return (x.images, {}) if isinstance(x, CaptionBatches) else DrawingModel._look_at(x, y)
 
     def _steps_done(self):
         return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
