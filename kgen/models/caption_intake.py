@@ -1,4 +1,4 @@
-"""What a text-to-image model is given to train on, made ready: captions become features, or tokens."""
+"""What a model of captioned pictures is given to train on, made ready: captions become features, or tokens."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ class CaptionIntake:
     """Encodes captions as they come in, each once; the first ones set the standards of their features.
 
     Args:
+        owner: name of the class that is handed the captions, for errors.
         encoder: a `TextEncoder`. Where it is trainable, captions become tokens, and nothing is standardized.
         standardize_pooled, standardize_tokens: built `FeatureStandardization` layers.
     """
 
-    def __init__(self, encoder, standardize_pooled, standardize_tokens):
+    def __init__(self, owner, encoder, standardize_pooled, standardize_tokens):
+        self.owner = owner
         self.encoder = encoder
         self.standardize_pooled = standardize_pooled
         self.standardize_tokens = standardize_tokens
@@ -50,13 +52,14 @@ class CaptionIntake:
             return dataset
         if dataset.cardinality() == -1:
             raise ValueError(
-                "TextToImage: an endless dataset has no last caption. Leave out repeat(), and say how often by epochs."
+                f"{self.owner}: an endless dataset has no last caption. Leave out repeat(), and say how often by "
+                "epochs."
             )
         captions = [caption.decode("utf-8") for batch in dataset.as_numpy_iterator() for caption in batch["captions"]]
         return attach_features(dataset, self.table(captions, cache))
 
 
-def as_dicts(dataset):
+def as_dicts(owner, dataset):
     """A `tf.data.Dataset` of batches as dicts with `images` and either `captions` or features.
 
     Raises:
@@ -68,32 +71,31 @@ def as_dicts(dataset):
     named = set(spec) if isinstance(spec, dict) else set()
     if not ({"images", "captions"} <= named or {"images", "pooled", "tokens", "mask"} <= named):
         raise ValueError(
-            "TextToImage: a dataset must give batches {'images', 'captions'}, or {'images', 'pooled', 'tokens', "
+            f"{owner}: a dataset must give batches {{'images', 'captions'}}, or {{'images', 'pooled', 'tokens', "
             f"'mask'}}; got {spec}."
         )
     return dataset
 
 
-def caption_lists(images, captions):
+def caption_lists(owner, images, captions):
     """For each picture its list of captions.
 
     Raises:
         ValueError: if there are not as many captions as pictures, or a picture has none.
     """
     if captions is None:
-        raise ValueError("TextToImage: captions are missing; give fit(images, captions), a caption each.")
+        raise ValueError(f"{owner}: captions are missing; give fit(images, captions), a caption each.")
     captions = [[each] if isinstance(each, (str, bytes)) else each for each in captions]
     if len(captions) != len(images):
         raise ValueError(
-            f"TextToImage: every picture needs a caption; got {len(images)} pictures and {len(captions)} captions."
+            f"{owner}: every picture needs a caption; got {len(images)} pictures and {len(captions)} captions."
         )
     strange = next((each for each in captions if not isinstance(each, (list, tuple, np.ndarray))), None)
     if strange is not None:
         raise TypeError(
-            f"TextToImage: a caption must be a string, or a list of strings; got {strange!r}, a "
-            f"{type(strange).__name__}."
+            f"{owner}: a caption must be a string, or a list of strings; got {strange!r}, a {type(strange).__name__}."
         )
     without = [i for i, each in enumerate(captions) if len(each) == 0]
     if without:
-        raise ValueError(f"TextToImage: picture {without[0]} has no caption; {len(without)} have none.")
+        raise ValueError(f"{owner}: picture {without[0]} has no caption; {len(without)} have none.")
     return captions

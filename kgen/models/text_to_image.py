@@ -11,16 +11,16 @@ import numpy as np
 from keras import ops
 
 from kgen.models import pixels
-from kgen.models.caption_intake import CaptionIntake, as_dicts, caption_lists
+from kgen.models.captioned_model import CaptionedModel
 from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.generative_model import GenerativeModel
 from kgen.models.text_conditioned import generative_model_for_text
-from kgen.text import CaptionBatches, FeatureStandardization, TextEncoder, clean_prompts
+from kgen.text import clean_prompts
 from kgen.training import image_noise
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class TextToImage(DrawingModel):
+class TextToImage(CaptionedModel, DrawingModel):
     """A text encoder in front of a GAN or a VAE: `fit` on captioned pictures, `generate` from prompts.
 
     A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the
@@ -68,34 +68,26 @@ class TextToImage(DrawingModel):
         seed=None,
         **kwargs,
     ):
-        super().__init__(seed=seed, **kwargs)
+        super().__init__(text_encoder, image_shape, sequence_length, seed, **kwargs)
         if not 0.0 <= caption_dropout < 1.0:
             raise ValueError(f"TextToImage: caption_dropout must be in [0, 1); got {caption_dropout}.")
-        encoder = TextEncoder.of(text_encoder, sequence_length)
         if isinstance(generative_model, str):
+            encoder = self.text_encoder
             generative_model = generative_model_for_text(
-                generative_model, tuple(image_shape), encoder.pooled_dim, encoder.token_dim, latent_dim, seed
+                generative_model, self.image_shape, encoder.pooled_dim, encoder.token_dim, latent_dim, seed
             )
         if not isinstance(generative_model, GenerativeModel):
             raise TypeError(
                 "TextToImage: generative_model must be 'vae', 'gan', 'vae_gan', a kgen.models.GAN or a VAE; got "
                 f"{type(generative_model).__name__}."
             )
-        if generative_model.image_shape != tuple(image_shape):
+        if generative_model.image_shape != self.image_shape:
             raise ValueError(
-                f"TextToImage: image_shape is {tuple(image_shape)}, but the generative model makes pictures of shape "
+                f"TextToImage: image_shape is {self.image_shape}, but the generative model makes pictures of shape "
                 f"{generative_model.image_shape}."
             )
-        self.image_shape = tuple(image_shape)
         self.caption_dropout = caption_dropout
-        # === Layers ===
-        self.text_encoder = encoder
         self.generative_model = generative_model
-        self.standardize_pooled = FeatureStandardization(name="standardize_pooled")
-        self.standardize_tokens = FeatureStandardization(name="standardize_tokens")
-        self.standardize_pooled.build((None, encoder.pooled_dim))
-        self.standardize_tokens.build((None, None, encoder.token_dim))
-        self._intake = CaptionIntake(encoder, self.standardize_pooled, self.standardize_tokens)
         self.built = True
 
     @property
@@ -144,26 +136,22 @@ class TextToImage(DrawingModel):
         features = {key: value for key, value in batch.items() if key != "images"}
         return loss({"images": batch["images"], **self.condition(features, training)}, training)
 
-    def prepare(self, x, y=None):
-        """The batch that losses see: images in [-1, 1] with features or tokens of their captions."""
-        return {**x, "images": self.to_network(x["images"])}
-
     def condition(self, features, training=False):
         """What the generator is given: standardized features; in training some captions are withheld.
 
         Args:
             features: dict of `pooled`, `tokens` and `mask`, or of the text encoder's own inputs.
         """
-        if "token_ids" in features:
-            features = self.text_encoder(features, training=training)
-        pooled = self.standardize_pooled(features["pooled"])
-        mask = ops.cast(features["mask"], "bool")
-        tokens = self.standardize_tokens(features["tokens"])
-        if training and self.caption_dropout:
-            kept = keras.random.uniform((ops.shape(pooled)[0], 1), seed=self.seeds(training)) >= self.caption_dropout
-            pooled = pooled * ops.cast(kept, pooled.dtype)
-            mask = ops.logical_and(mask, kept)
-        return {"pooled": pooled, "tokens": tokens * ops.cast(mask, tokens.dtype)[..., None], "mask": mask}
+        condition = self.encoded(features, training)
+        if not training or not self.caption_dropout:
+            return condition
+        pooled, tokens = condition["pooled"], condition["tokens"]
+        kept = keras.random.uniform((ops.shape(pooled)[0], 1), seed=self.seeds(training)) >= self.caption_dropout
+        return {
+            "pooled": pooled * ops.cast(kept, pooled.dtype),
+            "tokens": tokens * ops.cast(kept, tokens.dtype)[..., None],
+            "mask": ops.logical_and(condition["mask"], kept),
+        }
 
     def counterparts(self, batch, paired):
         features = {key: value for key, value in batch.items() if key != "images"}
@@ -173,88 +161,6 @@ class TextToImage(DrawingModel):
     def after_step(self):
         """Updates the averaged generator."""
         self.generative_model.after_step()
-
-    # === What comes in ===
-    def fit(
-        self,
-        x=None,
-        y=None,
-        *,
-        batch_size=None,
-        validation_data=None,
-        shuffle=True,
-        caption_cache=None,
-        **kwargs,
-    ):
-        """Trains on captioned pictures.
-
-        Args:
-            x: what `kgen.data` loads; or pictures `(N, H, W, C)` with `y` their captions; or a dict of `images` and
-                `captions`; or a `tf.data.Dataset` of batches of such dicts; or either with features computed before
-                (`images`, `pooled`, `tokens`, `mask`).
-            y: N captions, each a string or a list of strings of which every epoch draws one.
-            batch_size: pictures a step; 32 by default. A dataset has its own.
-            validation_data: like `x`, or `(x, y)`.
-            shuffle: whether to shuffle arrays anew each epoch.
-            caption_cache: directory to keep caption features in, for sets too large for memory.
-            **kwargs: as of `keras.Model.fit`.
-
-        Raises:
-            TypeError: if a caption is no string, or pictures are no array of uint8 or float.
-            ValueError: if there are fewer captions than pictures, or pictures of another shape or range.
-        """
-        data, batched = self._training_data(x, y, batch_size, shuffle, caption_cache)
-        if validation_data is not None:
-            others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
-            validation_data = self._training_data(*others, batch_size, False, caption_cache)[0]
-        if batched:
-            shuffle, batch_size = False, None
-        return super().fit(data, validation_data=validation_data, batch_size=batch_size, shuffle=shuffle, **kwargs)
-
-    def evaluate(self, x=None, y=None, *, batch_size=None, **kwargs):
-        """The losses on captioned pictures, with nothing trained; `x` and `y` as for `fit`."""
-        if "_use_cached_eval_dataset" not in kwargs:
-            x, batched = self._training_data(x, y, batch_size, False, None)
-            batch_size = None if batched else batch_size
-        return super().evaluate(x, batch_size=batch_size, **kwargs)
-
-    def train_on_batch(self, x, y=None, **kwargs):
-        """One training step on captioned pictures; `x` and `y` as for `fit`, arrays only."""
-        return super().train_on_batch(self._one_batch(x, y), **kwargs)
-
-    def test_on_batch(self, x, y=None, **kwargs):
-        """The losses on one batch of captioned pictures."""
-        return super().test_on_batch(self._one_batch(x, y), **kwargs)
-
-    def _one_batch(self, x, y):
-        data, batched = self._training_data(x, y, len(x["images"] if isinstance(x, dict) else x), False, None)
-        return data[0] if batched else data
-
-    def _training_data(self, x, y, batch_size, shuffle, cache):
-        """`(what keras.Model.fit is given, whether it is in batches)`."""
-        if hasattr(x, "captions") and hasattr(x, "images"):
-            x, y = x.images, x.captions
-        if isinstance(x, dict) and "captions" in x:
-            x, y = x["images"], x["captions"]
-        if hasattr(x, "element_spec"):
-            x = as_dicts(x)
-            self.examine(x)
-            return self._intake.dataset(x, cache), True
-        if isinstance(x, dict) or isinstance(x, keras.utils.PyDataset):
-            self.examine(x)
-            return x, isinstance(x, keras.utils.PyDataset)
-        pixels.pixel_range("TextToImage", x, self.image_shape)
-        captions = caption_lists(x, y)
-        table = self._intake.table([caption for each in captions for caption in each], cache)
-        return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed or 0, self._steps_done), True
-
-    @staticmethod
-    def _look_at(x, y):
-        # All pictures, not the first batch: it may lack the negative values that tell [-1, 1] from [0, 1].
-        return (x.images, {}) if isinstance(x, CaptionBatches) else DrawingModel._look_at(x, y)
-
-    def _steps_done(self):
-        return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
 
     # === What comes out ===
     def draw(self, inputs):
@@ -338,8 +244,6 @@ class TextToImage(DrawingModel):
     def get_config(self):
         return {
             **super().get_config(),
-            "text_encoder": keras.saving.serialize_keras_object(self.text_encoder),
-            "image_shape": self.image_shape,
             "generative_model": keras.saving.serialize_keras_object(self.generative_model),
             "caption_dropout": self.caption_dropout,
         }

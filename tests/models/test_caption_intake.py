@@ -18,7 +18,7 @@ def intake(encoder):
     layers = FeatureStandardization(), FeatureStandardization()
     for layer in layers:
         layer.build((None, 16))
-    return CaptionIntake(encoder, *layers)
+    return CaptionIntake("Model", encoder, *layers)
 
 
 def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):
@@ -43,11 +43,11 @@ def test_datasets_of_pairs_of_dicts_and_of_something_else(encoder):
     images, captions = tiny_text.pictures(4)
     captions = [each[0] for each in captions]
     pairs = tf.data.Dataset.from_tensor_slices((images, captions)).batch(2)
-    assert set(as_dicts(pairs).element_spec) == {"images", "captions"}
-    batch = next(iter(intake(encoder).dataset(as_dicts(pairs))))
+    assert set(as_dicts("Model", pairs).element_spec) == {"images", "captions"}
+    batch = next(iter(intake(encoder).dataset(as_dicts("Model", pairs))))
     assert set(batch) == {"images", "pooled", "tokens", "mask"} and batch["pooled"].shape == (2, 16)
-    with pytest.raises(ValueError, match="a dataset must give batches"):
-        as_dicts(tf.data.Dataset.from_tensor_slices({"pictures": images}).batch(2))
+    with pytest.raises(ValueError, match="Model: a dataset must give batches"):
+        as_dicts("Model", tf.data.Dataset.from_tensor_slices({"pictures": images}).batch(2))
 
 
 @pytest.mark.parametrize(
@@ -60,5 +60,5 @@ def test_datasets_of_pairs_of_dicts_and_of_something_else(encoder):
     ],
 )
 def test_captions_that_do_not_fit(captions, kind, said):
-    with pytest.raises(kind, match=said):
-        caption_lists(np.zeros((2, 4, 4, 3)), captions)
+    with pytest.raises(kind, match=f"Model: .*{said}"):
+        caption_lists("Model", np.zeros((2, 4, 4, 3)), captions)
