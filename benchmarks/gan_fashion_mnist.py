@@ -147,8 +147,9 @@ def measure(names, options):
         measures = [metrics.FrechetDistance(extractor), metrics.KernelDistance(extractor)]
         measures.append(metrics.PrecisionRecall(extractor))
         metrics.update_all(measures, real, images)
-        frechet, kernel = (float(measure.result()) for measure in measures[:2])
-        precision, recall = (float(value) for value in measures[2].results().values())
+        (frechet,), (kernel, _), (precision, recall) = (
+            [float(value) for value in measure.results().values()] for measure in measures
+        )
         right = ""
         if name is not None and "labels" in name:
             answers = classifier.predict(images / np.float32(127.5) - 1, batch_size=500, verbose=0).argmax(axis=1)
