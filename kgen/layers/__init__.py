@@ -5,6 +5,7 @@ from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.diff_augment import DiffAugment
 from kgen.layers.gaussian_sampling import GaussianSampling
 from kgen.layers.grouped_convolution import GroupedConvolution2D
+from kgen.layers.latent_injection import LatentInjection2D
 from kgen.layers.minibatch_standard_deviation import MinibatchStandardDeviation
 from kgen.layers.modulation import Modulation
 from kgen.layers.multi_head_attention import multi_head_attention
@@ -21,6 +22,7 @@ __all__ = [
     "DiffAugment",
     "GaussianSampling",
     "GroupedConvolution2D",
+    "LatentInjection2D",
     "MinibatchStandardDeviation",
     "Modulation",
     "PixelShuffle",

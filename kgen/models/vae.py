@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 from keras import ops
 
 from kgen import losses, networks
 from kgen.layers import GaussianSampling
+from kgen.models import ladder
 from kgen.models.generative_model import check_network, named_input
 from kgen.models.judged_model import JudgedModel
 from kgen.models.network_inputs import feed, parted
 from kgen.training import Phase
-
-_LOG_VARIANCES = (-20.0, 10.0)
 
 
 @keras.saving.register_keras_serializable(package="kgen")
@@ -23,13 +24,17 @@ class VAE(JudgedModel):
     what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum; and
     `active_units`, how many latents are in use: few of them are a collapsed posterior, see `kgen.losses.active_units`.
 
+    With a `kgen.networks.LadderEncoder` and a `LadderDecoder` the latents are a hierarchy, drawn level after level at
+    several resolutions, each from a prior and a posterior that know all coarser ones; the logs then also name the KL
+    of each level, `kl_1`, `kl_2`, ... One level is the plain VAE.
+
     Args:
         encoder: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to
-            `(batch, 2 * latent_dim)`: means, then log-variances, of q(z|x).
+            `(batch, 2 * latent_dim)`: means, then log-variances, of q(z|x); or a `LadderEncoder`.
         decoder: built `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled", ...}`, to
             `(batch, H, W, C)`, as `reconstruction` reads them: pixels, or logits for "logistic"; `(batch, H, W, 2 C)`
             where it learns how widely pixels are spread, as "pixel_gaussian" and "discretized_logistic" do.
-        latent_dim: length of a latent vector.
+        latent_dim: length of a latent vector; in a hierarchy, of all levels together.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
             `Gaussian(0.5)`. "optimal_gaussian" balances reconstruction and KL by itself.
         discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with a
@@ -77,14 +82,11 @@ class VAE(JudgedModel):
                 f"VAE: the encoder takes images of shape {self.image_shape}, but the decoder gives "
                 f"{tuple(decoder.output_shape[1:])}; {type(self.reconstruction).__name__} needs {wanted} for them."
             )
-        if encoder.output_shape != (None, 2 * latent_dim):
-            raise ValueError(
-                f"VAE: the encoder must give means and log-variances, shape (batch, {2 * latent_dim}); got "
-                f"{encoder.output_shape}."
-            )
+        ladder.check_posterior("VAE", encoder, decoder, latent_dim)
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder
+        self.latent_dims = ladder.latent_dims(decoder, latent_dim)
         self.take_discriminator(discriminator, optional=True)
         self.training_posterior = GaussianSampling(self.training_seeds)
         self.evaluation_posterior = GaussianSampling(self.evaluation_seeds)
@@ -96,17 +98,63 @@ class VAE(JudgedModel):
 
     @classmethod
     def from_image_shape(
-        cls, image_shape, latent_dim=64, num_classes=None, adversarial=False, reconstruction="auto", **kwargs
+        cls,
+        image_shape,
+        latent_dim=64,
+        num_classes=None,
+        adversarial=False,
+        reconstruction="auto",
+        size="small",
+        levels=1,
+        latent_channels=2,
+        attention_resolutions=(),
+        multiscale=False,
+        **kwargs,
     ):
-        """A VAE with a `MultiscaleEncoder` and a matching `MultiscaleDecoder` for pictures of this shape."""
+        """A VAE with an encoder and a decoder for pictures of this shape.
+
+        Args:
+            image_shape: `(height, width, channels)`.
+            latent_dim: length of the latent vector; in a hierarchy, of the first level.
+            num_classes: as of the constructor.
+            adversarial: whether to have a discriminator, a `MultiscaleEncoder`.
+            reconstruction: as of the constructor.
+            size: of the networks, "small", "medium" or "large".
+            levels: of latents: 1, a vector and so a plain VAE; each further one lies on a grid, the coarsest first.
+            latent_channels: numbers at each place of a grid, one or one for each further level.
+            attention_resolutions: shorter sides of the grids with self-attention, in encoder and decoder.
+            multiscale: whether the decoder makes an image at every scale, and the loss looks at all; see `compile`.
+            **kwargs: `ema_momentum`, `seed` and `name`.
+
+        Raises:
+            ValueError: for pictures of a shape that doubling does not reach, or too many levels for it.
+        """
         reconstruction = reconstruction_of(reconstruction)
-        decoded = decoded_shape(image_shape, reconstruction)
-        encoder = networks.MultiscaleEncoder(image_shape, 2 * latent_dim, pooled_dim=num_classes, name="encoder")
-        decoder = networks.MultiscaleDecoder(decoded, latent_dim, pooled_dim=num_classes, name="decoder")
+        channels = decoded_shape(image_shape, reconstruction)[-1]
+        encoder, decoder = networks.encoder_and_decoder(
+            "VAE",
+            image_shape,
+            latent_dim,
+            channels,
+            num_classes,
+            size,
+            levels,
+            latent_channels,
+            attention_resolutions,
+            multiscale,
+        )
         discriminator = None
         if adversarial:
-            discriminator = networks.MultiscaleEncoder(image_shape, 1, pooled_dim=num_classes, name="discriminator")
-        return cls(encoder, decoder, latent_dim, reconstruction, discriminator, num_classes, **kwargs)
+            discriminator = networks.sized_encoder("VAE", image_shape, 1, num_classes, size, "discriminator")
+        return cls(
+            encoder,
+            decoder,
+            sum(ladder.latent_dims(decoder, latent_dim)),
+            reconstruction,
+            discriminator,
+            num_classes,
+            **kwargs,
+        )
 
     def compile(
         self,
@@ -115,6 +163,7 @@ class VAE(JudgedModel):
         warmup_steps=0,
         free_nats=0.0,
         divergence="kl",
+        scales_weight=1.0,
         loss="auto",
         penalties="auto",
         mixing=None,
@@ -140,6 +189,9 @@ class VAE(JudgedModel):
                 term `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from
                 q(z|x). That is a number of about 1, not of nats per image: choose a `beta` of the size of the
                 reconstruction term, in the hundreds or thousands.
+            scales_weight: of the pictures at coarser scales, where the decoder makes them: the loss then has the term
+                `scales`, this weight times the negative log-likelihoods of the training pictures averaged down to each
+                of these scales. It is no part of the bound; `reconstruction` is of the full resolution alone.
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
@@ -151,7 +203,7 @@ class VAE(JudgedModel):
             ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
                 discriminator that the model does not have.
         """
-        divergences = (beta, warmup_steps, free_nats, divergence)
+        divergences = (beta, warmup_steps, free_nats, divergence, scales_weight)
         judging = (loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching)
         self.choose_losses(*divergences, *judging)
         super().compile(optimizer, **kwargs)
@@ -162,6 +214,7 @@ class VAE(JudgedModel):
         warmup_steps=0,
         free_nats=0.0,
         divergence="kl",
+        scales_weight=1.0,
         loss="auto",
         penalties="auto",
         mixing=None,
@@ -171,7 +224,8 @@ class VAE(JudgedModel):
         feature_matching=0.0,
     ):
         """What `compile` chooses beside the optimizer; see there."""
-        for name, value in {"beta": beta, "free_nats": free_nats, "adversarial_weight": adversarial_weight}.items():
+        weights = {"beta": beta, "free_nats": free_nats, "adversarial_weight": adversarial_weight}
+        for name, value in {**weights, "scales_weight": scales_weight}.items():
             if value < 0:
                 raise ValueError(f"VAE.compile: {name} must not be negative; got {value}.")
         if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int) or warmup_steps < 0:
@@ -184,6 +238,7 @@ class VAE(JudgedModel):
         self.warmup_steps = warmup_steps
         self.free_nats = free_nats
         self.divergence = divergence
+        self.scales_weight = scales_weight
         self.adversarial_weight = adversarial_weight
         self.adversary = None
         judging = (loss, penalties, mixing, augmentation, classification_weight, feature_matching)
@@ -203,6 +258,7 @@ class VAE(JudgedModel):
             "warmup_steps": self.warmup_steps,
             "free_nats": self.free_nats,
             "divergence": self.divergence,
+            "scales_weight": self.scales_weight,
             "adversarial_weight": self.adversarial_weight,
         }
 
@@ -213,10 +269,10 @@ class VAE(JudgedModel):
     def phases(self):
         """The discriminator where there is one, then encoder and decoder together."""
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
-        terms = ["reconstruction", self.divergence, *["adversarial"] * (self.adversary is not None)]
-        autoencoder = Phase(
-            "autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=("active_units",)
-        )
+        terms = ["reconstruction", self.divergence]
+        terms += ["scales"] * self.multiscale + ["adversarial"] * (self.adversary is not None)
+        measures = ("active_units", *self.level_names)
+        autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=measures)
         return [autoencoder] if self.adversary is None else [self.discriminator_phase(), autoencoder]
 
     @property
@@ -228,16 +284,21 @@ class VAE(JudgedModel):
         """Reconstruction and divergence, the discriminator's word on pictures from the prior, and active units."""
         images, condition = parted(batch)
         posterior = self.training_posterior if training else self.evaluation_posterior
-        mean, log_variance, latents, outputs = self.infer(images, condition, posterior, training=training)
+        mean, log_variance, latents, scales = self.infer_scales(images, condition, posterior, training=training)
         if self.divergence == "kl":
             divergence = losses.gaussian_kl(mean, log_variance, self.free_nats)
         else:
             divergence = losses.maximum_mean_discrepancy(latents, self.noise(images, training))
         parts = {
-            "reconstruction": self.reconstruction.loss(images, outputs),
+            "reconstruction": self.reconstruction.loss(images, scales[-1]),
             self.divergence: self.divergence_weight(training) * divergence,
             "active_units": losses.active_units(mean),
         }
+        if self.multiscale:
+            coarser = sum(self.reconstruction.loss(ladder.averaged_down(images, scale), scale) for scale in scales[:-1])
+            parts["scales"] = self.scales_weight * coarser
+        for name, *moments in zip(self.level_names, self.by_level(mean), self.by_level(log_variance)):
+            parts[name] = losses.gaussian_kl(*moments)
         if self.adversary is not None:
             fake = self.generated(images, condition, training)
             word = self.adversary.generator_loss(images, fake, condition, training, self.seeds(training))
@@ -260,7 +321,8 @@ class VAE(JudgedModel):
         Args:
             images: in [-1, 1].
             condition: dict of what is known beside them.
-            sample: function from means and log-variances to latents; None takes the means.
+            sample: function from means and log-variances to latents, called once for each level, coarse to fine, with
+                those of that level; None takes the means.
             training: whether the networks are in training.
             averaged: whether the decoder is the averaged one, which `generate` uses.
 
@@ -268,14 +330,28 @@ class VAE(JudgedModel):
             `(means, log-variances, latents, outputs)`: three `(batch, latent_dim)`, and what the decoder makes of the
             latents; float32.
         """
-        moments = ops.cast(feed(self.encoder, "images", images, condition, training), "float32")
-        mean, log_variance = ops.split(moments, 2, axis=-1)
-        # A picture unlike any other can throw the encoder far off; its variance must not overflow the loss.
-        log_variance = ops.clip(log_variance, *_LOG_VARIANCES)
-        latents = mean if sample is None else sample(mean, log_variance)
+        *inferred, scales = self.infer_scales(images, condition, sample, training, averaged)
+        return *inferred, scales[-1]
+
+    def infer_scales(self, images, condition, sample=None, training=False, averaged=False):
+        """`infer` with the outputs of all scales that the decoder has, a list, coarse to fine."""
         decoder = self.average.network if averaged else self.decoder
-        outputs = ops.cast(feed(decoder, "latents", latents, condition, training), "float32")
-        return mean, log_variance, latents, outputs
+        return ladder.infer(self.encoder, decoder, images, condition, sample, training)
+
+    @property
+    def multiscale(self):
+        """Whether the decoder makes images at coarser scales too."""
+        return ladder.is_ladder(self.decoder) and len(self.decoder.resolutions) > 1
+
+    @property
+    def level_names(self):
+        """Names, in the logs, of the KL of each level of a hierarchy."""
+        return tuple(f"kl_{i + 1}" for i in range(len(self.latent_dims)) if len(self.latent_dims) > 1)
+
+    def by_level(self, latents):
+        """A tensor `(batch, latent_dim)`, such as means, cut into the levels of latents."""
+        ends = itertools.accumulate(self.latent_dims)
+        return [latents[:, end - size : end] for size, end in zip(self.latent_dims, ends)]
 
     def after_step(self):
         """Updates the averaged decoder."""

@@ -1,8 +1,11 @@
 """Generators, discriminators, encoders and decoders: Keras models composed of layers."""
 
 from kgen.networks.architectures import generator_and_discriminator
+from kgen.networks.autoencoders import encoder_and_decoder, sized_encoder
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.feature_network import feature_network
+from kgen.networks.ladder_decoder import LadderDecoder
+from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.perceptron import perceptron_discriminator, perceptron_generator
@@ -11,10 +14,13 @@ from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.spectrally_normalized import spectrally_normalized
 
 __all__ = [
+    "LadderDecoder",
+    "LadderEncoder",
     "MultiscaleDecoder",
     "MultiscaleEncoder",
     "dcgan_discriminator",
     "dcgan_generator",
+    "encoder_and_decoder",
     "feature_network",
     "generator_and_discriminator",
     "perceptron_discriminator",
@@ -23,5 +29,6 @@ __all__ = [
     "r3gan_generator",
     "resnet_discriminator",
     "resnet_generator",
+    "sized_encoder",
     "spectrally_normalized",
 ]

@@ -1,9 +1,9 @@
 """From latents and a condition to an image, coarse to fine."""
 
 import keras
-from keras import layers
 
-from kgen.layers import Modulation, PixelShuffle, PositionTable2D, ResidualBlock2D, TransformerBlock2D
+from kgen.layers import PositionTable2D, ResidualBlock2D, TransformerBlock2D
+from kgen.networks.multiscale_ends import condition_vector, lift, to_image, upsample
 from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
 
 
@@ -92,15 +92,6 @@ class MultiscaleDecoder(keras.Model):
             )
 
         # === Layers ===
-        def lift(c):
-            height, width = grids[0]
-            x = layers.Dense(height * width * widths[0], dtype=dtype, name="lift")(c)
-            return layers.Reshape((height, width, widths[0]), dtype=dtype, name="lift_to_grid")(x)
-
-        def upsample(x, width, name):
-            x = layers.Dense(4 * width, dtype=dtype, name=f"{name}_expand")(x)
-            return PixelShuffle(2, dtype=dtype, name=f"{name}_shuffle")(x)
-
         def block(x, c, tokens, attention, name):
             if attention:
                 transformer = TransformerBlock2D(num_heads, activation=activation, dtype=dtype, name=name)
@@ -109,21 +100,6 @@ class MultiscaleDecoder(keras.Model):
                 x.shape[-1], activation=activation, normalization=normalization, dtype=dtype, name=name
             )
             return residual(x, c)
-
-        def to_image(x, name):
-            x = Modulation(normalization, dtype=dtype, name=f"{name}_normalize")(x)
-            x = layers.Activation(activation, dtype=dtype, name=f"{name}_activation")(x)
-            x = layers.Conv2D(
-                image_shape[-1] * patch**2,
-                3,
-                padding="same",
-                data_format="channels_last",
-                dtype=dtype,
-                name=f"{name}_convolution",
-            )(x)
-            if patch > 1:
-                x = PixelShuffle(patch, dtype=dtype, name=f"{name}_shuffle")(x)
-            return layers.Activation(output_activation, dtype="float32", name=name)(x)
 
         # === Functional Model ===
         inputs = {"latents": keras.Input((latent_dim,), name="latents")}
@@ -135,23 +111,19 @@ class MultiscaleDecoder(keras.Model):
             tokens["mask"] = keras.Input((None,), dtype="bool", name="mask")
         inputs.update(tokens)
 
-        c = inputs["latents"]
-        if pooled_dim is not None:
-            c = layers.Concatenate(dtype=dtype, name="condition_join")([c, inputs["pooled"]])
-        c = layers.Dense(condition_dim, activation=activation, dtype=dtype, name="condition_1")(c)
-        c = layers.Dense(condition_dim, activation=activation, dtype=dtype, name="condition_2")(c)
-
-        x, images = lift(c), []
+        c = condition_vector(inputs, condition_dim, activation, dtype)
+        x, images = lift(c, grids[0], widths[0], dtype), []
         for stage, (grid, width, depth) in enumerate(zip(grids, widths, depths)):
             side, last = min(grid), stage == len(grids) - 1
             if stage:
-                x = upsample(x, width, name=f"upsample_{side}")
+                x = upsample(x, width, f"upsample_{side}", dtype)
             if not stage or side in attention_resolutions:
                 x = PositionTable2D(dtype=dtype, name=f"positions_{side}")(x)
             for i in range(depth):
                 x = block(x, c, tokens, side in attention_resolutions, name=f"block_{side}_{i + 1}")
             if last or all_scales:
-                images.append(to_image(x, name=f"image_{side * patch}"))
+                ends = (patch, activation, normalization, output_activation, dtype)
+                images.append(to_image(x, image_shape[-1], f"image_{side * patch}", *ends))
         super().__init__(
             inputs=inputs if len(inputs) > 1 else inputs["latents"],
             outputs=images if all_scales else images[0],

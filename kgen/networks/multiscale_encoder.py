@@ -124,13 +124,14 @@ class MultiscaleEncoder(keras.Model):
         if pooled_dim is not None:
             inputs["pooled"] = keras.Input((pooled_dim,), name="pooled")
 
-        x = convolution(inputs["images"], widths[-1], patch + 2, patch, name="stem")
+        x, stage_ends = convolution(inputs["images"], widths[-1], patch + 2, patch, name="stem"), []
         for stage in reversed(range(len(grids))):
             side = min(grids[stage])
             for i in range(depths[stage]):
                 x = block(x, name=f"block_{side}_{i + 1}")
             if side in attention_resolutions:
                 x = attention(x, name=f"attention_{side}")
+            stage_ends.insert(0, x)
             if stage:
                 x = convolution(x, widths[stage - 1], 2, 2, name=f"downsample_{side}")
         x = layers.Activation(activation, dtype=dtype, name="activation")(x)
@@ -146,6 +147,8 @@ class MultiscaleEncoder(keras.Model):
             **kwargs,
         )
 
+        # What each stage makes of the image, symbolic, coarse to fine: for networks that look in.
+        self.stage_ends = tuple(stage_ends)
         self.dtype_policy = keras.dtype_policies.get(dtype)
         self.image_shape = tuple(image_shape)
         self.output_dim = output_dim

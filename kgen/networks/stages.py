@@ -109,6 +109,35 @@ def stage_blocks(owner, blocks, stages):
     return _one_per_stage(owner, "blocks", blocks, stages, smallest=0)
 
 
+def stage_latents(owner, latent_channels, levels, grids):
+    """Channels of the latents on each grid of a ladder, coarse to fine; its first level, a vector, lies on none.
+
+    Args:
+        owner: name that errors begin with.
+        latent_channels: one number, or one for each level but the first.
+        levels: number of levels, the first one included.
+        grids: `(height, width)` of each stage.
+
+    Returns:
+        A list of `levels - 1` ints.
+
+    Raises:
+        ValueError: there are not so many grids, or not so many numbers, or one is below 1.
+    """
+    if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= len(grids) + 1:
+        raise ValueError(
+            f"{owner}: levels must be 1, a vector, and at most one more for each of the {len(grids)} grids "
+            f"{', '.join(f'{height}x{width}' for height, width in grids)}; got {levels!r}."
+        )
+    channels = [latent_channels] * (levels - 1) if isinstance(latent_channels, int) else list(latent_channels)
+    if len(channels) != levels - 1 or min(channels, default=1) < 1:
+        raise ValueError(
+            f"{owner}: latent_channels must be one number of at least 1, or one for each level but the first, which is "
+            f"{levels - 1}; got {latent_channels}."
+        )
+    return channels
+
+
 def check_attention_resolutions(owner, attention_resolutions, grids):
     """Refuses a resolution that no stage has.
 

@@ -22,7 +22,7 @@ def check_generator(make, image_shape, latent_dim=5, pooled_dim=None, **kwargs):
         **kwargs: its further arguments.
     """
     model = make(image_shape, latent_dim=latent_dim, pooled_dim=pooled_dim, **kwargs)
-    _stir(model)
+    stir(model)
     inputs = {"latents": _noise(3, latent_dim)}
     if pooled_dim is not None:
         inputs["pooled"] = np.eye(pooled_dim, dtype="float32")[:3]
@@ -34,8 +34,8 @@ def check_generator(make, image_shape, latent_dim=5, pooled_dim=None, **kwargs):
     if pooled_dim is not None:
         _check_condition(model, inputs)
     _check_saving(model, given)
-    _check_precision(lambda: make(image_shape, latent_dim=latent_dim, pooled_dim=pooled_dim, **kwargs), model, given)
-    _check_training(model, given)
+    check_precision(lambda: make(image_shape, latent_dim=latent_dim, pooled_dim=pooled_dim, **kwargs), model, given)
+    check_training(model, given)
 
 
 def check_discriminator(make, image_shape, pooled_dim=None, num_classes=None, **kwargs):
@@ -53,7 +53,7 @@ def check_discriminator(make, image_shape, pooled_dim=None, num_classes=None, **
         return make(image_shape, pooled_dim=pooled_dim, num_classes=num_classes, **kwargs)
 
     model = build()
-    _stir(model)
+    stir(model)
     inputs = {"images": _noise(3, *image_shape)}
     if pooled_dim is not None:
         inputs["pooled"] = np.eye(pooled_dim, dtype="float32")[:3]
@@ -72,7 +72,7 @@ def check_discriminator(make, image_shape, pooled_dim=None, num_classes=None, **
         with pytest.raises(ValueError, match="pooled_dim=.* num_classes=2"):
             make(image_shape, pooled_dim=pooled_dim, num_classes=2, **kwargs)
     _check_saving(model, given)
-    _check_precision(build, model, given)
+    check_precision(build, model, given)
     _check_second_derivatives(model, inputs)
 
 
@@ -80,7 +80,7 @@ def _noise(*shape):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
-def _stir(model):
+def stir(model):
     """Gates and projections that begin at zero would hide whatever stands behind them."""
     random = np.random.default_rng(1)
     for weight in model.trainable_weights:
@@ -98,7 +98,8 @@ def _check_saving(model, given):
         check_saved_model_equal(model, given, pathlib.Path(directory) / "model.keras")
 
 
-def _check_precision(build, model, given):
+def check_precision(build, model, given):
+    """Float32 outputs in mixed precision, near those of float32 throughout."""
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
@@ -111,7 +112,7 @@ def _check_precision(build, model, given):
         assert 0 < np.max(np.abs(rounded - exact)) < 0.1 * np.max(np.abs(exact))
 
 
-def _check_training(model, given):
+def check_training(model, given):
     """A step of gradient descent reaches every matrix; biases may be undone by batch normalisation."""
     before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.trainable_weights]
     model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=keras.backend.backend() == "jax")

@@ -1,6 +1,13 @@
 import pytest
 
-from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
+from kgen.networks.stages import (
+    check_attention_resolutions,
+    coarsest_side,
+    stage_blocks,
+    stage_filters,
+    stage_grids,
+    stage_latents,
+)
 
 
 def test_grids_double_up_to_the_image():
@@ -59,3 +66,15 @@ def test_refuses_lists_that_do_not_fit_the_stages():
         stage_blocks("N", -1, 2)
     with pytest.raises(ValueError, match=r"attention_resolutions \[16\] are no stage's; the stages' are \[4, 8\]"):
         check_attention_resolutions("N", (8, 16), [(4, 6), (8, 12)])
+
+
+def test_latents_of_each_level_but_the_first():
+    grids = [(7, 7), (14, 14)]
+    assert stage_latents("N", 4, 1, grids) == [] and stage_latents("N", 4, 3, grids) == [4, 4]
+    assert stage_latents("N", (4, 1), 3, grids) == [4, 1] and stage_latents("N", [4], 2, grids) == [4]
+    for levels in (0, 4, 1.0, True):
+        with pytest.raises(ValueError, match=f"N: levels must be 1, .* the 2 grids 7x7, 14x14; got {levels}"):
+            stage_latents("N", 4, levels, grids)
+    for channels in ((4, 1), 0, (0,)):
+        with pytest.raises(ValueError, match="N: latent_channels must be one number of at least 1, .* which is 1; got"):
+            stage_latents("N", channels, 2, grids)

@@ -1,0 +1,147 @@
+"""Parts of a VAE on Fashion-MNIST in equal time on one core: bits per dimension and distance of what it draws.
+
+    python benchmarks/fashion_mnist_classifier.py --output fashion_mnist_classifier.keras
+    taskset -c 0 python benchmarks/vae_fashion_mnist.py ablation --classifier fashion_mnist_classifier.keras
+
+Each recipe trains in a process of its own, on one core, for so many seconds after its first step; then the bound of the
+10,000 pictures of the test split is computed, each with one draw of its latents, and 10,000 pictures are drawn. Both
+are kept in the output folder; the pictures are measured against the test split, which nothing was trained on. Seconds
+are the processor's, which on an idle core are those of the clock. A recipe that is kept already is not trained again.
+
+Bits per dimension are of 256 grey levels: (reconstruction + KL) / (784 log 2). For a density p of a unit of [-1, 1] the
+probability of a level is taken to be p * 2 / 255.
+"""
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+SHAPE, COUNT = (28, 28, 1), 10_000
+
+LADDER = {"levels": 3}
+ATTENTION = {**LADDER, "attention_resolutions": (7,)}
+MULTISCALE = {**ATTENTION, "multiscale": True}
+LEARNED = {"reconstruction": "discretized_logistic"}
+# Arguments of `VAE.from_image_shape`.
+RECIPES = {
+    "plain": {},
+    "+ hierarchy": LADDER,
+    "+ attention": ATTENTION,
+    "+ multiscale": MULTISCALE,
+    "+ learned variance": {**MULTISCALE, **LEARNED},
+    "plain, learned variance": LEARNED,
+}
+
+
+def file_of(name, options):
+    stem = "_".join("".join(letter if letter.isalnum() else " " for letter in name).split())
+    return Path(options.output) / f"{stem}_{options.seconds:.0f}s_seed_{options.seed}.npz"
+
+
+def train(name, options):
+    """Trains one recipe and keeps its bound and what it draws."""
+    import keras
+    import tensorflow as tf
+
+    import kgen
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras.utils.set_random_seed(options.seed)
+
+    class Clock(keras.callbacks.Callback):
+        begin, steps = None, 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            self.begin = self.begin or time.process_time()
+            if time.process_time() - self.begin >= options.seconds:
+                self.model.stop_training = True
+
+    networks = {"reconstruction": kgen.losses.Gaussian(options.sigma), **RECIPES[name]}
+    clock, images = Clock(), kgen.data.fashion_mnist("train", path=options.data)[0]
+    vae = kgen.models.VAE.from_image_shape(SHAPE, latent_dim=options.latent_dim, seed=options.seed, **networks)
+    vae.compile()
+    # Enough epochs for the clock to end it.
+    vae.fit(images, epochs=10_000, batch_size=options.batch_size, callbacks=[clock], verbose=0)
+    test, _ = kgen.data.fashion_mnist("test", path=options.data)
+    logs = vae.evaluate(test, batch_size=500, verbose=0, return_dict=True)
+    print(f"{name}: {clock.steps} steps", {key: round(value, 2) for key, value in logs.items()}, flush=True)
+    nats = logs["reconstruction"] + logs["kl"]
+    values = math.prod(SHAPE)
+    if not isinstance(vae.reconstruction, kgen.losses.DiscretizedLogistic):
+        nats += values * math.log(127.5)
+    path = file_of(name, options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        images=vae.generate(COUNT, seed=1, batch_size=500, verbose=0),
+        steps=clock.steps,
+        bits=nats / (values * math.log(2.0)),
+        kl=[logs[level] for level in vae.level_names or ["kl"]],
+    )
+
+
+def measure(names, options):
+    """Prints a row for each recipe that was trained."""
+    from fashion_mnist_classifier import load
+
+    import kgen
+
+    _, extractor = load(options.classifier)
+    real, _ = kgen.data.fashion_mnist("test", path=options.data)
+    print("| recipe | steps | bits per dimension | KL of each level, nats | Frechet |")
+    print("|-|-|-|-|-|")
+    for name in names:
+        with np.load(file_of(name, options)) as kept:
+            kept = dict(kept)
+        frechet = kgen.metrics.FrechetDistance(extractor)
+        kgen.metrics.update_all([frechet], real, kept["images"])
+        levels = ", ".join(f"{nats:.1f}" for nats in kept["kl"])
+        columns = [name, int(kept["steps"]), f"{kept['bits']:.3f}", levels, f"{float(frechet.result()):.2f}"]
+        print("|", " | ".join(map(str, columns)), "|", flush=True)
+
+
+def ablation(options):
+    """Trains the recipes that are not kept yet, then measures all."""
+    if not options.classifier or not Path(options.classifier).is_file():
+        raise SystemExit("--classifier: give the file that benchmarks/fashion_mnist_classifier.py saved")
+    for name in options.recipes:
+        if not file_of(name, options).exists():
+            print(f"training for {options.seconds:.0f} s: {name}", flush=True)
+            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--train", name], check=True)
+    measure(options.recipes, options)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("part", choices=["ablation"])
+    parser.add_argument("--classifier", help="the file that fashion_mnist_classifier.py saved")
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--recipes", nargs="*", default=list(RECIPES), choices=list(RECIPES), metavar="RECIPE")
+    parser.add_argument("--sigma", type=float, default=0.15, help="deviation of pixels where it is not learned")
+    parser.add_argument("--latent-dim", type=int, default=32, help="of the first level")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--output", default="vae_fashion_mnist", help="folder for what they draw")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
+    parser.add_argument("--train", choices=list(RECIPES), metavar="RECIPE", help="train this alone, measure nothing")
+    options = parser.parse_args()
+    if options.train:
+        train(options.train, options)
+    else:
+        ablation(options)
+
+
+if __name__ == "__main__":
+    main()
