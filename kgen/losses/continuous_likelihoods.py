@@ -43,6 +43,10 @@ class Gaussian(Reconstruction):
         squares = sum_pixels(ops.square(_error(images, outputs)))
         return squares / (2.0 * self.sigma**2) + _values(outputs) * (math.log(self.sigma) + 0.5 * _LOG_2PI)
 
+    def variance(self, outputs):
+        """sigma^2."""
+        return ops.full_like(outputs, self.sigma**2)
+
     def get_config(self):
         """The constructor's arguments."""
         return {"sigma": self.sigma}
@@ -83,6 +87,10 @@ class OptimalGaussian(Reconstruction):
         variance = ops.maximum(mean_square, self.min_sigma**2)
         return 0.5 * values * (_LOG_2PI + ops.log(variance) + mean_square / variance)
 
+    def variance(self, outputs):
+        """The least: the deviation of a picture is read off it, and so not known before it is."""
+        return ops.full_like(outputs, self.min_sigma**2)
+
     def get_config(self):
         """The constructor's arguments."""
         return {"min_sigma": self.min_sigma}
@@ -118,9 +126,16 @@ class PixelGaussian(Reconstruction):
     def loss(self, images, outputs):
         """Sum over pixels of the negative log-density."""
         mean, log_variance = ops.split(ops.cast(outputs, "float32"), 2, axis=-1)
-        log_variance = soft_floor(log_variance, 2.0 * math.log(self.min_sigma))
+        log_variance = self._log_variance(log_variance)
         squares = ops.square(_error(images, mean)) * ops.exp(-log_variance)
         return 0.5 * sum_pixels(squares + log_variance + _LOG_2PI)
+
+    def variance(self, outputs):
+        """The v of each pixel."""
+        return ops.exp(self._log_variance(ops.split(outputs, 2, axis=-1)[1]))
+
+    def _log_variance(self, outputs):
+        return soft_floor(outputs, 2.0 * math.log(self.min_sigma))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -153,6 +168,10 @@ class Laplace(Reconstruction):
     def loss(self, images, outputs):
         """Sum over pixels of absolute error over b, and of the constant."""
         return sum_pixels(ops.abs(_error(images, outputs))) / self.scale + _values(outputs) * math.log(2.0 * self.scale)
+
+    def variance(self, outputs):
+        """2 b^2."""
+        return ops.full_like(outputs, 2.0 * self.scale**2)
 
     def get_config(self):
         """The constructor's arguments."""

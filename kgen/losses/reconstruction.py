@@ -44,6 +44,10 @@ class Reconstruction(Configurable):
         """The picture in [-1, 1] that the outputs stand for."""
         return ops.clip(ops.split(outputs, self.channels, axis=-1)[0], -1.0, 1.0)
 
+    def variance(self, outputs):
+        """How far pixels are from that picture, in squares of units of [-1, 1], `(batch, ..., C)`."""
+        raise NotImplementedError(f"{type(self).__name__} must define variance() to denoise by.")
+
 
 @keras.saving.register_keras_serializable(package="kgen")
 class Logistic(Reconstruction):
@@ -72,6 +76,10 @@ class Logistic(Reconstruction):
     def mean(self, outputs):
         """E[x] = 2 sigmoid(x̂) - 1."""
         return ops.tanh(0.5 * outputs)
+
+    def variance(self, outputs):
+        """Var[x] = 1 - E[x]^2 of pixels that are -1 or 1."""
+        return 1.0 - ops.square(self.mean(outputs))
 
 
 @keras.saving.register_keras_serializable(package="kgen")
@@ -119,6 +127,11 @@ class DiscretizedLogistic(Reconstruction):
         below, above = ops.softplus(-upper), ops.softplus(lower)
         inner = below + above - self._log_share(math.log(2.0 / 255.0) - log_scale)
         return sum_pixels(ops.where(level < 0.5, below, ops.where(level > 254.5, above, inner)))
+
+    def variance(self, outputs):
+        """(pi s)^2 / 3, and no more than that of levels which are all alike."""
+        log_scale = soft_floor(ops.split(outputs, 2, axis=-1)[1], self.min_log_scale)
+        return ops.minimum(ops.exp(2.0 * log_scale) * (math.pi**2 / 3.0), 1.0 / 3.0)
 
     @staticmethod
     def _log_share(log_width):

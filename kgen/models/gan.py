@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 
 from kgen import networks
 from kgen.models.inversion import invert
@@ -224,47 +223,13 @@ class GAN(JudgedModel):
             ValueError: for pictures of another shape or range, wrong labels, or a number out of range.
         """
         pixel_range = self.find_range(images, some_of_many=True, owner="GAN.encode")
-        conditions = self._of_labels("encode", labels, len(images))
+        conditions = self.condition_of("encode", labels, len(images))
         for name, value in (("steps", steps), ("batch_size", batch_size)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"GAN.encode: {name} must be an integer of at least 1; got {value!r}.")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"GAN.encode: seed must be an integer; got {seed!r}.")
         return invert(self, images, pixel_range, conditions, steps, seed, batch_size, verbose)
-
-    def decode(self, latents, labels=None, batch_size=64, verbose="auto"):
-        """The pictures of latents: of `encode`'s, or any others.
-
-        Args:
-            latents: float array `(N, latent_dim)`.
-            labels: integers `(N,)` for a model with `num_classes`, else None.
-            batch_size: pictures computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-
-        Returns:
-            uint8 array `(N, height, width, channels)`.
-
-        Raises:
-            ValueError: for latents of another shape or not finite, or wrong labels.
-        """
-        latents = np.asarray(latents, "float32")
-        if latents.ndim != 2 or latents.shape[1] != self.latent_dim or not len(latents):
-            raise ValueError(f"GAN.decode: latents must have shape (N, {self.latent_dim}); got {latents.shape}.")
-        if not np.isfinite(latents).all():
-            raise ValueError("GAN.decode: latents must be finite; some are NaN or infinite.")
-        return self.generate_from(
-            {"latents": latents, **self._of_labels("decode", labels, len(latents))}, batch_size, verbose
-        )
-
-    def _of_labels(self, asked, labels, count):
-        """The condition, as arrays, that `count` checked labels make; empty for a model without classes."""
-        if (labels is None) != (self.num_classes is None):
-            raise ValueError(f"GAN.{asked}: labels are for models with num_classes, and they need them.")
-        if labels is None:
-            return {}
-        labels = np.asarray(labels)
-        self.examine_others({"labels": labels}, count)
-        return {"pooled": np.eye(self.num_classes, dtype="float32")[labels]}
 
     # === Config ===
     def get_config(self):

@@ -113,6 +113,10 @@ class GenerativeModel(DrawingModel):
         """Images in [-1, 1] from the averaged weights: one forward pass."""
         raise NotImplementedError(f"{type(self).__name__} must define synthesize().")
 
+    def from_noise(self, noise, seeds, indices, condition):
+        """Latents as the prior has them, from standard normal noise, which they are where nothing else was learnt."""
+        return noise
+
     def draw(self, inputs):
         """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate`.
 
@@ -128,6 +132,8 @@ class GenerativeModel(DrawingModel):
             latents = image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
         if "truncation" in inputs:
             latents = truncated(latents, ops.expand_dims(inputs["truncation"], 1))
+        if "seeds" in inputs:
+            latents = self.from_noise(latents, inputs["seeds"], inputs["indices"], condition)
         return pixels.to_uint8(self.synthesize(latents, condition))
 
     def generate(self, what=1, seed=None, truncation=None, batch_size=64, verbose="auto"):
@@ -190,13 +196,57 @@ class GenerativeModel(DrawingModel):
         if (label is None) != (self.num_classes is None):
             raise ValueError(f"{name}.interpolate: a label is for models with num_classes, and they need one.")
         seeds, _ = seeds_and_indices(name, [first_seed, second_seed], 2)
-        ends = ops.convert_to_numpy(image_noise(seeds, np.zeros(2, "int32"), self.latent_dim))
-        inputs = {"latents": spherical(ends[0], ends[1], np.linspace(0.0, 1.0, steps)).astype("float32")}
-        if label is not None:
-            labels = np.full(steps, label)
-            self.examine_others({"labels": labels}, steps)
-            inputs["pooled"] = np.eye(self.num_classes, dtype="float32")[labels]
-        return self.generate_from(inputs)
+        condition = self.condition_of("interpolate", None if label is None else np.full(steps, label), steps)
+        indices = np.zeros(2, "int32")
+        noise = image_noise(seeds, indices, self.latent_dim)
+        ends = self.from_noise(noise, seeds, indices, {key: value[:2] for key, value in condition.items()})
+        first, last = ops.convert_to_numpy(ends)
+        latents = spherical(first, last, np.linspace(0.0, 1.0, steps)).astype("float32")
+        return self.generate_from({"latents": latents, **condition})
+
+    def decode(self, latents, labels=None, batch_size=64, verbose="auto"):
+        """The pictures of latents: of `encode`'s, or any others.
+
+        Args:
+            latents: float array `(N, latent_dim)`.
+            labels: integers `(N,)` for a model with `num_classes`, else None.
+            batch_size: pictures computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            uint8 array `(N, height, width, channels)`.
+
+        Raises:
+            ValueError: for latents of another shape or not finite, or wrong labels.
+        """
+        latents = np.asarray(latents, "float32")
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim or not len(latents):
+            raise ValueError(
+                f"{type(self).__name__}.decode: latents must have shape (N, {self.latent_dim}); got {latents.shape}."
+            )
+        if not np.isfinite(latents).all():
+            raise ValueError(f"{type(self).__name__}.decode: latents must be finite; some are NaN or infinite.")
+        return self.generate_from(
+            {"latents": latents, **self.condition_of("decode", labels, len(latents))}, batch_size, verbose
+        )
+
+    def condition_of(self, asked, labels, count):
+        """The condition, as arrays, that `count` checked labels make; empty for a model without classes.
+
+        Args:
+            asked: name of the method that was given the labels, for errors.
+            labels: integers, or None.
+            count: how many there must be.
+        """
+        if (labels is None) != (self.num_classes is None):
+            raise ValueError(
+                f"{type(self).__name__}.{asked}: labels are for models with num_classes, and they need them."
+            )
+        if labels is None:
+            return {}
+        labels = np.asarray(labels)
+        self.examine_others({"labels": labels}, count)
+        return {"pooled": np.eye(self.num_classes, dtype="float32")[labels]}
 
     # === As a SavedModel ===
     def served_layers(self):

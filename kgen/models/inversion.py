@@ -7,11 +7,11 @@ import numpy as np
 from keras import ops
 
 from kgen.models import pixels
+from kgen.models.descent import descend
 from kgen.training import backend, image_noise
 
 # A start from the best of many saves most of the way, and the pictures to choose from are drawn once.
 _CANDIDATES = 256
-_RATE = 0.1
 # Latents as long as random ones cost as much as an error of four grey levels.
 _PULL = 1e-3
 
@@ -53,23 +53,39 @@ def invert(model, images, pixel_range, conditions, steps, seed, batch_size, verb
     count = len(images)
     progress = keras.utils.Progbar((steps + 1) * -(-count // batch_size), unit_name="step") if verbose else None
     latents = np.empty((count, model.latent_dim), "float32")
-    starts = _Starts(model, seed, batch_size)
+    starts = Starts(model, seed, batch_size)
     for first in range(0, count, batch_size):
         rows = slice(first, first + batch_size)
         target = ops.convert_to_numpy(pixels.to_network(images[rows], pixel_range))
         inputs = {"images": target, **{key: value[rows] for key, value in conditions.items()}}
 
-        def slope(points, inputs=inputs):
+        best = _Best(len(target), model.latent_dim)
+
+        def slope(points, step, inputs=inputs, best=best):
             both = model.in_batches(slope_of_latents, {"latents": points, **inputs}, batch_size, verbose=0)
+            best.take(points, both[:, -1])
             if progress:
                 progress.add(1)
-            return both[:, :-1], both[:, -1]
+            return both[:, :-1]
 
-        latents[rows] = _descend(slope, starts.nearest(inputs), steps)
+        slope(descend(slope, starts.nearest(inputs), steps), steps)
+        latents[rows] = best.points
     return latents
 
 
-class _Starts:
+class _Best:
+    """The best point of each row so far."""
+
+    def __init__(self, rows, dim):
+        self.points, self.costs = np.empty((rows, dim), "float32"), np.full(rows, np.inf)
+
+    def take(self, points, costs):
+        better = costs < self.costs
+        self.points = np.where(better[:, None], points, self.points)
+        self.costs = np.where(better, costs, self.costs)
+
+
+class Starts:
     """Random latents, and pictures of them under each condition that was asked for."""
 
     def __init__(self, model, seed, batch_size):
@@ -98,25 +114,3 @@ class _Starts:
             pictures = drawn.reshape((_CANDIDATES, -1)) / np.float32(127.5) - np.float32(1.0)
             self.pictures[key] = pictures, np.sum(np.square(pictures), axis=1)
         return self.pictures[key]
-
-
-def _descend(slope, points, steps):
-    """Adam [Kingma & Ba 2015], each row by itself, at a rate that falls along a cosine; the row's best point.
-
-    Args:
-        slope: function from points `(rows, dim)` to gradients, of that shape, and costs `(rows,)`.
-        points: where to begin.
-        steps: how many.
-    """
-    best, least = points, np.full(len(points), np.inf)
-    mean, square = np.zeros_like(points), np.zeros_like(points)
-    for step in range(steps + 1):
-        gradient, cost = slope(points)
-        better = cost < least
-        best, least = np.where(better[:, None], points, best), np.where(better, cost, least)
-        mean = 0.9 * mean + 0.1 * gradient
-        square = 0.999 * square + 0.001 * gradient**2
-        size = np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-8
-        rate = 0.5 * _RATE * (1.0 + np.cos(np.pi * step / steps))
-        points = (points - rate * mean / (1.0 - 0.9 ** (step + 1)) / size).astype("float32")
-    return best

@@ -11,13 +11,13 @@ from kgen import losses, networks
 from kgen.layers import GaussianSampling
 from kgen.models import ladder
 from kgen.models.generative_model import check_network, named_input
-from kgen.models.judged_model import JudgedModel
+from kgen.models.likelihood_model import LikelihoodModel
 from kgen.models.network_inputs import feed, parted
 from kgen.training import Phase
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class VAE(JudgedModel):
+class VAE(LikelihoodModel):
     """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
 
     With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
@@ -361,9 +361,6 @@ class VAE(JudgedModel):
         """Images in [-1, 1] from the averaged decoder."""
         outputs = feed(self.average.network, "latents", latents, condition, False)
         return self.reconstruction.mean(ops.cast(outputs, "float32"))
-
-    def counterparts(self, batch, paired):
-        return self.call(batch) if paired else super().counterparts(batch, paired)
 
     def call(self, images):
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""

@@ -189,8 +189,46 @@ def apply_gradients(optimizer, gradients, variables):
     else:
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and replicas() > 1:
             gradients = _bad_everywhere(gradients)
-        with without_gradients():
+        with without_gradients(), _adam_in_one_kernel(optimizer):
             optimizer.apply(gradients, variables)
+
+
+@contextlib.contextmanager
+def _adam_in_one_kernel(optimizer):
+    """A scope in which Adam updates a variable by TensorFlow's one kernel for it.
+
+    Keras' Adam goes over the memory of a variable and its two slots about ten times; on a CPU that takes half as long
+    again as all the rest of a small dense network's step. What surrounds it, from clipping to weight decay, stays.
+    """
+    adam = getattr(optimizer, "inner_optimizer", optimizer)
+    is_plain = type(adam) is keras.optimizers.Adam and not adam.amsgrad
+    if keras.backend.backend() != "tensorflow" or replicas() > 1 or not is_plain:
+        yield
+        return
+    import tensorflow as tf
+
+    def update_step(gradient, variable, learning_rate):
+        index = adam._get_variable_index(variable)
+        step = tf.cast(adam.iterations + 1, variable.dtype)
+        beta_1, beta_2 = (tf.cast(beta, variable.dtype) for beta in (adam.beta_1, adam.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=adam._momentums[index].value.handle,
+            v=adam._velocities[index].value.handle,
+            beta1_power=beta_1**step,
+            beta2_power=beta_2**step,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=tf.cast(adam.epsilon, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+        )
+
+    adam.update_step = update_step
+    try:
+        yield
+    finally:
+        del adam.update_step
 
 
 def _bad_everywhere(gradients):

@@ -1,8 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from kgen.layers import GaussianSampling
+from kgen.training import backend
 from tests.checks.layers import check_layer
 
 
@@ -50,3 +52,22 @@ def test_without_sampling_gives_the_mean_and_refuses_strange_seeds():
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(GaussianSampling()(mean, mean, sample=False)), mean)
     with pytest.raises(TypeError, match="GaussianSampling: seed must be None, an int or a SeedGenerator; got 'seven'"):
         GaussianSampling(seed="seven")
+
+
+@pytest.mark.backends
+def test_gradients_pass_through_the_draw():
+    mean = np.array([[0.3, -1.0, 2.0]], "float32")
+    log_variance = np.array([[0.0, 1.0, -2.0]], "float32")
+
+    def drawn(mean, log_variance):
+        return ops.sum(GaussianSampling(seed=1)(mean, log_variance), axis=-1)
+
+    mean, log_variance = ops.convert_to_tensor(mean), ops.convert_to_tensor(log_variance)
+    moved = ops.convert_to_numpy(GaussianSampling(seed=1)(mean, log_variance) - mean)
+    slopes = [
+        backend.input_gradient(lambda x: drawn(x, log_variance), mean),
+        backend.input_gradient(lambda x: drawn(mean, x), log_variance),
+    ]
+    slopes = [ops.convert_to_numpy(ops.stop_gradient(slope)) for slope in slopes]
+    np.testing.assert_allclose(slopes[0], np.ones((1, 3)), rtol=1e-5)
+    np.testing.assert_allclose(slopes[1], 0.5 * moved, rtol=1e-4)

@@ -153,3 +153,20 @@ def test_config_round_trip(loss, config):
 def test_deviations_are_positive(of_class, name, wrong):
     with pytest.raises(ValueError, match=f"{of_class.__name__}: {name} must be positive; got {wrong}"):
         of_class(wrong)
+
+
+# === How far pixels are from the picture ===
+@pytest.mark.parametrize(
+    "likelihood, expected",
+    [
+        (Gaussian(0.3), 0.09),
+        (OptimalGaussian(0.02), 0.0004),
+        (Laplace(0.2), stats.laplace(scale=0.2).var()),
+        (PixelGaussian(0.01), np.exp(-2.0)),
+    ],
+)
+def test_variance(likelihood, expected):
+    outputs = ops.convert_to_tensor(np.full((2, 3, 3, likelihood.channels), -2.0, "float32"))
+    variance = ops.convert_to_numpy(likelihood.variance(outputs))
+    assert variance.shape == (2, 3, 3, 1)
+    np.testing.assert_allclose(variance, expected, rtol=1e-2)

@@ -185,3 +185,25 @@ def test_a_subclass_must_define_its_loss():
 
     with pytest.raises(NotImplementedError, match=r"Nothing must define loss\(\)"):
         Nothing().loss(None, None)
+
+
+# === How far pixels are from the picture ===
+def test_variance_of_black_and_white():
+    logits = np.array([[[[-3.0]], [[0.0]], [[0.5]]]], "float32")
+    share = 1 / (1 + np.exp(-logits))
+    variance = ops.convert_to_numpy(Logistic().variance(ops.convert_to_tensor(logits)))
+    np.testing.assert_allclose(variance, 4 * share * (1 - share), rtol=1e-5)
+
+
+def test_variance_of_grey_levels():
+    outputs = np.zeros((1, 1, 3, 2), "float32")
+    outputs[..., 1] = [[-3.0, -2.0, 4.0]]
+    variance = ops.convert_to_numpy(DiscretizedLogistic().variance(ops.convert_to_tensor(outputs)))[0, 0, :, 0]
+    scales = np.exp([-3.0, -2.0])
+    np.testing.assert_allclose(variance[:2], [stats.logistic(scale=scale).var() for scale in scales], rtol=0.05)
+    np.testing.assert_allclose(variance[2], 1 / 3, rtol=1e-5)
+
+
+def test_a_likelihood_of_ones_own_needs_a_variance_to_denoise_by():
+    with pytest.raises(NotImplementedError, match="Reconstruction must define variance"):
+        Reconstruction().variance(ops.zeros((1, 1, 1, 1)))

@@ -146,3 +146,42 @@ def test_a_compiled_gradient_follows_its_variables():
     for weights in ([1.0, 2.0], [-3.0, 0.5]):
         w.assign(weights)
         np.testing.assert_allclose(compiled({"points": points}), 2 * np.array(weights) * points)
+
+
+@pytest.mark.parametrize("options", [{}, {"beta_1": 0.0, "clipnorm": 0.5, "weight_decay": 0.1}])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_adam_is_that_of_keras(tensorflow_backend, options, scaled):
+    start, numbers = np.array([[1.0, -2.0], [0.5, 3.0]], "float32"), np.random.default_rng(0)
+    gradients = [numbers.normal(size=(2, 2)).astype("float32") for _ in range(5)]
+
+    def run(step):
+        rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+        variable, optimizer = keras.Variable(start), keras.optimizers.Adam(rate, **options)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0) if scaled else optimizer
+        optimizer.build([variable])
+        for gradient in gradients:
+            step(optimizer, ops.convert_to_tensor(gradient), variable)
+        return [ops.convert_to_numpy(v) for v in (variable, *optimizer.variables)]
+
+    def ours(optimizer, gradient, variable):
+        _in_step(lambda: backend.apply_gradients(optimizer, [gradient], [variable]), variable, *optimizer.variables)
+
+    def theirs(optimizer, gradient, variable):
+        with backend.without_gradients():
+            optimizer.apply([gradient], [variable])
+
+    for found, expected in zip(run(ours), run(theirs), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_adam_updates_by_one_kernel(tensorflow_backend, monkeypatch):
+    import tensorflow as tf
+
+    calls, kernel = [], tf.raw_ops.ResourceApplyAdam
+    monkeypatch.setattr(tf.raw_ops, "ResourceApplyAdam", lambda **given: calls.append(given) or kernel(**given))
+    variable = keras.Variable([1.0, 2.0])
+    for optimizer in (keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.1, amsgrad=True), keras.optimizers.SGD(0.1)):
+        optimizer.build([variable])
+        backend.apply_gradients(optimizer, [tf.ones(2)], [variable])
+    assert len(calls) == 1
+    np.testing.assert_allclose(calls[0]["lr"], 0.1, rtol=1e-6)

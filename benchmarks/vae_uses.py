@@ -1,0 +1,153 @@
+"""What a VAE of Fashion-MNIST is good for: classes by likelihood alone, and noise taken out.
+
+    taskset -c 0 python benchmarks/vae_uses.py classify --seconds 300
+    taskset -c 0 python benchmarks/vae_uses.py denoise --seconds 120
+
+`classify` trains a class-conditional VAE of dense networks and asks under which label each test picture is most likely
+(Bayes' rule on importance-weighted bounds), before and after a prior for each class is learnt. `denoise` trains one
+without labels, adds normal noise to test pictures and compares the posterior mean with median filters. Noise has its
+deviation in units where black is 0 and white is 1; PSNR is the mean over pictures of 10 log10(1 / mean squared error).
+Both train for so many seconds of the processor, on one core, by Adam with a rate that falls along a cosine.
+"""
+
+import argparse
+import math
+import os
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from keras import layers
+
+import kgen
+from kgen.data import fashion_mnist
+
+SHAPE = (28, 28, 1)
+
+
+def dense_network(name, shape, units, outputs, num_classes):
+    """From a tensor, with the condition joined to the input of every layer."""
+    inputs = {name: keras.Input(shape, name=name)}
+    pooled = []
+    if num_classes:
+        inputs["pooled"] = keras.Input((num_classes,), name="pooled")
+        pooled = [inputs["pooled"]]
+
+    def with_condition(x):
+        return layers.Concatenate()([x, *pooled]) if pooled else x
+
+    x = layers.Flatten()(inputs[name])
+    for width in units:
+        x = layers.Dense(width, activation="relu")(with_condition(x))
+    x = layers.Reshape(outputs)(layers.Dense(math.prod(outputs))(with_condition(x)))
+    return keras.Model(inputs if pooled else inputs[name], x)
+
+
+def build(options, num_classes=None):
+    likelihood = kgen.losses.get("reconstruction loss", options.reconstruction)
+    units, dim = options.units, options.latent_dim
+    encoder = dense_network("images", SHAPE, units, (2 * dim,), num_classes)
+    decoder = dense_network("latents", (dim,), units[::-1], (28, 28, likelihood.channels), num_classes)
+    return kgen.models.VAE(encoder, decoder, dim, likelihood, num_classes=num_classes, seed=options.seed)
+
+
+class Seconds(keras.callbacks.Callback):
+    """Ends training after so many seconds of the processor; the learning rate falls to nothing on the way."""
+
+    def __init__(self, seconds, rate):
+        super().__init__()
+        self.seconds, self.rate, self.begin = seconds, rate, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        # Not from before the first step, which compiles.
+        self.begin = self.begin or time.process_time()
+        done = min((time.process_time() - self.begin) / self.seconds, 1.0)
+        self.model.optimizer.learning_rate = self.rate * 0.5 * (1.0 + math.cos(math.pi * done))
+        self.model.stop_training = done == 1.0
+
+
+def train(options, images, labels=None, num_classes=None):
+    vae = build(options, num_classes)
+    vae.compile(keras.optimizers.Adam(options.rate), steps_per_execution=16)
+    clock = Seconds(options.seconds, options.rate)
+    vae.fit(images, labels, epochs=10_000, batch_size=options.batch_size, verbose=0, callbacks=[clock])
+    print(f"trained for {int(vae.optimizer.iterations)} steps", flush=True)
+    return vae
+
+
+def classify(options):
+    images, labels = fashion_mnist("train", path=options.data)
+    held_out, right = (each[: options.limit] for each in fashion_mnist("test", path=options.data))
+    vae = train(options, images, labels, num_classes=10)
+
+    def report(name, samples):
+        start = time.process_time()
+        found = vae.classify(held_out, samples=samples, batch_size=500, verbose=0).argmax(axis=1)
+        seconds = time.process_time() - start
+        print(f"| {name} | {samples} | {np.mean(found == right):.2%} | {seconds:.0f} |", flush=True)
+
+    print("| prior | draws | right | seconds |\n|-|-|-|-|")
+    report("standard normal", 1)
+    report("standard normal", 8)
+    vae.fit_prior(images, labels, components=options.components, batch_size=500, verbose=0)
+    report(f"mixture of {options.components} a class", 1)
+    report(f"mixture of {options.components} a class", 8)
+
+
+def psnr(images, others):
+    squares = np.mean((images / 255.0 - others / 255.0) ** 2, axis=(1, 2, 3))
+    return np.mean(-10.0 * np.log10(squares))
+
+
+def denoise(options):
+    from skimage.filters import median
+    from skimage.morphology import disk, footprint_rectangle
+
+    images, _ = fashion_mnist("train", path=options.data)
+    held_out = fashion_mnist("test", path=options.data)[0][: options.limit]
+    vae = train(options, images)
+    noise = options.noise * np.random.default_rng(options.seed).normal(size=held_out.shape)
+    unbounded = (held_out / 255.0 + noise).astype("float32")
+    cut = np.clip(255.0 * unbounded, 0, 255).round().astype("uint8")
+    print("| noisy picture | nothing | median 3x3 | median 5x5 | median disk 2 | VAE | seconds a picture |")
+    print("|-|-|-|-|-|-|-|")
+    for name, noisy, value_range in (("cut to 0 .. 255", cut, None), ("not cut", unbounded, (0, 1))):
+        levels = noisy if noisy.dtype == "uint8" else 255.0 * noisy
+        filtered = []
+        for window in (footprint_rectangle((3, 3)), footprint_rectangle((5, 5)), disk(2)):
+            filtered.append(np.stack([median(picture[:, :, 0], window) for picture in levels])[..., None])
+        start = time.process_time()
+        found = vae.denoise(noisy, options.noise, value_range=value_range, batch_size=250, verbose=0)
+        seconds = (time.process_time() - start) / len(held_out)
+        scores = [psnr(held_out, other) for other in (levels, *filtered, found)]
+        print(f"| {name} | {' | '.join(f'{score:.2f}' for score in scores)} | {seconds:.3f} |", flush=True)
+    shown = [held_out[:16], cut[:16], vae.denoise(cut[:16], options.noise, verbose=0)]
+    kgen.callbacks.picture_grid(np.concatenate(shown), columns=16, scale=2).save(options.output)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("what", choices=["classify", "denoise"])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--reconstruction", default="optimal_gaussian", help="short name of the likelihood")
+    parser.add_argument("--units", type=int, nargs="+", default=[512])
+    parser.add_argument("--latent-dim", type=int, default=32)
+    parser.add_argument("--components", type=int, default=8, help="of the learned prior")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--noise", type=float, default=0.3, help="deviation, where white is 1")
+    parser.add_argument("--limit", type=int, help="measure only so many test pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="denoised.png", help="picture of denoise")
+    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
+    options = parser.parse_args()
+    keras.utils.set_random_seed(options.seed)
+    {"classify": classify, "denoise": denoise}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
