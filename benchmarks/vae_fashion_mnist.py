@@ -38,6 +38,7 @@ RECIPES = {
     "+ multiscale": MULTISCALE,
     "+ learned variance": {**MULTISCALE, **LEARNED},
     "plain, learned variance": LEARNED,
+    "hierarchy, learned variance": {**LADDER, **LEARNED},
 }
 
 
