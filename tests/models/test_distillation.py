@@ -51,3 +51,45 @@ def test_pictures_must_be_square():
 
     with pytest.raises(ValueError, match="must be square; they are 8x16"):
         distill(Teacher(), Wide(), ["a red picture"])
+
+
+@pytest.mark.slow
+def test_stable_diffusion_3_teaches(tmp_path, tensorflow_backend):
+    """A tiny one with random weights: its pictures are noise, and what is tested is that they arrive."""
+    models = pytest.importorskip("keras_hub").models
+    # Not exported, but what Stable Diffusion 3 is made of.
+    from keras_hub.src.models.vae.vae_backbone import VAEBackbone
+
+    merges = ["a i", "p l", "n e</w>", "p o", "r t</w>", "ai r", "pl a", "po rt</w>", "pla ne</w>"]
+    pieces = {piece for merge in merges for piece in (*merge.split(), merge.replace(" ", ""))}
+    vocabulary = {token: i for i, token in enumerate([*sorted(pieces), "<|endoftext|>", "<|startoftext|>"])}
+
+    def preprocessor(**kwargs):
+        return models.CLIPPreprocessor(models.CLIPTokenizer(vocabulary, merges, **kwargs), sequence_length=8)
+
+    preprocessors = preprocessor(pad_with_end_token=True), preprocessor()
+    teacher = models.StableDiffusion3TextToImage(
+        backbone=models.StableDiffusion3Backbone(
+            mmdit_patch_size=2,
+            mmdit_hidden_dim=16,
+            mmdit_num_layers=1,
+            mmdit_num_heads=2,
+            mmdit_position_size=192,
+            mmdit_qk_norm=None,
+            mmdit_dual_attention_indices=None,
+            vae=VAEBackbone([32] * 4, [1] * 4, [32] * 4, [1] * 4),
+            clip_l=models.CLIPTextEncoder(32, 16, 16, 2, 2, 32, "quick_gelu", -2, name="clip_l"),
+            clip_g=models.CLIPTextEncoder(32, 16, 16, 2, 2, 32, "gelu", -2, name="clip_g"),
+            image_shape=(32, 32, 3),
+        ),
+        preprocessor=models.StableDiffusion3TextToImagePreprocessor(*preprocessors),
+    )
+    student = tiny_text.model()
+    prompts, options = ["airplane", "airport"], {"num_steps": 2, "guidance_scale": 2.0}
+    history = distill(
+        teacher, student, prompts, tmp_path / "drawn", 2, teacher_batch_size=2, teacher_options=options, verbose=0
+    )
+    assert np.isfinite(history.history["loss"]).all()
+    pictures = [keras.utils.load_img(file) for file in sorted((tmp_path / "drawn").glob("*.png"))]
+    assert [picture.size for picture in pictures] == [(32, 32)] * 4
+    assert not np.array_equal(np.asarray(pictures[0]), np.asarray(pictures[1]))
