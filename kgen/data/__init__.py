@@ -4,6 +4,7 @@ from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, captioned_shapes
 from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
+from kgen.data.from_teacher import from_teacher
 from kgen.data.openmoji import openmoji
 from kgen.data.picture_folder import PictureFolder
 from kgen.data.shapes_reader import attributes_match, read_shapes
@@ -17,6 +18,7 @@ __all__ = [
     "captioned_folder",
     "captioned_shapes",
     "fashion_mnist",
+    "from_teacher",
     "openmoji",
     "read_shapes",
 ]

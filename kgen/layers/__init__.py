@@ -13,6 +13,7 @@ from kgen.layers.pixel_shuffle import PixelShuffle
 from kgen.layers.position_table import PositionTable2D
 from kgen.layers.residual_block import ResidualBlock2D
 from kgen.layers.self_attention import SelfAttention2D
+from kgen.layers.similarity_scale import SimilarityScale
 from kgen.layers.spectral_normalization import SpectralNormalization
 from kgen.layers.transformer_block import TransformerBlock2D
 
@@ -29,6 +30,7 @@ __all__ = [
     "PositionTable2D",
     "ResidualBlock2D",
     "SelfAttention2D",
+    "SimilarityScale",
     "SpectralNormalization",
     "TransformerBlock2D",
     "multi_head_attention",

@@ -12,6 +12,7 @@ from kgen.losses.adversarial import (
 )
 from kgen.losses.classification import label_accuracy, label_cross_entropy
 from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
+from kgen.losses.contrastive import ContrastiveLoss, InfoNCE, SigmoidContrastive, matching_accuracy
 from kgen.losses.divergence import active_units, gaussian_kl, maximum_mean_discrepancy
 from kgen.losses.feature_matching import feature_matching
 from kgen.losses.mixup import Mixup
@@ -24,11 +25,13 @@ __all__ = [
     "R1",
     "R2",
     "AdversarialLoss",
+    "ContrastiveLoss",
     "DiscretizedLogistic",
     "Dragan",
     "Gaussian",
     "GradientPenalty",
     "Hinge",
+    "InfoNCE",
     "Laplace",
     "LeastSquares",
     "Logistic",
@@ -41,6 +44,7 @@ __all__ = [
     "Reconstruction",
     "Relativistic",
     "SeparableLoss",
+    "SigmoidContrastive",
     "Wasserstein",
     "active_units",
     "feature_matching",
@@ -48,6 +52,7 @@ __all__ = [
     "get",
     "label_accuracy",
     "label_cross_entropy",
+    "matching_accuracy",
     "maximum_mean_discrepancy",
     "pair_accuracy",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kgen.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
+from kgen.losses.contrastive import InfoNCE, SigmoidContrastive
 from kgen.losses.mixup import Mixup
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic
@@ -28,12 +29,14 @@ _NAMED = {
     },
     "penalty": {"r1": R1, "r2": R2, "gradient_penalty": GradientPenalty, "dragan": Dragan},
     "mixing": {"mixup": Mixup},
+    "contrastive loss": {"info_nce": InfoNCE, "sigmoid_contrastive": SigmoidContrastive},
 }
 _NEEDED = {
     "adversarial loss": ("generator", "discriminator"),
     "reconstruction loss": ("loss", "mean"),
     "penalty": ("points", "cost", "every"),
     "mixing": ("mixed",),
+    "contrastive loss": ("loss", "initial_scale", "largest_scale", "initial_bias"),
 }
 
 
@@ -41,7 +44,7 @@ def get(kind, identifier):
     """A loss, a penalty or a mixing from its short name, or the object itself.
 
     Args:
-        kind: `"adversarial loss"`, `"reconstruction loss"`, `"penalty"` or `"mixing"`.
+        kind: `"adversarial loss"`, `"reconstruction loss"`, `"penalty"`, `"mixing"` or `"contrastive loss"`.
         identifier: a short name such as `"non_saturating"`, or an object that has what one needs.
 
     Raises:

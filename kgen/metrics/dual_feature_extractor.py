@@ -37,6 +37,22 @@ class DualFeatureExtractor(FeatureExtractor):
         self.text_network = text_network
 
     @classmethod
+    def of(cls, value):
+        """The extractor that `value` stands for: itself, None, or a dual encoder such as `kgen.models.DualEncoder`.
+
+        Raises:
+            TypeError: `value` is nothing of this.
+        """
+        if value is None or isinstance(value, cls):
+            return value
+        if not hasattr(value, "as_feature_extractor"):
+            raise TypeError(
+                "DualFeatureExtractor: expected a dual encoder, for pictures and texts in one space, or None; got "
+                f"{value!r}."
+            )
+        return value.as_feature_extractor()
+
+    @classmethod
     def clip(cls, preset):
         """The two towers of a CLIP [Radford et al. 2021], with the preset's name.
 

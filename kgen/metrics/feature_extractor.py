@@ -104,7 +104,8 @@ class FeatureExtractor:
         Args:
             value: one of the names `"efficientnet_lite0"`, `"efficientnet_lite0_probabilities"`, `"inception_v3"`,
                 `"inception_v3_probabilities"` and `"pixels"` (the pixels themselves, from 0 to 1, as one row), each
-                built once; a `keras.Model` or layer that expects images in [-1, 1]; a `FeatureExtractor`; or None.
+                built once; a `keras.Model` or layer that expects images in [-1, 1]; a `kgen.models.DualEncoder`, for
+                its image tower; a `FeatureExtractor`; or None.
 
         Returns:
             A `FeatureExtractor`, or None for None.
@@ -119,6 +120,8 @@ class FeatureExtractor:
         """
         if value is None or isinstance(value, cls):
             return value
+        if hasattr(value, "as_feature_extractor"):
+            return value.as_feature_extractor()
         if isinstance(value, keras.layers.Layer):
             return cls(value)
         if not isinstance(value, str):

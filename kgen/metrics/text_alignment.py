@@ -18,7 +18,8 @@ class TextAlignment(RetrievalRecall):
     `among` texts; at 1 it is known as R-precision [Xu et al. 2018, "AttnGAN"].
 
     Args:
-        feature_extractor: a `DualFeatureExtractor`; None for features, of texts and of pictures.
+        feature_extractor: a `kgen.models.DualEncoder` or a `DualFeatureExtractor`; None for features, of texts and of
+            pictures.
         among: how many texts the own one is sought among; of fewer, all.
         max_samples, value_range, name: as of `RetrievalRecall`.
 
@@ -34,11 +35,7 @@ class TextAlignment(RetrievalRecall):
     measures = {"cosine": "max", "recall_at_1": "max", "recall_at_5": "max"}
 
     def __init__(self, feature_extractor=None, among=100, max_samples=10_000, value_range=None, name=None):
-        if feature_extractor is not None and not isinstance(feature_extractor, DualFeatureExtractor):
-            raise TypeError(
-                "TextAlignment: feature_extractor must be a DualFeatureExtractor, for pictures and texts in one space, "
-                f"or None; got {feature_extractor!r}."
-            )
+        feature_extractor = DualFeatureExtractor.of(feature_extractor)
         super().__init__(feature_extractor, among, "cosine", max_samples, value_range, name)
 
     def build_for(self, image_shape):

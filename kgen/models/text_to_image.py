@@ -14,6 +14,7 @@ from kgen.models import pixels
 from kgen.models.captioned_model import CaptionedModel
 from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.generative_model import GenerativeModel
+from kgen.models.matching import Matching
 from kgen.models.text_conditioned import generative_model_for_text
 from kgen.text import clean_prompts
 from kgen.training import image_noise
@@ -88,6 +89,7 @@ class TextToImage(CaptionedModel, DrawingModel):
             )
         self.caption_dropout = caption_dropout
         self.generative_model = generative_model
+        self.matching = None
         self.built = True
 
     @property
@@ -101,11 +103,14 @@ class TextToImage(CaptionedModel, DrawingModel):
         return self.generative_model.trained
 
     # === Training ===
-    def compile(self, optimizer="auto", **kwargs):
+    def compile(self, optimizer="auto", matching=None, matching_weight=1.0, **kwargs):
         """Chooses how to train.
 
         Args:
             optimizer: "auto", one optimizer, or a dict by phase, as of the generative model.
+            matching: a trained `DualEncoder` with this model's text encoder: the generator is also to draw what that
+                one finds to fit the caption; see `kgen.models.matching`.
+            matching_weight: of that term.
             **kwargs: what the generative model's `compile` takes: for a GAN `loss` and `penalties`, for a VAE `beta`,
                 `free_nats` and, where it has a discriminator, `adversarial_weight` too; for all `metrics`, measures of
                 `kgen.metrics` of pictures drawn from the captions of the real ones, and `run_eagerly`,
@@ -113,6 +118,7 @@ class TextToImage(CaptionedModel, DrawingModel):
         """
         names = inspect.signature(self.generative_model.choose_losses).parameters
         self.generative_model.choose_losses(**{name: kwargs.pop(name) for name in names if name in kwargs})
+        self.matching = None if matching is None else Matching(matching, matching_weight, self)
         super().compile(optimizer, **kwargs)
 
     def default_optimizer(self, phase):
@@ -125,11 +131,11 @@ class TextToImage(CaptionedModel, DrawingModel):
         """The generative model's phases; the one that trains the generator also trains a trainable text encoder."""
         phases = []
         for phase in self.generative_model.phases():
-            variables = list(phase.variables)
-            if phase.name == self.generative_model.generating_phase:
-                variables += self.text_encoder.trainable_variables
+            generates = phase.name == self.generative_model.generating_phase
+            variables = [*phase.variables, *(self.text_encoder.trainable_variables if generates else ())]
             loss = functools.partial(self._conditioned, phase.loss)
-            phases.append(dataclasses.replace(phase, loss=loss, variables=variables))
+            phase = dataclasses.replace(phase, loss=loss, variables=variables)
+            phases.append(self.matching.joined(phase, self) if generates and self.matching else phase)
         return phases
 
     def _conditioned(self, loss, batch, training):
@@ -256,4 +262,8 @@ class TextToImage(CaptionedModel, DrawingModel):
         return cls(**{**config, **parts})
 
     def get_compile_config(self):
-        return {**super().get_compile_config(), **self.generative_model.losses_config()} if self.compiled else {}
+        if not self.compiled:
+            return {}
+        if self.matching:
+            self.matching.warn_of_saving()
+        return {**super().get_compile_config(), **self.generative_model.losses_config()}

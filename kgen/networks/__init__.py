@@ -12,12 +12,14 @@ from kgen.networks.perceptron import perceptron_discriminator, perceptron_genera
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.spectrally_normalized import spectrally_normalized
+from kgen.networks.text_projection import TextProjection
 
 __all__ = [
     "LadderDecoder",
     "LadderEncoder",
     "MultiscaleDecoder",
     "MultiscaleEncoder",
+    "TextProjection",
     "dcgan_discriminator",
     "dcgan_generator",
     "encoder_and_decoder",

@@ -92,7 +92,7 @@ def test_texts_and_pictures_in_pairs():
 
 def test_needs_a_dual_encoder():
     for wrong in ("efficientnet_lite0", FrechetDistance("pixels").feature_extractor, measures.small_network()):
-        with pytest.raises(TypeError, match="TextAlignment: feature_extractor must be a DualFeatureExtractor"):
+        with pytest.raises(TypeError, match="DualFeatureExtractor: expected a dual encoder"):
             TextAlignment(wrong)
 
 

@@ -1,8 +1,10 @@
-"""A tiny TextToImage of 16x16 pictures, and captioned pictures to train it on."""
+"""A tiny TextToImage and DualEncoder of 16x16 pictures, and captioned pictures to train them on."""
 
+import keras
 import numpy as np
+from keras import layers
 
-from kgen.models import GAN, VAE, TextToImage
+from kgen.models import GAN, VAE, DualEncoder, TextToImage
 from kgen.networks import MultiscaleDecoder, MultiscaleEncoder
 from kgen.text import encoder_from_captions
 
@@ -60,3 +62,20 @@ def pictures(count=16):
         images[i] = COLORS[color]
         captions.append([f"a {color} picture", f"a {color} sheet of paper"])
     return images, captions
+
+
+def dual_encoder(trainable=False, **kwargs):
+    """Dense towers on the tiny text encoder."""
+    images, pooled = keras.Input(SHAPE, name="images"), keras.Input((16,), name="pooled")
+    parts = {
+        "image_network": keras.Model(images, layers.Dense(8)(layers.Flatten()(images))),
+        "text_network": keras.Model(pooled, layers.Dense(8)(pooled)),
+        "embedding_dim": 8,
+    }
+    return DualEncoder(text_encoder(trainable), SHAPE, seed=0, **{**parts, **kwargs})
+
+
+def compiled_dual_encoder():
+    made = dual_encoder()
+    made.compile(keras.optimizers.SGD(0.02))
+    return made

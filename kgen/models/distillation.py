@@ -1,0 +1,74 @@
+"""A small model that draws in one pass, taught by a larger or slower one."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+
+from kgen.data import from_teacher
+
+
+def distill(
+    teacher,
+    student,
+    prompts,
+    directory=None,
+    images_per_prompt=1,
+    seed=0,
+    teacher_batch_size=16,
+    teacher_options=None,
+    **kwargs,
+):
+    """Trains a student on what a teacher draws of prompts.
+
+    What a teacher draws is more regular than what it learned from, and can be had of any prompt, so that a student of a
+    fraction of its size, or of its steps, comes near to it [Hinton et al. 2015, "Distilling the knowledge in a neural
+    network"; of a diffusion model's pictures Luhman & Luhman 2021, "Knowledge distillation in iterative generative
+    models for improved sampling speed"].
+
+    Args:
+        teacher: anything that `kgen.data.from_teacher` takes: a KerasHub or a kgen `TextToImage`.
+        student: a model whose `fit` takes captioned pictures, such as a `TextToImage`. It is compiled with its defaults
+            unless it is compiled already.
+        prompts: list of strings; a few pictures of many prompts teach more than many of a few.
+        directory: where the teacher's pictures are kept, to go on after a kill or to train another student. None:
+            nowhere.
+        images_per_prompt: pictures of each prompt.
+        seed: integer of at least 0, of the teacher's pictures.
+        teacher_batch_size: pictures that the teacher draws at once.
+        teacher_options: dict of further arguments of the teacher's `generate`, such as `num_steps`.
+        **kwargs: of `student.fit`, such as `epochs` and `batch_size`.
+
+    Returns:
+        The `History` of `fit`.
+
+    Raises:
+        TypeError, ValueError: as of `from_teacher`; or a student whose pictures are not square.
+
+    Example:
+
+    ```python
+    student = kgen.models.TextToImage("all_minilm_l6_v2_en", image_shape=(64, 64, 3))
+    kgen.models.distill(teacher, student, prompts, "drawn", images_per_prompt=8, epochs=50)
+    ```
+    """
+    height, width, channels = student.image_shape
+    if height != width:
+        raise ValueError(f"distill: the student's pictures must be square; they are {height}x{width}.")
+    with contextlib.ExitStack() as kept_until_trained:
+        if directory is None:
+            directory = kept_until_trained.enter_context(tempfile.TemporaryDirectory())
+        data = from_teacher(
+            teacher,
+            prompts,
+            directory,
+            images_per_prompt,
+            seed,
+            teacher_batch_size,
+            height,
+            channels,
+            **(teacher_options or {}),
+        )
+        if not student.compiled:
+            student.compile()
+        return student.fit(data, **kwargs)
