@@ -10,7 +10,7 @@ from kgen.losses.adversarial import (
     SeparableLoss,
     Wasserstein,
 )
-from kgen.losses.classification import label_accuracy, label_cross_entropy
+from kgen.losses.classification import distillation, label_accuracy, label_cross_entropy
 from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
 from kgen.losses.divergence import active_units, gaussian_kl, maximum_mean_discrepancy
 from kgen.losses.feature_matching import feature_matching
@@ -19,6 +19,7 @@ from kgen.losses.pair_accuracy import pair_accuracy
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic, Reconstruction
 from kgen.losses.registry import get
+from kgen.losses.segmentation import dice, pixel_cross_entropy
 
 __all__ = [
     "R1",
@@ -43,6 +44,8 @@ __all__ = [
     "SeparableLoss",
     "Wasserstein",
     "active_units",
+    "dice",
+    "distillation",
     "feature_matching",
     "gaussian_kl",
     "get",
@@ -50,4 +53,5 @@ __all__ = [
     "label_cross_entropy",
     "maximum_mean_discrepancy",
     "pair_accuracy",
+    "pixel_cross_entropy",
 ]
