@@ -1,8 +1,20 @@
-"""What a user holds: models with `fit` and `generate`."""
+"""What a user holds: models with `fit`, and `generate`, `classify` or what else they are for."""
 
 from kgen.models.gan import GAN
 from kgen.models.generative_model import GenerativeModel
+from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
+from kgen.models.image_classifier import ImageClassifier
 from kgen.models.text_to_image import TextToImage
 from kgen.models.vae import VAE
 
-__all__ = ["GAN", "VAE", "GenerativeModel", "TextToImage"]
+__all__ = [
+    "GAN",
+    "VAE",
+    "ClassificationHead",
+    "GenerativeModel",
+    "Head",
+    "ImageClassifier",
+    "ReconstructionHead",
+    "SegmentationHead",
+    "TextToImage",
+]
