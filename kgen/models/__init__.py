@@ -4,6 +4,7 @@ from kgen.models.gan import GAN
 from kgen.models.generative_model import GenerativeModel
 from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
 from kgen.models.image_classifier import ImageClassifier
+from kgen.models.image_segmenter import ImageSegmenter
 from kgen.models.text_to_image import TextToImage
 from kgen.models.vae import VAE
 
@@ -14,6 +15,7 @@ __all__ = [
     "GenerativeModel",
     "Head",
     "ImageClassifier",
+    "ImageSegmenter",
     "ReconstructionHead",
     "SegmentationHead",
     "TextToImage",
