@@ -5,6 +5,7 @@ from kgen.models.generative_model import GenerativeModel
 from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
 from kgen.models.image_classifier import ImageClassifier
 from kgen.models.image_segmenter import ImageSegmenter
+from kgen.models.multi_task_model import MultiTaskModel
 from kgen.models.text_to_image import TextToImage
 from kgen.models.vae import VAE
 
@@ -16,6 +17,7 @@ __all__ = [
     "Head",
     "ImageClassifier",
     "ImageSegmenter",
+    "MultiTaskModel",
     "ReconstructionHead",
     "SegmentationHead",
     "TextToImage",
