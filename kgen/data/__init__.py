@@ -2,7 +2,7 @@
 
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
-from kgen.data.captioned_shapes import HELD_OUT, captioned_shapes
+from kgen.data.captioned_shapes import HELD_OUT, MASK_NAMES, captioned_shapes
 from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
 from kgen.data.from_teacher import from_teacher
 from kgen.data.openmoji import openmoji
@@ -12,6 +12,7 @@ from kgen.data.shapes_reader import attributes_match, read_shapes
 __all__ = [
     "FASHION_MNIST_NAMES",
     "HELD_OUT",
+    "MASK_NAMES",
     "CaptionedImages",
     "PictureFolder",
     "attributes_match",

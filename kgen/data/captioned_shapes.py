@@ -19,6 +19,7 @@ HELD_OUT = (
 )
 _SEEN = tuple((color, shape) for color in COLORS for shape in SHAPES if (color, shape) not in HELD_OUT)
 SPLITS = ("train", "seen", "held_out")
+MASK_NAMES = ("background", *SHAPES)
 RELATIONS = {"above": (0, -1), "below": (0, 1), "left of": (-1, 0), "right of": (1, 0)}  # where the first object is
 
 _OPPOSITE = {"above": "below", "below": "above", "left of": "right of", "right of": "left of"}
@@ -38,7 +39,7 @@ _NUMBERS = ("zero", "one", "two", "three", "four")
 _CAPTIONS_PER_PICTURE = 3
 
 
-def captioned_shapes(n, image_size=32, seed=0, split="train"):
+def captioned_shapes(n, image_size=32, seed=0, split="train", masks=False):
     """Draws pictures of coloured shapes and says what is on them in varied words.
 
     A picture shows one object, two to four equal ones ("three small red circles"), or two in a relation ("a large red
@@ -56,10 +57,12 @@ def captioned_shapes(n, image_size=32, seed=0, split="train"):
         seed: int of at least 0. Picture i depends on the seed, the split and i alone.
         split: `"train"`; `"seen"`, other pictures of the same kinds, to test with; or `"held_out"`, pictures that each
             show at least one of the held-out pairs.
+        masks: whether to give, too, what each pixel is of: the shape that covers half of it or more.
 
     Returns:
         A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`, with one to three captions a picture and
-        `attributes`.
+        `attributes`; with `masks` the pair of it and uint8 `(n, image_size, image_size)`, whose numbers are those of
+        `MASK_NAMES`, 0 being the background.
 
     Raises:
         ValueError: an argument out of its range.
@@ -75,23 +78,26 @@ def captioned_shapes(n, image_size=32, seed=0, split="train"):
     if split not in SPLITS:
         raise ValueError(f"captioned_shapes: split must be one of {', '.join(SPLITS)}; got {split!r}.")
     images = pixel_store((n, image_size, image_size, 3))
+    masked = np.zeros((n, image_size, image_size) if masks else 0, "uint8")
     captions, attributes = [], []
     for i in range(n):
         random = np.random.default_rng([seed, SPLITS.index(split), i])
         scene = _scene(random, split)
-        images[i] = draw_scene(scene, image_size, random)
+        images[i] = draw_scene(scene, image_size, random, masked[i] if masks else None)
         captions.append(list(dict.fromkeys(_caption(scene, random) for _ in range(_CAPTIONS_PER_PICTURE))))
         attributes.append(scene)
-    return CaptionedImages(images, captions, attributes=attributes)
+    data = CaptionedImages(images, captions, attributes=attributes)
+    return (data, masked) if masks else data
 
 
-def draw_scene(scene, image_size, random):
+def draw_scene(scene, image_size, random, mask=None):
     """Draws one picture of given attributes.
 
     Args:
         scene: attributes as in `captioned_shapes`.
         image_size: side in pixels.
         random: `np.random.Generator` for what the attributes leave open.
+        mask: array `(image_size, image_size)` of zeros that gets the numbers of `MASK_NAMES`, or None.
 
     Returns:
         uint8 `(image_size, image_size, 3)`.
@@ -102,8 +108,10 @@ def draw_scene(scene, image_size, random):
     for thing, (x, y) in zip(things, _centers(scene, random), strict=True):
         radius = SIZES[thing["size"]] * random.uniform(0.96, 1.04)
         color = np.array(COLORS[thing["color"]]) + random.uniform(-10, 10)
-        mask = coverage(thing["shape"], (x * image_size, y * image_size), radius * image_size, image_size)
-        image += mask[..., None] * (np.clip(color, 0, 255) - image)
+        covered = coverage(thing["shape"], (x * image_size, y * image_size), radius * image_size, image_size)
+        image += covered[..., None] * (np.clip(color, 0, 255) - image)
+        if mask is not None:
+            mask[covered >= 0.5] = MASK_NAMES.index(thing["shape"])
     return image.round().astype("uint8")
 
 

@@ -10,7 +10,7 @@ from kgen.losses.adversarial import (
     SeparableLoss,
     Wasserstein,
 )
-from kgen.losses.classification import label_accuracy, label_cross_entropy
+from kgen.losses.classification import distillation, label_accuracy, label_cross_entropy
 from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
 from kgen.losses.contrastive import ContrastiveLoss, InfoNCE, SigmoidContrastive, matching_accuracy
 from kgen.losses.divergence import active_units, gaussian_kl, maximum_mean_discrepancy
@@ -20,6 +20,7 @@ from kgen.losses.pair_accuracy import pair_accuracy
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic, Reconstruction
 from kgen.losses.registry import get
+from kgen.losses.segmentation import dice, pixel_cross_entropy
 
 __all__ = [
     "R1",
@@ -47,6 +48,8 @@ __all__ = [
     "SigmoidContrastive",
     "Wasserstein",
     "active_units",
+    "dice",
+    "distillation",
     "feature_matching",
     "gaussian_kl",
     "get",
@@ -55,4 +58,5 @@ __all__ = [
     "matching_accuracy",
     "maximum_mean_discrepancy",
     "pair_accuracy",
+    "pixel_cross_entropy",
 ]

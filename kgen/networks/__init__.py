@@ -2,14 +2,17 @@
 
 from kgen.networks.architectures import generator_and_discriminator
 from kgen.networks.autoencoders import encoder_and_decoder, sized_encoder
+from kgen.networks.backbone import backbone_encoder
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.feature_network import feature_network
 from kgen.networks.ladder_decoder import LadderDecoder
 from kgen.networks.ladder_encoder import LadderEncoder
+from kgen.networks.map_decoder import map_decoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.perceptron import perceptron_discriminator, perceptron_generator
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
+from kgen.networks.residual_encoder import residual_encoder
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.spectrally_normalized import spectrally_normalized
 from kgen.networks.text_projection import TextProjection
@@ -20,6 +23,7 @@ __all__ = [
     "MultiscaleDecoder",
     "MultiscaleEncoder",
     "TextProjection",
+    "backbone_encoder",
     "dcgan_discriminator",
     "dcgan_generator",
     "encoder_and_decoder",
@@ -27,8 +31,10 @@ __all__ = [
     "generator_and_discriminator",
     "perceptron_discriminator",
     "perceptron_generator",
+    "map_decoder",
     "r3gan_discriminator",
     "r3gan_generator",
+    "residual_encoder",
     "resnet_discriminator",
     "resnet_generator",
     "sized_encoder",

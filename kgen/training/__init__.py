@@ -1,7 +1,7 @@
 """How a model learns: phases, optimizers by phase, moving averages, seeds, gradients on every backend."""
 
 from kgen.training.adaptive_probability import AdaptiveProbability
-from kgen.training.moving_average import MovingAverage
+from kgen.training.moving_average import MovingAverage, network_copy
 from kgen.training.phase import Phase
 from kgen.training.phase_optimizer import PhaseOptimizer
 from kgen.training.phased_model import PhasedModel
@@ -15,4 +15,5 @@ __all__ = [
     "PhasedModel",
     "SeedGenerator",
     "image_noise",
+    "network_copy",
 ]

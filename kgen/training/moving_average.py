@@ -46,11 +46,8 @@ class MovingAverage(keras.layers.Layer):
             )
         self.momentum = momentum
         # === Layers ===
-        self.network = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
-        if not self.network.built:
-            self.network.build_from_config(network.get_build_config())
+        self.network = network_copy(network)
         self.network.trainable = False
-        self.network.set_weights(network.get_weights())
         self.updates = self.add_weight(shape=(), dtype="float32", initializer="zeros", trainable=False, name="updates")
         self.built = True
 
@@ -80,3 +77,25 @@ class MovingAverage(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})
+
+
+def network_copy(network):
+    """A network of the same config with a copy of the weights.
+
+    Args:
+        network: a built `keras.Model` that can be made again from its config.
+
+    Returns:
+        A `keras.Model` that shares nothing with the first.
+
+    Example:
+
+    ```python
+    encoder = kgen.training.network_copy(vae.encoder)       # to be trained on, while the VAE stays as it is
+    ```
+    """
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+    if not copy.built:
+        copy.build_from_config(network.get_build_config())
+    copy.set_weights(network.get_weights())
+    return copy

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kgen.data import HELD_OUT, captioned_shapes
-from kgen.data.shapes_drawing import COLORS, SHAPES
+from kgen.data import HELD_OUT, MASK_NAMES, captioned_shapes
+from kgen.data.shapes_drawing import BACKGROUNDS, COLORS, SHAPES
 
 ONE_OF = {
     "small": ("small", "little", "tiny"),
@@ -96,3 +96,16 @@ def test_counts_are_right_in_pixels():
 def test_refuses_arguments(options, message):
     with pytest.raises(ValueError, match=f"captioned_shapes: {message}"):
         captioned_shapes(**{"n": 2, **options})
+
+
+def test_masks_are_exact():
+    data, masks = captioned_shapes(12, masks=True)
+    assert masks.shape == (12, 32, 32) and masks.dtype == "uint8"
+    np.testing.assert_array_equal(data.images, captioned_shapes(12).images)
+    for image, mask, scene in zip(data.images, masks, data.attributes):
+        shapes = {MASK_NAMES.index(thing["shape"]) for thing in scene["objects"]}
+        assert set(np.unique(mask)) == {0} | shapes
+        background = np.array(BACKGROUNDS[scene["background"]])
+        differs = np.abs(image.astype(int) - background).max(axis=-1) > 0
+        # What the mask has is drawn; what is drawn and not in the mask is the edge of a shape, under half covered.
+        assert differs[mask > 0].all() and 0 < differs[mask == 0].mean() < 0.2

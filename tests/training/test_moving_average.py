@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.training import MovingAverage
+from kgen.training import MovingAverage, network_copy
 
 pytestmark = pytest.mark.backends
 
@@ -86,3 +86,13 @@ def test_momentum_out_of_range(momentum):
 def test_network_without_weights():
     with pytest.raises(ValueError, match="has no weights yet. Build it first"):
         MovingAverage(keras.Sequential([keras.layers.Dense(4)]))
+
+
+def test_a_copy_of_a_network_shares_nothing():
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    copy = network_copy(network)
+    for one, other in zip(network.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    copy.trainable = False
+    copy.set_weights([weight + 1 for weight in copy.get_weights()])
+    assert network.trainable and not np.array_equal(network.get_weights()[0], copy.get_weights()[0])

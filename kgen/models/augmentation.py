@@ -1,0 +1,88 @@
+"""Keras' image preprocessing layers within a training step."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+_MIXING = (keras.layers.MixUp, keras.layers.CutMix)
+
+
+class Augmentation:
+    """Changes pictures, and what belongs to them, at random, by layers of `keras.layers`.
+
+    The layers see what they expect by default, pixels from 0 to 255: `RandomFlip`, `RandomTranslation`, `RandAugment`,
+    `MixUp` [Zhang et al. 2018], `CutMix` [Yun et al. 2019] and the like, in the order given. They are copied, compute
+    in float32, and draw from the model's random numbers, so that a run that was resumed is the run that was not, and
+    replicas differ.
+
+    Args:
+        owner: name that errors begin with.
+        layers: a layer or a list of them; None for none.
+        seeds: `keras.random.SeedGenerator` to draw from.
+
+    Raises:
+        TypeError: for what is no image preprocessing layer of Keras.
+
+    Example:
+
+    ```python
+    augmentation = Augmentation("ImageClassifier", [keras.layers.RandomFlip("horizontal")], model.training_seeds)
+    images, labels, masks = augmentation(images, labels)
+    ```
+    """
+
+    def __init__(self, owner, layers, seeds):
+        layers = [] if layers is None else list(layers) if isinstance(layers, (list, tuple)) else [layers]
+        for layer in layers:
+            if not isinstance(layer, keras.layers.Layer) or not hasattr(layer, "transform_images"):
+                raise TypeError(
+                    f"{owner}: augmentation must be image preprocessing layers of Keras, such as "
+                    f"keras.layers.RandomFlip('horizontal') or keras.layers.MixUp(); got {layer!r}."
+                )
+        self.owner = owner
+        self.layers = [_drawing_from(seeds, layer) for layer in layers]
+
+    def __call__(self, images, labels=None, masks=None):
+        """What the layers make of a batch.
+
+        Args:
+            images: `(batch, height, width, channels)` in [-1, 1].
+            labels: one-hot, `(batch, num_classes)`, or None; they come back mixed where pictures are mixed.
+            masks: integers `(batch, height, width, n)`, or None; they move as pictures move.
+
+        Returns:
+            `(images, labels, masks)`.
+
+        Raises:
+            ValueError: for masks together with a layer that mixes pictures.
+        """
+        if not self.layers:
+            return images, labels, masks
+        mixing = [type(layer).__name__ for layer in self.layers if isinstance(layer, _MIXING)]
+        if masks is not None and mixing:
+            raise ValueError(f"{self.owner}: {mixing[0]} mixes pictures and labels, but no masks; leave it out.")
+        data = {"images": (images + 1.0) * 127.5}
+        if labels is not None:
+            data["labels"] = ops.cast(labels, "float32")
+        if masks is not None:
+            data["segmentation_masks"] = ops.cast(masks, "float32")
+        for layer in self.layers:
+            data = layer(data, training=True)
+        images = ops.reshape(data["images"], (-1, *images.shape[1:])) / 127.5 - 1.0
+        if masks is not None:
+            masks = ops.cast(ops.reshape(data["segmentation_masks"], (-1, *masks.shape[1:])), masks.dtype)
+        return images, data.get("labels"), masks
+
+    def get_config(self):
+        """The layers, serialized."""
+        return [keras.saving.serialize_keras_object(layer) for layer in self.layers] or None
+
+
+def _drawing_from(seeds, layer):
+    copy = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    # RandAugment is made of other such layers.
+    for part in (copy, *vars(copy).values()):
+        if isinstance(part, keras.layers.Layer) and hasattr(part, "generator"):
+            part.generator = seeds
+    return copy

@@ -1,0 +1,102 @@
+"""Any network that looks at pictures, as the part of another that answers questions about them."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+
+def backbone_encoder(backbone, wanted=("vector",), owner="backbone_encoder"):
+    """A network from what a backbone takes to the parts of it that others build on, with the same weights.
+
+    The *vector* `(batch, n)` is what the layer named "features" gives, as in the discriminators and encoders of
+    kgen; where there is none, the output, its mean over positions where it has positions. The *maps* are the last
+    feature map on every grid of which a position is a whole number of pixels, fine to coarse.
+
+    Args:
+        backbone: a functional `keras.Model` or a built `keras.Sequential` from pictures: a discriminator or its
+            features, a VAE's encoder, one of `keras.applications` or a backbone of KerasHub.
+        wanted: which of "vector" and "maps".
+        owner: name that errors begin with.
+
+    Returns:
+        A `keras.Model` to the dict of what is wanted: `{"vector": (batch, n), "maps": [(batch, h, w, c), ...]}`.
+
+    Raises:
+        TypeError: if the backbone is no Keras model.
+        ValueError: if its graph is not known, it takes more than pictures, or it has nothing of what is wanted.
+
+    Example:
+
+    ```python
+    encoder = kgen.networks.backbone_encoder(vae.encoder, wanted=("maps",))
+    [tuple(each.shape) for each in encoder.output["maps"]]      # fine to coarse
+    ```
+    """
+    if not isinstance(backbone, keras.Model):
+        raise TypeError(f"{owner}: the backbone must be a keras.Model; got {type(backbone).__name__}.")
+    if not isinstance(backbone, (keras.Sequential, keras.Function)) or not backbone.built:
+        raise ValueError(
+            f"{owner}: the backbone must be a functional keras.Model or a built keras.Sequential, whose layers are "
+            f"known as a graph; got {type(backbone).__name__} {backbone.name!r}."
+        )
+    if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
+        raise ValueError(
+            f"{owner}: the backbone must take pictures (batch, height, width, channels) alone; {backbone.name!r} takes "
+            f"{[tuple(each.shape) for each in backbone.inputs]}. Of a conditional network, which is told the class, "
+            "there are no features of the picture alone."
+        )
+    find = {"vector": _vector, "maps": _maps}
+    outputs = {name: find[name](owner, backbone) for name in wanted}
+    return keras.Model(backbone.inputs[0], outputs, name=f"{backbone.name}_encoder")
+
+
+def _vector(owner, backbone):
+    # What this function made before may come back, from a saved model.
+    x = _known(backbone, "vector")
+    for layer in backbone.layers if x is None else []:
+        if layer.name == "features":
+            x = layer.output
+    x = _output(backbone) if x is None else x
+    if isinstance(x, dict) or len(getattr(x, "shape", ())) not in (2, 3, 4):
+        raise ValueError(
+            f"{owner}: {backbone.name!r} has no layer named 'features', and its output is no tensor (batch, ..., "
+            "features). Give a model that ends in the features, such as kgen.networks.feature_network(network)."
+        )
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="mean_of_positions")(x)
+    elif len(x.shape) == 3:
+        x = layers.GlobalAveragePooling1D(data_format="channels_last", name="mean_of_tokens")(x)
+    return x
+
+
+def _maps(owner, backbone):
+    if (known := _known(backbone, "maps")) is not None:
+        return list(known)
+    height, width = backbone.inputs[0].shape[1:3]
+    if None in (height, width):
+        raise ValueError(f"{owner}: {backbone.name!r} must know the size of its pictures, to have maps of known sizes.")
+    found = {}
+    for layer in backbone.layers:
+        try:
+            output = layer.output
+        except (AttributeError, ValueError):
+            # A layer that is used twice has no single output.
+            continue
+        shape = getattr(output, "shape", ())
+        if isinstance(layer, layers.InputLayer) or len(shape) != 4 or None in shape[1:]:
+            continue
+        if height % shape[1] == width % shape[2] == 0 and height // shape[1] == width // shape[2]:
+            found[height // shape[1]] = output
+    if not found:
+        raise ValueError(f"{owner}: {backbone.name!r} has no feature maps (batch, height, width, channels).")
+    return [found[reduction] for reduction in sorted(found)]
+
+
+def _known(backbone, name):
+    output = _output(backbone)
+    return output[name] if isinstance(output, dict) and set(output) <= {"vector", "maps"} else None
+
+
+def _output(backbone):
+    return backbone.outputs[0] if isinstance(backbone, keras.Sequential) else backbone.output
