@@ -4,6 +4,7 @@ from kgen.text.caption_batches import CaptionBatches, CaptionTokens, attach_feat
 from kgen.text.caption_encoder import encoder_from_captions
 from kgen.text.caption_features import CaptionFeatures
 from kgen.text.feature_standardization import FeatureStandardization
+from kgen.text.prompt_cleaner import PromptCleaner
 from kgen.text.prompt_cleaning import clean_prompt, clean_prompts
 from kgen.text.text_encoder import TextEncoder
 
@@ -12,6 +13,7 @@ __all__ = [
     "CaptionFeatures",
     "CaptionTokens",
     "FeatureStandardization",
+    "PromptCleaner",
     "TextEncoder",
     "attach_features",
     "clean_prompt",
