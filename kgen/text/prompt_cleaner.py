@@ -17,11 +17,11 @@ _WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u3
 class PromptCleaner:
     """Cleans prompts as `clean_prompts` does, and takes stop words out: in Python, and the same in a graph.
 
-    The spelling is Unicode's NFKC form without invisible characters, and with single spaces. Stop words stay by default,
-    because a pretrained encoder has learned whole sentences: by one English name of an OpenMoji, MiniLM finds the other
-    among 627 at once for 69.1% of them with stop words, and for 68.9% without. Taking them out helps where sentences
-    are to meet bare names: 99.3% in place of 97.7% among 1,644 (benchmarks/README.md). A model that is to draw without
-    them is to learn without them too.
+    The spelling is Unicode's NFKC form without invisible characters, and with single spaces. Stop words stay by
+    default, because a pretrained encoder has learned whole sentences: by one English name of an OpenMoji, MiniLM finds
+    the other among 627 at once for 69.1% of them with stop words, and for 68.9% without. Taking them out helps where
+    sentences are to meet bare names: 99.3% in place of 97.7% among 1,644 (benchmarks/README.md). A model that is to
+    draw without them is to learn without them too.
 
     A prompt of stop words alone stays as it is.
 

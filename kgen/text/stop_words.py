@@ -17,5 +17,6 @@ _CHINESE = """
 
 STOP_WORDS = {"en": tuple(_ENGLISH.split()), "zh": tuple(_CHINESE.split())}
 
-# Words that a stop word is a part of, and that stay whole: purpose, taxi, understand, lookout, for, invite, ask, flannel.
+# Words that have a stop word for a part, and stay whole: purpose, taxi, understand, lookout, for the sake of, invite,
+# request, apply, flannel.
 KEPT = ("目的", "的士", "了解", "了望", "为了", "邀请", "请求", "申请", "呢绒")
