@@ -1,8 +1,9 @@
 """What a person sees while a model trains."""
 
 from kgen.callbacks.adversarial_watch import AdversarialWatch
+from kgen.callbacks.animation import save_animation
 from kgen.callbacks.evaluate_samples import EvaluateSamples
 from kgen.callbacks.picture_grid import picture_grid
 from kgen.callbacks.sample_grid import SampleGrid
 
-__all__ = ["AdversarialWatch", "EvaluateSamples", "SampleGrid", "picture_grid"]
+__all__ = ["AdversarialWatch", "EvaluateSamples", "SampleGrid", "picture_grid", "save_animation"]
