@@ -45,7 +45,7 @@ class ColorBalance(keras.layers.Layer):
             means = ops.maximum(ops.mean(images, axis=(1, 2), keepdims=True), 1e-6)
             gains = ops.clip(ops.mean(means, axis=-1, keepdims=True) / means, 1 / _LARGEST_GAIN, _LARGEST_GAIN)
         else:
-            gains = np.array(self.gains, "float32")
+            gains = ops.convert_to_tensor(self.gains, "float32")
         return ops.cast(ops.minimum(images * gains, 1.0), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):

@@ -37,7 +37,7 @@ class Saturation(keras.layers.Layer):
         if images.shape[-1] == 1:
             return images
         images = ops.cast(images, "float32")
-        luma = ops.sum(images * _LUMA, axis=-1, keepdims=True)
+        luma = ops.sum(images * ops.convert_to_tensor(_LUMA), axis=-1, keepdims=True)
         return ops.cast(ops.clip(luma + self.factor * (images - luma), 0.0, 1.0), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
