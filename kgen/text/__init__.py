@@ -6,6 +6,7 @@ from kgen.text.caption_features import CaptionFeatures
 from kgen.text.feature_standardization import FeatureStandardization
 from kgen.text.prompt_cleaner import PromptCleaner
 from kgen.text.prompt_cleaning import clean_prompt, clean_prompts
+from kgen.text.prompt_expander import PromptExpander
 from kgen.text.text_encoder import TextEncoder
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "CaptionTokens",
     "FeatureStandardization",
     "PromptCleaner",
+    "PromptExpander",
     "TextEncoder",
     "attach_features",
     "clean_prompt",
