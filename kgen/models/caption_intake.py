@@ -17,10 +17,12 @@ class CaptionIntake:
     Args:
         encoder: a `TextEncoder`. Where it is trainable, captions become tokens, and nothing is standardized.
         standardize_pooled, standardize_tokens: built `FeatureStandardization` layers.
+        cleaner: a `PromptCleaner`, or None.
     """
 
-    def __init__(self, encoder, standardize_pooled, standardize_tokens):
+    def __init__(self, encoder, standardize_pooled, standardize_tokens, cleaner=None):
         self.encoder = encoder
+        self.cleaner = cleaner
         self.standardize_pooled = standardize_pooled
         self.standardize_tokens = standardize_tokens
         self.features = None
@@ -37,6 +39,12 @@ class CaptionIntake:
             self.set_standards(self.features)
         return self.features
 
+    def cleaned(self, captions):
+        """Lists of captions, as the cleaner has them."""
+        if self.cleaner is None:
+            return captions
+        return [self.cleaner.clean(each, "TextToImage") for each in captions]
+
     def set_standards(self, table):
         """Adapts the standards to features of captions."""
         rows = np.random.default_rng(0).permutation(len(table))[:_CAPTIONS_FOR_STANDARDS]
@@ -52,6 +60,8 @@ class CaptionIntake:
             raise ValueError(
                 "TextToImage: an endless dataset has no last caption. Leave out repeat(), and say how often by epochs."
             )
+        if self.cleaner is not None:
+            dataset = dataset.map(lambda batch: {**batch, "captions": self.cleaner.clean_tensor(batch["captions"])})
         captions = [caption.decode("utf-8") for batch in dataset.as_numpy_iterator() for caption in batch["captions"]]
         return attach_features(dataset, self.table(captions, cache))
 

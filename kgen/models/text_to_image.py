@@ -7,20 +7,19 @@ import functools
 import inspect
 
 import keras
-import numpy as np
 from keras import ops
 
-from kgen.models import pixels
-from kgen.models.caption_intake import CaptionIntake, as_dicts, caption_lists
+from kgen.models.caption_intake import CaptionIntake
+from kgen.models.captioned_model import CaptionedModel
 from kgen.models.generative_model import GenerativeModel
-from kgen.models.image_model import ImageModel, seeds_and_indices
+from kgen.models.prompt_intake import PromptIntake
+from kgen.models.prompted_model import PromptedModel
 from kgen.models.text_conditioned import generative_model_for_text
-from kgen.text import CaptionBatches, FeatureStandardization, TextEncoder, clean_prompts
-from kgen.training import image_noise
+from kgen.text import FeatureStandardization, PromptCleaner, PromptExpander, TextEncoder
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class TextToImage(ImageModel):
+class TextToImage(CaptionedModel, PromptedModel):
     """A text encoder in front of a GAN or a VAE: `fit` on captioned pictures, `generate` from prompts.
 
     A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the
@@ -38,9 +37,14 @@ class TextToImage(ImageModel):
             a caption, which `guidance_scale` needs. In [0, 1).
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
         seed: integer or None; where training's random numbers begin.
+        prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts alike; None: white space and spelling only.
+        prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that makes descriptions of
+            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given; what
+            it is to expand is expanded before: `model.prompt_expander.expand(prompts)`.
+        **kwargs: `postprocessing`, layers for what `generate` gives, as of `ImageModel`; `name`, `dtype`.
 
     Raises:
-        TypeError: if there is no text encoder in `text_encoder`.
+        TypeError: if there is no text encoder in `text_encoder`, or another part is of another kind.
         ValueError: if an argument is out of range, or the generative model makes pictures of another shape.
 
     Example:
@@ -66,6 +70,8 @@ class TextToImage(ImageModel):
         caption_dropout=0.05,
         sequence_length=None,
         seed=None,
+        prompt_cleaner=None,
+        prompt_expander=None,
         **kwargs,
     ):
         super().__init__(seed=seed, **kwargs)
@@ -95,7 +101,16 @@ class TextToImage(ImageModel):
         self.standardize_tokens = FeatureStandardization(name="standardize_tokens")
         self.standardize_pooled.build((None, encoder.pooled_dim))
         self.standardize_tokens.build((None, None, encoder.token_dim))
-        self._intake = CaptionIntake(encoder, self.standardize_pooled, self.standardize_tokens)
+        if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
+            prompt_expander = PromptExpander(prompt_expander)
+        if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
+            raise TypeError(
+                f"TextToImage: prompt_cleaner must be a PromptCleaner or None; got {type(prompt_cleaner).__name__}."
+            )
+        self.prompt_cleaner = prompt_cleaner
+        self.prompt_expander = prompt_expander
+        self.intake = CaptionIntake(encoder, self.standardize_pooled, self.standardize_tokens, prompt_cleaner)
+        self.prompt_intake = PromptIntake(encoder, prompt_cleaner, prompt_expander)
         self.built = True
 
     @property
@@ -174,166 +189,6 @@ class TextToImage(ImageModel):
         """Updates the averaged generator."""
         self.generative_model.after_step()
 
-    # === What comes in ===
-    def fit(
-        self,
-        x=None,
-        y=None,
-        *,
-        batch_size=None,
-        validation_data=None,
-        shuffle=True,
-        caption_cache=None,
-        **kwargs,
-    ):
-        """Trains on captioned pictures.
-
-        Args:
-            x: what `kgen.data` loads; or pictures `(N, H, W, C)` with `y` their captions; or a dict of `images` and
-                `captions`; or a `tf.data.Dataset` of batches of such dicts; or either with features computed before
-                (`images`, `pooled`, `tokens`, `mask`).
-            y: N captions, each a string or a list of strings of which every epoch draws one.
-            batch_size: pictures a step; 32 by default. A dataset has its own.
-            validation_data: like `x`, or `(x, y)`.
-            shuffle: whether to shuffle arrays anew each epoch.
-            caption_cache: directory to keep caption features in, for sets too large for memory.
-            **kwargs: as of `keras.Model.fit`.
-
-        Raises:
-            TypeError: if a caption is no string, or pictures are no array of uint8 or float.
-            ValueError: if there are fewer captions than pictures, or pictures of another shape or range.
-        """
-        data, batched = self._training_data(x, y, batch_size, shuffle, caption_cache)
-        if validation_data is not None:
-            others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
-            validation_data = self._training_data(*others, batch_size, False, caption_cache)[0]
-        if batched:
-            shuffle, batch_size = False, None
-        return super().fit(data, validation_data=validation_data, batch_size=batch_size, shuffle=shuffle, **kwargs)
-
-    def evaluate(self, x=None, y=None, *, batch_size=None, **kwargs):
-        """The losses on captioned pictures, with nothing trained; `x` and `y` as for `fit`."""
-        if "_use_cached_eval_dataset" not in kwargs:
-            x, batched = self._training_data(x, y, batch_size, False, None)
-            batch_size = None if batched else batch_size
-        return super().evaluate(x, batch_size=batch_size, **kwargs)
-
-    def train_on_batch(self, x, y=None, **kwargs):
-        """One training step on captioned pictures; `x` and `y` as for `fit`, arrays only."""
-        return super().train_on_batch(self._one_batch(x, y), **kwargs)
-
-    def test_on_batch(self, x, y=None, **kwargs):
-        """The losses on one batch of captioned pictures."""
-        return super().test_on_batch(self._one_batch(x, y), **kwargs)
-
-    def _one_batch(self, x, y):
-        data, batched = self._training_data(x, y, len(x["images"] if isinstance(x, dict) else x), False, None)
-        return data[0] if batched else data
-
-    def _training_data(self, x, y, batch_size, shuffle, cache):
-        """`(what keras.Model.fit is given, whether it is in batches)`."""
-        if hasattr(x, "captions") and hasattr(x, "images"):
-            x, y = x.images, x.captions
-        if isinstance(x, dict) and "captions" in x:
-            x, y = x["images"], x["captions"]
-        if hasattr(x, "element_spec"):
-            x = as_dicts(x)
-            self.examine(x)
-            return self._intake.dataset(x, cache), True
-        if isinstance(x, dict) or isinstance(x, keras.utils.PyDataset):
-            self.examine(x)
-            return x, isinstance(x, keras.utils.PyDataset)
-        pixels.pixel_range("TextToImage", x, self.image_shape)
-        captions = caption_lists(x, y)
-        table = self._intake.table([caption for each in captions for caption in each], cache)
-        return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed or 0, self._steps_done), True
-
-    @staticmethod
-    def _look_at(x, y):
-        # All pictures, not the first batch: it may lack the negative values that tell [-1, 1] from [0, 1].
-        return (x.images, {}) if isinstance(x, CaptionBatches) else ImageModel._look_at(x, y)
-
-    def _steps_done(self):
-        return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
-
-    # === What comes out ===
-    def draw(self, inputs):
-        """uint8 images from `seeds`, `indices` and text features `(N, ...)`; with `guidance` `(N,)`, guided."""
-        features = {key: value for key, value in inputs.items() if key not in ("seeds", "indices", "guidance")}
-        condition = self.condition(features)
-        latents = image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
-        images = self.generative_model.synthesize(latents, condition)
-        if "guidance" in inputs:
-            nothing = {key: ops.zeros_like(value) for key, value in condition.items()}
-            without = self.generative_model.synthesize(latents, nothing)
-            images = without + ops.reshape(inputs["guidance"], (-1, 1, 1, 1)) * (images - without)
-        return pixels.to_uint8(images)
-
-    def call(self, inputs):
-        """uint8 images; what `draw` gives."""
-        return self.draw(inputs)
-
-    def generate(self, prompts, num_images=1, guidance_scale=None, seed=None, batch_size=64, verbose="auto"):
-        """Generates pictures from prompts, with the averaged weights.
-
-        Args:
-            prompts: a string, or a list of strings.
-            num_images: pictures for each prompt.
-            guidance_scale: how far to go from what the model draws without a caption towards what it draws with it;
-                above 1 exaggerates the caption. None or 1 costs one pass, others two. Needs `caption_dropout` > 0.
-            seed: an integer, or one for each prompt; 0 is a seed like others. The same prompt and seed give the same
-                picture, alone or in a batch of any size, on every backend. None draws one.
-            batch_size: pictures computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-
-        Returns:
-            uint8 array: `(H, W, C)` for one string and one image, else `(prompts * num_images, H, W, C)`, the images
-            of a prompt next to each other.
-
-        Raises:
-            TypeError: if a prompt is no string.
-            ValueError: if there is no prompt, or an empty one; or another argument is out of range.
-        """
-        single = isinstance(prompts, str)
-        prompts = clean_prompts([prompts] if single else prompts, "TextToImage.generate")
-        if isinstance(num_images, bool) or not isinstance(num_images, int) or num_images < 1:
-            raise ValueError(f"TextToImage.generate: num_images must be at least 1; got {num_images!r}.")
-        if guidance_scale is not None and not self.caption_dropout:
-            raise ValueError("TextToImage.generate: guidance_scale needs a model trained with caption_dropout > 0.")
-        seeds, indices = seeds_and_indices("TextToImage", seed, len(prompts), num_images)
-        different = list(dict.fromkeys(prompts))
-        features = self.text_encoder.encode(different, batch_size=batch_size, verbose=verbose)
-        rows = np.repeat([different.index(prompt) for prompt in prompts], num_images)
-        inputs = {"seeds": seeds, "indices": indices, **{key: value[rows] for key, value in features.items()}}
-        if guidance_scale not in (None, 1, 1.0):
-            inputs["guidance"] = np.full(len(rows), guidance_scale, "float32")
-        images = self.generate_from(inputs, batch_size, verbose)
-        return images[0] if single and num_images == 1 else images
-
-    # === As a SavedModel ===
-    def served_layers(self):
-        """The text encoder with its tokenizer, the standards of its features, the averaged generator."""
-        return [
-            self.text_encoder,
-            self.text_encoder.preprocessor,
-            self.standardize_pooled,
-            self.standardize_tokens,
-            *self.generative_model.served_layers(),
-        ]
-
-    def serving_signature(self):
-        """`prompts`, strings `(N,)`, and `seed`, an int32 scalar."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None], tf.string, name="prompts"), tf.TensorSpec([], tf.int32, name="seed")]
-
-    def serve(self, prompts, seed):
-        """`{"images"}`: what `generate(prompts, seed=seed)` gives. Load it after `import tensorflow_text`."""
-        features = self.text_encoder(self.text_encoder.preprocess(prompts))
-        indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
-        seeds = ops.zeros_like(indices) + seed
-        return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}
-
     # === Config ===
     def get_config(self):
         return {
@@ -342,13 +197,15 @@ class TextToImage(ImageModel):
             "image_shape": self.image_shape,
             "generative_model": keras.saving.serialize_keras_object(self.generative_model),
             "caption_dropout": self.caption_dropout,
+            "prompt_cleaner": keras.saving.serialize_keras_object(self.prompt_cleaner),
+            "prompt_expander": keras.saving.serialize_keras_object(self.prompt_expander),
         }
 
     @classmethod
     def from_config(cls, config):
-        parts = {
-            key: keras.saving.deserialize_keras_object(config[key]) for key in ("text_encoder", "generative_model")
-        }
+        keys = ("text_encoder", "generative_model", "prompt_cleaner", "prompt_expander")
+        # Models that were saved before there were the last two have none.
+        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys if config.get(key) is not None}
         return cls(**{**config, **parts})
 
     def get_compile_config(self):
