@@ -181,7 +181,7 @@ class AdversarialWatch(keras.callbacks.Callback):
         else:
             asked, groups, options = self.num_images, 1, {}
         pictures = model.generate(asked, seed=self.seed, verbose=0, **options)
-        return pictures.reshape((groups, -1, *model.image_shape))
+        return pictures.reshape((groups, -1, *pictures.shape[1:]))
 
     def _some(self, images):
         return images[np.unique(np.linspace(0, len(images) - 1, max(self.num_images, 64)).astype(int))]

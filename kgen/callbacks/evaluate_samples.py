@@ -129,7 +129,7 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     # === While training ===
     def on_train_begin(self, logs=None):
-        name, shape = type(self.model).__name__, getattr(self.model, "image_shape", None)
+        name, shape = type(self.model).__name__, getattr(self.model, "picture_shape", None)
         if isinstance(self.model, TextToImage):
             if self.prompts is None:
                 raise ValueError(f"EvaluateSamples: {name} draws from prompts; give prompts=[...].")

@@ -38,7 +38,7 @@ def picture_grid(images, captions=None, columns=None, margin=2, scale=1):
     kgen.callbacks.picture_grid(gan.generate(16, seed=0), columns=8).save("samples.png")
     ```
     """
-    images = _checked(images)
+    images = checked_pictures(images, "picture_grid")
     if captions is not None and (isinstance(captions, str) or len(captions) != len(images)):
         raise ValueError(f"picture_grid: give a caption for each of the {len(images)} images; got {captions!r}.")
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
@@ -77,13 +77,14 @@ def pictures_of_grid(grid, count, columns, image_shape, margin=2, scale=1):
     return np.stack(pictures)
 
 
-def _checked(images):
+def checked_pictures(images, owner):
+    """The images, if they are a uint8 array `(N, height, width, 1 or 3)`; else an error in the name of `owner`."""
     if getattr(images, "dtype", None) != np.uint8:
         got = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"picture_grid: images must be a uint8 array (N, height, width, channels); got {got}.")
+        raise TypeError(f"{owner}: images must be a uint8 array (N, height, width, channels); got {got}.")
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise ValueError(
-            f"picture_grid: images must have shape (N, height, width, 1 or 3) with N at least 1; got {images.shape}."
+            f"{owner}: images must have shape (N, height, width, 1 or 3) with N at least 1; got {images.shape}."
         )
     return images
 

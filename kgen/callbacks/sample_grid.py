@@ -120,7 +120,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _scale(self):
         shown = _SHOWN_WIDTH if self.prompts is None else _SHOWN_WIDTH_WITH_CAPTIONS
-        return max(1, shown // self.model.image_shape[1])
+        return max(1, shown // self.model.picture_shape[1])
 
     def _path(self, epoch):
         return self.directory / f"epoch_{epoch:04d}.png"
@@ -128,7 +128,7 @@ class SampleGrid(keras.callbacks.Callback):
     def _description(self):
         """What must be the same for two grids to show the same samples in the same places."""
         asked, count, columns = self._asked_for()
-        same = [asked, count, columns, self.seed, list(self.model.image_shape), self._scale()]
+        same = [asked, count, columns, self.seed, list(self.model.picture_shape), self._scale()]
         return json.dumps(same)
 
     def _write_samples(self):
@@ -153,7 +153,7 @@ class SampleGrid(keras.callbacks.Callback):
         images, captions = [], []
         for epoch in (epochs[i] for i in chosen):
             with Image.open(self._path(epoch)) as grid:
-                pictures = pictures_of_grid(grid, count, columns, self.model.image_shape, scale=self._scale())
+                pictures = pictures_of_grid(grid, count, columns, self.model.picture_shape, scale=self._scale())
             images.append(pictures[shown])
             captions += [f"epoch {epoch}", *[""] * (len(shown) - 1)]
         sheet = picture_grid(np.concatenate(images), captions, len(shown), scale=self._scale())

@@ -70,11 +70,11 @@ class FromModel:
     def __init__(self, model, options):
         if not isinstance(model, (GenerativeModel, TextToImage)):
             raise ValueError(f"'{options.generated}' holds no model of kgen, but a {type(model).__name__}.")
-        if options.image_size not in (None, model.image_shape[0]):
-            raise ValueError(f"--image-size is for folders; the model draws {model.image_shape[0]} pixels a side.")
+        if options.image_size not in (None, model.picture_shape[0]):
+            raise ValueError(f"--image-size is for folders; the model draws {model.picture_shape[0]} pixels a side.")
         self.model = model
         self.options = options
-        self.image_shape = model.image_shape
+        self.image_shape = model.picture_shape
         self.num_classes = getattr(model, "num_classes", None)
         self.prompts = _prompts(options) if isinstance(model, TextToImage) else None
 

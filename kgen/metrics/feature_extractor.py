@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen.metrics.resize import KERNELS, resize
+from kgen.layers.resize import KERNELS, resize
 from kgen.training import backend
 
 # Name: (function, its argument); the function lies in the module of kgen.metrics that is named like it.

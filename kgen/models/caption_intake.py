@@ -18,11 +18,13 @@ class CaptionIntake:
         owner: name of the class that is handed the captions, for errors.
         encoder: a `TextEncoder`. Where it is trainable, captions become tokens, and nothing is standardized.
         standardize_pooled, standardize_tokens: built `FeatureStandardization` layers.
+        cleaner: a `PromptCleaner`, or None.
     """
 
-    def __init__(self, owner, encoder, standardize_pooled, standardize_tokens):
+    def __init__(self, owner, encoder, standardize_pooled, standardize_tokens, cleaner=None):
         self.owner = owner
         self.encoder = encoder
+        self.cleaner = cleaner
         self.standardize_pooled = standardize_pooled
         self.standardize_tokens = standardize_tokens
         self.features = None
@@ -38,6 +40,12 @@ class CaptionIntake:
         if not float(ops.convert_to_numpy(self.standardize_pooled.adapted)):
             self.set_standards(self.features)
         return self.features
+
+    def cleaned(self, captions):
+        """Lists of captions, as the cleaner has them."""
+        if self.cleaner is None:
+            return captions
+        return [self.cleaner.clean(each, self.owner) for each in captions]
 
     def set_standards(self, table):
         """Adapts the standards to features of captions."""
@@ -55,6 +63,8 @@ class CaptionIntake:
                 f"{self.owner}: an endless dataset has no last caption. Leave out repeat(), and say how often by "
                 "epochs."
             )
+        if self.cleaner is not None:
+            dataset = dataset.map(lambda batch: {**batch, "captions": self.cleaner.clean_tensor(batch["captions"])})
         captions = [caption.decode("utf-8") for batch in dataset.as_numpy_iterator() for caption in batch["captions"]]
         return attach_features(dataset, self.table(captions, cache))
 

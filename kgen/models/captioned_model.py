@@ -24,6 +24,7 @@ class CaptionedModel(ImageModel):
         image_shape: `(height, width, channels)` of the pictures.
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
         seed: integer or None; where training's random numbers begin.
+        cleaner: a `kgen.text.PromptCleaner` for the captions; None: white space and spelling only.
 
     Raises:
         TypeError: if there is no text encoder in `text_encoder`.
@@ -36,7 +37,7 @@ class CaptionedModel(ImageModel):
     ```
     """
 
-    def __init__(self, text_encoder, image_shape, sequence_length=None, seed=None, **kwargs):
+    def __init__(self, text_encoder, image_shape, sequence_length=None, seed=None, cleaner=None, **kwargs):
         super().__init__(seed=seed, **kwargs)
         encoder = TextEncoder.of(text_encoder, sequence_length)
         self.image_shape = tuple(image_shape)
@@ -46,7 +47,8 @@ class CaptionedModel(ImageModel):
         self.standardize_tokens = FeatureStandardization(name="standardize_tokens")
         self.standardize_pooled.build((None, encoder.pooled_dim))
         self.standardize_tokens.build((None, None, encoder.token_dim))
-        self._intake = CaptionIntake(type(self).__name__, encoder, self.standardize_pooled, self.standardize_tokens)
+        standards = self.standardize_pooled, self.standardize_tokens
+        self.intake = CaptionIntake(type(self).__name__, encoder, *standards, cleaner)
 
     # === What the losses see ===
     def prepare(self, x, y=None):
@@ -135,13 +137,13 @@ class CaptionedModel(ImageModel):
         if hasattr(x, "element_spec"):
             x = as_dicts(type(self).__name__, x)
             self.examine(x)
-            return self._intake.dataset(x, cache), True
+            return self.intake.dataset(x, cache), True
         if isinstance(x, dict) or isinstance(x, keras.utils.PyDataset):
             self.examine(x)
             return x, isinstance(x, keras.utils.PyDataset)
         pixels.pixel_range(type(self).__name__, x, self.image_shape)
-        captions = caption_lists(type(self).__name__, x, y)
-        table = self._intake.table([caption for each in captions for caption in each], cache)
+        captions = self.intake.cleaned(caption_lists(type(self).__name__, x, y))
+        table = self.intake.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed or 0, self._steps_done), True
 
     @staticmethod

@@ -30,6 +30,7 @@ class GAN(JudgedModel):
         num_classes: number of classes for a class-conditional GAN, whose `pooled` is the one-hot label.
         ema_momentum: of the average of the generator's weights, which is what `generate` uses.
         seed: integer or None; where training's random numbers begin.
+        **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
 
     Raises:
         ValueError: if the shapes of the networks do not fit together.

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen.models import pixels
 from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.network_inputs import inputs_of, parted
 from kgen.training import MovingAverage, image_noise
@@ -27,6 +26,7 @@ class GenerativeModel(DrawingModel):
         num_classes: number of classes where labels are the condition; None without labels.
         ema_momentum: of the moving average of the generator's weights, in [0, 1).
         seed: integer or None; where training's random numbers begin.
+        **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
 
     Example:
 
@@ -126,15 +126,15 @@ class GenerativeModel(DrawingModel):
         """
         own = ("latents", "seeds", "indices", "truncation")
         condition = {key: value for key, value in inputs.items() if key not in own}
-        if "latents" in inputs:
-            latents = inputs["latents"]
-        else:
-            latents = image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
+        return self.finished(self.synthesize(self.latents_of(inputs, condition), condition))
+
+    def latents_of(self, inputs, condition):
+        """Latents `(N, latent_dim)` of the inputs of `draw`: given ones, or those of seeds and indices, truncated."""
+        given = "latents" in inputs
+        latents = inputs["latents"] if given else image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
         if "truncation" in inputs:
             latents = truncated(latents, ops.expand_dims(inputs["truncation"], 1))
-        if "seeds" in inputs:
-            latents = self.from_noise(latents, inputs["seeds"], inputs["indices"], condition)
-        return pixels.to_uint8(self.synthesize(latents, condition))
+        return latents if given else self.from_noise(latents, inputs["seeds"], inputs["indices"], condition)
 
     def generate(self, what=1, seed=None, truncation=None, batch_size=64, verbose="auto"):
         """Generates pictures.
@@ -167,10 +167,7 @@ class GenerativeModel(DrawingModel):
             self.examine_others({"labels": labels}, labels.size)
             count, condition = len(labels), {"pooled": np.eye(self.num_classes, dtype="float32")[labels]}
         seeds, indices = seeds_and_indices(name, seed, count)
-        if truncation is not None:
-            if not truncation > 0:
-                raise ValueError(f"{name}.generate: truncation must be positive, or None; got {truncation!r}.")
-            condition["truncation"] = np.full(count, truncation, "float32")
+        condition.update(truncation_inputs(name, truncation, count))
         return self.generate_from({"seeds": seeds, "indices": indices, **condition}, batch_size, verbose)
 
     def interpolate(self, first_seed, second_seed, steps=8, label=None):
@@ -280,6 +277,15 @@ class GenerativeModel(DrawingModel):
             "num_classes": self.num_classes,
             "ema_momentum": self.ema_momentum,
         }
+
+
+def truncation_inputs(owner, truncation, count):
+    """What `draw` is given for the `truncation` argument of `generate`, checked; nothing for None."""
+    if truncation is None:
+        return {}
+    if not truncation > 0:
+        raise ValueError(f"{owner}.generate: truncation must be positive, or None; got {truncation!r}.")
+    return {"truncation": np.full(count, truncation, "float32")}
 
 
 def truncated(latents, limit):

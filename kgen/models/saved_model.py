@@ -41,7 +41,7 @@ def export_saved_model(model, path):
         written = os.path.join(parent, "saved_model")
         # Keras' ExportArchive would store the optimizers' state too; this module holds what the graph reads.
         module = tf.Module()
-        module.parts = model.served_layers()
+        module.parts = [*model.served_layers(), *getattr(model, "postprocessing", ())]
         serve = tf.function(model.serve, input_signature=model.serving_signature(), autograph=False)
         tf.saved_model.save(module, written, signatures={"serving_default": serve})
         if os.path.isdir(path):

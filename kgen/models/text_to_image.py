@@ -7,21 +7,19 @@ import functools
 import inspect
 
 import keras
-import numpy as np
 from keras import ops
 
-from kgen.models import pixels
 from kgen.models.captioned_model import CaptionedModel
-from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.generative_model import GenerativeModel
 from kgen.models.matching import Matching
+from kgen.models.prompt_intake import PromptIntake
+from kgen.models.prompted_model import PromptedModel
 from kgen.models.text_conditioned import generative_model_for_text
-from kgen.text import clean_prompts
-from kgen.training import image_noise
+from kgen.text import PromptCleaner, PromptExpander
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class TextToImage(CaptionedModel, DrawingModel):
+class TextToImage(CaptionedModel, PromptedModel):
     """A text encoder in front of a GAN or a VAE: `fit` on captioned pictures, `generate` from prompts.
 
     A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the
@@ -39,9 +37,14 @@ class TextToImage(CaptionedModel, DrawingModel):
             a caption, which `guidance_scale` needs. In [0, 1).
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
         seed: integer or None; where training's random numbers begin.
+        prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts alike; None: white space and spelling only.
+        prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that makes descriptions of
+            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given; what
+            it is to expand is expanded before: `model.prompt_expander.expand(prompts)`.
+        **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
 
     Raises:
-        TypeError: if there is no text encoder in `text_encoder`.
+        TypeError: if there is no text encoder in `text_encoder`, or another part is of another kind.
         ValueError: if an argument is out of range, or the generative model makes pictures of another shape.
 
     Example:
@@ -67,13 +70,19 @@ class TextToImage(CaptionedModel, DrawingModel):
         caption_dropout=0.05,
         sequence_length=None,
         seed=None,
+        prompt_cleaner=None,
+        prompt_expander=None,
         **kwargs,
     ):
-        super().__init__(text_encoder, image_shape, sequence_length, seed, **kwargs)
+        if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
+            raise TypeError(
+                f"TextToImage: prompt_cleaner must be a PromptCleaner or None; got {type(prompt_cleaner).__name__}."
+            )
+        super().__init__(text_encoder, image_shape, sequence_length, seed, prompt_cleaner, **kwargs)
         if not 0.0 <= caption_dropout < 1.0:
             raise ValueError(f"TextToImage: caption_dropout must be in [0, 1); got {caption_dropout}.")
+        encoder = self.text_encoder
         if isinstance(generative_model, str):
-            encoder = self.text_encoder
             generative_model = generative_model_for_text(
                 generative_model, self.image_shape, encoder.pooled_dim, encoder.token_dim, latent_dim, seed
             )
@@ -87,9 +96,14 @@ class TextToImage(CaptionedModel, DrawingModel):
                 f"TextToImage: image_shape is {self.image_shape}, but the generative model makes pictures of shape "
                 f"{generative_model.image_shape}."
             )
+        if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
+            prompt_expander = PromptExpander(prompt_expander)
         self.caption_dropout = caption_dropout
         self.generative_model = generative_model
         self.matching = None
+        self.prompt_cleaner = prompt_cleaner
+        self.prompt_expander = prompt_expander
+        self.prompt_intake = PromptIntake(encoder, prompt_cleaner, prompt_expander)
         self.built = True
 
     @property
@@ -168,97 +182,21 @@ class TextToImage(CaptionedModel, DrawingModel):
         """Updates the averaged generator."""
         self.generative_model.after_step()
 
-    # === What comes out ===
-    def draw(self, inputs):
-        """uint8 images from `seeds`, `indices` and text features `(N, ...)`; with `guidance` `(N,)`, guided."""
-        features = {key: value for key, value in inputs.items() if key not in ("seeds", "indices", "guidance")}
-        condition = self.condition(features)
-        latents = image_noise(inputs["seeds"], inputs["indices"], self.latent_dim)
-        images = self.generative_model.synthesize(latents, condition)
-        if "guidance" in inputs:
-            nothing = {key: ops.zeros_like(value) for key, value in condition.items()}
-            without = self.generative_model.synthesize(latents, nothing)
-            images = without + ops.reshape(inputs["guidance"], (-1, 1, 1, 1)) * (images - without)
-        return pixels.to_uint8(images)
-
-    def call(self, inputs):
-        """uint8 images; what `draw` gives."""
-        return self.draw(inputs)
-
-    def generate(self, prompts, num_images=1, guidance_scale=None, seed=None, batch_size=64, verbose="auto"):
-        """Generates pictures from prompts, with the averaged weights.
-
-        Args:
-            prompts: a string, or a list of strings.
-            num_images: pictures for each prompt.
-            guidance_scale: how far to go from what the model draws without a caption towards what it draws with it;
-                above 1 exaggerates the caption. None or 1 costs one pass, others two. Needs `caption_dropout` > 0.
-            seed: an integer, or one for each prompt; 0 is a seed like others. The same prompt and seed give the same
-                picture, alone or in a batch of any size, on every backend. None draws one.
-            batch_size: pictures computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-
-        Returns:
-            uint8 array: `(H, W, C)` for one string and one image, else `(prompts * num_images, H, W, C)`, the images
-            of a prompt next to each other.
-
-        Raises:
-            TypeError: if a prompt is no string.
-            ValueError: if there is no prompt, or an empty one; or another argument is out of range.
-        """
-        single = isinstance(prompts, str)
-        prompts = clean_prompts([prompts] if single else prompts, "TextToImage.generate")
-        if isinstance(num_images, bool) or not isinstance(num_images, int) or num_images < 1:
-            raise ValueError(f"TextToImage.generate: num_images must be at least 1; got {num_images!r}.")
-        if guidance_scale is not None and not self.caption_dropout:
-            raise ValueError("TextToImage.generate: guidance_scale needs a model trained with caption_dropout > 0.")
-        seeds, indices = seeds_and_indices("TextToImage", seed, len(prompts), num_images)
-        different = list(dict.fromkeys(prompts))
-        features = self.text_encoder.encode(different, batch_size=batch_size, verbose=verbose)
-        rows = np.repeat([different.index(prompt) for prompt in prompts], num_images)
-        inputs = {"seeds": seeds, "indices": indices, **{key: value[rows] for key, value in features.items()}}
-        if guidance_scale not in (None, 1, 1.0):
-            inputs["guidance"] = np.full(len(rows), guidance_scale, "float32")
-        images = self.generate_from(inputs, batch_size, verbose)
-        return images[0] if single and num_images == 1 else images
-
-    # === As a SavedModel ===
-    def served_layers(self):
-        """The text encoder with its tokenizer, the standards of its features, the averaged generator."""
-        return [
-            self.text_encoder,
-            self.text_encoder.preprocessor,
-            self.standardize_pooled,
-            self.standardize_tokens,
-            *self.generative_model.served_layers(),
-        ]
-
-    def serving_signature(self):
-        """`prompts`, strings `(N,)`, and `seed`, an int32 scalar."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None], tf.string, name="prompts"), tf.TensorSpec([], tf.int32, name="seed")]
-
-    def serve(self, prompts, seed):
-        """`{"images"}`: what `generate(prompts, seed=seed)` gives. Load it after `import tensorflow_text`."""
-        features = self.text_encoder(self.text_encoder.preprocess(prompts))
-        indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
-        seeds = ops.zeros_like(indices) + seed
-        return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}
-
     # === Config ===
     def get_config(self):
         return {
             **super().get_config(),
             "generative_model": keras.saving.serialize_keras_object(self.generative_model),
             "caption_dropout": self.caption_dropout,
+            "prompt_cleaner": keras.saving.serialize_keras_object(self.prompt_cleaner),
+            "prompt_expander": keras.saving.serialize_keras_object(self.prompt_expander),
         }
 
     @classmethod
     def from_config(cls, config):
-        parts = {
-            key: keras.saving.deserialize_keras_object(config[key]) for key in ("text_encoder", "generative_model")
-        }
+        keys = ("text_encoder", "generative_model", "prompt_cleaner", "prompt_expander")
+        # Models that were saved before there were the last two have none.
+        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys if config.get(key) is not None}
         return cls(**{**config, **parts})
 
     def get_compile_config(self):

@@ -4,7 +4,9 @@ from kgen.text.caption_batches import CaptionBatches, CaptionTokens, attach_feat
 from kgen.text.caption_encoder import encoder_from_captions
 from kgen.text.caption_features import CaptionFeatures
 from kgen.text.feature_standardization import FeatureStandardization
+from kgen.text.prompt_cleaner import PromptCleaner
 from kgen.text.prompt_cleaning import clean_prompt, clean_prompts
+from kgen.text.prompt_expander import PromptExpander
 from kgen.text.text_encoder import TextEncoder
 
 __all__ = [
@@ -12,6 +14,8 @@ __all__ = [
     "CaptionFeatures",
     "CaptionTokens",
     "FeatureStandardization",
+    "PromptCleaner",
+    "PromptExpander",
     "TextEncoder",
     "attach_features",
     "clean_prompt",

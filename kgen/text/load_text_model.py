@@ -6,6 +6,7 @@ import json
 import os
 
 from kgen.text.renamed_bert import renamed_bert
+from kgen.text.token_inputs import is_causal
 
 
 def import_keras_hub():
@@ -95,12 +96,13 @@ def _load(source, keras_hub):
 
 
 def parts_of_embedder(embedder):
-    """The arguments of a `TextEncoder` that computes what a KerasHub `TextEmbedder` computes."""
+    """The arguments of a `TextEncoder` that computes what a KerasHub `TextEmbedder` or `CausalLM` computes."""
     own_pooling = getattr(embedder.backbone, "is_embedding_model", False)
+    otherwise = "last" if is_causal(embedder.preprocessor) else "mean"
     return {
         "backbone": embedder.backbone,
         "preprocessor": embedder.preprocessor,
-        "pooling": "backbone" if own_pooling else getattr(embedder, "pooling_mode", "mean"),
+        "pooling": "backbone" if own_pooling else getattr(embedder, "pooling_mode", otherwise),
         "normalize": not own_pooling and getattr(embedder, "normalize", False),
     }
 

@@ -1,22 +1,32 @@
 """One spelling for each prompt, in Python and inside a TensorFlow graph."""
 
+import re
 import unicodedata
 
 # All that Python's `str.split` takes for white space and NFKC leaves: ASCII controls, NEL and Unicode's separators.
 _WHITE_SPACE = r"[\t-\r\x{1c}-\x{20}\x{85}\p{Z}]+"
+# What nobody sees: controls that are no white space, soft hyphens, zero-width spaces, marks of direction, byte order
+# marks. The joiners stay, which emoji and Persian are spelled with. Python and RE2 read this pattern alike.
+_INVISIBLE = (
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad"
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+)
 
 
 def clean_prompt(prompt):
-    r"""The prompt in Unicode's NFKC form, with every run of white space a single space and none at the ends.
+    r"""The prompt in Unicode's NFKC form, without invisible characters, with single spaces and none at the ends.
 
-    Full-width letters, ligatures and no-break spaces become the plain ones that a vocabulary knows.
+    Full-width letters, ligatures and no-break spaces become the plain ones that a vocabulary knows; control characters,
+    zero-width spaces and halves of surrogate pairs go.
 
     Example:
         ```python
         clean_prompt("  a\u00a0red\n apple ")  # "a red apple"
         ```
     """
-    return " ".join(unicodedata.normalize("NFKC", prompt).split())
+    # A lone surrogate is no Unicode, and no tokenizer's bytes could hold it.
+    prompt = unicodedata.normalize("NFKC", prompt).encode("utf-8", "ignore").decode("utf-8")
+    return " ".join(re.sub(_INVISIBLE, "", prompt).split())
 
 
 def clean_prompts(prompts, owner="clean_prompts"):
@@ -77,4 +87,5 @@ def clean_prompt_tensor(prompts):
             "pip install tensorflow tensorflow-text"
         ) from error
     prompts = tensorflow_text.normalize_utf8(prompts, "NFKC")
+    prompts = tf.strings.regex_replace(prompts, _INVISIBLE, "")
     return tf.strings.strip(tf.strings.regex_replace(prompts, _WHITE_SPACE, " "))

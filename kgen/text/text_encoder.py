@@ -10,10 +10,9 @@ from keras import ops
 
 from kgen.text.load_text_model import import_keras_hub, load_text_model, parts_of_embedder
 from kgen.text.prompt_cleaning import clean_prompt_tensor, clean_prompts
+from kgen.text.token_inputs import as_int32, check_parts, is_causal, sequence_output, token_inputs, with_length
 
 _POOLINGS = ("mean", "cls", "max", "last", "backbone")
-# Captions name a picture in a few words; what a picture shows is seldom in the thirty-third token.
-_DEFAULT_LENGTH = 32
 _LONG_WORK = 200  # captions
 
 
@@ -50,7 +49,7 @@ class TextEncoder(keras.Model):
 
     def __init__(self, backbone, preprocessor, pooling="mean", normalize=False, trainable=False, **kwargs):
         super().__init__(**kwargs)
-        _check_parts(backbone, preprocessor, pooling)
+        check_parts(backbone, preprocessor, pooling, _POOLINGS)
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
@@ -65,8 +64,10 @@ class TextEncoder(keras.Model):
         """The `TextEncoder` of whatever is at hand.
 
         Args:
-            source: a `TextEncoder`; a KerasHub `TextEmbedder` with its preprocessor; a tuple `(backbone, preprocessor)`
-                of KerasHub; the name of a KerasHub preset; or a directory in the format of transformers or KerasHub.
+            source: a `TextEncoder`; a KerasHub `TextEmbedder` or `CausalLM` with its preprocessor; a tuple
+                `(backbone, preprocessor)` of KerasHub; the name of a KerasHub preset; or a directory in the format of
+                transformers or KerasHub. Where a token knows only those before it, as in a `CausalLM` or CLIP, the
+                last one is the pooled vector, else their mean, or what the source says.
             sequence_length: tokens to a caption, start and end marks included. Default: 32, or what the model can
                 take where that is less; a `TextEncoder` keeps its own.
 
@@ -92,15 +93,16 @@ class TextEncoder(keras.Model):
             parts = load_text_model(source)
         elif isinstance(source, (tuple, list)) and len(source) == 2:
             parts = dict(zip(("backbone", "preprocessor"), source))
+            parts["pooling"] = "last" if is_causal(parts["preprocessor"]) else "mean"
         elif hasattr(source, "backbone") and hasattr(source, "preprocessor"):
             parts = parts_of_embedder(source)
         else:
             raise TypeError(
                 f"TextEncoder: cannot make a text encoder of {type(source).__name__}; give a preset's name, a "
-                "directory, a KerasHub TextEmbedder, a tuple (backbone, preprocessor), or a TextEncoder."
+                "directory, a KerasHub TextEmbedder or CausalLM, a tuple (backbone, preprocessor), or a TextEncoder."
             )
-        _check_parts(parts["backbone"], parts["preprocessor"], parts.get("pooling", "mean"))
-        parts["preprocessor"] = _with_length(parts["preprocessor"], sequence_length, parts["backbone"])
+        check_parts(parts["backbone"], parts["preprocessor"], parts.get("pooling", "mean"), _POOLINGS)
+        parts["preprocessor"] = with_length(parts["preprocessor"], sequence_length, parts["backbone"])
         return cls(**parts)
 
     @property
@@ -111,7 +113,7 @@ class TextEncoder(keras.Model):
     @property
     def token_dim(self):
         """Features to a token."""
-        return _sequence_output(self.backbone.output).shape[-1]
+        return sequence_output(self.backbone.output).shape[-1]
 
     @property
     def pooled_dim(self):
@@ -131,13 +133,12 @@ class TextEncoder(keras.Model):
         """
         captions = clean_prompts(captions, "TextEncoder")
         try:
-            tokens = self.preprocessor(captions)
+            return as_int32(token_inputs(self.preprocessor, captions))
         except ImportError as error:
             raise ImportError(
                 "TextEncoder: this KerasHub tokenizes by TensorFlow and TensorFlow Text on every backend: "
                 "pip install tensorflow tensorflow-text"
             ) from error
-        return {name: ops.convert_to_numpy(value).astype("int32") for name, value in tokens.items()}
 
     def preprocess(self, captions):
         """What `tokenize` does, for a `tf.string` tensor (B,) inside a `tf.function` or `tf.data.Dataset.map`.
@@ -145,7 +146,7 @@ class TextEncoder(keras.Model):
         A SavedModel of it needs TensorFlow Text to be imported where it is loaded, and nothing of kgen or KerasHub.
         In a graph nothing is checked: an empty caption is one without words.
         """
-        tokens = self.preprocessor(clean_prompt_tensor(captions))
+        tokens = token_inputs(self.preprocessor, clean_prompt_tensor(captions))
         import tensorflow as tf
 
         return {name: tf.cast(value, tf.int32) for name, value in tokens.items()}
@@ -157,7 +158,7 @@ class TextEncoder(keras.Model):
         outputs = self.backbone(inputs, training=bool(training) and self.trainable)
         mask = ops.not_equal(token_inputs["padding_mask"], 0)
         real = ops.expand_dims(ops.cast(mask, "float32"), -1)
-        tokens = ops.cast(_sequence_output(outputs), "float32") * real
+        tokens = ops.cast(sequence_output(outputs), "float32") * real
         if self.pooling == "backbone":
             pooled = ops.cast(outputs["pooled_output"], "float32")
         else:
@@ -181,8 +182,8 @@ class TextEncoder(keras.Model):
         """The features of captions, as a dict of arrays; row i is caption i's.
 
         Captions are run in order of length, each batch no longer than its longest and padded to a power of two, so
-        that short captions cost little and few shapes are compiled. A caption's features do not depend on the others,
-        to the rounding of float32.
+        that short captions cost little and few shapes are compiled; a backbone that is not told where padding begins
+        gets the whole length. A caption's features do not depend on the others, to the rounding of float32.
 
         Args:
             captions: list of N strings.
@@ -201,6 +202,7 @@ class TextEncoder(keras.Model):
         inputs = self.tokenize(captions)
         mask = inputs["padding_mask"] != 0
         lengths = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
+        shortest = 8 if "padding_mask" in self.backbone.input else mask.shape[1]
         order = np.argsort(-lengths, kind="stable")
         features = {
             "pooled": np.empty((len(mask), self.pooled_dim), "float32"),
@@ -211,7 +213,7 @@ class TextEncoder(keras.Model):
         bar = keras.utils.Progbar(len(mask), unit_name="caption", verbose=int(show))
         for start in range(0, len(mask), batch_size):
             rows = order[start : start + batch_size]
-            length = min(max(8, _power_of_two(lengths[rows[0]])), mask.shape[1])
+            length = min(max(shortest, _power_of_two(lengths[rows[0]])), mask.shape[1])
             missing = min(_power_of_two(len(rows)), batch_size) - len(rows)
             batch = {name: np.pad(v[rows, :length], [(0, missing), (0, 0)], "edge") for name, v in inputs.items()}
             outputs = self.predict_on_batch(batch)
@@ -257,41 +259,8 @@ def _power_of_two(number):
     return 1 << (int(number) - 1).bit_length()
 
 
-def _sequence_output(output):
-    return output["sequence_output"] if isinstance(output, dict) else output
-
-
 def _without_names(config):
     # Names are numbered by what else a process has made; they change no feature.
     if isinstance(config, dict):
         return {key: _without_names(value) for key, value in config.items() if key not in ("name", "trainable")}
     return [_without_names(value) for value in config] if isinstance(config, list) else config
-
-
-def _check_parts(backbone, preprocessor, pooling):
-    inputs = getattr(backbone, "input", None)
-    if not isinstance(inputs, dict) or "token_ids" not in inputs:
-        raise ValueError(f"TextEncoder: backbone must be a KerasHub text backbone; got {type(backbone).__name__}.")
-    if not hasattr(preprocessor, "tokenizer") or not hasattr(preprocessor, "sequence_length"):
-        raise ValueError(
-            f"TextEncoder: preprocessor must be the KerasHub preprocessor of {type(backbone).__name__}; got "
-            f"{type(preprocessor).__name__}."
-        )
-    if pooling not in _POOLINGS:
-        raise ValueError(f"TextEncoder: pooling must be one of {', '.join(_POOLINGS)}; got {pooling!r}.")
-    if len(_sequence_output(backbone.output).shape) != 3:
-        raise ValueError(f"TextEncoder: {type(backbone).__name__} gives no feature vector for each token.")
-
-
-def _with_length(preprocessor, sequence_length, backbone):
-    longest = getattr(backbone, "max_sequence_length", None) or preprocessor.sequence_length
-    if sequence_length is None:
-        sequence_length = min(_DEFAULT_LENGTH, preprocessor.sequence_length, longest)
-    if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or not 3 <= sequence_length <= longest:
-        raise ValueError(
-            f"TextEncoder: sequence_length must be an integer from 3 to {longest}, the most that "
-            f"{type(backbone).__name__} can take; got {sequence_length!r}."
-        )
-    # A copy, because changing the length in place would change the caller's model.
-    config = {**preprocessor.get_config(), "tokenizer": preprocessor.tokenizer, "sequence_length": sequence_length}
-    return type(preprocessor).from_config(config)

@@ -40,7 +40,7 @@ def test_a_subclass_says_only_what_it_minimises(trainable):
 def test_features_are_standardized_and_end_with_the_caption():
     model = Brightness()
     captions = [*tiny_text.CAPTIONS, "red"]
-    model._intake.table(captions)
+    model.intake.table(captions)
     features = model.text_encoder.encode(captions)
     encoded = {key: ops.convert_to_numpy(value) for key, value in model.encoded(features).items()}
     np.testing.assert_allclose(encoded["pooled"].mean(axis=0), 0.0, atol=1e-4)

@@ -1,9 +1,11 @@
 import warnings
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from kgen.layers import Upscale
 from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 
 SHAPE = (2, 3, 1)
@@ -14,8 +16,8 @@ class Shade(DrawingModel):
 
     image_shape = SHAPE
 
-    def __init__(self, trained=True):
-        super().__init__()
+    def __init__(self, trained=True, **kwargs):
+        super().__init__(**kwargs)
         self.is_trained = trained
         self.drawn = []
         self.built = True
@@ -75,6 +77,48 @@ def test_a_subclass_says_what_it_draws():
         _ = model.trained
     with pytest.raises(NotImplementedError, match=r"DrawingModel must define draw\(\)"):
         model.draw({})
+
+
+# === Post-processing ===
+class Half(keras.layers.Layer):
+    """Halves the values that it is given; in training it fails."""
+
+    def call(self, images, training=None):
+        assert training is False
+        return images / 2
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@pytest.mark.backends
+def test_layers_work_between_0_and_1_on_what_was_drawn():
+    model = Shade(postprocessing=[Half(), Upscale(2)])
+    assert model.picture_shape == (4, 6, 1) and Shade().picture_shape == SHAPE
+    drawn = np.array([-1.5, -1.0, 0.0, 1.0, 1.5], "float32").reshape(-1, 1, 1, 1) * np.ones((1, *SHAPE), "float32")
+    pictures = ops.convert_to_numpy(model.finished(ops.convert_to_tensor(drawn)))
+    assert pictures.shape == (5, 4, 6, 1) and pictures.dtype == "uint8"
+    assert np.abs(pictures[:, 0, 0, 0].astype(int) - [0, 0, 64, 128, 128]).max() <= 1
+    plain = ops.convert_to_numpy(Shade().finished(ops.convert_to_tensor(drawn)))
+    assert plain[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+def test_layers_are_in_the_configuration_and_not_trained():
+    model = Shade(postprocessing=[keras.layers.AutoContrast(value_range=(0, 1)), keras.layers.Conv2D(1, 3)])
+    config = model.get_config()["postprocessing"]
+    again = Shade(postprocessing=config).postprocessing
+    assert [type(layer).__name__ for layer in again] == ["AutoContrast", "Conv2D"]
+    assert not any(layer.trainable for layer in again)
+    with pytest.raises(TypeError, match="Shade: postprocessing must be a list of layers; got function in it"):
+        Shade(postprocessing=[asked])
+
+
+@pytest.mark.backends
+def test_keras_stretches_contrast_the_same_everywhere():
+    drawn = np.linspace(-0.5, 0.5, 12, dtype="float32").reshape(2, *SHAPE)
+    model = Shade(postprocessing=[keras.layers.AutoContrast(value_range=(0, 1))])
+    pictures = ops.convert_to_numpy(model.finished(ops.convert_to_tensor(drawn)))
+    np.testing.assert_array_equal(pictures.reshape(2, -1), [[0, 51, 102, 153, 204, 255]] * 2)
 
 
 # === Seeds ===

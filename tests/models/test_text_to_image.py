@@ -148,7 +148,7 @@ def test_cached_features_train_as_captions_do():
     loss = model.fit(images, first, batch_size=4, shuffle=False, verbose=0).history["loss"]
     other = checks.make(tiny_text.compiled)
     table = CaptionFeatures(other.text_encoder, first)
-    other._intake.set_standards(table)
+    other.intake.set_standards(table)
     features = {"images": images, **table.gather(table.index(first))}
     np.testing.assert_allclose(other.fit(features, batch_size=4, shuffle=False, verbose=0).history["loss"], loss, 1e-4)
 

@@ -13,6 +13,8 @@ PROMPTS = [
     "一个红苹果，在桌子上。",
     "🐈‍⬛ black cat",
     "ＵＰＰＥＲ ﾊﾝｶｸ",
+    "\ufeffzero\u200bwidth \u202eturned\u202c soft\u00adhyphen\x00\x07\x85\x9f bell",
+    "می\u200cخواهم",
 ]
 
 
@@ -20,6 +22,12 @@ def test_normal_form_and_white_space():
     assert clean_prompt("  a\u00a0ｒｅｄ\n\n apple ") == "a red apple"
     assert clean_prompt("cafe\u0301") == "caf\u00e9"
     assert clean_prompt("ﬁ ①") == "fi 1"
+
+
+def test_what_nobody_sees_goes_but_for_joiners():
+    assert clean_prompt("\ufeffa\x07 r\u200bed \u202eapple\u202c\u00ad") == "a red apple"
+    assert clean_prompt("half \ud83d a pair") == "half a pair"
+    assert clean_prompt("🐈\u200d⬛") == "🐈\u200d⬛" and clean_prompt("می\u200cخواهم") == "می\u200cخواهم"
 
 
 def test_cleaning_twice_changes_nothing():

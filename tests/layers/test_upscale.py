@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+
+from kgen.layers import Upscale
+from tests.checks.layers import check_layer
+
+PICTURES = np.random.default_rng(0).uniform(size=(2, 6, 8, 3)).astype("float32")
+
+
+@pytest.mark.backends
+def test_layer():
+    check_layer(Upscale, {"factor": 1.5, "interpolation": "bicubic"}, {"images": PICTURES}, (2, 9, 12, 3))
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("interpolation", ["lanczos", "bicubic"])
+def test_equals_pillow_between_0_and_1(interpolation):
+    pillow = getattr(Image.Resampling, interpolation.upper())
+    channels = [np.asarray(Image.fromarray(PICTURES[0, ..., c]).resize((16, 12), pillow)) for c in range(3)]
+    wanted = np.stack(channels, axis=-1)
+    found = ops.convert_to_numpy(Upscale(2, interpolation)(PICTURES))[0]
+    assert wanted.max() > 1.01
+    np.testing.assert_allclose(found, np.clip(wanted, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("arguments", "said"), [((1,), "factor .* got 1"), ((2, "area"), "interpolation .* 'area'")])
+def test_arguments(arguments, said):
+    with pytest.raises(ValueError, match=f"Upscale: {said}"):
+        Upscale(*arguments)

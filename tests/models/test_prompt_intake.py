@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from kgen.models.prompt_intake import PromptIntake, split_inputs
+
+
+class Encoder:
+    """Counts letters, and what it is asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, texts, batch_size, verbose):
+        self.asked += texts
+        return {"pooled": np.array([[len(text)] for text in texts], "float32")}
+
+
+class Twice:
+    def expand(self, texts):
+        return [f"{text} {text}" for text in texts]
+
+
+class WithoutSpaces:
+    def clean(self, texts, owner):
+        return [text.replace(" ", "") for text in texts]
+
+
+def test_expanded_then_cleaned():
+    intake = PromptIntake(Encoder(), WithoutSpaces(), Twice())
+    assert intake.read(["a  b"], "Owner") == ["aba b".replace(" ", "")] == ["abab"]
+    assert intake.read(["a  b"], "Owner", expand=False) == ["ab"]
+    with pytest.raises(ValueError, match="^Owner: got an empty list"):
+        intake.read([], "Owner")
+
+
+def test_each_text_is_encoded_once():
+    intake = PromptIntake(Encoder(), expander=Twice())
+    features = intake.features(["cat", "horse", "cat"], negative="dogs", images_each=2)
+    assert intake.encoder.asked == ["cat", "horse", "dogs"]
+    assert features["pooled"][:, 0].tolist() == [3, 3, 5, 5, 3, 3]
+    assert features["negative_pooled"][:, 0].tolist() == [4] * 6
+
+
+def test_inputs_are_told_apart_by_name():
+    names = ["pooled", "mask", "token_ids", "negative_pooled", "negative_mask", "seeds", "guidance", "latents"]
+    features, negative, given = split_inputs({name: name for name in names})
+    assert features == {name: name for name in ("pooled", "mask", "token_ids")}
+    assert negative == {"pooled": "negative_pooled", "mask": "negative_mask"}
+    assert set(given) == {"seeds", "guidance", "latents"}

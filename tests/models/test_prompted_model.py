@@ -1,0 +1,183 @@
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.layers import Upscale
+from kgen.models.prompted_model import PromptedModel
+from kgen.text import PromptCleaner, PromptExpander
+from tests.models import tiny_text
+
+pytest.importorskip("tensorflow_text")
+
+PROMPTS = ["a red picture", "a blue sheet of paper"]
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def on_paper(prompt):
+    return "on a sheet of paper"
+
+
+def ready(**kwargs):
+    """A model that counts as trained, in whose pictures captions and latents show; always of the same weights."""
+    keras.utils.set_random_seed(0)
+    model = tiny_text.model(**kwargs)
+    generative = model.generative_model
+    generative.average.updates.assign(1.0)
+    random = np.random.default_rng(0)
+    for weight in generative.average.network.trainable_variables:
+        weight.assign(ops.convert_to_numpy(weight) + 0.2 * random.normal(size=weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ready(caption_dropout=0.1)
+
+
+def far(images, others):
+    return np.abs(images.astype(int) - others.astype(int)).mean()
+
+
+# === What was read ===
+def test_what_the_encoder_read():
+    model = ready(prompt_cleaner=PromptCleaner("en"), prompt_expander=on_paper)
+    images, text = model.generate("a  red picture", seed=0, return_prompts=True)
+    assert images.shape == tiny_text.SHAPE and text == "red picture, on sheet paper"
+    images, texts = model.generate(PROMPTS, num_images=2, seed=0, return_prompts=True)
+    assert len(images) == 4 and texts == ["red picture, on sheet paper", "blue sheet paper, on sheet paper"]
+    plain = ready()
+    assert np.abs(plain.generate(texts, num_images=2, seed=0).astype(int) - images).max() <= 1
+    assert plain.generate(PROMPTS, seed=0, return_prompts=True)[1] == PROMPTS
+
+
+def test_captions_are_cleaned_as_prompts_are():
+    model = tiny_text.model(prompt_cleaner=PromptCleaner("en"))
+    model.compile()
+    images, captions = tiny_text.pictures(4)
+    model.fit(images, captions, batch_size=4, verbose=0)
+    assert "red picture" in model.intake.features and "a red picture" not in model.intake.features.vocabulary
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        data = tf.data.Dataset.from_tensor_slices((images, ["the red thing"] * 4)).batch(4)
+        model.fit(data, verbose=0)
+        assert model.intake.features.vocabulary[-1] == "red thing"
+
+
+def test_cleaner_and_expander_are_saved_with_the_model(tmp_path):
+    model = ready(prompt_cleaner=PromptCleaner(["of"]), prompt_expander=PromptExpander(on_paper, seed=3))
+    model.save(tmp_path / "model.keras")
+    model.save_to_preset(tmp_path / "preset")
+    images, texts = model.generate(PROMPTS, seed=1, return_prompts=True)
+    for again in (keras.saving.load_model(tmp_path / "model.keras"), type(model).from_preset(tmp_path / "preset")):
+        assert again.prompt_expander.seed == 3
+        found, read = again.generate(PROMPTS, seed=1, return_prompts=True)
+        np.testing.assert_array_equal(found, images)
+        assert read == texts
+
+
+def test_a_language_model_is_saved_with_the_model(tmp_path):
+    pytest.importorskip("sentencepiece")
+    from tests.text import tiny_language_models
+
+    language_model = tiny_language_models.LANGUAGE_MODELS["llama"]()
+    model = ready(prompt_expander=PromptExpander(language_model, "{prompt}:", max_length=32, temperature=3.0))
+    model.compile()
+    images, captions = tiny_text.pictures(4)
+    model.fit(images, captions, batch_size=4, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.prompt_expander.expand(PROMPTS) == model.prompt_expander.expand(PROMPTS) != PROMPTS
+
+
+def test_a_function_without_a_name_is_no_reason_not_to_generate_but_not_to_save(tmp_path):
+    model = ready(prompt_expander=lambda prompt: "here")
+    assert model.generate("a red picture", seed=0, return_prompts=True)[1] == "a red picture, here"
+    with pytest.raises(ValueError, match="PromptExpander: .* cannot be saved"):
+        model.save(tmp_path / "model.keras")
+
+
+def test_the_saved_model_cleans_and_does_not_expand(tmp_path, tensorflow_backend):
+    import tensorflow as tf
+
+    options = {"prompt_cleaner": PromptCleaner("en"), "postprocessing": [Upscale(2)]}
+    model = ready(prompt_expander=on_paper, **options)
+    model.export(tmp_path / "saved")
+    serve = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
+    found = serve(prompts=tf.constant(PROMPTS), seed=tf.constant(4))["images"].numpy()
+    assert found.shape == (2, 32, 32, 3)
+    assert np.abs(found.astype(int) - ready(**options).generate(PROMPTS, seed=4)).max() <= 1
+    expanded = serve(prompts=tf.constant(model.prompt_expander.expand(PROMPTS)), seed=tf.constant(4))["images"].numpy()
+    assert np.abs(expanded.astype(int) - model.generate(PROMPTS, seed=4)).max() <= 1
+
+
+def test_what_is_no_cleaner_or_expander():
+    with pytest.raises(TypeError, match="prompt_cleaner must be a PromptCleaner or None; got str"):
+        tiny_text.model(prompt_cleaner="en")
+    with pytest.raises(TypeError, match="language_model must be a KerasHub CausalLM"):
+        tiny_text.model(prompt_expander=3)
+
+
+# === How it is drawn ===
+def test_guidance_goes_away_from_negative_prompts(model):
+    def draw(**kwargs):
+        return model.generate(PROMPTS[0], seed=0, **kwargs)
+
+    plain, strong = draw(), draw(guidance_scale=2.0, negative_prompts=PROMPTS[1])
+    other = model.generate(PROMPTS[1], seed=0)
+    expected = np.clip(2.0 * plain.astype(float) - other, 0, 255)
+    inside = (expected > 2) & (expected < 253) & (np.minimum(plain, other) > 0) & (np.maximum(plain, other) < 255)
+    assert np.abs(strong - expected)[inside].max() <= 3
+    # From itself there is no way to go.
+    assert np.abs(draw(guidance_scale=3.0, negative_prompts=[PROMPTS[0]]).astype(int) - plain).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({"negative_prompts": "a dog"}, "give a guidance_scale above 1 with them; got None"),
+        ({"negative_prompts": "a dog", "guidance_scale": 1.0}, "above 1 with them; got 1.0"),
+        ({"negative_prompts": ["a", "b"], "guidance_scale": 2.0}, "one for each prompt; got 2 for 1"),
+        ({"negative_prompts": " ", "guidance_scale": 2.0}, "negative_prompts: caption 0 is empty"),
+        ({"truncation": 0}, "truncation must be positive"),
+    ],
+)
+def test_arguments(model, kwargs, said):
+    with pytest.raises(ValueError, match=f"TextToImage.generate: .*{said}"):
+        model.generate("a cat", **kwargs)
+
+
+def test_truncated_latents_make_pictures_alike(model):
+    whole, narrow = (model.generate(PROMPTS[0], 6, seed=0, truncation=limit) for limit in (None, 0.05))
+    assert narrow.std(axis=0).mean() < 0.3 * whole.std(axis=0).mean()
+
+
+# === Walks ===
+@pytest.mark.parametrize("seed", [0, [5, 5, 7]])
+def test_a_walk_passes_the_pictures_of_its_prompts(model, seed):
+    prompts = [*PROMPTS, "a white picture"]
+    frames = model.walk(prompts, steps=4, seed=seed)
+    assert frames.shape == (9, *tiny_text.SHAPE)
+    stations = model.generate(prompts, seed=seed)
+    assert np.abs(frames[::4].astype(int) - stations).max() <= 1
+    assert max(far(a, b) for a, b in zip(frames, frames[1:])) < 0.8 * far(stations[0], stations[1])
+
+
+def test_walks_that_cannot_be(model):
+    with pytest.raises(ValueError, match="TextToImage.walk: give two prompts or more"):
+        model.walk(["a red picture"])
+    with pytest.raises(ValueError, match="TextToImage.walk: steps must be an integer of at least 1; got 0"):
+        model.walk(PROMPTS, steps=0)
+    with pytest.raises(TypeError, match="TextToImage.walk: captions must be a list"):
+        model.walk("a red picture")
+    with pytest.raises(NotImplementedError, match=r"PromptedModel must define condition\(\)"):
+        PromptedModel().condition({})
+
+
+def test_no_warning_where_there_is_nothing_to_warn_of(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.generate(PROMPTS[0], seed=0)
