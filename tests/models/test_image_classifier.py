@@ -138,7 +138,7 @@ def test_keras_applications():
 def test_a_backbone_of_keras_hub():
     hub = pytest.importorskip("keras_hub")
     network = hub.models.ResNetBackbone(
-        input_conv_filters=[4],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[3],
         stackwise_num_filters=[64],
         stackwise_num_blocks=[1],
