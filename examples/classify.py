@@ -1,0 +1,146 @@
+"""A classifier of Fashion-MNIST: from fit to a SavedModel, with pictures of what it sees and what it mistakes.
+
+    python examples/classify.py                             # trains
+    python examples/classify.py --classify shoe.png         # uses what was trained
+
+Leaves in --output: model.keras (to train on), saved_model/ (to ship), seen.png (pictures of the test split with the
+names given to them; * where it is wrong) and confusion.png (rows: what a picture is of; columns: what it is taken for).
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main():
+    options = parse_arguments()
+    if options.classify:
+        classify(options)
+    else:
+        train(options)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("classify"), help="directory for what is made")
+    parser.add_argument("--classify", nargs="+", type=Path, metavar="FILE", help="use the trained model on pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
+    parser.add_argument("--epochs", type=int, default=2, help="how often to go through the pictures")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--filters", type=int, default=32, help="of the network; more is slower and better")
+    parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")
+    options = parser.parse_args()
+    if options.epochs < 1 or options.batch_size < 1:
+        parser.error("--epochs and --batch-size must be at least 1")
+    return options
+
+
+def train(options):
+    start = time.time()
+    try:
+        import keras
+        import numpy as np
+
+        import kgen
+    except ImportError as error:
+        sys.exit(f"{error}. Install kgen first: pip install -e .")
+
+    names = kgen.data.FASHION_MNIST_NAMES
+    images, labels = (each[: options.limit] for each in kgen.data.fashion_mnist("train", path=options.data))
+    test_images, test_labels = (each[: options.limit] for each in kgen.data.fashion_mnist("test", path=options.data))
+    keras.utils.set_random_seed(options.seed)
+    classifier = kgen.models.ImageClassifier(
+        kgen.networks.residual_encoder(images.shape[1:], filters=options.filters),
+        class_names=names,
+        dropout=0.2,
+        ema_momentum=0.99,
+        seed=options.seed,
+    )
+    steps = options.epochs * -(-len(images) // options.batch_size)
+    classifier.compile(
+        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(4e-3, steps), weight_decay=0.01),
+        augmentation=keras.layers.RandomFlip("horizontal"),
+        label_smoothing=0.05,
+    )
+    classifier.fit(
+        images,
+        labels,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    classifier.save(options.output / "model.keras")
+    classifier.export(options.output / "saved_model")
+
+    seen = classifier.classify(test_images, batch_size=500).argmax(axis=1)
+    shown = np.concatenate([np.flatnonzero(test_labels == label)[:8] for label in range(len(names))])
+    captions = [names[seen[i]] + (" *" if seen[i] != test_labels[i] else "") for i in shown]
+    grid = kgen.callbacks.picture_grid(test_images[shown], captions, columns=8, scale=3)
+    grid.save(options.output / "seen.png")
+    confusion_picture(test_labels, seen, names).save(options.output / "confusion.png")
+
+    report = {"accuracy": float(np.mean(seen == test_labels)), "seconds": time.time() - start}
+    (options.output / "report.json").write_text(json.dumps(report) + "\n")
+    print("\n" + ", ".join(f"{name} {value:.3g}" for name, value in report.items()))
+    print(f"In {options.output}: seen.png, confusion.png, model.keras, saved_model/.")
+
+
+def confusion_picture(labels, seen, names, cell=48):
+    """A square for each pair of classes, the darker the more often the one is taken for the other."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    shares = np.zeros((len(names), len(names)))
+    np.add.at(shares, (labels, seen), 1)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    margin = 2 * cell
+    picture = Image.new("RGB", (margin + cell * len(names), margin // 2 + cell * len(names)), "white")
+    draw = ImageDraw.Draw(picture)
+    for row, name in enumerate(names):
+        draw.text((4, margin // 2 + cell * row + cell // 3), name, fill="black")
+        draw.text((margin + cell * row + 2, 8), name[:8], fill="black")
+        for column in range(len(names)):
+            # By the square root, or the few mistakes would not be seen.
+            level = int(255 * (1 - shares[row, column] ** 0.5))
+            left, top = margin + cell * column, margin // 2 + cell * row
+            color = (level, level, 255) if row == column else (255, level, level)
+            draw.rectangle((left, top, left + cell - 2, top + cell - 2), fill=color)
+            if shares[row, column] >= 0.005:
+                draw.text(
+                    (left + 8, top + cell // 3), f"{shares[row, column]:.0%}", fill="white" if level < 128 else "black"
+                )
+    return picture
+
+
+def classify(options):
+    """Names from the SavedModel: all it needs is TensorFlow."""
+    saved = options.output / "saved_model"
+    if not saved.is_dir():
+        sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
+    missing = [str(file) for file in options.classify if not file.is_file()]
+    if missing:
+        sys.exit(f"There is no such picture: {', '.join(missing)}")
+    import numpy as np
+    import tensorflow as tf
+    from PIL import Image
+
+    serve = tf.saved_model.load(saved).signatures["serving_default"]
+    for file in options.classify:
+        with Image.open(file) as picture:
+            pixels = np.asarray(picture.convert("L").resize((28, 28)))[None, :, :, None]
+        answers = serve(images=tf.constant(pixels))
+        print(f"{file}: {answers['names'].numpy()[0].decode()} ({answers['probabilities'].numpy().max():.0%})")
+
+
+if __name__ == "__main__":
+    main()
