@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 
-from kgen.data import from_teacher
-
 
 def distill(
     teacher,
@@ -52,6 +50,9 @@ def distill(
     kgen.models.distill(teacher, student, prompts, "drawn", images_per_prompt=8, epochs=50)
     ```
     """
+    # `import kgen` brings the models, and leaves the data for later.
+    from kgen.data import from_teacher
+
     height, width, channels = student.image_shape
     if height != width:
         raise ValueError(f"distill: the student's pictures must be square; they are {height}x{width}.")

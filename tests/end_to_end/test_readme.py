@@ -36,6 +36,17 @@ assert gan.generate([7, 8], seed=0, truncation=0.7).shape == (2, 28, 28, 1)
 assert np.allclose(gan.classify(images[:100]).sum(axis=1), 1.0, atol=1e-4)
 assert gan.decode(latents, labels[:2]).shape == (2, 28, 28, 1)
 """
+LATENT = """
+assert vae.log_likelihood(images[:8], samples=50).shape == (8,) and vae.prior is not None
+assert vae.denoise(images[:8], noise_std=0.1).shape == (8, 28, 28, 1)
+"""
+TEACHER = """
+teacher, prompts = kgen.models.TextToImage.from_preset("cat"), ["a red square", "a black square"]
+"""
+WORDS = """
+assert texts == ["a cat on a table"] and pictures.shape == (1, 128, 128, 3)
+assert np.allclose(dual.classify(dataset, ["cat", "dog"]).sum(axis=1), 1.0, atol=1e-4)
+"""
 SERVED = """
 import numpy as np
 served = draw(prompts=tf.constant(["a red apple"]), seed=tf.constant(0))["images"].numpy()
@@ -58,11 +69,20 @@ def test_the_code_in_the_readme(tmp_path):
         Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
             tmp_path / "my_pictures" / "red_squares" / f"{i}.png"
         )
-    api, measuring, adversarial, serving = BLOCKS
+    api, measuring, adversarial, latent, words, serving = BLOCKS
     assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
     api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")
     measuring = measuring.replace("generate(1000)", "generate(8)")
     adversarial = adversarial.replace("kgen.data.fashion_mnist()", FEW_CLOTHES).replace("epochs=5", "epochs=1")
-    run(BEFORE + api + AFTER + measuring + MEASURED + adversarial + ADVERSARIAL, tmp_path)
-    assert {"cat.keras", "cat", "cat_saved_model", "samples"} <= {path.name for path in tmp_path.iterdir()}
+    run(BEFORE + api + AFTER + measuring + MEASURED, tmp_path)
+    latent = latent.replace("epochs=5)", "epochs=1)")
+    run("import kgen\nimport numpy as np\n" + adversarial + ADVERSARIAL + latent + LATENT, tmp_path)
+    encoder = "import keras_hub\nimport kgen\n" + next(line for line in api.split("\n\n") if "encoder =" in line)
+    assert '"gpt2_base_en"' in words and words.count("epochs=50") == 2
+    words = words.replace('"gpt2_base_en"', 'lambda prompt: prompt + " on a table"').replace("epochs=50", "epochs=1")
+    words = words.replace("dual.classify(pictures, ", "dual.classify(dataset, ")
+    run(BEFORE + encoder + TEACHER + words + WORDS, tmp_path)
+    assert {"cat.keras", "cat", "cat_saved_model", "samples", "traversal.png", "walk.gif", "drawn"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
     run(serving + SERVED, tmp_path)
