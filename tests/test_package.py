@@ -62,13 +62,14 @@ def floor(subpackage):
 
 # === Import ===
 def test_import_costs_next_to_nothing_beside_keras():
+    # In processor time, which others that run beside it leave as it is.
     code = """
         import time, keras
-        start = time.perf_counter()
+        start = time.process_time()
         import kgen
-        print(time.perf_counter() - start)
+        print((time.process_time() - start) / start)
     """
-    assert min(float(run_python(code)) for _ in range(2)) < 0.3
+    assert min(float(run_python(code)) for _ in range(2)) < 0.1
 
 
 def test_import_brings_in_no_package_beside_keras_and_leaves_sub_packages_for_later():

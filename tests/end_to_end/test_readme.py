@@ -44,7 +44,7 @@ TEACHER = """
 teacher, prompts = kgen.models.TextToImage.from_preset("cat"), ["a red square", "a black square"]
 """
 WORDS = """
-assert texts == ["a cat on a table"] and pictures.shape == (1, 128, 128, 3)
+assert texts == ["a cat, on a table"] and pictures.shape == (1, 128, 128, 3)
 assert np.allclose(dual.classify(dataset, ["cat", "dog"]).sum(axis=1), 1.0, atol=1e-4)
 """
 SERVED = """
@@ -75,7 +75,8 @@ def test_the_code_in_the_readme(tmp_path):
     measuring = measuring.replace("generate(1000)", "generate(8)")
     adversarial = adversarial.replace("kgen.data.fashion_mnist()", FEW_CLOTHES).replace("epochs=5", "epochs=1")
     run(BEFORE + api + AFTER + measuring + MEASURED, tmp_path)
-    latent = latent.replace("epochs=5)", "epochs=1)")
+    latent = latent.replace("epochs=5)", "epochs=1)").replace("samples=50)", "samples=3)")
+    latent = latent.replace("noise_std=0.1)", "noise_std=0.1, steps=3)")
     run("import kgen\nimport numpy as np\n" + adversarial + ADVERSARIAL + latent + LATENT, tmp_path)
     encoder = "import keras_hub\nimport kgen\n" + next(line for line in api.split("\n\n") if "encoder =" in line)
     assert '"gpt2_base_en"' in words and words.count("epochs=50") == 2
