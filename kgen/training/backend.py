@@ -118,7 +118,10 @@ def input_gradient(function, inputs):
 
     inputs = inputs.detach().requires_grad_(True)
     with torch.enable_grad():
-        return torch.autograd.grad(function(inputs).sum(), inputs, create_graph=True)[0]
+        total = function(inputs).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(inputs)
+        return torch.autograd.grad(total, inputs, create_graph=True, materialize_grads=True)[0]
 
 
 def run_if(condition, function):

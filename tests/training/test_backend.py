@@ -68,6 +68,12 @@ def test_no_gradient_flows_on_from_an_input_gradient():
     np.testing.assert_allclose(gradient, [12.0])
 
 
+def test_what_does_not_depend_on_the_input_has_no_slope():
+    x = ops.ones((2, 3))
+    slopes = _in_step(lambda: backend.input_gradient(lambda x: ops.stop_gradient(ops.sum(x, axis=-1)), x))
+    np.testing.assert_array_equal(slopes, np.zeros((2, 3)))
+
+
 def test_state_changed_inside_an_input_gradient_is_kept():
     seeds, w = SeedGenerator(0), keras.Variable([1.0, 1.0])
     before = ops.convert_to_numpy(seeds.state)
