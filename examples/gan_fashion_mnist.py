@@ -1,6 +1,6 @@
 """A class-conditional GAN on Fashion-MNIST: from fit to a SavedModel, measured while it trains.
 
-    python examples/gan_fashion_mnist.py                                  # trains, about ten minutes on two cores
+    python examples/gan_fashion_mnist.py  # trains
     python examples/gan_fashion_mnist.py --generate sneaker bag           # uses what was trained
     python examples/gan_fashion_mnist.py --epochs 20 --conditioning classifier
 

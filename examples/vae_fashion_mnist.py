@@ -1,6 +1,6 @@
 """A variational autoencoder on Fashion-MNIST: reconstructions, samples, what its latents mean, noise taken out.
 
-    python examples/vae_fashion_mnist.py                                  # trains, under three minutes on two cores
+    python examples/vae_fashion_mnist.py  # trains
     python examples/vae_fashion_mnist.py --denoise picture.png --noise 0.2   # uses what was trained
 
 Leaves in --output: model.keras, saved_model/ (to ship), samples/ (a grid each epoch), and as pictures

@@ -180,4 +180,4 @@ def test_walks_that_cannot_be(model):
 def test_no_warning_where_there_is_nothing_to_warn_of(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        model.generate(PROMPTS[0], seed=0)
+        assert model.generate(PROMPTS[0], seed=0).shape == model.picture_shape
