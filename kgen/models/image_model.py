@@ -160,13 +160,14 @@ class ImageModel(PhasedModel):
         return results
 
     # === On disk ===
-    def save_to_preset(self, directory):
+    def save_to_preset(self, directory, dtype=None):
         """Writes the model without its training state to a directory that `from_preset` reads.
 
         Args:
             directory: created where needed; an older preset there is replaced.
+            dtype: "float16" for a file of half the size; see `kgen.presets.save_preset`.
         """
-        save_preset(self, directory)
+        save_preset(self, directory, dtype)
 
     @classmethod
     def from_preset(cls, name):

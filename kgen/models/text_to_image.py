@@ -12,10 +12,11 @@ from keras import ops
 from kgen.models.captioned_model import CaptionedModel
 from kgen.models.generative_model import GenerativeModel
 from kgen.models.matching import Matching
+from kgen.models.network_inputs import condition_names
 from kgen.models.prompt_intake import PromptIntake
 from kgen.models.prompted_model import PromptedModel
 from kgen.models.text_conditioned import generative_model_for_text
-from kgen.text import PromptCleaner, PromptExpander
+from kgen.text import PromptCleaner, PromptExpander, TextEncoder
 
 
 @keras.saving.register_keras_serializable(package="kgen")
@@ -115,6 +116,50 @@ class TextToImage(CaptionedModel, PromptedModel):
     def trained(self):
         """Whether any training step was made."""
         return self.generative_model.trained
+
+    def with_text_encoder(self, text_encoder):
+        """This model with another text encoder before the same generator, whose weights the two share.
+
+        The pooled features of both must mean the same, as those of an encoder and of another that was trained to give
+        its features: the standards of the features are kept. A generator that reads tokens needs the same of them.
+
+        Args:
+            text_encoder: as of the constructor.
+
+        Returns:
+            A `TextToImage`, not compiled.
+
+        Raises:
+            ValueError: if its features have another length than those that the generator reads.
+
+        Example:
+
+        ```python
+        model = kgen.models.TextToImage.from_preset("openmoji_64").with_text_encoder("all_minilm_l6_v2_en")
+        ```
+        """
+        encoder, own = TextEncoder.of(text_encoder), self.text_encoder
+        reads = condition_names(self.generative_model.average.network, ("pooled", "tokens"))
+        for name, given, wanted in (
+            ("pooled", encoder.pooled_dim, own.pooled_dim),
+            ("tokens", encoder.token_dim, own.token_dim),
+        ):
+            if name in reads and given != wanted:
+                raise ValueError(
+                    f"TextToImage.with_text_encoder: the generator reads '{name}' of length {wanted}; this text encoder "
+                    f"gives {given}."
+                )
+        arguments = {
+            name: getattr(self, name) for name in ("caption_dropout", "seed", "prompt_cleaner", "prompt_expander")
+        }
+        model = type(self)(
+            encoder, self.image_shape, self.generative_model, postprocessing=self.postprocessing, **arguments
+        )
+        model.standardize_pooled.set_weights(self.standardize_pooled.get_weights())
+        if encoder.token_dim == own.token_dim:
+            model.standardize_tokens.set_weights(self.standardize_tokens.get_weights())
+        model.float_range = self.float_range
+        return model
 
     # === Training ===
     def compile(self, optimizer="auto", matching=None, matching_weight=1.0, **kwargs):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import keras
 
+from kgen.presets.compact_weights import compact_weights
+
 _DESCRIPTION = "preset.json"
 _MODEL = "model.keras"
 _FORMAT = 1
@@ -27,22 +29,28 @@ def preset_names():
     return sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{_DESCRIPTION}"))
 
 
-def save_preset(model, directory):
+def save_preset(model, directory, dtype=None):
     """Writes a model, without optimizers and metrics, as a preset.
 
     Args:
         model: a kgen model.
         directory: where to write; created, and an older preset there replaced.
+        dtype: "float16" to keep float32 weights in half the space, rounded to 11 bits; they are float32 again when the
+            preset is loaded. None keeps them as they are. Weights that are equal are kept once in either case: give a
+            network its averaged weights before, if nobody is to train on from the others.
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
+        ValueError: for another dtype, or weights that float16 cannot hold.
 
     Example:
 
     ```python
-    kgen.presets.save_preset(model, "cat")
+    kgen.presets.save_preset(model, "cat", dtype="float16")
     ```
     """
+    if dtype not in (None, "float16"):
+        raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
     directory = Path(directory)
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir()) and not _is_preset(directory)):
         raise FileExistsError(f"save_to_preset: {directory} exists and is no preset; choose another directory.")
@@ -51,6 +59,7 @@ def save_preset(model, directory):
     with tempfile.TemporaryDirectory(dir=directory) as folder:
         written = Path(folder) / _MODEL
         _save_without_training_state(model, written)
+        compact_weights(written, dtype)
         description = {
             "format": _FORMAT,
             "class": keras.saving.get_registered_name(type(model)),

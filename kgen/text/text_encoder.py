@@ -34,6 +34,8 @@ class TextEncoder(keras.Model):
         pooling: how tokens become one vector: their `"mean"`, the first (`"cls"`), the `"last"`, the `"max"`, or
             `"backbone"`: the backbone's own `pooled_output`.
         normalize: scale the pooled vector to length 1.
+        projection_dim: length that a dense layer brings the pooled vector to, such as that of a larger encoder which
+            this one is to stand in for; None: no such layer.
         trainable: False keeps the backbone as it is, dropout off, whatever model it becomes a part of.
         **kwargs: `name`, `dtype`.
 
@@ -47,15 +49,26 @@ class TextEncoder(keras.Model):
         ```
     """
 
-    def __init__(self, backbone, preprocessor, pooling="mean", normalize=False, trainable=False, **kwargs):
+    def __init__(
+        self,
+        backbone,
+        preprocessor,
+        pooling="mean",
+        normalize=False,
+        projection_dim=None,
+        trainable=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_parts(backbone, preprocessor, pooling, _POOLINGS)
-        # === Layers ===
-        self.backbone = backbone
-        self.preprocessor = preprocessor
         # === Config ===
         self.pooling = pooling
         self.normalize = normalize
+        self.projection_dim = projection_dim
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.projection = None if projection_dim is None else self._projection()
         self.trainable = trainable
         self.built = True
 
@@ -87,8 +100,8 @@ class TextEncoder(keras.Model):
         if isinstance(source, cls):
             if sequence_length in (None, source.sequence_length):
                 return source
-            parts = {name: getattr(source, name) for name in ("backbone", "preprocessor", "pooling", "normalize")}
-            parts["trainable"] = source.trainable
+            names = ("backbone", "preprocessor", "pooling", "normalize", "projection_dim", "trainable")
+            parts = {name: getattr(source, name) for name in names}
         elif isinstance(source, (str, os.PathLike)):
             parts = load_text_model(source)
         elif isinstance(source, (tuple, list)) and len(source) == 2:
@@ -103,7 +116,10 @@ class TextEncoder(keras.Model):
             )
         check_parts(parts["backbone"], parts["preprocessor"], parts.get("pooling", "mean"), _POOLINGS)
         parts["preprocessor"] = with_length(parts["preprocessor"], sequence_length, parts["backbone"])
-        return cls(**parts)
+        encoder = cls(**parts)
+        if encoder.projection is not None:
+            encoder.projection.set_weights(source.projection.get_weights())
+        return encoder
 
     @property
     def sequence_length(self):
@@ -118,7 +134,16 @@ class TextEncoder(keras.Model):
     @property
     def pooled_dim(self):
         """Features to a caption."""
+        return self.projection_dim or self._unprojected_dim
+
+    @property
+    def _unprojected_dim(self):
         return self.backbone.output["pooled_output"].shape[-1] if self.pooling == "backbone" else self.token_dim
+
+    def _projection(self):
+        layer = keras.layers.Dense(self.projection_dim, dtype="float32", name="projection")
+        layer.build((None, self._unprojected_dim))
+        return layer
 
     # === From strings to tokens ===
     def tokenize(self, captions):
@@ -163,6 +188,8 @@ class TextEncoder(keras.Model):
             pooled = ops.cast(outputs["pooled_output"], "float32")
         else:
             pooled = self._pool(tokens, real)
+        if self.projection is not None:
+            pooled = self.projection(pooled)
         if self.normalize:
             pooled = ops.normalize(pooled, axis=-1)
         return {"pooled": pooled, "tokens": tokens, "mask": mask}
@@ -228,7 +255,7 @@ class TextEncoder(keras.Model):
         digest = hashlib.blake2b(digest_size=16)
         vocabulary = getattr(self.preprocessor.tokenizer, "vocabulary", None)
         digest.update(json.dumps([_without_names(self.get_config()), vocabulary], sort_keys=True).encode())
-        for weight in self.backbone.weights:
+        for weight in self.weights:
             if "seed" not in weight.name:
                 digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
         return digest.hexdigest()
@@ -242,6 +269,7 @@ class TextEncoder(keras.Model):
                 "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
                 "pooling": self.pooling,
                 "normalize": self.normalize,
+                "projection_dim": self.projection_dim,
                 "trainable": self.trainable,
             }
         )

@@ -7,7 +7,7 @@ from keras import ops
 
 from kgen.data import CaptionedImages
 from kgen.models import GAN, TextToImage
-from kgen.text import CaptionFeatures
+from kgen.text import CaptionFeatures, TextEncoder
 from tests.checks import models as checks
 from tests.models import tiny_text
 
@@ -324,3 +324,20 @@ def _load_and_train(file, images, captions):
     model = keras.models.load_model(file)
     model.fit(images, captions, batch_size=4, epochs=2, verbose=0)
     return [ops.convert_to_numpy(v) for v in model.generative_model.variables]
+
+
+# === Another text encoder ===
+def test_another_encoder_of_the_same_features_draws_the_same(trained):
+    encoder = trained.text_encoder
+    other = trained.with_text_encoder(TextEncoder(encoder.backbone, encoder.preprocessor))
+    assert other.text_encoder is not encoder
+    assert other.generative_model is trained.generative_model
+    found = other.generate(["a red picture", "a blue picture"], seed=0)
+    assert np.abs(found.astype(int) - trained.generate(["a red picture", "a blue picture"], seed=0)).max() <= 1
+
+
+def test_another_encoder_of_another_length_is_refused(trained):
+    encoder = trained.text_encoder
+    longer = TextEncoder(encoder.backbone, encoder.preprocessor, projection_dim=encoder.pooled_dim + 1)
+    with pytest.raises(ValueError, match=rf"reads 'pooled' of length {encoder.pooled_dim}; this text encoder gives"):
+        trained.with_text_encoder(longer)

@@ -40,6 +40,19 @@ def test_an_older_preset_is_replaced(trained, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "preset.json"]
 
 
+def test_float16_draws_nearly_the_same_from_a_smaller_file(trained, tmp_path):
+    sizes = {}
+    for dtype in (None, "float16"):
+        trained.save_to_preset(tmp_path / str(dtype), dtype)
+        sizes[dtype] = (tmp_path / str(dtype) / "model.keras").stat().st_size
+        model = VAE.from_preset(tmp_path / str(dtype))
+        assert np.abs(model.generate(3, seed=1).astype(int) - trained.generate(3, seed=1)).max() <= 2
+        assert {weight.dtype for weight in model.decoder.weights} == {"float32"}
+    assert sizes["float16"] < sizes[None]
+    with pytest.raises(ValueError, match="None or 'float16'; got 'int8'"):
+        trained.save_to_preset(tmp_path / "small", "int8")
+
+
 def test_a_damaged_file_is_refused(trained, tmp_path):
     save_preset(trained, tmp_path)
     data = bytearray((tmp_path / "model.keras").read_bytes())

@@ -377,3 +377,22 @@ def test_minilm_is_what_sentence_transformers_computes(minilm_directory, tmp_pat
     if "missing" not in printed:
         cosines = np.sum(pooled * np.load(tmp_path / "wanted.npy"), axis=1)
         assert cosines.min() > 0.9999
+
+
+# === Projection ===
+@pytest.mark.backends
+def test_a_projection_is_the_dense_layer_that_it_says_and_is_kept(encoder, tmp_path):
+    captions = ["a blue circle", "a"]
+    projected = TextEncoder(encoder.backbone, encoder.preprocessor, projection_dim=5)
+    assert projected.pooled_dim == 5 and projected.token_dim == 16
+    kernel, bias = projected.projection.get_weights()
+    wanted = encoder.encode(captions)["pooled"] @ kernel + bias
+    np.testing.assert_allclose(projected.encode(captions)["pooled"], wanted, atol=1e-5)
+    projected.save(tmp_path / "encoder.keras")
+    loaded = keras.models.load_model(tmp_path / "encoder.keras")
+    shorter = TextEncoder.of(projected, sequence_length=15)
+    for other in (loaded, shorter):
+        np.testing.assert_allclose(other.encode(captions)["pooled"], wanted, atol=1e-5)
+    assert projected.fingerprint() == loaded.fingerprint()
+    projected.projection.set_weights([2 * kernel, bias])
+    assert projected.fingerprint() != loaded.fingerprint()

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+
+from kgen.presets import compact_weights
+
+pytestmark = pytest.mark.backends
+
+
+def saved(tmp_path, shared=True):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64), keras.layers.Dense(64)])
+    if shared:
+        model.layers[1].set_weights(model.layers[0].get_weights())
+    path = tmp_path / "model.keras"
+    model.save(path)
+    return model, path
+
+
+def test_weights_that_are_equal_are_kept_once_and_unchanged(tmp_path):
+    model, path = saved(tmp_path)
+    before = path.stat().st_size
+    compact_weights(path)
+    assert path.stat().st_size < 0.6 * before
+    for found, wanted in zip(keras.models.load_model(path).get_weights(), model.get_weights()):
+        assert np.array_equal(found, wanted)
+
+
+def test_float16_halves_the_file_and_rounds_to_eleven_bits(tmp_path):
+    model, path = saved(tmp_path, shared=False)
+    before = path.stat().st_size
+    compact_weights(path, "float16")
+    assert path.stat().st_size < 0.6 * before
+    for found, wanted in zip(keras.models.load_model(path).get_weights(), model.get_weights()):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, wanted, rtol=2.0**-11, atol=1e-7)
+
+
+def test_integers_are_kept_and_what_float16_cannot_hold_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5, seed=123456789), keras.layers.Dense(1)])
+    path = tmp_path / "model.keras"
+    model.save(path)
+    compact_weights(path, "float16")
+    states = [
+        keras.ops.convert_to_numpy(each.layers[0].seed_generator.state)
+        for each in (model, keras.models.load_model(path))
+    ]
+    assert np.array_equal(*states)
+    model.layers[1].set_weights([np.full((2, 1), 1e6), np.zeros(1)])
+    model.save(path)
+    with pytest.raises(ValueError, match="too large for float16"):
+        compact_weights(path, "float16")
+    # The file that was there is still whole.
+    assert keras.models.load_model(path).get_weights()[0][0, 0] == 1e6
