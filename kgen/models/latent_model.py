@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.models import pixels
+from kgen.models import ladder, pixels
 from kgen.models.importance_bounds import Draws, picture_numbers
 from kgen.models.judged_model import JudgedModel
 from kgen.models.latent_prior import LatentPrior
@@ -19,8 +20,9 @@ from kgen.training import image_noise
 class LatentModel(JudgedModel):
     """Base of the models p(x|z) p(z) that come with q(z|x), from pictures to where their latents may be.
 
-    A subclass sets `reconstruction`, which is p(x|z), and gives `infer`. Every method here reads the averaged decoder,
-    which is the one that `generate` uses.
+    A subclass sets `encoder`, `decoder`, `latent_dims`, one length for each level of latents, and `reconstruction`,
+    which is p(x|z). Every method here that answers a user reads the averaged decoder, which is the one that `generate`
+    uses.
 
     Args:
         *args, **kwargs: as of `JudgedModel`.
@@ -37,8 +39,42 @@ class LatentModel(JudgedModel):
         self.prior = None
 
     def infer(self, images, condition, sample=None, training=False, averaged=False):
-        """`(means, log-variances, latents, outputs)`: the way of pictures through q(z|x) and the decoder."""
-        raise NotImplementedError(f"{type(self).__name__} must define infer().")
+        """The way of pictures through q(z|x) and the decoder.
+
+        Args:
+            images: in [-1, 1].
+            condition: dict of what is known beside them.
+            sample: function from means and log-variances to latents, called once for each level, coarse to fine, with
+                those of that level; None takes the means.
+            training: whether the networks are in training.
+            averaged: whether the decoder is the averaged one, which `generate` uses.
+
+        Returns:
+            `(means, log-variances, latents, outputs)`: three `(batch, latent_dim)`, and what the decoder makes of the
+            latents; float32.
+        """
+        *inferred, scales = self.infer_scales(images, condition, sample, training, averaged)
+        return *inferred, scales[-1]
+
+    def infer_scales(self, images, condition, sample=None, training=False, averaged=False):
+        """`infer` with the outputs of all scales that the decoder has, a list, coarse to fine."""
+        decoder = self.average.network if averaged else self.decoder
+        return ladder.infer(self.encoder, decoder, images, condition, sample, training)
+
+    @property
+    def multiscale(self):
+        """Whether the decoder makes images at coarser scales too."""
+        return ladder.is_ladder(self.decoder) and len(self.decoder.resolutions) > 1
+
+    @property
+    def level_names(self):
+        """Names, in the logs, of the KL of each level of a hierarchy."""
+        return tuple(f"kl_{i + 1}" for i in range(len(self.latent_dims)) if len(self.latent_dims) > 1)
+
+    def by_level(self, latents):
+        """A tensor `(batch, latent_dim)`, such as means, cut into the levels of latents."""
+        ends = itertools.accumulate(self.latent_dims)
+        return [latents[:, end - size : end] for size, end in zip(self.latent_dims, ends)]
 
     # === Pictures to latents and back ===
     def encode(self, images, labels=None, seed=None, batch_size=64, verbose="auto"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import keras
 from keras import ops
 
@@ -315,44 +313,6 @@ class VAE(LikelihoodModel):
     def generated(self, like, condition, training):
         outputs = feed(self.decoder, "latents", self.noise(like, training), condition, training)
         return self.reconstruction.mean(ops.cast(outputs, "float32"))
-
-    def infer(self, images, condition, sample=None, training=False, averaged=False):
-        """The way of pictures through q(z|x) and the decoder.
-
-        Args:
-            images: in [-1, 1].
-            condition: dict of what is known beside them.
-            sample: function from means and log-variances to latents, called once for each level, coarse to fine, with
-                those of that level; None takes the means.
-            training: whether the networks are in training.
-            averaged: whether the decoder is the averaged one, which `generate` uses.
-
-        Returns:
-            `(means, log-variances, latents, outputs)`: three `(batch, latent_dim)`, and what the decoder makes of the
-            latents; float32.
-        """
-        *inferred, scales = self.infer_scales(images, condition, sample, training, averaged)
-        return *inferred, scales[-1]
-
-    def infer_scales(self, images, condition, sample=None, training=False, averaged=False):
-        """`infer` with the outputs of all scales that the decoder has, a list, coarse to fine."""
-        decoder = self.average.network if averaged else self.decoder
-        return ladder.infer(self.encoder, decoder, images, condition, sample, training)
-
-    @property
-    def multiscale(self):
-        """Whether the decoder makes images at coarser scales too."""
-        return ladder.is_ladder(self.decoder) and len(self.decoder.resolutions) > 1
-
-    @property
-    def level_names(self):
-        """Names, in the logs, of the KL of each level of a hierarchy."""
-        return tuple(f"kl_{i + 1}" for i in range(len(self.latent_dims)) if len(self.latent_dims) > 1)
-
-    def by_level(self, latents):
-        """A tensor `(batch, latent_dim)`, such as means, cut into the levels of latents."""
-        ends = itertools.accumulate(self.latent_dims)
-        return [latents[:, end - size : end] for size, end in zip(self.latent_dims, ends)]
 
     def after_step(self):
         """Updates the averaged decoder."""
