@@ -146,8 +146,8 @@ class TextToImage(CaptionedModel, PromptedModel):
         ):
             if name in reads and given != wanted:
                 raise ValueError(
-                    f"TextToImage.with_text_encoder: the generator reads '{name}' of length {wanted}; this text encoder "
-                    f"gives {given}."
+                    f"TextToImage.with_text_encoder: the generator reads '{name}' of length {wanted}; this text "
+                    f"encoder gives {given}."
                 )
         arguments = {
             name: getattr(self, name) for name in ("caption_dropout", "seed", "prompt_cleaner", "prompt_expander")

@@ -74,6 +74,7 @@ def test_the_code_in_the_readme(tmp_path):
     api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")
     measuring = measuring.replace("generate(1000)", "generate(8)")
     adversarial = adversarial.replace("kgen.data.fashion_mnist()", FEW_CLOTHES).replace("epochs=5", "epochs=1")
+    adversarial = adversarial.replace("encode(images[:2], labels[:2])", "encode(images[:2], labels[:2], steps=3)")
     run(BEFORE + api + AFTER + measuring + MEASURED, tmp_path)
     latent = latent.replace("epochs=5)", "epochs=1)").replace("samples=50)", "samples=3)")
     latent = latent.replace("noise_std=0.1)", "noise_std=0.1, steps=3)")
