@@ -7,6 +7,7 @@ from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
 from kgen.data.from_teacher import from_teacher
 from kgen.data.openmoji import openmoji
 from kgen.data.picture_folder import PictureFolder
+from kgen.data.random_patches import random_patches
 from kgen.data.shapes_reader import attributes_match, read_shapes
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "fashion_mnist",
     "from_teacher",
     "openmoji",
+    "random_patches",
     "read_shapes",
 ]

@@ -1,17 +1,24 @@
-"""Building blocks of networks, and post-processing: tensors in, tensors out, knowing nothing of models or training."""
+"""Building blocks of networks, post-processing, degradations: tensors in, tensors out, knowing nothing of training."""
 
 from kgen.layers.adaptive_augment import AdaptiveAugment
+from kgen.layers.bad_light import ColorCast, LowLight
+from kgen.layers.blur import Blur
 from kgen.layers.color_balance import ColorBalance
 from kgen.layers.cross_attention import CrossAttention2D
+from kgen.layers.degradation import Degradation
 from kgen.layers.diff_augment import DiffAugment
+from kgen.layers.downscale import Downscale
 from kgen.layers.gaussian_sampling import GaussianSampling
 from kgen.layers.grouped_convolution import GroupedConvolution2D
+from kgen.layers.jpeg_compression import JpegCompression
 from kgen.layers.latent_injection import LatentInjection2D
 from kgen.layers.minibatch_standard_deviation import MinibatchStandardDeviation
 from kgen.layers.modulation import Modulation
 from kgen.layers.multi_head_attention import multi_head_attention
+from kgen.layers.noise import GaussianNoise, PoissonNoise
 from kgen.layers.pixel_shuffle import PixelShuffle
 from kgen.layers.position_table import PositionTable2D
+from kgen.layers.random_mask import RandomMask
 from kgen.layers.residual_block import ResidualBlock2D
 from kgen.layers.saturation import Saturation
 from kgen.layers.self_attention import SelfAttention2D
@@ -23,21 +30,30 @@ from kgen.layers.upscale import Upscale
 
 __all__ = [
     "AdaptiveAugment",
+    "Blur",
     "ColorBalance",
+    "ColorCast",
     "CrossAttention2D",
+    "Degradation",
     "DiffAugment",
+    "Downscale",
+    "GaussianNoise",
     "GaussianSampling",
     "GroupedConvolution2D",
+    "JpegCompression",
     "LatentInjection2D",
+    "LowLight",
     "MinibatchStandardDeviation",
     "Modulation",
     "PixelShuffle",
+    "PoissonNoise",
     "PositionTable2D",
+    "RandomMask",
     "ResidualBlock2D",
     "Saturation",
     "SelfAttention2D",
-    "SimilarityScale",
     "Sharpen",
+    "SimilarityScale",
     "SpectralNormalization",
     "TransformerBlock2D",
     "Upscale",

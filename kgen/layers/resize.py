@@ -21,6 +21,9 @@ def _lanczos(x):
 # The kernels, as functions of the distance, and their radius does not matter: they are 0 beyond it.
 KERNELS = {"bicubic": _cubic, "bilinear": lambda x: np.maximum(1 - x, 0), "lanczos": _lanczos}
 
+# Of the widest of them, in pixels.
+_RADIUS = 3
+
 
 def resize(images, size, interpolation="bicubic"):
     """Images of another size, as Pillow resizes float images channel by channel (mode "F"), not rounded or clipped.
@@ -50,6 +53,42 @@ def resize(images, size, interpolation="bicubic"):
     return along_sides(
         images, _coefficients(height, size[0], interpolation), _coefficients(width, size[1], interpolation)
     )
+
+
+def enlarge(images, factor, interpolation="bicubic"):
+    """As `resize` to so many times the size, of images whose height and width need not be known beforehand.
+
+    Args:
+        images: `(batch, height, width, channels)`, float.
+        factor: integer.
+        interpolation: as of `resize`.
+
+    Returns:
+        A tensor `(batch, factor * height, factor * width, channels)`.
+
+    Example:
+        >>> import numpy as np
+        >>> enlarge(np.zeros((2, 8, 8, 3), "float32"), 2).shape == (2, 16, 16, 3)
+        True
+    """
+    # Pixel i becomes `factor` pixels, which lie off its centre by these shares of a pixel.
+    off = (np.arange(factor) + 0.5) / factor - 0.5
+    weights = KERNELS[interpolation](np.abs(np.arange(-_RADIUS, _RADIUS + 1)[:, None] - off)).astype("float32")
+
+    def enlarged(planes):
+        for kernel, order in ((weights[:, None], (0, 1, 3, 2)), (weights[None], (0, 1, 2, 3))):
+            shape = ops.shape(planes)
+            parts = ops.conv(planes, kernel[:, :, None], padding="same", data_format="channels_last")
+            sides = (shape[1] * factor, shape[2]) if order[2] == 3 else (shape[1], shape[2] * factor)
+            planes = ops.reshape(ops.transpose(parts, order), (-1, *sides, 1))
+        return planes
+
+    shape, channels = ops.shape(images), images.shape[-1]
+    planes = ops.reshape(ops.transpose(images, (0, 3, 1, 2)), (-1, shape[1], shape[2], 1))
+    # What lies outside of an image counts for nothing: the weights within are divided by their sum.
+    planes = enlarged(planes) / enlarged(ops.ones_like(planes[:1]))
+    planes = ops.reshape(planes, (-1, channels, shape[1] * factor, shape[2] * factor))
+    return ops.transpose(planes, (0, 2, 3, 1))
 
 
 def along_sides(images, rows, columns):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kgen.layers.resize import KERNELS, resize
+from kgen.layers.resize import KERNELS, enlarge, resize
 
 
 @keras.saving.register_keras_serializable(package="kgen")
@@ -13,7 +13,8 @@ class Upscale(keras.layers.Layer):
     Values that a kernel overshoots by are cut off at 0 and 1. Post-processing, for a model's `postprocessing`.
 
     Args:
-        factor: above 1; sides are rounded to whole pixels.
+        factor: above 1; sides are rounded to whole pixels. Pictures whose sides are not known beforehand, in a network
+            of `keras.Input((None, None, 3))`, need an integer.
         interpolation: `"lanczos"`, `"bicubic"` or `"bilinear"`, from sharp to soft.
 
     Raises:
@@ -36,12 +37,21 @@ class Upscale(keras.layers.Layer):
 
     def call(self, images):
         size = self.compute_output_shape(images.shape)[1:3]
-        larger = resize(ops.cast(images, "float32"), size, self.interpolation)
+        images = ops.cast(images, "float32")
+        if None in size:
+            larger = enlarge(images, self.factor, self.interpolation)
+        else:
+            larger = resize(images, size, self.interpolation)
         return ops.cast(ops.clip(larger, 0.0, 1.0), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
-        return (batch, round(height * self.factor), round(width * self.factor), channels)
+        if None in (height, width) and not isinstance(self.factor, int):
+            raise ValueError(
+                f"Upscale: sides that are not known beforehand need a factor that is an integer; got {self.factor!r}."
+            )
+        height, width = (None if side is None else round(side * self.factor) for side in (height, width))
+        return (batch, height, width, channels)
 
     # === Config ===
     def get_config(self):

@@ -18,14 +18,19 @@ from kgen.losses.feature_matching import feature_matching
 from kgen.losses.mixup import Mixup
 from kgen.losses.pair_accuracy import pair_accuracy
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
+from kgen.losses.perceptual import PerceptualLoss
+from kgen.losses.pixel import L1, L2, Charbonnier, PixelLoss
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic, Reconstruction
 from kgen.losses.registry import get
 from kgen.losses.segmentation import dice, pixel_cross_entropy
 
 __all__ = [
+    "L1",
+    "L2",
     "R1",
     "R2",
     "AdversarialLoss",
+    "Charbonnier",
     "ContrastiveLoss",
     "DiscretizedLogistic",
     "Dragan",
@@ -41,7 +46,9 @@ __all__ = [
     "NonSaturating",
     "OptimalGaussian",
     "Penalty",
+    "PerceptualLoss",
     "PixelGaussian",
+    "PixelLoss",
     "Reconstruction",
     "Relativistic",
     "SeparableLoss",

@@ -7,6 +7,7 @@ from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussia
 from kgen.losses.contrastive import InfoNCE, SigmoidContrastive
 from kgen.losses.mixup import Mixup
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty
+from kgen.losses.pixel import L1, L2, Charbonnier
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic
 
 _NAMED = {
@@ -29,6 +30,7 @@ _NAMED = {
     },
     "penalty": {"r1": R1, "r2": R2, "gradient_penalty": GradientPenalty, "dragan": Dragan},
     "mixing": {"mixup": Mixup},
+    "pixel loss": {"l1": L1, "l2": L2, "charbonnier": Charbonnier},
     "contrastive loss": {"info_nce": InfoNCE, "sigmoid_contrastive": SigmoidContrastive},
 }
 _NEEDED = {
@@ -36,6 +38,7 @@ _NEEDED = {
     "reconstruction loss": ("loss", "mean"),
     "penalty": ("points", "cost", "every"),
     "mixing": ("mixed",),
+    "pixel loss": ("loss",),
     "contrastive loss": ("loss", "initial_scale", "largest_scale", "initial_bias"),
 }
 
@@ -44,7 +47,8 @@ def get(kind, identifier):
     """A loss, a penalty or a mixing from its short name, or the object itself.
 
     Args:
-        kind: `"adversarial loss"`, `"reconstruction loss"`, `"penalty"`, `"mixing"` or `"contrastive loss"`.
+        kind: `"adversarial loss"`, `"reconstruction loss"`, `"penalty"`, `"mixing"`, `"pixel loss"` or
+            `"contrastive loss"`.
         identifier: a short name such as `"non_saturating"`, or an object that has what one needs.
 
     Raises:

@@ -6,6 +6,7 @@ from kgen.models.gan import GAN
 from kgen.models.generative_model import GenerativeModel
 from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
 from kgen.models.image_classifier import ImageClassifier
+from kgen.models.image_restorer import ImageRestorer
 from kgen.models.image_segmenter import ImageSegmenter
 from kgen.models.multi_task_model import MultiTaskModel
 from kgen.models.text_to_image import TextToImage
@@ -19,6 +20,7 @@ __all__ = [
     "GenerativeModel",
     "Head",
     "ImageClassifier",
+    "ImageRestorer",
     "ImageSegmenter",
     "MultiTaskModel",
     "ReconstructionHead",

@@ -15,7 +15,7 @@ def pixel_range(owner, images, image_shape):
     Args:
         owner: name of the class or function that was handed the pictures, for errors.
         images: array or tensor `(N, height, width, channels)`: uint8, or float in [0, 1] or [-1, 1].
-        image_shape: `(height, width, channels)` that is expected.
+        image_shape: `(height, width, channels)` that is expected; None where anything goes.
 
     Returns:
         `(0, 255)`, `(0, 1)` or `(-1, 1)`; floats without a negative value count as [0, 1].
@@ -56,7 +56,7 @@ def check_spec(owner, images, image_shape):
             else ""
         )
         raise ValueError(f"{owner}: images must have shape {expected}; got {shape}.{hint}")
-    if any(n is not None and n != m for n, m in zip(shape[1:], image_shape)):
+    if any(n != m and None not in (n, m) for n, m in zip(shape[1:], image_shape)):
         raise ValueError(
             f"{owner}: images must have shape {expected}; got {shape}. Resize them, or build the model for them."
         )

@@ -14,6 +14,7 @@ from kgen.networks.perceptron import perceptron_discriminator, perceptron_genera
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.residual_encoder import residual_encoder
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
+from kgen.networks.restoration import restoration_network
 from kgen.networks.spectrally_normalized import spectrally_normalized
 from kgen.networks.text_projection import TextProjection
 
@@ -37,6 +38,7 @@ __all__ = [
     "residual_encoder",
     "resnet_discriminator",
     "resnet_generator",
+    "restoration_network",
     "sized_encoder",
     "spectrally_normalized",
 ]

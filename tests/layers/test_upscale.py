@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 from PIL import Image
 
 from kgen.layers import Upscale
+from kgen.layers.resize import enlarge, resize
 from tests.checks.layers import check_layer
 
 PICTURES = np.random.default_rng(0).uniform(size=(2, 6, 8, 3)).astype("float32")
@@ -23,6 +25,26 @@ def test_equals_pillow_between_0_and_1(interpolation):
     found = ops.convert_to_numpy(Upscale(2, interpolation)(PICTURES))[0]
     assert wanted.max() > 1.01
     np.testing.assert_allclose(found, np.clip(wanted, 0, 1), atol=1e-5)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("interpolation", ["lanczos", "bicubic", "bilinear"])
+@pytest.mark.parametrize("factor", [2, 3])
+def test_the_same_where_sides_are_not_known_beforehand(factor, interpolation):
+    wanted = ops.convert_to_numpy(resize(PICTURES, (6 * factor, 8 * factor), interpolation))
+    np.testing.assert_allclose(ops.convert_to_numpy(enlarge(PICTURES, factor, interpolation)), wanted, atol=1e-5)
+
+
+def test_in_a_network_of_any_size(tensorflow_backend):
+    import tensorflow as tf
+
+    images = keras.Input((None, None, 3))
+    network = keras.Model(images, Upscale(2)(images))
+    assert network.output_shape == (None, None, None, 3)
+    graph = tf.function(network, input_signature=[tf.TensorSpec((None, None, None, 3))], autograph=False)
+    np.testing.assert_allclose(graph(PICTURES), Upscale(2)(PICTURES), atol=1e-5)
+    with pytest.raises(ValueError, match="Upscale: sides that are not known .* an integer; got 1.5"):
+        Upscale(1.5)(images)
 
 
 @pytest.mark.parametrize(("arguments", "said"), [((1,), "factor .* got 1"), ((2, "area"), "interpolation .* 'area'")])

@@ -16,6 +16,7 @@ from kgen import losses
         ("reconstruction loss", "discretized_logistic", losses.DiscretizedLogistic),
         ("penalty", "gradient_penalty", losses.GradientPenalty),
         ("mixing", "mixup", losses.Mixup),
+        ("pixel loss", "charbonnier", losses.Charbonnier),
     ],
 )
 def test_by_name(kind, name, of_class):

@@ -1,0 +1,168 @@
+"""Photographs restored: from clean pictures alone to a model that removes noise, enlarges, or fills in what is missing.
+
+    python examples/restore_photos.py                               # noise, on photos that scikit-image ships
+    python examples/restore_photos.py --task upscale --data my_photos
+    python examples/restore_photos.py --restore old.png             # uses what was trained
+
+Tasks: denoise; upscale (twice as large); inpaint (what is missing); old (blur, JPEG, noise and a tinge together); light
+(underexposed and noisy). Leaves in --output, for each picture held out: NAME_before.png and NAME_after.png; and
+model.keras, to train on or to restore with.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+TASKS = ("denoise", "upscale", "inpaint", "old", "light")
+
+
+def main():
+    options = parse_arguments()
+    if options.restore:
+        restore(options)
+    else:
+        train(options)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--task", choices=TASKS, default="denoise", help="what pictures are to be restored from")
+    parser.add_argument("--output", type=Path, default=Path("restore_photos"), help="directory for what is made")
+    parser.add_argument("--restore", nargs="+", type=Path, metavar="FILE", help="use the trained model on pictures")
+    parser.add_argument("--data", type=Path, help="folder of photographs; those of scikit-image without it")
+    parser.add_argument("--held-out", type=int, default=2, help="how many of them, the last, are not trained on")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--patches", type=int, default=2000, help="squares that are cut from the photographs")
+    parser.add_argument("--epochs", type=int, default=6, help="how often to go through them")
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--filters", type=int, default=32, help="of the network; more is slower and better")
+    return parser.parse_args()
+
+
+def photographs(options):
+    """Dict from name to pixels."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    if options.data is None:
+        try:
+            import skimage.data
+            import sklearn.datasets
+        except ImportError as error:
+            sys.exit(f"{error}. Give photographs by --data, or: pip install scikit-image scikit-learn")
+        pictures = {name: getattr(skimage.data, name)() for name in ("astronaut", "coffee", "rocket")}
+        pictures |= {name: sklearn.datasets.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+        return pictures | {"chelsea": skimage.data.chelsea()}
+    pictures = {}
+    for file in sorted(options.data.rglob("*")):
+        if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+            with Image.open(file) as picture:
+                picture = ImageOps.exif_transpose(picture).convert("RGB")
+                # Photographs straight from a camera are soft and noisy at their full size.
+                picture.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+                pictures[file.stem] = np.asarray(picture)
+    if len(pictures) <= options.held_out:
+        sys.exit(f"There are {len(pictures)} photographs in {options.data}; more than --held-out are needed.")
+    return pictures
+
+
+def degradations(task):
+    from kgen.layers import Blur, ColorCast, Downscale, GaussianNoise, JpegCompression, LowLight, RandomMask
+
+    return {
+        "denoise": [GaussianNoise((0, 50))],
+        "upscale": [Downscale(2)],
+        "inpaint": [RandomMask((0.1, 0.6), (1, 8))],
+        "old": [Blur((0, 1)), ColorCast(0.2), GaussianNoise((0, 20)), JpegCompression((30, 90))],
+        "light": [LowLight((0.2, 0.5)), GaussianNoise((0, 10))],
+    }[task]
+
+
+def train(options):
+    start = time.time()
+    try:
+        # Before what takes long to import.
+        pictures = photographs(options)
+        import keras
+        import numpy as np
+        from PIL import Image
+
+        import kgen
+    except ImportError as error:
+        sys.exit(f"{error}. Install kgen first: pip install -e .")
+
+    names = list(pictures)
+    shown = names[len(names) - options.held_out :]
+    patches = kgen.data.random_patches([pictures[name] for name in names if name not in shown], 64, options.patches)
+    keras.utils.set_random_seed(options.seed)
+    layers, scale = degradations(options.task), 2 if options.task == "upscale" else 1
+    masked = options.task == "inpaint"
+    network = kgen.networks.restoration_network(3, scale, masked, filters=options.filters, blocks=3)
+    restorer = kgen.models.ImageRestorer(layers, scale, network=network, ema_momentum=0.99, seed=options.seed)
+    steps = options.epochs * -(-len(patches) // options.batch_size)
+    restorer.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)))
+    verbose = 1 if sys.stdout.isatty() else 2
+    restorer.fit(patches, epochs=options.epochs, batch_size=options.batch_size, verbose=verbose)
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    restorer.save(options.output / "model.keras")
+    seeds, report = keras.random.SeedGenerator(options.seed), {}
+    for name in shown:
+        clean = pictures[name][: pictures[name].shape[0] // 4 * 4, : pictures[name].shape[1] // 4 * 4]
+        spoiled = 255 * keras.ops.convert_to_numpy(restorer.degraded(clean[None] / np.float32(255), seeds))[0]
+        before = spoiled[..., :3].round().astype("uint8")
+        after = restorer.restore(before, spoiled[..., 3] if masked else None, verbose=0)
+        Image.fromarray(after).save(options.output / f"{name}_after.png")
+        before = Image.fromarray(before).resize(after.shape[1::-1], Image.Resampling.BICUBIC)
+        before.save(options.output / f"{name}_before.png")
+        report[name] = [round(decibels(clean, np.asarray(each)), 2) for each in (before, after)]
+        print(f"{name}: PSNR {report[name][0]} dB before, {report[name][1]} dB after")
+    report["seconds"] = round(time.time() - start, 1)
+    (options.output / "report.json").write_text(json.dumps(report) + "\n")
+    print(f"In {options.output}, after {report['seconds']} s: pictures before and after, model.keras.")
+
+
+def decibels(clean, other):
+    import kgen
+
+    pair = (each[None].astype("float32") for each in (clean, other))
+    return float(kgen.metrics.peak_signal_to_noise_ratio(*pair)[0])
+
+
+def restore(options):
+    """Restores pictures of any size; of a model that fills in, what is wholly transparent is missing."""
+    model = options.output / "model.keras"
+    if not model.is_file():
+        sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
+    missing = [str(file) for file in options.restore if not file.is_file()]
+    if missing:
+        sys.exit(f"There is no such picture: {', '.join(missing)}")
+    import keras
+    import numpy as np
+    from PIL import Image
+
+    import kgen  # noqa: F401  load_model knows its classes by it
+
+    restorer = keras.saving.load_model(model)
+    for file in options.restore:
+        with Image.open(file) as picture:
+            transparent = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+            pixels = np.asarray(picture.convert("RGBA" if transparent or restorer.masked else "RGB"))
+        if restorer.masked:
+            restored = restorer.restore(pixels[..., :3], pixels[..., 3] == 0)
+        else:
+            restored = restorer.restore(pixels)
+        made = options.output / f"{file.stem}_restored.png"
+        Image.fromarray(restored).save(made)
+        print(made)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Pictures that were compressed too much."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.layers.degradation import Degradation, checked_range, drawn_between
+from kgen.layers.resize import along_sides
+
+# Quantisation tables for luma and chroma (ITU-T T.81, annex K.1), at quality 50.
+_LUMA = """
+16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
+18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99
+"""
+_CHROMA = """
+17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99
+99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
+"""
+_TABLES = [np.array(table.split(), "float32").reshape(8, 8) for table in (_LUMA, _CHROMA)]
+# From red, green and blue to luma and two differences of colour (ITU-R BT.601, as JFIF has it).
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], "float32")
+_FROM_YCC = np.linalg.inv(_TO_YCC).astype("float32")
+_PLACES = np.arange(8)
+# Rows are the cosines of the orthonormal DCT.
+_DCT = np.cos(np.pi * (_PLACES + 0.5) * _PLACES[:, None] / 8) / 2
+_DCT[0] /= np.sqrt(2)
+_DCT = _DCT.astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class JpegCompression(Degradation):
+    """Pictures `(B, H, W, C)` in [0, 1] as JPEG of a low quality leaves them, one quality for each picture.
+
+    Blocks of 8 x 8 are transformed by cosines, and the coefficients rounded to multiples that the standard's example
+    tables give for a quality; colour has half the resolution. It is what a JPEG loses, not its file; rounding has no
+    gradient.
+
+    Args:
+        quality: 1 to 100, as of libjpeg, a number or `(low, high)`.
+        seed: as of `Degradation`.
+
+    Raises:
+        ValueError: for a quality out of range, or pictures of other than 1 or 3 channels.
+
+    Example:
+        ```python
+        JpegCompression((20, 60), seed=0)(keras.random.uniform((2, 64, 64, 3))).shape  # (2, 64, 64, 3)
+        ```
+    """
+
+    def __init__(self, quality=(20.0, 80.0), seed=None, **kwargs):
+        super().__init__(seed=seed, **kwargs)
+        self.quality = checked_range("JpegCompression", "quality", quality, least=1.0, most=100.0)
+
+    def parameters(self, batch, shape, seed):
+        return {"quality": drawn_between(self.quality, batch, seed)}
+
+    def apply(self, images, parameters):
+        height, width, channels = images.shape[1:]
+        if channels not in (1, 3):
+            raise ValueError(f"JpegCompression: pictures must have 1 or 3 channels; got {channels}.")
+        quality = parameters["quality"]
+        scale = ops.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0)
+        # Whole blocks, of colour too: the border repeated.
+        rows, columns = (np.minimum(np.arange(-(-side // 16) * 16), side - 1) for side in (height, width))
+        x = 255.0 * ops.take(ops.take(images, rows, axis=1), columns, axis=2)
+        if channels == 1:
+            x = _quantized(x - 128.0, _TABLES[0], scale) + 128.0
+        else:
+            x = ops.matmul(x, ops.convert_to_tensor(_TO_YCC.T))
+            luma = _quantized(x[..., :1] - 128.0, _TABLES[0], scale) + 128.0
+            halves, doubles = (_halving(side) for side in x.shape[1:3]), (_halving(side) for side in x.shape[1:3])
+            chroma = _quantized(along_sides(x[..., 1:], *halves), _TABLES[1], scale)
+            chroma = along_sides(chroma, *(2.0 * matrix.T for matrix in doubles))
+            x = ops.matmul(ops.concatenate([luma, chroma], axis=-1), ops.convert_to_tensor(_FROM_YCC.T))
+        return x[:, :height, :width] / 255.0
+
+    # === Config ===
+    def get_config(self):
+        return {**super().get_config(), "quality": list(self.quality)}
+
+
+def _quantized(planes, table, scale):
+    """Planes `(B, H, W, C)` with each block's coefficients rounded to multiples of the table times `(B, 1, 1, 1)`."""
+    height, width, channels = planes.shape[1:]
+    x = ops.reshape(planes, (-1, height // 8, 8, width // 8, 8, channels))
+    x = ops.transpose(x, (0, 1, 3, 5, 2, 4))
+    dct = ops.convert_to_tensor(_DCT)
+    steps = ops.clip(ops.floor(ops.convert_to_tensor(table) * scale[:, 0] + 0.5), 1.0, 255.0)
+    steps = ops.reshape(steps, (-1, 1, 1, 1, 8, 8))
+    x = ops.matmul(ops.matmul(dct, x), ops.transpose(dct))
+    x = ops.round(x / steps) * steps
+    x = ops.matmul(ops.matmul(ops.transpose(dct), x), dct)
+    return ops.reshape(ops.transpose(x, (0, 1, 4, 2, 5, 3)), (-1, height, width, channels))
+
+
+def _halving(length):
+    """`(length / 2, length)`: means of two neighbours."""
+    return np.repeat(np.eye(length // 2, dtype="float32"), 2, axis=1) / 2

@@ -1,0 +1,96 @@
+"""How far a picture is from the one that it should be, pixel by pixel: the mean over pixels and channels."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from kgen.losses.configurable import Configurable
+
+
+class PixelLoss(Configurable):
+    """A mean over pixels of a function of their difference; a subclass gives `of_difference`.
+
+    Example:
+
+    ```python
+    class Huber(kgen.losses.PixelLoss):
+        def of_difference(self, difference):
+            size = keras.ops.abs(difference)
+            return keras.ops.where(size < 0.1, 5.0 * keras.ops.square(difference), size - 0.05)
+    ```
+    """
+
+    def loss(self, real, generated):
+        """`(batch,)` of two tensors `(batch, height, width, channels)` of one range."""
+        difference = ops.cast(generated, "float32") - ops.cast(real, "float32")
+        return ops.mean(self.of_difference(difference), axis=(1, 2, 3))
+
+    def of_difference(self, difference):
+        """What a pixel costs, for each value of a tensor."""
+        raise NotImplementedError(f"{type(self).__name__} must define of_difference().")
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class L1(PixelLoss):
+    """mean |x - y|: its optimum is the median of what a picture may be, sharper than the mean.
+
+    Example:
+
+    ```python
+    kgen.losses.L1().loss(clean, restored)
+    ```
+    """
+
+    def of_difference(self, difference):
+        """|d|"""
+        return ops.abs(difference)
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class L2(PixelLoss):
+    """mean (x - y)^2: what PSNR measures.
+
+    Example:
+
+    ```python
+    kgen.losses.L2().loss(clean, restored)
+    ```
+    """
+
+    def of_difference(self, difference):
+        """d^2"""
+        return ops.square(difference)
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class Charbonnier(PixelLoss):
+    """mean sqrt((x - y)^2 + e^2): |x - y| with a smooth minimum [Charbonnier et al. 1994].
+
+    Args:
+        epsilon: e, in units of the pictures.
+
+    Raises:
+        ValueError: if it is not positive.
+
+    Example:
+
+    ```python
+    kgen.losses.Charbonnier(1e-3).loss(clean, restored)
+    ```
+    """
+
+    def __init__(self, epsilon=1e-3):
+        if not 0 < epsilon < math.inf:
+            raise ValueError(f"Charbonnier: epsilon must be positive; got {epsilon!r}.")
+        self.epsilon = float(epsilon)
+
+    def of_difference(self, difference):
+        """sqrt(d^2 + e^2)"""
+        return ops.sqrt(ops.square(difference) + self.epsilon**2)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {"epsilon": self.epsilon}

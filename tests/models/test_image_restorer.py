@@ -1,0 +1,316 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from kgen.layers import Blur, Downscale, GaussianNoise, RandomMask
+from kgen.losses import Charbonnier, PerceptualLoss
+from kgen.metrics import FeatureExtractor, ReconstructionError
+from kgen.models import ImageRestorer
+from kgen.networks import restoration_network
+from tests.checks import models
+from tests.models import tiny
+
+# What papers call clean pictures: bright and dark areas, in 16 x 16 pixels.
+CLEAN = np.kron(np.random.default_rng(0).integers(30, 226, (32, 4, 4, 3)), np.ones((1, 4, 4, 1))).astype("uint8")
+PHOTO = np.kron(np.random.default_rng(1).integers(30, 226, (13, 19, 3)), np.ones((4, 4, 1))).astype("uint8")[:45, :70]
+
+
+def network(scale=1, masked=False, channels=3):
+    return restoration_network(channels, scale, masked, filters=8, blocks=1)
+
+
+def denoiser(**kwargs):
+    return ImageRestorer([GaussianNoise(30)], network=network(), seed=0, ema_momentum=0.9, **kwargs)
+
+
+def discriminator():
+    images = keras.Input((16, 16, 3), name="images")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, 2, activation="leaky_relu")(images))
+    return keras.Model(images, layers.Dense(1)(x))
+
+
+def moved(model):
+    """The model with a network that does something, and an average that is of it."""
+    random = np.random.default_rng(2)
+    model.network.set_weights([w + 0.05 * random.normal(size=w.shape) for w in model.network.get_weights()])
+    model.average.network.set_weights(model.network.get_weights())
+    model.average.updates.assign(1.0)
+    return model
+
+
+# === Factories for the checks of every PhasedModel ===
+def compiled():
+    model = denoiser()
+    model.compile(keras.optimizers.Adam(3e-3))
+    return model
+
+
+def adversarial():
+    model = denoiser(discriminator=discriminator())
+    model.compile(keras.optimizers.Adam(3e-3), adversarial_weight=0.1)
+    return model
+
+
+def quiet():
+    """Nothing of it is random."""
+    model = ImageRestorer(Downscale(2), 2, network=network(2), seed=0)
+    model.compile(keras.optimizers.SGD(0.5), loss="l2")
+    return model
+
+
+@pytest.mark.slow
+@pytest.mark.backends
+def test_resume(tmp_path):
+    models.check_resume(adversarial, CLEAN[:16], tmp_path)
+
+
+@pytest.mark.slow
+def test_backends_agree():
+    models.check_backends_agree(quiet, CLEAN, batch_size=4)
+
+
+def test_mixed_precision():
+    model_of = "tests.models.test_image_restorer:compiled"
+    models.check_mixed_precision(model_of, CLEAN[:16], "mixed_bfloat16")
+
+
+def test_evaluation():
+    models.check_evaluation(compiled, CLEAN[:16])
+
+
+# === Training ===
+@pytest.fixture(scope="module")
+def trained():
+    model = denoiser()
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(CLEAN, epochs=30, batch_size=8, verbose=0)
+    return model
+
+
+def psnr(clean, other):
+    return -10 * np.log10(np.mean((clean / 255.0 - other / 255.0) ** 2))
+
+
+@pytest.mark.backends
+def test_learns_to_remove_noise(trained, tmp_path):
+    noisy = np.clip(np.rint(PHOTO + np.random.default_rng(3).normal(0, 30, PHOTO.shape)), 0, 255).astype("uint8")
+    restored = trained.restore(noisy)
+    assert psnr(PHOTO, restored) > psnr(PHOTO, noisy) + 2
+    logs = trained.evaluate(CLEAN, verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "psnr"} and logs["psnr"] > psnr(PHOTO, noisy) + 2
+    trained.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.restore(noisy), restored)
+    assert [layer.sigma for layer in again.degradations] == [(30.0, 30.0)]
+    trained.save_to_preset(tmp_path / "preset")
+    np.testing.assert_array_equal(ImageRestorer.from_preset(tmp_path / "preset").restore(noisy), restored)
+
+
+def test_measures_and_losses():
+    model = denoiser(discriminator=discriminator())
+    features = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(4, 3)], name="edges")
+    model.compile(
+        metrics=[ReconstructionError()],
+        loss=Charbonnier(0.01),
+        perceptual=PerceptualLoss(features),
+        perceptual_weight=0.5,
+        adversarial_loss="hinge",
+        penalties=[],
+    )
+    logs = model.evaluate(CLEAN[:8], verbose=0, return_dict=True)
+    assert {"pixels", "perceptual", "adversarial", "discriminator_accuracy", "psnr", "ssim"} <= set(logs)
+    parts = sum(logs[name] for name in ("pixels", "perceptual", "adversarial"))
+    np.testing.assert_allclose(logs["network_loss"], parts, rtol=1e-4)
+    with pytest.warns(UserWarning, match="a perceptual loss that has no name is not saved"):
+        config = model.get_compile_config()
+    assert config["perceptual"] is None and config["perceptual_weight"] == 0.5
+    again = denoiser(discriminator=discriminator())
+    again.compile_from_config(config)
+    assert again.loss_of_pixels.epsilon == 0.01 and type(again.adversary.loss).__name__ == "Hinge"
+    # An untrained network leaves pictures as they are: the noise is all the error.
+    plain = denoiser()
+    plain.compile(loss="l2")
+    logs = plain.evaluate(CLEAN, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["loss"], (30 / 255) ** 2, rtol=0.15)
+    np.testing.assert_allclose(logs["psnr"], -10 * np.log10(logs["loss"]), atol=0.3)
+
+
+def test_a_perceptual_loss_by_extractor():
+    images = keras.Input((16, 16, 3))
+    edges = keras.Model(images, layers.Conv2D(4, 3)(images))
+    model = denoiser()
+    model.compile(perceptual=FeatureExtractor(edges, maps=edges))
+    history = model.fit(CLEAN[:8], batch_size=8, verbose=0).history
+    assert history["perceptual"][0] > 0
+    assert len(model.phases()[0].variables) == len(model.network.trainable_variables)
+
+
+def test_what_it_trains_on():
+    model = compiled()
+    with pytest.raises(ValueError, match="patches of known sides that 2 divides; got 15 x 16.*random_patches"):
+        model.fit(CLEAN[:, :15], verbose=0)
+    with pytest.raises(ValueError, match="ImageRestorer: it learns from clean pictures alone"):
+        model.fit(CLEAN, np.zeros(len(CLEAN)), verbose=0)
+    with pytest.raises(ValueError, match="images must have shape .N, None, None, 3.; got .32, 16, 16, 1."):
+        model.fit(CLEAN[..., :1], verbose=0)
+    with pytest.raises(ValueError, match="no pixel loss is called 'huber'; there are .'charbonnier', 'l1', 'l2'."):
+        model.compile(loss="huber")
+    with pytest.raises(ValueError, match="perceptual_weight must not be negative; got -1"):
+        model.compile(perceptual_weight=-1)
+    with pytest.raises(ValueError, match="adversarial_loss and penalties are a discriminator's"):
+        model.compile(adversarial_loss="hinge")
+
+
+# === In use ===
+@pytest.mark.backends
+@pytest.mark.parametrize("scale", [1, 2])
+def test_tiles_give_what_the_whole_gives(scale):
+    model = moved(ImageRestorer(Blur(1), scale, network=network(scale), seed=0))
+    assert [type(layer) for layer in model.degradations] == [Downscale, Blur][2 - scale :]
+    whole = model.restore(PHOTO).astype(int)
+    assert whole.shape == (45 * scale, 70 * scale, 3)
+    assert np.abs(whole - np.kron(PHOTO, np.ones((scale, scale, 1)))).max() > 20
+    tiled = model.restore(PHOTO, tile=48, overlap=24, verbose=0).astype(int)
+    # Tiles repeat the border as far as whole multiples of 8, which reaches a few pixels into the picture.
+    inside = slice(0, 32 * scale), slice(0, 56 * scale)
+    assert np.abs(tiled - whole)[inside].max() <= 1
+
+
+@pytest.mark.backends
+def test_one_picture_a_batch_and_a_list(trained):
+    batch = trained.restore(CLEAN[:3])
+    assert batch.shape == (3, 16, 16, 3) and batch.dtype == "uint8"
+    np.testing.assert_allclose(trained.restore(CLEAN[1]).astype(int), batch[1], atol=1)
+    pictures = [CLEAN[0], PHOTO, PHOTO[:9, :21]]
+    found = trained.restore(pictures)
+    assert [one.shape for one in found] == [one.shape for one in pictures]
+    np.testing.assert_allclose(found[0].astype(int), batch[0], atol=1)
+    np.testing.assert_allclose(trained.restore(CLEAN[:3] / 255.0).astype(int), batch, atol=1)
+
+
+@pytest.mark.backends
+def test_alpha_is_kept(trained):
+    alpha = np.random.default_rng(0).integers(0, 256, (*PHOTO.shape[:2], 1)).astype("uint8")
+    restored = trained.restore(np.concatenate([PHOTO, alpha], axis=-1))
+    np.testing.assert_array_equal(restored[..., 3:], alpha)
+    np.testing.assert_array_equal(restored[..., :3], trained.restore(PHOTO))
+    larger = ImageRestorer([], 2, network=network(2), seed=0)
+    even = np.full((*PHOTO.shape[:2], 1), 0.4)
+    with pytest.warns(UserWarning, match="ImageRestorer has not been trained"):
+        restored = larger.restore(np.concatenate([PHOTO / 255.0, even], axis=-1))
+    assert restored.shape == (90, 140, 4)
+    np.testing.assert_array_equal(restored[..., 3], 102)
+
+
+@pytest.mark.backends
+def test_with_masks_known_pixels_stay_as_they_are():
+    model = moved(ImageRestorer(RandomMask(0.4, (1, 3)), network=network(masked=True), seed=0))
+    mask = np.random.default_rng(4).uniform(size=PHOTO.shape[:2]) < 0.3
+    restored = model.restore(PHOTO, mask)
+    np.testing.assert_array_equal(restored[~mask], PHOTO[~mask])
+    # What was there before is not seen.
+    other = np.where(mask[..., None], 255 - PHOTO, PHOTO)
+    np.testing.assert_array_equal(model.restore(other, mask), restored)
+    assert np.abs(restored[mask].astype(int) - 128).max() > 5
+    tiled = model.restore([PHOTO], [255 * mask.astype("uint8")], tile=40, overlap=16, verbose=0)[0]
+    np.testing.assert_array_equal(tiled[~mask], PHOTO[~mask])
+    batch = model.restore(PHOTO[None], mask[None, ..., None])
+    np.testing.assert_array_equal(batch[0], restored)
+    model.compile()
+    before = model.evaluate(CLEAN, verbose=0, return_dict=True)
+    assert model.fit(CLEAN, epochs=20, batch_size=8, verbose=0).history["psnr"][-1] > before["psnr"] + 1
+
+
+def test_noise_and_a_mask_leave_nothing_as_it_is():
+    model = moved(ImageRestorer([GaussianNoise(20), RandomMask(0.4)], network=network(masked=True), seed=0))
+    mask = np.zeros(PHOTO.shape[:2], bool)
+    assert np.abs(model.restore(PHOTO, mask).astype(int) - PHOTO).max() > 5
+
+
+@pytest.mark.backends
+def test_as_postprocessing_of_a_generator():
+    restorer = moved(ImageRestorer(Downscale(2), 2, network=network(2), seed=0))
+    gan, other = tiny.gan(postprocessing=[restorer.restoring_network]), tiny.gan()
+    assert gan.picture_shape == (16, 16, 3)
+    other.average.network.set_weights(gan.average.network.get_weights())
+    with pytest.warns(UserWarning, match="has not been trained"):
+        pictures, plain = gan.generate(2, seed=0), other.generate(2, seed=0)
+    assert pictures.shape == (2, 16, 16, 3)
+    np.testing.assert_allclose(pictures.astype(int), restorer.restore(plain), atol=2)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_export(masked, tmp_path, tensorflow_backend):
+    import tensorflow as tf
+
+    layer, scale = (RandomMask(0.4), 1) if masked else (Downscale(2), 2)
+    model = moved(ImageRestorer(layer, scale, network=network(scale, masked), seed=0))
+    model.export(tmp_path / "saved_model")
+    mask = (np.random.default_rng(4).uniform(size=PHOTO.shape[:2]) < 0.3).astype("uint8")
+    arguments = [mask] if masked else []
+    serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
+    for part in (slice(None), slice(0, 17)):
+        inputs = {"images": tf.constant(PHOTO[None, part])}
+        inputs |= {"masks": tf.constant(mask[None, part])} if masked else {}
+        wanted = model.restore(PHOTO[part], *(each[part] for each in arguments))
+        assert np.abs(serve(**inputs)["images"][0].numpy().astype(int) - wanted).max() <= 1
+
+
+def test_grey_pictures():
+    model = moved(ImageRestorer(GaussianNoise(20), channels=1, network=network(channels=1), seed=0))
+    assert model.restore(PHOTO[..., :1]).shape == (45, 70, 1)
+    assert model.restore(PHOTO[..., :2]).shape == (45, 70, 2)  # with alpha
+
+
+# === What is wrong ===
+def test_what_cannot_be_restored(trained):
+    for pictures, error, said in (
+        (PHOTO[..., 0], TypeError, r"array \(H, W, channels\) .* got shape \(45, 70\)"),
+        ("photo.png", TypeError, "got str"),
+        (np.concatenate([PHOTO, PHOTO], -1), ValueError, "3 channels, or one more for alpha; got 6"),
+        (PHOTO[..., :2], ValueError, "images must have shape"),
+        (PHOTO * 2.0, ValueError, "images must be uint8, or float in"),
+        (PHOTO.astype("int32"), TypeError, "images must be uint8, or float"),
+    ):
+        with pytest.raises(error, match=said):
+            trained.restore(pictures)
+    with pytest.raises(ValueError, match="this model has no RandomMask; leave out masks"):
+        trained.restore(PHOTO, np.zeros(PHOTO.shape[:2]))
+    with pytest.raises(ValueError, match="tile and overlap must be multiples of 8 .* got tile=100"):
+        trained.restore(PHOTO, tile=100)
+    inpainter = moved(ImageRestorer(RandomMask(0.4), network=network(masked=True), seed=0))
+    with pytest.raises(ValueError, match="this model needs masks of what is missing"):
+        inpainter.restore(PHOTO)
+    with pytest.raises(ValueError, match=r"masks must be \(1, 45, 70\) for these pictures; got \(1, 45, 69\)"):
+        inpainter.restore(PHOTO, np.zeros((45, 69)))
+    with pytest.raises(ValueError, match="2 pictures need as many masks; got 1"):
+        inpainter.restore([PHOTO, PHOTO], [np.zeros((45, 70))])
+
+
+def test_what_cannot_be_built():
+    for arguments, error, said in (
+        (
+            ([keras.layers.GaussianNoise(0.1)],),
+            TypeError,
+            "degradations must be kgen.layers.Degradation.*GaussianNoise",
+        ),
+        (([],), ValueError, "there is nothing to learn"),
+        (([Downscale(2)],), ValueError, "the degradations shrink pictures by 2; scale is 1"),
+        (([Downscale(2)], 4), ValueError, "shrink pictures by 2; scale is 4"),
+        (([RandomMask(), Blur()],), ValueError, "RandomMask must be the last"),
+        (([Blur()], 0), ValueError, "scale must be an integer of at least 1; got 0"),
+        (([Blur()], 1, 3, network(2)), ValueError, "network must be from .* to pictures 1 times as large"),
+        (([RandomMask()], 1, 3, network()), ValueError, r"from \(None, None, None, 4\)"),
+        (([Blur()], 1, 3, "resnet"), ValueError, "network must be a built keras.Model; got 'resnet'"),
+    ):
+        with pytest.raises(error, match=f"ImageRestorer: .*{said}"):
+            ImageRestorer(*arguments)
+
+
+def test_by_default():
+    model = ImageRestorer([Blur()])
+    assert model(ops.zeros((1, 8, 8, 3))).shape == (1, 8, 8, 3)
+    model.compile()
+    assert [phase.name for phase in model.phases()] == ["network"]
+    assert isinstance(model.optimizer.by_phase["network"], keras.optimizers.Adam)
