@@ -139,7 +139,9 @@ def main():
     parser.add_argument("what", choices=["classify", "denoise"])
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--reconstruction", default="optimal_gaussian", help="short name of the likelihood")
-    parser.add_argument("--sigma", type=float, help="fixed deviation of pixels in [-1, 1], in place of --reconstruction")
+    parser.add_argument(
+        "--sigma", type=float, help="fixed deviation of pixels in [-1, 1], in place of --reconstruction"
+    )
     parser.add_argument("--units", type=int, nargs="+", default=[512])
     parser.add_argument("--latent-dim", type=int, default=32)
     parser.add_argument("--draws", type=int, default=32, help="from the posterior, for the importance-weighted bound")

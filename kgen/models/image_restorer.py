@@ -14,10 +14,10 @@ from kgen import losses, networks
 from kgen.layers import Degradation, Downscale, RandomMask
 from kgen.layers.random_mask import hidden
 from kgen.metrics import peak_signal_to_noise_ratio
-from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.models.adversary import Adversary
 from kgen.models.judged_model import check_discriminator
 from kgen.models.measured_model import MeasuredModel
+from kgen.models.perceptual_term import PerceptualTerm
 from kgen.models.tiles import MULTIPLE, Tiles
 from kgen.training import MovingAverage, Phase
 
@@ -139,15 +139,12 @@ class ImageRestorer(MeasuredModel):
         adversarial_weight=0.01,
     ):
         """What `compile` chooses beside the optimizer; see there."""
-        for name, value in {"perceptual_weight": perceptual_weight, "adversarial_weight": adversarial_weight}.items():
-            if value < 0:
-                raise ValueError(f"ImageRestorer.compile: {name} must not be negative; got {value}.")
+        if adversarial_weight < 0:
+            raise ValueError(
+                f"ImageRestorer.compile: adversarial_weight must not be negative; got {adversarial_weight}."
+            )
         self.loss_of_pixels = losses.get("pixel loss", "l1" if isinstance(loss, str) and loss == "auto" else loss)
-        self.perceptual_argument = perceptual
-        if perceptual is not None and not isinstance(perceptual, losses.PerceptualLoss):
-            perceptual = losses.PerceptualLoss(FeatureExtractor.of(perceptual))
-        self.perceptual = perceptual
-        self.perceptual_weight = perceptual_weight
+        self.perceptual = PerceptualTerm.of("ImageRestorer", perceptual, perceptual_weight)
         self.adversarial_weight = adversarial_weight
         self.adversary = None
         if self.discriminator is not None:
@@ -165,12 +162,10 @@ class ImageRestorer(MeasuredModel):
         if self.adversary is not None:
             adversary = self.adversary.get_config()
             config |= {"adversarial_loss": adversary["loss"], "penalties": adversary["penalties"]}
-        if self.perceptual_argument is not None and not isinstance(self.perceptual_argument, str):
-            warnings.warn("ImageRestorer: a perceptual loss that has no name is not saved.", stacklevel=2)
+        if self.perceptual is not None:
+            config |= self.perceptual.get_config()
         return config | {
             "loss": keras.saving.serialize_keras_object(self.loss_of_pixels),
-            "perceptual": self.perceptual_argument if isinstance(self.perceptual_argument, str) else None,
-            "perceptual_weight": self.perceptual_weight,
             "adversarial_weight": self.adversarial_weight,
         }
 
@@ -231,7 +226,7 @@ class ImageRestorer(MeasuredModel):
         psnr = peak_signal_to_noise_ratio(255.0 * clean, 255.0 * ops.clip(ops.stop_gradient(restored), 0.0, 1.0))
         parts = {"pixels": self.loss_of_pixels.loss(clean, restored)}
         if self.perceptual is not None:
-            parts["perceptual"] = self.perceptual_weight * self.perceptual.loss(clean, restored)
+            parts["perceptual"] = self.perceptual.loss(clean, restored)
         if self.adversary is not None:
             fake = 2.0 * restored - 1.0
             word = self.adversary.generator_loss(batch["images"], fake, {}, training, self.seeds(training))

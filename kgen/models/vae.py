@@ -11,6 +11,7 @@ from kgen.models import ladder
 from kgen.models.generative_model import check_network, named_input
 from kgen.models.likelihood_model import LikelihoodModel
 from kgen.models.network_inputs import feed, parted
+from kgen.models.perceptual_term import PerceptualTerm
 from kgen.training import Phase
 
 
@@ -163,6 +164,8 @@ class VAE(LikelihoodModel):
         free_nats=0.0,
         divergence="kl",
         scales_weight=1.0,
+        perceptual=None,
+        perceptual_weight=1.0,
         loss="auto",
         penalties="auto",
         mixing=None,
@@ -191,6 +194,11 @@ class VAE(LikelihoodModel):
             scales_weight: of the pictures at coarser scales, where the decoder makes them: the loss then has the term
                 `scales`, this weight times the negative log-likelihoods of the training pictures averaged down to each
                 of these scales. It is no part of the bound; `reconstruction` is of the full resolution alone.
+            perceptual: adds the term `perceptual`, how far reconstructions are from pictures in features of a network:
+                a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
+                "efficientnet_lite0" [Hou et al. 2017, "Deep feature consistent variational autoencoder"]. One that has
+                no name is not saved with the model.
+            perceptual_weight: of that term beside nats per image.
             loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
             penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
             adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
@@ -202,9 +210,9 @@ class VAE(LikelihoodModel):
             ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
                 discriminator that the model does not have.
         """
-        divergences = (beta, warmup_steps, free_nats, divergence, scales_weight)
+        own = (beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight)
         judging = (loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching)
-        self.choose_losses(*divergences, *judging)
+        self.choose_losses(*own, *judging)
         super().compile(optimizer, **kwargs)
 
     def choose_losses(
@@ -214,6 +222,8 @@ class VAE(LikelihoodModel):
         free_nats=0.0,
         divergence="kl",
         scales_weight=1.0,
+        perceptual=None,
+        perceptual_weight=1.0,
         loss="auto",
         penalties="auto",
         mixing=None,
@@ -238,6 +248,7 @@ class VAE(LikelihoodModel):
         self.free_nats = free_nats
         self.divergence = divergence
         self.scales_weight = scales_weight
+        self.perceptual = PerceptualTerm.of("VAE", perceptual, perceptual_weight)
         self.adversarial_weight = adversarial_weight
         self.adversary = None
         judging = (loss, penalties, mixing, augmentation, classification_weight, feature_matching)
@@ -253,6 +264,7 @@ class VAE(LikelihoodModel):
         """The arguments of `choose_losses`, serialized."""
         return {
             **(self.adversary.get_config() if self.adversary else {}),
+            **(self.perceptual.get_config() if self.perceptual else {}),
             "beta": self.beta,
             "warmup_steps": self.warmup_steps,
             "free_nats": self.free_nats,
@@ -269,7 +281,8 @@ class VAE(LikelihoodModel):
         """The discriminator where there is one, then encoder and decoder together."""
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
         terms = ["reconstruction", self.divergence]
-        terms += ["scales"] * self.multiscale + ["adversarial"] * (self.adversary is not None)
+        terms += ["scales"] * self.multiscale + ["perceptual"] * (self.perceptual is not None)
+        terms += ["adversarial"] * (self.adversary is not None)
         measures = ("active_units", *self.level_names)
         autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=measures)
         return [autoencoder] if self.adversary is None else [self.discriminator_phase(), autoencoder]
@@ -296,6 +309,9 @@ class VAE(LikelihoodModel):
         if self.multiscale:
             coarser = sum(self.reconstruction.loss(ladder.averaged_down(images, scale), scale) for scale in scales[:-1])
             parts["scales"] = self.scales_weight * coarser
+        if self.perceptual is not None:
+            drawn = self.reconstruction.mean(ops.cast(scales[-1], "float32"))
+            parts["perceptual"] = self.perceptual.loss(0.5 * images + 0.5, 0.5 * drawn + 0.5)
         for name, *moments in zip(self.level_names, self.by_level(mean), self.by_level(log_variance)):
             parts[name] = losses.gaussian_kl(*moments)
         if self.adversary is not None:

