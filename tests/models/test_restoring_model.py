@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from kgen.layers import Blur, Downscale, GaussianNoise, RandomMask
+from kgen.models import ImageRestorer
+from tests.models.test_image_restorer import CLEAN, PHOTO, denoiser, moved, network
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return moved(denoiser())
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("scale", [1, 2])
+def test_tiles_give_what_the_whole_gives(scale):
+    model = moved(ImageRestorer(Blur(1), scale, network=network(scale), seed=0))
+    assert [type(layer) for layer in model.degradations] == [Downscale, Blur][2 - scale :]
+    whole = model.restore(PHOTO).astype(int)
+    assert whole.shape == (45 * scale, 70 * scale, 3)
+    assert np.abs(whole - np.kron(PHOTO, np.ones((scale, scale, 1)))).max() > 20
+    tiled = model.restore(PHOTO, tile=48, overlap=24, verbose=0).astype(int)
+    # Tiles repeat the border as far as whole multiples of 8, which reaches a few pixels into the picture.
+    inside = slice(0, 32 * scale), slice(0, 56 * scale)
+    assert np.abs(tiled - whole)[inside].max() <= 1
+
+
+@pytest.mark.backends
+def test_one_picture_a_batch_and_a_list(trained):
+    batch = trained.restore(CLEAN[:3])
+    assert batch.shape == (3, 16, 16, 3) and batch.dtype == "uint8"
+    np.testing.assert_allclose(trained.restore(CLEAN[1]).astype(int), batch[1], atol=1)
+    pictures = [CLEAN[0], PHOTO, PHOTO[:9, :21]]
+    found = trained.restore(pictures)
+    assert [one.shape for one in found] == [one.shape for one in pictures]
+    np.testing.assert_allclose(found[0].astype(int), batch[0], atol=1)
+    np.testing.assert_allclose(trained.restore(CLEAN[:3] / 255.0).astype(int), batch, atol=1)
+
+
+@pytest.mark.backends
+def test_alpha_is_kept(trained):
+    alpha = np.random.default_rng(0).integers(0, 256, (*PHOTO.shape[:2], 1)).astype("uint8")
+    restored = trained.restore(np.concatenate([PHOTO, alpha], axis=-1))
+    np.testing.assert_array_equal(restored[..., 3:], alpha)
+    np.testing.assert_array_equal(restored[..., :3], trained.restore(PHOTO))
+    larger = ImageRestorer([], 2, network=network(2), seed=0)
+    even = np.full((*PHOTO.shape[:2], 1), 0.4)
+    with pytest.warns(UserWarning, match="ImageRestorer has not been trained"):
+        restored = larger.restore(np.concatenate([PHOTO / 255.0, even], axis=-1))
+    assert restored.shape == (90, 140, 4)
+    np.testing.assert_array_equal(restored[..., 3], 102)
+
+
+@pytest.mark.backends
+def test_with_masks_known_pixels_stay_as_they_are():
+    model = moved(ImageRestorer(RandomMask(0.4, (1, 3)), network=network(masked=True), seed=0))
+    mask = np.random.default_rng(4).uniform(size=PHOTO.shape[:2]) < 0.3
+    restored = model.restore(PHOTO, mask)
+    np.testing.assert_array_equal(restored[~mask], PHOTO[~mask])
+    # What was there before is not seen.
+    other = np.where(mask[..., None], 255 - PHOTO, PHOTO)
+    np.testing.assert_array_equal(model.restore(other, mask), restored)
+    assert np.abs(restored[mask].astype(int) - 128).max() > 5
+    tiled = model.restore([PHOTO], [255 * mask.astype("uint8")], tile=40, overlap=16, verbose=0)[0]
+    np.testing.assert_array_equal(tiled[~mask], PHOTO[~mask])
+    batch = model.restore(PHOTO[None], mask[None, ..., None])
+    np.testing.assert_array_equal(batch[0], restored)
+    model.compile()
+    before = model.evaluate(CLEAN, verbose=0, return_dict=True)
+    assert model.fit(CLEAN, epochs=20, batch_size=8, verbose=0).history["psnr"][-1] > before["psnr"] + 1
+
+
+def test_noise_and_a_mask_leave_nothing_as_it_is():
+    model = moved(ImageRestorer([GaussianNoise(20), RandomMask(0.4)], network=network(masked=True), seed=0))
+    mask = np.zeros(PHOTO.shape[:2], bool)
+    assert np.abs(model.restore(PHOTO, mask).astype(int) - PHOTO).max() > 5
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_export(masked, tmp_path, tensorflow_backend):
+    import tensorflow as tf
+
+    layer, scale = (RandomMask(0.4), 1) if masked else (Downscale(2), 2)
+    model = moved(ImageRestorer(layer, scale, network=network(scale, masked), seed=0))
+    model.export(tmp_path / "saved_model")
+    mask = (np.random.default_rng(4).uniform(size=PHOTO.shape[:2]) < 0.3).astype("uint8")
+    arguments = [mask] if masked else []
+    serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
+    for part in (slice(None), slice(0, 17)):
+        inputs = {"images": tf.constant(PHOTO[None, part])}
+        inputs |= {"masks": tf.constant(mask[None, part])} if masked else {}
+        wanted = model.restore(PHOTO[part], *(each[part] for each in arguments))
+        assert np.abs(serve(**inputs)["images"][0].numpy().astype(int) - wanted).max() <= 1
+
+
+def test_grey_pictures():
+    model = moved(ImageRestorer(GaussianNoise(20), channels=1, network=network(channels=1), seed=0))
+    assert model.restore(PHOTO[..., :1]).shape == (45, 70, 1)
+    assert model.restore(PHOTO[..., :2]).shape == (45, 70, 2)  # with alpha
+
+
+def test_what_cannot_be_restored(trained):
+    for pictures, error, said in (
+        (PHOTO[..., 0], TypeError, r"array \(H, W, channels\) .* got shape \(45, 70\)"),
+        ("photo.png", TypeError, "got str"),
+        (np.concatenate([PHOTO, PHOTO], -1), ValueError, "3 channels, or one more for alpha; got 6"),
+        (PHOTO[..., :2], ValueError, "images must have shape"),
+        (PHOTO * 2.0, ValueError, "images must be uint8, or float in"),
+        (PHOTO.astype("int32"), TypeError, "images must be uint8, or float"),
+    ):
+        with pytest.raises(error, match=said):
+            trained.restore(pictures)
+    with pytest.raises(ValueError, match="this model has no RandomMask; leave out masks"):
+        trained.restore(PHOTO, np.zeros(PHOTO.shape[:2]))
+    with pytest.raises(ValueError, match="tile and overlap must be multiples of 8 .* got tile=100"):
+        trained.restore(PHOTO, tile=100)
+    inpainter = moved(ImageRestorer(RandomMask(0.4), network=network(masked=True), seed=0))
+    with pytest.raises(ValueError, match="this model needs masks of what is missing"):
+        inpainter.restore(PHOTO)
+    with pytest.raises(ValueError, match=r"masks must be \(1, 45, 70\) for these pictures; got \(1, 45, 69\)"):
+        inpainter.restore(PHOTO, np.zeros((45, 69)))
+    with pytest.raises(ValueError, match="2 pictures need as many masks; got 1"):
+        inpainter.restore([PHOTO, PHOTO], [np.zeros((45, 70))])
