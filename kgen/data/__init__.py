@@ -8,6 +8,7 @@ from kgen.data.from_teacher import from_teacher
 from kgen.data.openmoji import openmoji
 from kgen.data.picture_folder import PictureFolder
 from kgen.data.shapes_reader import attributes_match, read_shapes
+from kgen.data.textures import textures
 
 __all__ = [
     "FASHION_MNIST_NAMES",
@@ -22,4 +23,5 @@ __all__ = [
     "from_teacher",
     "openmoji",
     "read_shapes",
+    "textures",
 ]

@@ -1,6 +1,7 @@
 """Building blocks of networks, and post-processing: tensors in, tensors out, knowing nothing of models or training."""
 
 from kgen.layers.adaptive_augment import AdaptiveAugment
+from kgen.layers.adaptive_instance_norm import AdaptiveInstanceNorm, channel_statistics
 from kgen.layers.color_balance import ColorBalance
 from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.diff_augment import DiffAugment
@@ -23,6 +24,7 @@ from kgen.layers.upscale import Upscale
 
 __all__ = [
     "AdaptiveAugment",
+    "AdaptiveInstanceNorm",
     "ColorBalance",
     "CrossAttention2D",
     "DiffAugment",
@@ -41,5 +43,6 @@ __all__ = [
     "SpectralNormalization",
     "TransformerBlock2D",
     "Upscale",
+    "channel_statistics",
     "multi_head_attention",
 ]

@@ -21,6 +21,7 @@ from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty, Penalty
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic, Reconstruction
 from kgen.losses.registry import get
 from kgen.losses.segmentation import dice, pixel_cross_entropy
+from kgen.losses.style import content_loss, gram_loss, gram_matrix, style_loss
 
 __all__ = [
     "R1",
@@ -48,15 +49,19 @@ __all__ = [
     "SigmoidContrastive",
     "Wasserstein",
     "active_units",
+    "content_loss",
     "dice",
     "distillation",
     "feature_matching",
     "gaussian_kl",
     "get",
+    "gram_loss",
+    "gram_matrix",
     "label_accuracy",
     "label_cross_entropy",
     "matching_accuracy",
     "maximum_mean_discrepancy",
     "pair_accuracy",
     "pixel_cross_entropy",
+    "style_loss",
 ]

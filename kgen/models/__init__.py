@@ -8,6 +8,7 @@ from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, Segm
 from kgen.models.image_classifier import ImageClassifier
 from kgen.models.image_segmenter import ImageSegmenter
 from kgen.models.multi_task_model import MultiTaskModel
+from kgen.models.style_transfer import StyleTransfer
 from kgen.models.text_to_image import TextToImage
 from kgen.models.vae import VAE
 
@@ -23,6 +24,7 @@ __all__ = [
     "MultiTaskModel",
     "ReconstructionHead",
     "SegmentationHead",
+    "StyleTransfer",
     "TextToImage",
     "distill",
 ]

@@ -15,7 +15,7 @@ def pixel_range(owner, images, image_shape):
     Args:
         owner: name of the class or function that was handed the pictures, for errors.
         images: array or tensor `(N, height, width, channels)`: uint8, or float in [0, 1] or [-1, 1].
-        image_shape: `(height, width, channels)` that is expected.
+        image_shape: `(height, width, channels)` that is expected; None for a side that may be any.
 
     Returns:
         `(0, 255)`, `(0, 1)` or `(-1, 1)`; floats without a negative value count as [0, 1].
@@ -48,15 +48,16 @@ def check_spec(owner, images, image_shape):
     if shape is None or dtype is None:
         raise TypeError(f"{owner}: images must be an array (N, height, width, channels); got {type(images).__name__}.")
     shape = tuple(shape)
-    expected = f"(N, {', '.join(str(n) for n in image_shape)})"
+    names = ("height", "width", "channels")
+    expected = f"(N, {', '.join(name if n is None else str(n) for n, name in zip(image_shape, names))})"
     if len(shape) != 4:
         hint = (
             " Make a batch of a single picture by images[None], of a dataset's by batch()."
-            if shape == tuple(image_shape)
+            if len(shape) == 3 and all(m in (None, n) for n, m in zip(shape, image_shape))
             else ""
         )
         raise ValueError(f"{owner}: images must have shape {expected}; got {shape}.{hint}")
-    if any(n is not None and n != m for n, m in zip(shape[1:], image_shape)):
+    if any(None not in (n, m) and n != m for n, m in zip(shape[1:], image_shape)):
         raise ValueError(
             f"{owner}: images must have shape {expected}; got {shape}. Resize them, or build the model for them."
         )

@@ -15,6 +15,7 @@ from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.residual_encoder import residual_encoder
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.spectrally_normalized import spectrally_normalized
+from kgen.networks.style_decoder import style_decoder
 from kgen.networks.text_projection import TextProjection
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "resnet_generator",
     "sized_encoder",
     "spectrally_normalized",
+    "style_decoder",
 ]
