@@ -1,5 +1,6 @@
 """From files to batches, with captions."""
 
+from kgen.data.caption_folder import caption_folder
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, MASK_NAMES, captioned_shapes
@@ -17,6 +18,7 @@ __all__ = [
     "CaptionedImages",
     "PictureFolder",
     "attributes_match",
+    "caption_folder",
     "captioned_folder",
     "captioned_shapes",
     "fashion_mnist",

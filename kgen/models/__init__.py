@@ -5,6 +5,7 @@ from kgen.models.dual_encoder import DualEncoder
 from kgen.models.gan import GAN
 from kgen.models.generative_model import GenerativeModel
 from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
+from kgen.models.image_captioner import ImageCaptioner
 from kgen.models.image_classifier import ImageClassifier
 from kgen.models.image_segmenter import ImageSegmenter
 from kgen.models.multi_task_model import MultiTaskModel
@@ -19,6 +20,7 @@ __all__ = [
     "DualEncoder",
     "GenerativeModel",
     "Head",
+    "ImageCaptioner",
     "ImageClassifier",
     "ImageSegmenter",
     "MultiTaskModel",
