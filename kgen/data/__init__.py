@@ -1,5 +1,6 @@
 """From files to batches, with captions."""
 
+from kgen.data.caption_folder import caption_folder
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, MASK_NAMES, captioned_shapes
@@ -9,6 +10,7 @@ from kgen.data.openmoji import openmoji
 from kgen.data.picture_folder import PictureFolder
 from kgen.data.random_patches import random_patches
 from kgen.data.shapes_reader import attributes_match, read_shapes
+from kgen.data.textures import textures
 
 __all__ = [
     "FASHION_MNIST_NAMES",
@@ -17,6 +19,7 @@ __all__ = [
     "CaptionedImages",
     "PictureFolder",
     "attributes_match",
+    "caption_folder",
     "captioned_folder",
     "captioned_shapes",
     "fashion_mnist",
@@ -24,4 +27,5 @@ __all__ = [
     "openmoji",
     "random_patches",
     "read_shapes",
+    "textures",
 ]

@@ -86,7 +86,7 @@ def from_teacher(
     folder = Path(directory).expanduser()
     description = {
         "format": _FORMAT,
-        "teacher": _fingerprint(teacher),
+        "teacher": fingerprint(teacher),
         "prompts": hashlib.sha256(json.dumps(prompts).encode()).hexdigest(),
         "images_per_prompt": images_per_prompt,
         "seed": seed,
@@ -98,7 +98,7 @@ def from_teacher(
     _draw(teacher, asked, files, seed, batch_size, verbose, options)
     table = io.StringIO()
     csv.writer(table).writerows([("file_name", "text"), *((file.name, text) for file, text in zip(files, asked))])
-    _write_whole(folder / _CAPTIONS, table.getvalue().encode("utf-8"))
+    write_whole(folder / _CAPTIONS, table.getvalue().encode("utf-8"))
     return captioned_folder(folder, image_size or _shorter_side(files[0]), channels, verbose=verbose)
 
 
@@ -113,7 +113,7 @@ def _draw(teacher, asked, files, seed, batch_size, verbose, options):
             filled = wanted + wanted[-1:] * (batch_size - len(wanted))
             pictures = _pixels(teacher.generate(filled, seed=own_seed, **options), batch_size)
             for file, picture in zip(part, pictures):
-                _write_whole(file, _png(picture))
+                write_whole(file, _png(picture))
         progress.update(start + len(part))
 
 
@@ -130,16 +130,16 @@ def _checked(prompts):
     return prompts
 
 
-def _fingerprint(teacher):
-    """Class and weights; what a teacher draws depends on no more."""
+def fingerprint(model):
+    """Class and weights, as a string; what a teacher draws depends on no more."""
     from keras import ops
 
     digest = hashlib.sha256()
-    for weight in getattr(teacher, "weights", None) or []:
+    for weight in getattr(model, "weights", None) or []:
         value = ops.convert_to_numpy(weight.value)
         digest.update(f"{value.shape} {value.dtype}".encode())
         digest.update(np.ascontiguousarray(value).tobytes())
-    return f"{type(teacher).__name__} {digest.hexdigest()}"
+    return f"{type(model).__name__} {digest.hexdigest()}"
 
 
 def _claim(folder, description):
@@ -158,7 +158,7 @@ def _claim(folder, description):
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"*{_PARTIAL}"):
         leftover.unlink()
-    _write_whole(file, (json.dumps(description, indent=2) + "\n").encode())
+    write_whole(file, (json.dumps(description, indent=2) + "\n").encode())
 
 
 def _pixels(pictures, count):
@@ -200,7 +200,8 @@ def _shorter_side(file):
         return min(picture.size)
 
 
-def _write_whole(file, content):
+def write_whole(file, content):
+    """Writes bytes to a file that is there whole or not at all."""
     partial = file.with_name(file.name + _PARTIAL)
     with open(partial, "wb") as stream:
         stream.write(content)

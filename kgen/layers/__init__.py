@@ -1,6 +1,7 @@
 """Building blocks of networks, post-processing, degradations: tensors in, tensors out, knowing nothing of training."""
 
 from kgen.layers.adaptive_augment import AdaptiveAugment
+from kgen.layers.adaptive_instance_norm import AdaptiveInstanceNorm, channel_statistics
 from kgen.layers.bad_light import ColorCast, LowLight
 from kgen.layers.blur import Blur
 from kgen.layers.color_balance import ColorBalance
@@ -30,6 +31,7 @@ from kgen.layers.upscale import Upscale
 
 __all__ = [
     "AdaptiveAugment",
+    "AdaptiveInstanceNorm",
     "Blur",
     "ColorBalance",
     "ColorCast",
@@ -57,5 +59,6 @@ __all__ = [
     "SpectralNormalization",
     "TransformerBlock2D",
     "Upscale",
+    "channel_statistics",
     "multi_head_attention",
 ]

@@ -23,6 +23,7 @@ from kgen.losses.pixel import L1, L2, Charbonnier, PixelLoss
 from kgen.losses.reconstruction import DiscretizedLogistic, Logistic, Reconstruction
 from kgen.losses.registry import get
 from kgen.losses.segmentation import dice, pixel_cross_entropy
+from kgen.losses.style import content_loss, gram_loss, gram_matrix, style_loss
 
 __all__ = [
     "L1",
@@ -55,15 +56,19 @@ __all__ = [
     "SigmoidContrastive",
     "Wasserstein",
     "active_units",
+    "content_loss",
     "dice",
     "distillation",
     "feature_matching",
     "gaussian_kl",
     "get",
+    "gram_loss",
+    "gram_matrix",
     "label_accuracy",
     "label_cross_entropy",
     "matching_accuracy",
     "maximum_mean_discrepancy",
     "pair_accuracy",
     "pixel_cross_entropy",
+    "style_loss",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import itertools
 import os
 
 import keras
@@ -113,8 +114,10 @@ def _network(weights):
         layer.set_weights([kernel, bias])
         return x
 
+    numbers = itertools.count()
+
     def relu6(x):
-        return layers.ReLU(max_value=6.0, dtype="float32")(x)
+        return layers.ReLU(max_value=6.0, dtype="float32", name=f"relu_{next(numbers)}")(x)
 
     inputs = keras.Input((224, 224, 3), dtype="float32")
     x = relu6(convolution(inputs, "_conv_stem", "_bn0", 32, 3, 2))

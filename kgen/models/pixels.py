@@ -48,11 +48,12 @@ def check_spec(owner, images, image_shape):
     if shape is None or dtype is None:
         raise TypeError(f"{owner}: images must be an array (N, height, width, channels); got {type(images).__name__}.")
     shape = tuple(shape)
-    expected = f"(N, {', '.join(str(n) for n in image_shape)})"
+    names = ("height", "width", "channels")
+    expected = f"(N, {', '.join(name if n is None else str(n) for n, name in zip(image_shape, names))})"
     if len(shape) != 4:
         hint = (
             " Make a batch of a single picture by images[None], of a dataset's by batch()."
-            if shape == tuple(image_shape)
+            if len(shape) == 3 and all(m in (None, n) for n, m in zip(shape, image_shape))
             else ""
         )
         raise ValueError(f"{owner}: images must have shape {expected}; got {shape}.{hint}")

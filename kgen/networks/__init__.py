@@ -16,6 +16,7 @@ from kgen.networks.residual_encoder import residual_encoder
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.restoration import restoration_network
 from kgen.networks.spectrally_normalized import spectrally_normalized
+from kgen.networks.style_decoder import style_decoder
 from kgen.networks.text_projection import TextProjection
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "restoration_network",
     "sized_encoder",
     "spectrally_normalized",
+    "style_decoder",
 ]

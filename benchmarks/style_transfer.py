@@ -1,0 +1,186 @@
+"""Style transfer in one pass, beside the optimisation of Gatys et al. on the same pictures and the same features.
+
+    taskset -c 1 python benchmarks/style_transfer.py --seconds 540 --preset /tmp/style
+
+Trains a `StyleTransfer` on crops of the photos that scikit-image and scikit-learn ship, in patterns that kgen draws,
+for so many seconds of the processor. Then restyles photos that it has not seen, in patterns and photos that it has not
+seen, and for each pair lets Adam change the photo's pixels for so many steps [Gatys et al. 2016].
+
+Losses are of the same encoder: content at the map where the model encodes it, style at all maps, by Gram matrices (what
+the optimisation minimises beside content, at --gram-weight) and by means and deviations (what the model trains on).
+Rows are means over pairs; seconds are of the processor, one picture at a time, without compilation.
+"""
+
+import argparse
+import importlib.util
+import math
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from keras import ops
+
+import kgen
+from kgen import losses
+from kgen.layers import channel_statistics
+from kgen.models.descent import descend
+from kgen.training import backend
+
+_FILE = Path(__file__).resolve().parents[1] / "examples" / "style_transfer.py"
+_SPEC = importlib.util.spec_from_file_location("style_transfer_example", _FILE)
+example = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(example)
+
+
+class Seconds(keras.callbacks.Callback):
+    """Ends training after so many seconds of the processor; the learning rate falls to nothing on the way."""
+
+    def __init__(self, seconds, rate):
+        super().__init__()
+        self.seconds, self.rate, self.begin = seconds, rate, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        # Not from before the first step, which compiles.
+        self.begin = self.begin or time.process_time()
+        done = min((time.process_time() - self.begin) / self.seconds, 1.0)
+        self.model.optimizer.learning_rate = self.rate * 0.5 * (1.0 + math.cos(math.pi * done))
+        self.model.stop_training = done == 1.0
+
+
+def train(options):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    contents = example.crops(example.photos(names=example.TRAINED_ON), options.crops, options.image_size, options.seed)
+    textures = kgen.data.textures(options.crops, options.image_size, options.seed)
+    surfaces = example.crops(example.photos(names=["brick", "grass"]), options.crops // 10, options.image_size, 1)
+    decoder = kgen.networks.style_decoder(144, 4, filters=options.filters)
+    model = kgen.models.StyleTransfer("efficientnet_lite0", decoder, ema_momentum=0.998, seed=options.seed)
+    model.compile(
+        keras.optimizers.Adam(options.rate), style_weight=options.style_weight, identity_weight=options.identity_weight
+    )
+    model.fit(
+        np.concatenate([contents, textures[: options.crops // 5]]),
+        np.concatenate([textures, surfaces]),
+        batch_size=options.batch_size,
+        epochs=10_000,
+        verbose=2,
+        callbacks=[Seconds(options.seconds, options.rate)],
+    )
+    print(f"trained for {int(model.optimizer.iterations)} steps", flush=True)
+    # Where it is used there may be no bfloat16.
+    keras.config.set_dtype_policy("float32")
+    decoder = kgen.networks.style_decoder(144, 4, filters=options.filters)
+    whole = kgen.models.StyleTransfer("efficientnet_lite0", decoder, seed=options.seed)
+    whole.set_weights(model.get_weights())
+    if options.preset:
+        whole.decoder.set_weights(whole.average.network.get_weights())
+        whole.save_to_preset(options.preset, dtype="float16")
+    return whole
+
+
+class Judge:
+    """The losses of a picture, in the features of a model's encoder, and how to lessen them."""
+
+    def __init__(self, model, gram_weight):
+        self.model, self.gram_weight = model, gram_weight
+        self.parts = backend.compiled(self._parts, lambda: model.encoder.variables)
+        self.slope = backend.compiled(self._slope, lambda: model.encoder.variables)
+
+    def _losses(self, drawn, content, style):
+        seen, wanted, kept = (self.model.encode(x) for x in (drawn, style, content))
+        index = self.model.content_map
+        return (
+            losses.content_loss(kept[index], seen[index]),
+            sum(losses.gram_loss(a, b) for a, b in zip(wanted, seen)),
+            sum(losses.style_loss(channel_statistics(a), channel_statistics(b)) for a, b in zip(wanted, seen)),
+        )
+
+    def _parts(self, inputs):
+        return ops.stack(self._losses(inputs["drawn"], inputs["content"], inputs["style"]), axis=-1)
+
+    def _slope(self, inputs):
+        def loss(drawn):
+            content, gram, _ = self._losses(drawn, inputs["content"], inputs["style"])
+            return content + self.gram_weight * gram
+
+        return backend.input_gradient(loss, inputs["drawn"])
+
+
+def compare(model, options):
+    size = options.test_size
+    contents = [example.square(picture, size) for picture in example.photos(names=example.HELD_OUT)]
+    styles = [*kgen.data.textures(6, size, options.seed + 1000)[[2, 5]]]
+    styles += [example.square(picture, size) for picture in example.photos(names=["gravel"])]
+    judge = Judge(model, options.gram_weight)
+    rows = {name: [] for name in ["the photo as it is", "one pass", *(f"Gatys, {n} steps" for n in options.steps)]}
+    seconds = {name: [] for name in rows}
+    shown = []
+    model.stylize(contents[0], styles[0])
+    for content in contents:
+        for style in styles:
+            given = {"content": content, "style": style}
+            given = {name: each[None].astype("float32") / 127.5 - 1.0 for name, each in given.items()}
+            judge.slope({"drawn": given["content"], **given})
+
+            def note(name, drawn, begin, given=given):
+                seconds[name].append(time.process_time() - begin)
+                rows[name].append(judge.parts({"drawn": drawn, **given})[0])
+
+            note("the photo as it is", given["content"], time.process_time())
+            begin = time.process_time()
+            drawn = model.stylize(content, style)
+            note("one pass", drawn[None].astype("float32") / 127.5 - 1.0, begin)
+            shown += [content, style, drawn]
+            for steps in options.steps:
+                begin = time.process_time()
+                found = descend(
+                    lambda x, step, given=given: judge.slope({"drawn": x, **given}), given["content"], steps, 0.1
+                )
+                found = np.clip(found, -1, 1)
+                note(f"Gatys, {steps} steps", found, begin)
+            shown.append(np.round(127.5 * (found[0] + 1)).astype("uint8"))
+    last = f"Gatys, {options.steps[-1]} steps"
+    best = np.mean(rows[last], axis=0) @ [1, options.gram_weight, 0]
+    print("| | content | Gram | means and deviations | content + weight x Gram | of Gatys' | seconds | of Gatys' |")
+    print("|-|-|-|-|-|-|-|-|")
+    for name in rows:
+        content, gram, style = np.mean(rows[name], axis=0)
+        total, spent = content + options.gram_weight * gram, np.mean(seconds[name])
+        print(
+            f"| {name} | {content:.3f} | {gram:.4f} | {style:.3f} | {total:.3f} | {total / best:.2f} | {spent:.3f} | "
+            f"{spent / np.mean(seconds[last]):.2%} |",
+            flush=True,
+        )
+    kgen.callbacks.picture_grid(np.stack(shown), columns=4 * len(styles)).save(options.output)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=540, help="of training")
+    parser.add_argument("--load", help="directory of a preset to measure, instead of training")
+    parser.add_argument("--preset", help="directory to save the trained model to")
+    parser.add_argument("--crops", type=int, default=1000)
+    parser.add_argument("--image-size", type=int, default=128, help="of the crops")
+    parser.add_argument("--filters", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--style-weight", type=float, default=10.0)
+    parser.add_argument("--identity-weight", type=float, default=1.0)
+    parser.add_argument("--gram-weight", type=float, default=1.0)
+    parser.add_argument("--steps", type=int, nargs="+", default=[30, 300], help="of the optimisation")
+    parser.add_argument("--test-size", type=int, default=192)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="style_transfer.png", help="picture: photo, style, one pass, Gatys")
+    options = parser.parse_args()
+    keras.utils.set_random_seed(options.seed)
+    model = kgen.models.StyleTransfer.from_preset(options.load) if options.load else train(options)
+    compare(model, options)
+
+
+if __name__ == "__main__":
+    main()

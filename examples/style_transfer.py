@@ -1,0 +1,191 @@
+"""Photos in the style of anything: trains kgen.models.StyleTransfer, then restyles pictures it has not seen.
+
+    python examples/style_transfer.py                                          # trains, and shows what it learned
+    python examples/style_transfer.py --contents my_photos --styles my_art     # on folders of your own
+    python examples/style_transfer.py --stylize photo.jpg --style painting.jpg # uses what was trained
+
+Without folders the photos are those that scikit-image and scikit-learn ship, and the styles are patterns that kgen
+draws. Leaves in --output: model.keras (to train on), saved_model/ (to ship), stylized.png (photos beside styles),
+choices.png (one photo at four strengths, in two styles mixed, and with its colours kept).
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+TRAINED_ON = ["astronaut", "camera", "coins", "hubble_deep_field", "immunohistochemistry", "rocket", "china"]
+HELD_OUT = ["chelsea", "coffee", "flower"]
+
+
+def main():
+    options = parse_arguments()
+    if options.stylize:
+        stylize(options)
+    else:
+        train(options)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("style_transfer"), help="directory for what is made")
+    parser.add_argument("--stylize", type=Path, metavar="FILE", help="use the trained model on a picture")
+    parser.add_argument("--style", type=Path, metavar="FILE", help="the picture whose style it gets")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the style, from 0 to 1")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--contents", type=Path, help="folder of photos to learn from")
+    parser.add_argument("--styles", type=Path, help="folder of pictures whose styles to learn")
+    parser.add_argument("--encoder", default="efficientnet_lite0", help='or "vgg19", which Keras downloads')
+    parser.add_argument("--image-size", type=int, default=128, help="of the squares that are cut out for training")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--style-weight", type=float, default=10.0)
+    parser.add_argument("--float32", action="store_true", help="compute in float32, not in bfloat16")
+    options = parser.parse_args()
+    if options.steps < 1 or options.batch_size < 1:
+        parser.error("--steps and --batch-size must be at least 1")
+    if options.stylize and not options.style:
+        parser.error("--stylize needs --style, a picture")
+    return options
+
+
+def train(options):
+    start = time.time()
+    try:
+        import keras
+        import numpy as np
+
+        import kgen
+    except ImportError as error:
+        sys.exit(f"{error}. Install kgen first: pip install -e .")
+
+    keras.utils.set_random_seed(options.seed)
+    if not options.float32:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    size = options.image_size
+    contents = crops(photos(options.contents, TRAINED_ON), 800, size, options.seed)
+    if options.styles:
+        styles = crops(photos(options.styles), 400, size, options.seed)
+    else:
+        styles = kgen.data.textures(400, size, options.seed)
+    model = kgen.models.StyleTransfer(options.encoder, ema_momentum=0.99, seed=options.seed)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, options.steps)),
+        style_weight=options.style_weight,
+    )
+    model.fit(
+        np.resize(contents, (options.steps * options.batch_size, *contents.shape[1:])),
+        styles,
+        batch_size=options.batch_size,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    model.save(options.output / "model.keras")
+    model.export(options.output / "saved_model")
+
+    shown = photos(options.contents, HELD_OUT)[:3]
+    shown = np.stack([square(picture, 2 * size) for picture in shown])
+    others = styles[:6] if options.styles else kgen.data.textures(6, 2 * size, options.seed + 1)
+    others = np.stack([square(picture, 2 * size) for picture in others])
+    rows = [np.full_like(shown[:1], 255), shown]
+    for style in others:
+        rows += [style[None], model.stylize(shown, style)]
+    kgen.callbacks.picture_grid(np.concatenate(rows), columns=1 + len(shown)).save(options.output / "stylized.png")
+
+    photo, (first, second) = shown[0], others[:2]
+    choices = {f"strength {x}": model.stylize(photo, first, strength=x) for x in (0.0, 0.4, 0.7, 1.0)}
+    choices["1 : 1 with another"] = model.stylize(photo, [first, second])
+    choices["the other"] = model.stylize(photo, second)
+    choices["colours kept"] = model.stylize(photo, first, preserve_color=True)
+    grid = kgen.callbacks.picture_grid(
+        np.stack([photo, *choices.values()]), ["the photo", *choices], columns=len(choices) // 2 + 1
+    )
+    grid.save(options.output / "choices.png")
+
+    losses = model.evaluate(shown, others, batch_size=1, verbose=0, return_dict=True)
+    report = {**{name: float(value) for name, value in losses.items()}, "seconds": time.time() - start}
+    (options.output / "report.json").write_text(json.dumps(report) + "\n")
+    print("\n" + ", ".join(f"{name} {value:.3g}" for name, value in report.items()))
+    print(f"In {options.output}: stylized.png, choices.png, model.keras, saved_model/.")
+
+
+def photos(folder=None, names=()):
+    """Photos of a folder; or, by name, of those that come with scikit-image and scikit-learn: a list of arrays."""
+    import numpy as np
+    from PIL import Image
+
+    if folder:
+        found = []
+        for file in sorted(Path(folder).rglob("*")):
+            if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
+                with Image.open(file) as picture:
+                    found.append(np.asarray(picture.convert("RGB")))
+        return found or sys.exit(f"There are no pictures in {folder}.")
+    try:
+        from skimage import data
+        from sklearn.datasets import load_sample_image
+    except ImportError as error:
+        sys.exit(f"{error}. pip install scikit-image scikit-learn, or give photos of your own: --contents FOLDER.")
+    of_sklearn = ("china", "flower")
+    found = [load_sample_image(f"{name}.jpg") if name in of_sklearn else getattr(data, name)() for name in names]
+    return [np.asarray(Image.fromarray(picture).convert("RGB")) for picture in found]
+
+
+def crops(pictures, count, size, seed):
+    """Squares cut out of pictures, from anywhere, at any scale, half of them mirrored."""
+    import numpy as np
+    from PIL import Image
+
+    numbers = np.random.default_rng(seed)
+    pictures = [Image.fromarray(picture) for picture in pictures]
+    found = np.empty((count, size, size, 3), "uint8")
+    for i in range(count):
+        picture = pictures[i % len(pictures)]
+        side = numbers.uniform(min(size, *picture.size), min(picture.size))
+        left, top = numbers.uniform(0, np.array(picture.size) - side)
+        box = (left, top, left + side, top + side)
+        cut = np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+        found[i] = cut[:, ::-1] if numbers.random() < 0.5 else cut
+    return found[numbers.permutation(count)]
+
+
+def square(picture, size):
+    """The middle of a picture."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    return np.asarray(ImageOps.fit(Image.fromarray(picture), (size, size), Image.Resampling.LANCZOS))
+
+
+def stylize(options):
+    """A picture from the SavedModel: all it needs is TensorFlow."""
+    saved = options.output / "saved_model"
+    if not saved.is_dir():
+        sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
+    missing = [str(file) for file in (options.stylize, options.style) if not file.is_file()]
+    if missing:
+        sys.exit(f"There is no such picture: {', '.join(missing)}")
+    import numpy as np
+    import tensorflow as tf
+    from PIL import Image
+
+    pictures = []
+    for file in (options.stylize, options.style):
+        with Image.open(file) as picture:
+            pictures.append(tf.constant(np.asarray(picture.convert("RGB"))[None]))
+    serve = tf.saved_model.load(saved).signatures["serving_default"]
+    drawn = serve(images=pictures[0], styles=pictures[1], strength=tf.constant([options.strength], tf.float32))
+    file = options.output / f"{options.stylize.stem}_in_{options.style.stem}.png"
+    Image.fromarray(drawn["images"].numpy()[0]).save(file)
+    print(f"Drew {file}")
+
+
+if __name__ == "__main__":
+    main()

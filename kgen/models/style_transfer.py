@@ -1,0 +1,397 @@
+"""One picture in the style of another, in one pass."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import losses, networks
+from kgen.layers import AdaptiveInstanceNorm, channel_statistics
+from kgen.models import pixels
+from kgen.models.image_model import ImageModel
+from kgen.models.network_inputs import parted
+from kgen.models.style_encoder import CONTENT_MAP, style_encoder
+from kgen.training import MovingAverage, Phase, network_copy
+
+# What of red, green and blue the eye takes for brightness: Y of YIQ.
+_LUMINANCE = np.array([0.299, 0.587, 0.114], "float32")
+
+
+@keras.saving.register_keras_serializable(package="kgen")
+class StyleTransfer(ImageModel):
+    """Any picture in the style of any other: `fit(contents, styles)`, then `stylize(content, style)`.
+
+    A frozen encoder f sees both. The features of the content c get the means and deviations of those of the style s,
+    and a decoder g, which alone is trained, makes a picture of them [Huang & Belongie 2017, "Arbitrary style transfer
+    in real-time with adaptive instance normalization"]:
+
+        t = AdaIN(f(c), f(s)),   loss = |f(g(t)) - t|^2 + style_weight * sum_l style_loss(f_l(s), f_l(g(t)))
+
+    with `kgen.losses.content_loss` at one of the encoder's feature maps and `kgen.losses.style_loss` at all of them.
+    Beside each picture in the style of another the decoder draws one in its own, which is to be the picture itself:
+    that teaches it soonest what features look like ["identity loss", Park & Lee 2019, "Arbitrary style transfer with
+    style-attentional networks"]. The decoder's weights are averaged; the average draws.
+
+    Args:
+        encoder: "vgg19", which Keras downloads; "efficientnet_lite0", which comes with pip; or a network of your own,
+            as of `kgen.models.style_encoder.style_encoder`. It is copied, and stays as it is.
+        decoder: built `keras.Model` from features `(batch, h, w, C)` of the content's map to pictures; None:
+            `kgen.networks.style_decoder`.
+        feature_layers: names of the encoder's layers that content and styles are seen by, fine to coarse; None: those
+            known to be good, or all outputs of your own model.
+        content_map: number of the map, from 0, at which content is encoded and gets its style: the coarser, the more of
+            it is drawn anew. None: the one known to be good, or the last.
+        value_range: what an encoder of your own expects in place of the darkest and the brightest.
+        ema_momentum: of the average of the decoder's weights, in [0, 1).
+        seed: integer or None; where training's random numbers begin.
+
+    Raises:
+        ImportError, OSError: the encoder's weights are not there.
+        TypeError: if `encoder` or `decoder` is no network.
+        ValueError: if their shapes do not fit, or another argument is out of range.
+
+    Example:
+
+    ```python
+    model = kgen.models.StyleTransfer("efficientnet_lite0")
+    model.compile()
+    model.fit(photos, paintings, batch_size=4, epochs=10)     # each photo with paintings drawn by lot
+    model.stylize(photo, painting)                            # uint8, of the photo's size
+    model.stylize(photo, [painting, texture], weights=[2, 1], strength=0.8, preserve_color=True)
+    ```
+    """
+
+    def __init__(
+        self,
+        encoder="vgg19",
+        decoder=None,
+        feature_layers=None,
+        content_map=None,
+        value_range=(-1.0, 1.0),
+        ema_momentum=0.999,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(seed=seed, **kwargs)
+        # === Layers ===
+        self.encoder = style_encoder(encoder, feature_layers, value_range, "StyleTransfer")
+        self.image_shape = (None, None, self.encoder.inputs[0].shape[-1])
+        shapes = [each.shape for each in self._features_of(256)]
+        if content_map is None:
+            known = isinstance(encoder, str) and feature_layers is None
+            content_map = CONTENT_MAP[encoder] if known else len(shapes) - 1
+        if isinstance(content_map, bool) or content_map not in range(len(shapes)):
+            raise ValueError(
+                f"StyleTransfer: content_map must be the number of one of the {len(shapes)} feature maps, from 0; got "
+                f"{content_map!r}."
+            )
+        self.content_map = content_map
+        shape = shapes[content_map]
+        self.factor = 256 // shape[1]
+        if decoder is None:
+            decoder = networks.style_decoder(shape[-1], self.factor, output_channels=self.image_shape[-1])
+        self.decoder = self._checked(decoder, shape)
+        self.normalize = AdaptiveInstanceNorm(dtype="float32")
+        self.normalize.build(shape, (None, 2 * shape[-1]))
+        self.average = MovingAverage(self.decoder, ema_momentum)
+        self.ema_momentum = ema_momentum
+        self.style_weight = self.identity_weight = None
+        self._styles = None
+        self.built = True
+
+    def _features_of(self, side):
+        outputs = self.encoder.compute_output_spec(keras.KerasTensor((1, side, side, self.image_shape[-1])))
+        return outputs if isinstance(outputs, (list, tuple)) else [outputs]
+
+    def _checked(self, decoder, shape):
+        if not isinstance(decoder, keras.Model):
+            raise TypeError(f"StyleTransfer: decoder must be a keras.Model; got {type(decoder).__name__}.")
+        drawn = decoder.compute_output_spec(keras.KerasTensor(shape)).shape
+        if tuple(drawn) != (1, 256, 256, self.image_shape[-1]):
+            raise ValueError(
+                f"StyleTransfer: of features {tuple(shape[1:])} the decoder must make a picture of "
+                f"{(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
+            )
+        return network_copy(decoder)
+
+    # === Training ===
+    def compile(self, optimizer="auto", style_weight=10.0, identity_weight=1.0, **kwargs):
+        """Chooses how to train.
+
+        Args:
+            optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
+            style_weight: of the style loss beside the content loss.
+            identity_weight: of the squared difference between pictures, in [-1, 1], and what is drawn of them in their
+                own style; 0 leaves it out, as in the paper.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`.
+
+        Raises:
+            ValueError: for a negative weight.
+        """
+        for name, weight in (("style_weight", style_weight), ("identity_weight", identity_weight)):
+            if not weight >= 0:
+                raise ValueError(f"StyleTransfer.compile: {name} must be at least 0; got {weight!r}.")
+        self.style_weight, self.identity_weight = style_weight, identity_weight
+        super().compile(optimizer, **kwargs)
+
+    def get_compile_config(self):
+        own = {"style_weight": self.style_weight, "identity_weight": self.identity_weight}
+        return {**super().get_compile_config(), **own} if self.compiled else {}
+
+    def phases(self):
+        """One: the decoder."""
+        terms = ("content", "style", "identity") if self.identity_weight else ("content", "style")
+        return [Phase("decoder", self.decoder_loss, self.decoder.trainable_variables, terms=terms)]
+
+    def decoder_loss(self, batch, training):
+        """Content and style loss of pictures in the styles of others, and the identity loss, each `(batch,)`."""
+        images = batch["images"]
+        styles = batch["styles"] if "styles" in batch else self._drawn_styles(ops.shape(images)[0], training)
+        draw = (lambda x: self.decoder(x, training=True)) if training else self.average
+        features = self.encode(images)[self.content_map]
+        wanted = [channel_statistics(each) for each in self.encode(styles)]
+        target = self.normalize(features, wanted[self.content_map])
+        if self.identity_weight:
+            restyled, own = ops.split(draw(ops.concatenate([target, features])), 2)
+        else:
+            restyled = draw(target)
+        seen = self.encode(restyled)
+        style = sum(losses.style_loss(want, channel_statistics(each)) for want, each in zip(wanted, seen))
+        parts = {"content": losses.content_loss(target, seen[self.content_map]), "style": self.style_weight * style}
+        if self.identity_weight:
+            parts["identity"] = self.identity_weight * losses.content_loss(images, own)
+        return parts
+
+    def encode(self, images):
+        """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
+        maps = self.encoder(images, training=False)
+        return maps if isinstance(maps, (list, tuple)) else [maps]
+
+    def _drawn_styles(self, count, training):
+        drawn = keras.random.randint((count,), 0, self._styles.shape[0], seed=self.seeds(training))
+        return self.to_network(ops.take(self._styles, drawn, axis=0))
+
+    def after_step(self):
+        """Updates the averaged decoder."""
+        self.average.update(self.decoder)
+
+    # === What comes in ===
+    def examine_others(self, others, count):
+        """Checks that there are styles, and their shape and range."""
+        styles = self._styles if others.get("y") is None else others["y"]
+        if styles is None:
+            raise ValueError("StyleTransfer: it learns from styles; give them: fit(contents, styles).")
+        before = self.float_range
+        # Those of `fit` are all that there are; those of a batch need not show the range of the others.
+        self.find_range(styles, some_of_many=self._styles is None, owner="StyleTransfer, styles")
+        if {before, self.float_range} == {(0, 1), (-1, 1)}:
+            raise ValueError(
+                "StyleTransfer: contents and styles must be in one range; some are in [0, 1], the others in [-1, 1]."
+            )
+
+    def prepare(self, x, y=None):
+        """The batch that the loss sees, in [-1, 1]; pictures without `styles` get some that are drawn by lot."""
+        batch = {"images": self.to_network(x)}
+        return batch if y is None else {**batch, "styles": self.to_network(y)}
+
+    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
+        """Trains on contents and styles, as `keras.Model.fit`.
+
+        Args:
+            x: contents `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
+                `keras.utils.PyDataset` of batches of pairs `(contents, styles)` of one length, or of contents.
+            y: styles `(M, any height, any width, channels)`, kept on the device; each step draws as many as it has
+                contents, with replacement.
+            validation_data: `(contents, styles)` or such a dataset. Content i is held against style i; where there
+                are fewer styles, they are repeated.
+            **kwargs: as of `keras.Model.fit`.
+
+        Raises:
+            TypeError, ValueError: for what are no pictures, or of different ranges; or no styles.
+        """
+        if isinstance(validation_data, (tuple, list)):
+            validation_data = self._pairs(*validation_data)
+        if y is not None:
+            pixels.check_spec("StyleTransfer, styles", y, self.image_shape)
+        try:
+            self._styles = None if y is None else ops.convert_to_tensor(y)
+            # One that was compiled before knows other styles.
+            self.train_function = None
+            return super().fit(x, validation_data=validation_data, **kwargs)
+        finally:
+            self._styles = self.train_function = None
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """The losses of the averaged decoder: of content i in style i, the styles repeated where they are fewer."""
+        if y is not None and "_use_cached_eval_dataset" not in kwargs:
+            x, y = self._pairs(x, y)
+        return super().evaluate(x, y, **kwargs)
+
+    @staticmethod
+    def _pairs(contents, styles=None):
+        if styles is None:
+            raise ValueError("StyleTransfer: to evaluate it needs styles: (contents, styles).")
+        return contents, ops.convert_to_numpy(styles)[np.arange(len(contents)) % len(styles)]
+
+    # === Pictures out ===
+    def stylize(self, content, style, strength=1.0, preserve_color=False, weights=None, batch_size=4, verbose="auto"):
+        """Pictures in the style of others.
+
+        Args:
+            content: a picture `(height, width, channels)` or pictures `(N, height, width, channels)` of any size from
+                32 pixels on, uint8, or float in [0, 1] or [-1, 1].
+            style: the same, of any size: one for all contents, or one for each; or a list of these, which are mixed.
+                One content with several styles is drawn in each.
+            strength: from 0, the content as the decoder knows it, to 1.
+            preserve_color: keep the content's colours: only luminance is restyled, that of the style brought to the
+                content's mean and deviation first [Gatys et al. 2016, "Preserving color in neural artistic style
+                transfer", section 5.2]. For pictures of three channels.
+            weights: of the styles in a list, numbers of at least 0; None: all the same.
+            batch_size: pictures computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            uint8 of the shape of the contents, `(N, height, width, channels)`; of one content and one style a single
+            picture.
+
+        Raises:
+            TypeError, ValueError: for what is no picture, or numbers that do not fit.
+        """
+        styles = list(style) if isinstance(style, (list, tuple)) else [style]
+        shares = _shares(weights, len(styles))
+        if not 0.0 <= strength <= 1.0:
+            raise ValueError(f"StyleTransfer.stylize: strength must be from 0 to 1; got {strength!r}.")
+        single = all(len(getattr(each, "shape", ())) == 3 for each in (content, *styles))
+        content = self._pictures(content, "content")
+        styles = [self._pictures(each, "style") for each in styles]
+        count = max(len(each) for each in (content, *styles))
+        strange = [len(each) for each in (content, *styles) if len(each) not in (1, count)]
+        if strange:
+            raise ValueError(
+                f"StyleTransfer.stylize: give one style, or one for each content; got {len(content)} contents and "
+                f"{' and '.join(str(len(each)) for each in styles)} styles."
+            )
+        if preserve_color:
+            if content.shape[-1] != 3:
+                raise ValueError(
+                    f"StyleTransfer.stylize: preserve_color is for colours; got {content.shape[-1]} channel."
+                )
+            colored, content = _repeated(content, count), _grey(content)
+            styles = [_like(_grey(each), content) for each in styles]
+        options = batch_size, verbose
+        statistics = sum(
+            share * _repeated(self.in_batches(self.style_statistics, {"images": each}, batch_size, 0), count)
+            for share, each in zip(shares, styles)
+        )
+        inputs = {
+            "images": _repeated(content, count),
+            "statistics": statistics,
+            "strength": np.full((count,), strength, "float32"),
+        }
+        drawn = self.in_batches(self.restyled, inputs, *options)
+        if preserve_color:
+            # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
+            drawn = colored + _grey(drawn)[..., :1] - _grey(colored)[..., :1]
+        drawn = ops.convert_to_numpy(pixels.to_uint8(drawn))
+        return drawn[0] if single else drawn
+
+    def style_statistics(self, inputs):
+        """Means and deviations `(batch, 2 C)` of the content's map of `images` in [-1, 1]."""
+        return channel_statistics(self.encode(inputs["images"])[self.content_map])
+
+    def restyled(self, inputs):
+        """Images, not cut to [-1, 1], from a dict of `images`, `statistics` and `strength`: the graph of `stylize`."""
+        images = inputs["images"]
+        # A reflected border, taken off again, keeps what the convolutions do at their edges out of the picture.
+        border = 4 * self.factor
+        padded = ops.pad(images, [[0, 0], [border, border], [border, border], [0, 0]], mode="symmetric")
+        features = self.encode(padded)[self.content_map]
+        target = self.normalize(features, inputs["statistics"])
+        strength = ops.reshape(inputs["strength"], (-1, 1, 1, 1))
+        drawn = self.average(features + strength * (target - features))
+        height, width = ops.shape(images)[1:3]
+        return drawn[:, border : border + height, border : border + width]
+
+    def call(self, inputs):
+        """Pictures in [-1, 1] of `{"images", "styles"}`, each in the style of its own."""
+        images, others = parted(inputs)
+        statistics = self.style_statistics({"images": others["styles"]})
+        return self.restyled({"images": images, "statistics": statistics, "strength": ops.ones(ops.shape(images)[:1])})
+
+    def _pictures(self, images, what):
+        """Pictures `(N, height, width, channels)` in [-1, 1], of one or of several."""
+        owner = f"StyleTransfer.stylize, {what}"
+        if len(getattr(images, "shape", ())) == 3:
+            images = images[None]
+        self.find_range(images, some_of_many=True, owner=owner)
+        least = 4 * self.factor
+        if min(images.shape[1:3]) < least:
+            raise ValueError(
+                f"{owner}: pictures must have sides of at least {least} pixels; got "
+                f"{images.shape[1]}x{images.shape[2]}."
+            )
+        return ops.convert_to_numpy(self.to_network(images))
+
+    # === As a SavedModel ===
+    def served_layers(self):
+        """Encoder and averaged decoder."""
+        return [self.encoder, self.average]
+
+    def serving_signature(self):
+        """`images` and `styles`, uint8 `(N, height, width, channels)`, and `strength`, float32 `(N,)`."""
+        import tensorflow as tf
+
+        shape = [None, *self.image_shape]
+        return [
+            tf.TensorSpec(shape, tf.uint8, name="images"),
+            tf.TensorSpec(shape, tf.uint8, name="styles"),
+            tf.TensorSpec([None], tf.float32, name="strength"),
+        ]
+
+    def serve(self, images, styles, strength):
+        """`{"images": uint8 pictures}`, each in the style of its own."""
+        statistics = self.style_statistics({"images": self.to_network(styles)})
+        inputs = {"images": self.to_network(images), "statistics": statistics, "strength": strength}
+        return {"images": pixels.to_uint8(self.restyled(inputs))}
+
+    # === Config ===
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "content_map": self.content_map,
+            "ema_momentum": self.ema_momentum,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        networks = {key: keras.saving.deserialize_keras_object(config[key]) for key in ("encoder", "decoder")}
+        return cls(**{**config, **networks})
+
+
+def _shares(weights, count):
+    weights = [1.0] * count if weights is None else [float(weight) for weight in weights]
+    if len(weights) != count or min(weights, default=-1.0) < 0.0 or not sum(weights) > 0.0:
+        raise ValueError(
+            f"StyleTransfer.stylize: weights must be {count} numbers of at least 0, one a style, and not all 0; got "
+            f"{weights}."
+        )
+    return [weight / sum(weights) for weight in weights]
+
+
+def _repeated(rows, count):
+    return rows if len(rows) == count else np.broadcast_to(rows, (count, *rows.shape[1:]))
+
+
+def _grey(images):
+    """Luminance of pictures, the same in all three channels."""
+    return np.repeat((images @ _LUMINANCE)[..., None], 3, axis=-1)
+
+
+def _like(images, others):
+    """Grey pictures with the mean and the deviation of others, row by row."""
+    mean, deviation = images.mean(axis=(1, 2, 3), keepdims=True), images.std(axis=(1, 2, 3), keepdims=True)
+    factor = others.std(axis=(1, 2, 3), keepdims=True) / np.maximum(deviation, 1e-3)
+    return (images - mean) * factor + others.mean(axis=(1, 2, 3), keepdims=True)

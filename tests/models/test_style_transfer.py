@@ -1,0 +1,235 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import kgen  # noqa: F401  load_model knows its classes by it
+from kgen import losses
+from kgen.layers import channel_statistics
+from kgen.models import StyleTransfer
+from tests.checks.models import check_evaluation, check_mixed_precision, check_resume
+from tests.models import tiny_style
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def scaled(images):
+    return images.astype("float32") / 127.5 - 1.0
+
+
+def batches(count):
+    """Pairs, in which nothing is drawn by lot."""
+    return tiny_style.pictures(count), np.resize(tiny_style.stripes(5, (16, 16)), (count, 16, 16, 3))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    keras.utils.set_random_seed(0)
+    model = tiny_style.compiled(style_weight=5.0)
+    history = model.fit(tiny_style.pictures(), tiny_style.stripes(), epochs=120, batch_size=6, verbose=0)
+    model.history_of_training = history.history
+    return model
+
+
+# === Training ===
+@pytest.mark.backends
+def test_learns_with_styles_of_another_number_and_size(trained):
+    logs = trained.history_of_training
+    assert set(logs) == {"loss", "content", "style", "identity"}
+    np.testing.assert_allclose(logs["loss"], np.sum([logs[k] for k in ("content", "style", "identity")], axis=0), 1e-4)
+    assert logs["loss"][-1] < 0.7 * logs["loss"][0] and logs["identity"][-1] < 0.8 * logs["identity"][0]
+
+
+@pytest.mark.backends
+def test_losses_by_hand():
+    model = tiny_style.model()
+    model.compile(style_weight=3.0, identity_weight=2.0)
+    contents, styles = tiny_style.pictures(4), tiny_style.stripes(2, (16, 16))
+    logs = model.evaluate(contents, styles, return_dict=True, verbose=0)
+    c, s = scaled(contents), scaled(styles)[[0, 1, 0, 1]]
+    seen, wanted = [[array(each) for each in model.encode(x)] for x in (c, s)]
+    mean, deviation = seen[1].mean(axis=(1, 2), keepdims=True), seen[1].std(axis=(1, 2), keepdims=True)
+    style_mean, style_deviation = wanted[1].mean(axis=(1, 2), keepdims=True), wanted[1].std(axis=(1, 2), keepdims=True)
+    target = (seen[1] - mean) / np.sqrt(deviation**2 + 1e-5) * np.sqrt(style_deviation**2 + 1e-5) + style_mean
+    drawn = model.encode(model.average(target))
+    style = sum(array(losses.style_loss(channel_statistics(a), channel_statistics(b))) for a, b in zip(wanted, drawn))
+    expected = {
+        "content": array(losses.content_loss(target, drawn[1])).mean(),
+        "style": 3.0 * style.mean(),
+        "identity": 2.0 * np.mean((array(model.average(seen[1])) - c) ** 2),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-4, err_msg=name)
+
+
+def test_without_identity_loss_as_in_the_paper():
+    model = tiny_style.eager(identity_weight=0)
+    logs = model.fit(tiny_style.pictures(6), tiny_style.stripes(), batch_size=6, verbose=0).history
+    assert set(logs) == {"loss", "content", "style"}
+
+
+def test_the_encoder_is_a_copy_that_stays_as_it_is(trained):
+    given = tiny_style.encoder()
+    kept = given.get_weights()
+    assert not trained.encoder.trainable_variables
+    for a, b in zip(trained.encoder.get_weights(), kept[:4]):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_styles_are_drawn_by_the_models_own_seeds():
+    states = []
+    for global_seed in (0, 1):
+        model = tiny_style.eager()
+        model.decoder.set_weights([np.full(w.shape, 0.1, "float32") for w in model.decoder.get_weights()])
+        keras.utils.set_random_seed(global_seed)
+        model.fit(tiny_style.pictures(), tiny_style.stripes(), batch_size=4, shuffle=False, verbose=0)
+        states.append(model.decoder.get_weights())
+    for a, b in zip(*states):
+        np.testing.assert_array_equal(a, b)
+    other = tiny_style.stripes(seed=2)[:1]
+    before = int(model.optimizer.iterations)
+    model.fit(tiny_style.pictures(), other, batch_size=4, shuffle=False, verbose=0)
+    assert int(model.optimizer.iterations) == before + 3 and model._styles is None
+
+
+def test_a_dataset_of_pairs(tensorflow_backend):
+    import tensorflow as tf
+
+    contents, styles = batches(8)
+    states = []
+    for data in ((contents, styles), (tf.data.Dataset.from_tensor_slices((contents, styles)).batch(4),)):
+        keras.utils.set_random_seed(0)
+        model = tiny_style.eager()
+        if len(data) == 1:
+            model.fit(*data, validation_data=data[0], verbose=0)
+        else:
+            for start in (0, 4):
+                model.train_on_batch(contents[start : start + 4], styles[start : start + 4])
+        states.append(model.decoder.get_weights())
+    for a, b in zip(*states):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_resumes_to_the_bit(tmp_path):
+    check_resume(tiny_style.eager, (tiny_style.pictures(16), tiny_style.stripes()), tmp_path)
+
+
+def test_validation_changes_nothing():
+    check_evaluation(tiny_style.eager, (tiny_style.pictures(16), tiny_style.stripes()))
+
+
+def test_mixed_precision(tensorflow_backend):
+    check_mixed_precision(tiny_style.compiled, batches(16), "mixed_float16", steps=4)
+
+
+# === Pictures out ===
+@pytest.mark.backends
+def test_stylize_any_size(trained):
+    content, style = tiny_style.pictures(3, (22, 31)), tiny_style.stripes(3, (18, 40))
+    drawn = trained.stylize(content, style)
+    assert drawn.shape == content.shape and drawn.dtype == "uint8"
+    one = trained.stylize(content[1], style[1])
+    assert one.shape == (22, 31, 3)
+    np.testing.assert_allclose(one.astype(int), drawn[1], atol=1)
+    # One style for all contents, one content in all styles; floats are pictures too.
+    np.testing.assert_allclose(trained.stylize(content, style[1])[1].astype(int), one, atol=1)
+    np.testing.assert_allclose(trained.stylize(content[1], style)[1].astype(int), one, atol=1)
+    np.testing.assert_allclose(trained.stylize(scaled(content[1]), scaled(style[1])).astype(int), one, atol=1)
+
+
+def test_the_style_is_carried_over(trained):
+    contents, red, blue = tiny_style.pictures(4), tiny_style.stripes()[1], tiny_style.stripes()[0]
+    for style, channel in ((red, 0), (blue, 2)):
+        drawn = trained.stylize(contents, style).mean(axis=(0, 1, 2))
+        assert drawn.argmax() == channel
+        distance = np.abs(drawn - style.mean(axis=(0, 1))).mean()
+        assert distance < 0.75 * np.abs(contents.mean(axis=(0, 1, 2)) - style.mean(axis=(0, 1))).mean()
+
+
+def test_strength_0_is_the_content_as_the_decoder_knows_it(trained):
+    content, style = tiny_style.pictures(2), tiny_style.stripes(1)[0]
+    none = trained.stylize(content, style, strength=0.0).astype(int)
+    np.testing.assert_array_equal(none, trained.stylize(content, content[0], strength=0.0))
+    half, full = (trained.stylize(content, style, strength=x).astype(int) for x in (0.5, 1.0))
+    error = [np.abs(each - content).mean() for each in (none, half, full)]
+    assert error[0] < error[1] < error[2]
+
+
+def test_mixed_styles(trained):
+    content, (red, blue) = tiny_style.pictures(1)[0], (tiny_style.stripes()[1], tiny_style.stripes()[0, :, :14])
+    alone = [trained.stylize(content, style) for style in (red, blue)]
+    np.testing.assert_array_equal(trained.stylize(content, [red, blue], weights=[3, 0]), alone[0])
+    mixed = [trained.stylize(content, [red, blue], weights=w).mean(axis=(0, 1)) for w in (None, [1, 1], [9, 1])]
+    np.testing.assert_array_equal(mixed[0], mixed[1])
+    assert alone[0].mean(axis=(0, 1))[0] > mixed[2][0] > mixed[0][0] > alone[1].mean(axis=(0, 1))[0]
+
+
+def test_preserved_colors(trained):
+    content = np.tile(np.uint8([[[[150, 100, 125]]], [[[110, 120, 145]]]]), (1, 16, 16, 1))
+    content[:, ::2] += 15
+    drawn = trained.stylize(content, tiny_style.stripes(1)[0], preserve_color=True) / 255.0
+    chroma = np.float32([[0.596, -0.274, -0.322], [0.211, -0.523, 0.312]]).T
+    inside = (drawn > 0).all(axis=-1) & (drawn < 1).all(axis=-1)
+    assert inside.mean() > 0.2
+    np.testing.assert_allclose((drawn @ chroma)[inside], (content / 255.0 @ chroma)[inside], atol=0.01)
+    assert np.abs((drawn - content / 255.0) @ np.float32([0.299, 0.587, 0.114])).mean() > 0.01
+
+
+# === On disk ===
+@pytest.mark.backends
+def test_save_and_load(trained, tmp_path):
+    content, style = tiny_style.pictures(2), tiny_style.stripes(1)[0]
+    expected = trained.stylize(content, style)
+    trained.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.stylize(content, style), expected)
+    assert (again.style_weight, again.identity_weight, again.ema_momentum, again.factor) == (5.0, 1.0, 0.9, 2)
+    trained.save_to_preset(tmp_path / "preset")
+    np.testing.assert_array_equal(StyleTransfer.from_preset(tmp_path / "preset").stylize(content, style), expected)
+
+
+def test_export(trained, tmp_path, tensorflow_backend):
+    import tensorflow as tf
+
+    trained.export(tmp_path / "saved_model")
+    serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
+    contents, styles = tiny_style.pictures(2, (22, 30)), tiny_style.stripes(2, (18, 16))
+    for strength in (0.5, 1.0):
+        served = serve(
+            images=tf.constant(contents), styles=tf.constant(styles), strength=tf.fill((2,), np.float32(strength))
+        )
+        expected = trained.stylize(contents, styles, strength)
+        np.testing.assert_allclose(served["images"].numpy().astype(int), expected, atol=1)
+
+
+# === What is wrong ===
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda m: m.fit(tiny_style.pictures()), "it learns from styles; give them: fit(contents, styles)"),
+        (lambda m: m.fit(tiny_style.pictures(), tiny_style.stripes()[0]), "styles: images must have shape (N, height"),
+        (lambda m: m.fit(scaled(tiny_style.pictures()), tiny_style.stripes() / 255.0), "must be in one range"),
+        (lambda m: m.compile(style_weight=-1), "style_weight must be at least 0; got -1"),
+        (lambda m: m.stylize(tiny_style.pictures(), tiny_style.stripes()), "got 12 contents and 5 styles"),
+        (lambda m: m.stylize(tiny_style.pictures(), tiny_style.stripes(1), strength=2), "from 0 to 1; got 2"),
+        (lambda m: m.stylize(tiny_style.pictures(), tiny_style.stripes(1), weights=[0]), "1 numbers of at least 0"),
+        (lambda m: m.stylize(tiny_style.pictures(1, (6, 16)), tiny_style.stripes(1)), "at least 8 pixels; got 6x16"),
+        (lambda m: m.stylize(tiny_style.pictures()[..., :1], tiny_style.stripes(1)), "(N, height, width, 3)"),
+    ],
+)
+def test_what_is_wrong_says_so(call, message):
+    model = tiny_style.model()
+    model.compile()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call(model)
+
+
+def test_a_decoder_that_does_not_fit():
+    with pytest.raises(ValueError, match=re.escape("must make a picture of (256, 256, 3); it makes (512, 512, 3)")):
+        tiny_style.model(decoder=kgen.networks.style_decoder(6, 4, filters=2))
+    with pytest.raises(TypeError, match="decoder must be a keras.Model; got str"):
+        tiny_style.model(decoder="none")
