@@ -152,7 +152,7 @@ def test_what_it_trains_on():
         model.fit(CLEAN[:, :15], verbose=0)
     with pytest.raises(ValueError, match="ImageRestorer: it learns from clean pictures alone"):
         model.fit(CLEAN, np.zeros(len(CLEAN)), verbose=0)
-    with pytest.raises(ValueError, match="images must have shape .N, None, None, 3.; got .32, 16, 16, 1."):
+    with pytest.raises(ValueError, match="images must have shape .N, height, width, 3.; got .32, 16, 16, 1."):
         model.fit(CLEAN[..., :1], verbose=0)
     with pytest.raises(ValueError, match="no pixel loss is called 'huber'; there are .'charbonnier', 'l1', 'l2'."):
         model.compile(loss="huber")
