@@ -192,6 +192,19 @@ def test_save_and_load(trained, tmp_path):
     np.testing.assert_array_equal(StyleTransfer.from_preset(tmp_path / "preset").stylize(content, style), expected)
 
 
+def test_the_preset_that_ships():
+    model = StyleTransfer.from_preset("style_efficientnet_lite0")
+    contents, styles = kgen.data.textures(2, 64, seed=7), kgen.data.textures(4, 64, seed=8)
+    colors = styles.mean(axis=(1, 2))[:, None]
+    drawn = np.stack([model.stylize(contents, style) for style in styles])
+    distances = [np.abs(each.mean(axis=(-3, -2)) - colors).mean() for each in (drawn, contents)]
+    assert distances[0] < 0.6 * distances[1]
+    # Which content it was can be seen in the features.
+    seen, wanted = (array(model.encode(scaled(x))[model.content_map]) for x in (drawn[:, 0], contents))
+    alike = [[np.corrcoef(a.ravel(), b.ravel())[0, 1] for b in wanted] for a in seen]
+    assert np.mean([own - other for own, other in alike]) > 0.05, alike
+
+
 def test_export(trained, tmp_path, tensorflow_backend):
     import tensorflow as tf
 
