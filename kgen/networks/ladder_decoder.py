@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kgen.layers import LatentInjection2D, PositionTable2D, ResidualBlock2D, SelfAttention2D
+from kgen.networks.configured_network import ConfiguredNetwork
 from kgen.networks.generator_ends import generator_inputs
 from kgen.networks.multiscale_ends import condition_vector, lift, to_image, upsample
 from kgen.networks.stages import (
@@ -16,7 +17,7 @@ from kgen.networks.stages import (
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class LadderDecoder(keras.Model):
+class LadderDecoder(ConfiguredNetwork):
     """A decoder with a hierarchy of latents: the top-down path, which the prior and the posterior share.
 
     The first level is a vector: with the pooled condition it becomes a vector c, which modulates every block, and the
@@ -154,23 +155,25 @@ class LadderDecoder(keras.Model):
             **kwargs,
         )
 
-        self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.image_shape = tuple(image_shape)
-        self.latent_dim = latent_dim
-        self.levels = levels
-        self.latent_channels = latent_channels if isinstance(latent_channels, int) else tuple(latent_channels)
-        self.pooled_dim = pooled_dim
-        self.start = start
-        self.filters = filters if isinstance(filters, int) else tuple(filters)
-        self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
-        self.attention_resolutions = tuple(attention_resolutions)
-        self.num_heads = num_heads
-        self.patch = patch
-        self.condition_dim = condition_dim
-        self.activation = keras.activations.get(activation)
-        self.normalization = normalization
-        self.output_activation = output_activation
-        self.all_scales = all_scales
+        self.keep(
+            dtype,
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            levels=levels,
+            latent_channels=latent_channels,
+            pooled_dim=pooled_dim,
+            start=start,
+            filters=filters,
+            blocks=blocks,
+            attention_resolutions=attention_resolutions,
+            num_heads=num_heads,
+            patch=patch,
+            condition_dim=condition_dim,
+            activation=activation,
+            normalization=normalization,
+            output_activation=output_activation,
+            all_scales=all_scales,
+        )
         self.latent_dims = latent_dims
         # What the posterior of each level but the first sees of this network.
         self.feature_shapes = tuple(part.input["features"].shape[1:] for part in parts[1:])
@@ -194,35 +197,6 @@ class LadderDecoder(keras.Model):
     def scales(self, latents, condition=None):
         """The images of all scales, coarse to fine, from latents as the decoder takes them."""
         return self.descend(_slices(ops.convert_to_tensor(latents), self.latent_dims), condition)
-
-    # === Config ===
-    def get_config(self):
-        # Not super's: a functional model would list its layers, and these follow from the arguments.
-        return {
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "levels": self.levels,
-            "latent_channels": self.latent_channels,
-            "pooled_dim": self.pooled_dim,
-            "start": self.start,
-            "filters": self.filters,
-            "blocks": self.blocks,
-            "attention_resolutions": self.attention_resolutions,
-            "num_heads": self.num_heads,
-            "patch": self.patch,
-            "condition_dim": self.condition_dim,
-            "activation": keras.activations.serialize(self.activation),
-            "normalization": self.normalization,
-            "output_activation": self.output_activation,
-            "all_scales": self.all_scales,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
 
 
 def _descend(parts, latents_of, condition, training=None):

@@ -4,12 +4,13 @@ import keras
 from keras import layers
 
 from kgen.layers import Modulation
+from kgen.networks.configured_network import ConfiguredNetwork
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.stages import stage_filters, stage_grids, stage_latents
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class LadderEncoder(keras.Model):
+class LadderEncoder(ConfiguredNetwork):
     """The posterior over the latents of a `LadderDecoder`: a bottom-up path, and a head for each level.
 
     The bottom-up path is a `MultiscaleEncoder`: its vector is the first level's means and log-variances, and what its
@@ -110,24 +111,24 @@ class LadderEncoder(keras.Model):
             for index, (encoded, width, latents) in enumerate(zip(path.stage_ends, decoder_widths, channels))
         ]
 
-        self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.image_shape = tuple(image_shape)
-        self.latent_dim = latent_dim
-        self.levels = levels
-        self.latent_channels = latent_channels if isinstance(latent_channels, int) else tuple(latent_channels)
-        self.decoder_filters = (
-            decoder_filters if decoder_filters is None or isinstance(decoder_filters, int) else tuple(decoder_filters)
+        self.keep(
+            dtype,
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            levels=levels,
+            latent_channels=latent_channels,
+            decoder_filters=decoder_filters,
+            pooled_dim=pooled_dim,
+            end=end,
+            filters=filters,
+            blocks=blocks,
+            attention_resolutions=attention_resolutions,
+            num_heads=num_heads,
+            patch=patch,
+            feature_dim=feature_dim,
+            activation=activation,
+            normalization=normalization,
         )
-        self.pooled_dim = pooled_dim
-        self.end = end
-        self.filters = filters if isinstance(filters, int) else tuple(filters)
-        self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
-        self.attention_resolutions = tuple(attention_resolutions)
-        self.num_heads = num_heads
-        self.patch = patch
-        self.feature_dim = feature_dim
-        self.activation = keras.activations.get(activation)
-        self.normalization = normalization
         self.latent_dims = (latent_dim, *(h * w * latents for (h, w), latents in zip(grids, channels)))
         # What the heads want to see of the decoder.
         self.feature_shapes = tuple(head.input["features"].shape[1:] for head in self.heads)
@@ -147,31 +148,3 @@ class LadderEncoder(keras.Model):
         if index == 0:
             return encoded
         return self.heads[index - 1]({"encoded": encoded, "features": features}, training=training)
-
-    # === Config ===
-    def get_config(self):
-        # Not super's: a functional model would list its layers, and these follow from the arguments.
-        return {
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "levels": self.levels,
-            "latent_channels": self.latent_channels,
-            "decoder_filters": self.decoder_filters,
-            "pooled_dim": self.pooled_dim,
-            "end": self.end,
-            "filters": self.filters,
-            "blocks": self.blocks,
-            "attention_resolutions": self.attention_resolutions,
-            "num_heads": self.num_heads,
-            "patch": self.patch,
-            "feature_dim": self.feature_dim,
-            "activation": keras.activations.serialize(self.activation),
-            "normalization": self.normalization,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)

@@ -3,12 +3,13 @@
 import keras
 
 from kgen.layers import PositionTable2D, ResidualBlock2D, TransformerBlock2D
+from kgen.networks.configured_network import ConfiguredNetwork
 from kgen.networks.multiscale_ends import condition_vector, lift, to_image, upsample
 from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class MultiscaleDecoder(keras.Model):
+class MultiscaleDecoder(ConfiguredNetwork):
     """Generator or decoder: latents, with a condition or without, to images, doubling from a small grid.
 
     Latents and pooled condition pass through a small MLP to one vector c. A dense layer lifts c to the coarsest grid,
@@ -130,48 +131,22 @@ class MultiscaleDecoder(keras.Model):
             **kwargs,
         )
 
-        self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.image_shape = tuple(image_shape)
-        self.latent_dim = latent_dim
-        self.pooled_dim = pooled_dim
-        self.token_dim = token_dim
-        self.start = start
-        self.filters = filters if isinstance(filters, int) else tuple(filters)
-        self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
-        self.attention_resolutions = tuple(attention_resolutions)
-        self.num_heads = num_heads
-        self.patch = patch
-        self.condition_dim = condition_dim
-        self.activation = keras.activations.get(activation)
-        self.normalization = normalization
-        self.output_activation = output_activation
-        self.all_scales = all_scales
+        self.keep(
+            dtype,
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            pooled_dim=pooled_dim,
+            token_dim=token_dim,
+            start=start,
+            filters=filters,
+            blocks=blocks,
+            attention_resolutions=attention_resolutions,
+            num_heads=num_heads,
+            patch=patch,
+            condition_dim=condition_dim,
+            activation=activation,
+            normalization=normalization,
+            output_activation=output_activation,
+            all_scales=all_scales,
+        )
         self.resolutions = tuple(min(grid) * patch for grid in (grids if all_scales else grids[-1:]))
-
-    # === Config ===
-    def get_config(self):
-        # Not super's: a functional model would list its layers, and these follow from the arguments.
-        return {
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "pooled_dim": self.pooled_dim,
-            "token_dim": self.token_dim,
-            "start": self.start,
-            "filters": self.filters,
-            "blocks": self.blocks,
-            "attention_resolutions": self.attention_resolutions,
-            "num_heads": self.num_heads,
-            "patch": self.patch,
-            "condition_dim": self.condition_dim,
-            "activation": keras.activations.serialize(self.activation),
-            "normalization": self.normalization,
-            "output_activation": self.output_activation,
-            "all_scales": self.all_scales,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)

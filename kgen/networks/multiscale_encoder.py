@@ -4,11 +4,12 @@ import keras
 from keras import layers
 
 from kgen.layers import ResidualBlock2D, SelfAttention2D, SpectralNormalization
+from kgen.networks.configured_network import ConfiguredNetwork
 from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class MultiscaleEncoder(keras.Model):
+class MultiscaleEncoder(ConfiguredNetwork):
     """Encoder or discriminator: images to vectors, halving down to a small grid; the mirror of `MultiscaleDecoder`.
 
     Each stage runs its residual blocks (and self-attention at `attention_resolutions`) and halves the grid by a 2x2
@@ -149,43 +150,19 @@ class MultiscaleEncoder(keras.Model):
 
         # What each stage makes of the image, symbolic, coarse to fine: for networks that look in.
         self.stage_ends = tuple(stage_ends)
-        self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.image_shape = tuple(image_shape)
-        self.output_dim = output_dim
-        self.pooled_dim = pooled_dim
-        self.end = end
-        self.filters = filters if isinstance(filters, int) else tuple(filters)
-        self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
-        self.attention_resolutions = tuple(attention_resolutions)
-        self.num_heads = num_heads
-        self.patch = patch
-        self.feature_dim = feature_dim
-        self.activation = keras.activations.get(activation)
-        self.normalization = normalization
-        self.spectral_normalization = spectral_normalization
-
-    # === Config ===
-    def get_config(self):
-        # Not super's: a functional model would list its layers, and these follow from the arguments.
-        return {
-            "image_shape": self.image_shape,
-            "output_dim": self.output_dim,
-            "pooled_dim": self.pooled_dim,
-            "end": self.end,
-            "filters": self.filters,
-            "blocks": self.blocks,
-            "attention_resolutions": self.attention_resolutions,
-            "num_heads": self.num_heads,
-            "patch": self.patch,
-            "feature_dim": self.feature_dim,
-            "activation": keras.activations.serialize(self.activation),
-            "normalization": self.normalization,
-            "spectral_normalization": self.spectral_normalization,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        self.keep(
+            dtype,
+            image_shape=image_shape,
+            output_dim=output_dim,
+            pooled_dim=pooled_dim,
+            end=end,
+            filters=filters,
+            blocks=blocks,
+            attention_resolutions=attention_resolutions,
+            num_heads=num_heads,
+            patch=patch,
+            feature_dim=feature_dim,
+            activation=activation,
+            normalization=normalization,
+            spectral_normalization=spectral_normalization,
+        )

@@ -4,10 +4,11 @@ import keras
 from keras import layers
 
 from kgen.layers import TransformerBlock2D
+from kgen.networks.configured_network import ConfiguredNetwork
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class TextProjection(keras.Model):
+class TextProjection(ConfiguredNetwork):
     """A few learned readers of a text's tokens, begun by its pooled features: what stands on a frozen text encoder.
 
     A language model's pooled vector says what a sentence is about, but hardly which of two things in it is red. Here a
@@ -64,26 +65,13 @@ class TextProjection(keras.Model):
         direct = layers.Dense(output_dim, use_bias=False, dtype="float32", name="direct")(inputs["pooled"])
         super().__init__(inputs, layers.Add(dtype="float32", name="sum")([read, direct]), **kwargs)
 
-        self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.pooled_dim = pooled_dim
-        self.token_dim = token_dim
-        self.output_dim = output_dim
-        self.width = width
-        self.readers = readers
-        self.blocks = blocks
-        self.num_heads = num_heads
-
-    # === Config ===
-    def get_config(self):
-        # Not super's: a functional model would list its layers, and these follow from the arguments.
-        names = ("pooled_dim", "token_dim", "output_dim", "width", "readers", "blocks", "num_heads")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "name": self.name,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        self.keep(
+            dtype,
+            pooled_dim=pooled_dim,
+            token_dim=token_dim,
+            output_dim=output_dim,
+            width=width,
+            readers=readers,
+            blocks=blocks,
+            num_heads=num_heads,
+        )
