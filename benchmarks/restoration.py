@@ -196,7 +196,9 @@ def finish(options, restorer, *rows):
     columns = len(rows[0])
     kgen.callbacks.picture_grid(np.concatenate(cut).round().astype("uint8"), columns=columns).save(options.output)
     if options.preset:
-        restorer.save_to_preset(options.preset)
+        # To restore with, not to train on from the last weights: equal ones are kept once.
+        restorer.network.set_weights(restorer.average.network.get_weights())
+        kgen.presets.save_preset(restorer, options.preset, dtype="float16")
 
 
 def main():

@@ -9,6 +9,7 @@ from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.degradation import Degradation
 from kgen.layers.diff_augment import DiffAugment
 from kgen.layers.downscale import Downscale
+from kgen.layers.fill_missing import FillMissing
 from kgen.layers.gaussian_sampling import GaussianSampling
 from kgen.layers.grouped_convolution import GroupedConvolution2D
 from kgen.layers.jpeg_compression import JpegCompression
@@ -39,6 +40,7 @@ __all__ = [
     "Degradation",
     "DiffAugment",
     "Downscale",
+    "FillMissing",
     "GaussianNoise",
     "GaussianSampling",
     "GroupedConvolution2D",

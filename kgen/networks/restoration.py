@@ -5,13 +5,13 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kgen.layers import PixelShuffle, ResidualBlock2D, Upscale
+from kgen.layers import FillMissing, PixelShuffle, ResidualBlock2D, Upscale
 
 
 def restoration_network(channels=3, scale=1, masked=False, filters=32, blocks=4):
     """A residual convolutional network from spoiled pictures to better ones, of any size.
 
-    Residual blocks without normalisation say what to add to the picture, or to the picture upscaled (bicubic)
+    Residual blocks without normalisation say what to add to the picture, upscaled (bicubic) or filled by `FillMissing`
     [Zhang et al. 2017, "Beyond a Gaussian denoiser"; Lim et al. 2017, "Enhanced deep residual networks for single image
     super-resolution"]; they begin by adding nothing. At scale 1 they see pictures at half the resolution, four times
     cheaper [Zhang et al. 2018, "FFDNet"], and a pixel shuffle makes the pixels.
@@ -36,8 +36,11 @@ def restoration_network(channels=3, scale=1, masked=False, filters=32, blocks=4)
     """
     fold = 2 if scale == 1 else 1
     images = keras.Input((None, None, channels + masked), name="images")
-    # Around 0, where missing pixels lie.
-    x = layers.Rescaling(1.0, offset=-0.5, name="centre")(images)
+    picture, x = images, images
+    if masked:
+        picture = FillMissing(dtype="float32", name="fill")(images)
+        x = layers.Concatenate(name="guess")([images, picture])
+    x = layers.Rescaling(1.0, offset=-0.5, name="centre")(x)
     x = layers.Conv2D(filters, 3 if fold == 1 else 4, fold, padding="same", name="head")(x)
     for i in range(blocks):
         x = ResidualBlock2D(filters, activation="relu", normalization=None, name=f"block_{i + 1}")(x)
@@ -46,7 +49,6 @@ def restoration_network(channels=3, scale=1, masked=False, filters=32, blocks=4)
     x = layers.Conv2D(channels * folds**2, 3, padding="same", kernel_initializer="zeros", name="tail")(x)
     x = PixelShuffle(folds, name="pixels")(x)
     # In float32, or mixed precision would round the picture itself.
-    picture = images[..., :channels] if masked else images
     if scale > 1:
         picture = Upscale(scale, "bicubic", dtype="float32", name="upscale")(picture)
     return keras.Model(images, layers.Add(dtype="float32", name="sum")([picture, x]), name="restoration")
