@@ -20,7 +20,7 @@ def psnr(clean, other):
     return -10 * np.log10(np.mean((clean / 255.0 - other / 255.0) ** 2))
 
 
-@pytest.mark.parametrize("name", ["denoise_photo", "upscale_photo_2x"])
+@pytest.mark.parametrize("name", ["denoise_photo", "inpaint_photo", "upscale_photo_2x"])
 def test_is_small_and_says_what_it_is_made_of(name):
     assert name in kgen.presets.preset_names()
     assert sum(file.stat().st_size for file in (ROOT / name).iterdir()) < 3e6
@@ -43,3 +43,14 @@ def test_upscale_photo_2x():
     bicubic = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
     restored = ImageRestorer.from_preset("upscale_photo_2x").restore(np.asarray(small))
     assert psnr(clean, restored) > psnr(clean, bicubic) + 0.3
+
+
+@pytest.mark.backends
+def test_inpaint_photo():
+    clean = chelsea()
+    missing = np.random.default_rng(0).random((32, 32)).repeat(4, axis=0).repeat(4, axis=1) < 0.3
+    spoiled = np.where(missing[..., None], 0, clean).astype("uint8")
+    restored = ImageRestorer.from_preset("inpaint_photo").restore(spoiled, masks=missing)
+    assert np.array_equal(restored[~missing], clean[~missing])
+    biharmonic = pytest.importorskip("skimage.restoration").inpaint_biharmonic(spoiled, missing, channel_axis=-1)
+    assert psnr(clean, restored) > psnr(clean, 255.0 * biharmonic) + 0.3
