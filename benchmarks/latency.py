@@ -3,8 +3,9 @@
     taskset -c 0 python benchmarks/latency.py
     taskset -c 0 python benchmarks/latency.py --preset openmoji_64
 
-A preset, or an untrained default model of 64 px and MiniLM: weights do not change how long it takes. Medians of `--repeats` calls,
-each with another prompt: of processor time, which on one core is the time on a machine that does nothing else.
+A preset, or an untrained default model of 64 px and MiniLM: weights do not change how long it takes. Medians of
+`--repeats` calls, each with another prompt: of processor time, which on one core is the time on a machine that does
+nothing else.
 """
 
 import argparse
