@@ -16,7 +16,7 @@ def scaled(images):
 
 @pytest.fixture(scope="module")
 def trained():
-    return tiny_style.trained()
+    return tiny_style.trained(epochs=80)
 
 
 # === Pictures out ===

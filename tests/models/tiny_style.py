@@ -53,9 +53,9 @@ def stripes(count=5, size=(16, 20), seed=1):
     return images
 
 
-def trained():
+def trained(epochs=120):
     keras.utils.set_random_seed(0)
     model = compiled(style_weight=5.0)
-    history = model.fit(pictures(), stripes(), epochs=120, batch_size=6, verbose=0)
+    history = model.fit(pictures(), stripes(), epochs=epochs, batch_size=6, verbose=0)
     model.history_of_training = history.history
     return model
