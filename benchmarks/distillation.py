@@ -1,6 +1,6 @@
 """A student of a quarter of the weights, taught by the preset openmoji_64: how much of its faithfulness is kept.
 
-    taskset -c 0 python benchmarks/distillation.py --epochs 60
+    taskset -c 0 python benchmarks/distillation.py
 
 The teacher draws each emoji from its English name; the student, with the same text encoder before a generator of a
 quarter of the weights, learns these pictures by `kgen.models.distill`. Beside it the same student learns the original
@@ -31,7 +31,8 @@ def student_of(teacher, options):
     generative = generative_model_for_text(
         "vae", teacher.image_shape, *dims, teacher.latent_dim, options.seed, **decoder
     )
-    student = kgen.models.TextToImage(teacher.text_encoder, teacher.image_shape, generative, seed=options.seed)
+    arguments = {"prompt_cleaner": teacher.prompt_cleaner, "seed": options.seed}
+    student = kgen.models.TextToImage(teacher.text_encoder, teacher.image_shape, generative, **arguments)
     steps = options.epochs * -(-options.emoji // options.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=1.5e-3, warmup_steps=100)
     student.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
@@ -53,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--condition-dim", type=int, default=200, help="most of the student's weights hang on it")
     parser.add_argument("--directory", help="folder for what the teacher draws")
