@@ -1,13 +1,15 @@
-"""What ImageClassifier and ImageSegmenter come to, trained for minutes on one core.
+"""What ImageClassifier, MultiTaskModel and ImageSegmenter come to, trained for minutes on one core.
 
     taskset -c 1 python benchmarks/classification.py full --filters 48 --seconds 360 --rate 4e-3
     taskset -c 1 python benchmarks/classification.py few --seconds 12 --rate 1e-3 --batch-size 32
-    taskset -c 1 python benchmarks/classification.py segmentation --seconds 75
+    taskset -c 1 python benchmarks/classification.py tasks --labels 20 --draws 1 --seconds 40 --batch-size 64
+    taskset -c 1 python benchmarks/classification.py segmentation --seconds 150 --batch-size 32
 
 `full` learns Fashion-MNIST from all labels. `few` learns it from some labels a class, from nothing and from what a
-GAN's discriminator learned from all pictures without labels. `segmentation` learns which pixels of `captioned_shapes`
-are of which shape. Training ends after so many seconds of the processor, the rate of Adam falls along a cosine, and
-what is measured are the averaged weights on pictures that nothing was trained on.
+GAN's discriminator learned from all pictures without labels; `tasks` by classification alone, by
+reconstruction alone and by both at once. `segmentation` learns which pixels of `captioned_shapes` are of which shape.
+Training ends after so many seconds of the processor, the rate of Adam falls along a cosine, and what is measured are
+the averaged weights on pictures that nothing was trained on.
 """
 
 import argparse
@@ -35,9 +37,9 @@ def flips_and_shifts():
     ]
 
 
-def fit(model, options, images, targets):
+def fit(model, options, images, targets=None, seconds=None):
     """Trains a compiled model; returns it."""
-    clock = Seconds(options.seconds, options.rate)
+    clock = Seconds(seconds or options.seconds, options.rate)
     model.fit(images, targets, epochs=100_000, batch_size=options.batch_size, verbose=0, callbacks=[clock])
     print(f"{model.name}: {int(model.optimizer.iterations)} steps", flush=True)
     return model
@@ -144,6 +146,65 @@ def table(rows, draws):
         print(f"| {name} | {' | '.join(f'{value:.2%}' for value in (*values, np.mean(values)))} |")
 
 
+# === Two tasks ===
+def tasks(options):
+    images, labels = fashion_mnist("train", path=options.data)
+    held_out, right = fashion_mnist("test", path=options.data)
+
+    def model(*names):
+        keras.utils.set_random_seed(options.seed)
+        heads = {
+            "clothes": kgen.models.ClassificationHead(class_names=FASHION_MNIST_NAMES, dropout=0.3),
+            "pictures": kgen.models.ReconstructionHead(
+                kgen.networks.dcgan_generator(SHAPE, latent_dim=64, filters=64, patch=2)
+            ),
+        }
+        backbone = kgen.networks.residual_encoder(SHAPE, filters=32)
+        chosen = {name: heads[name] for name in names}
+        made = kgen.models.MultiTaskModel(backbone, chosen, ema_momentum=0.99, seed=options.seed, name="_".join(names))
+        weights = {"clothes": 1.0, "pictures": options.reconstruction_weight}
+        weights = {name: weights[name] for name in names}
+        made.compile(adam(options), weights, flips_and_shifts(), steps_per_execution=8)
+        return made
+
+    def right_share(trained):
+        return accuracy(trained.answer("clothes", held_out, batch_size=500, verbose=0), right)
+
+    def error(trained):
+        drawn = trained.answer("pictures", held_out, batch_size=500, verbose=0)
+        return np.sqrt(np.mean((drawn / 255.0 - held_out / 255.0) ** 2))
+
+    alone = fit(model("pictures"), options, images)
+    rows, errors = {}, [error(alone)]
+    for draw in range(options.draws):
+        some = some_of_each(labels, options.labels, draw)
+        few_images, few_labels = images[some], labels[some]
+
+        # Only a linear layer can be taught by labels and still be of reconstruction alone.
+        linear = kgen.models.ImageClassifier(
+            alone.encoder, class_names=FASHION_MNIST_NAMES, dropout=0.3, frozen=True, ema_momentum=0.99, seed=draw
+        )
+        linear.compile(adam(options), flips_and_shifts(), steps_per_execution=8)
+        fit(linear, options, few_images, few_labels, seconds=options.seconds / 4)
+        answers = linear.classify(held_out, batch_size=500, verbose=0)
+        rows.setdefault("reconstruction alone, then a linear layer", []).append(accuracy(answers, right))
+
+        labelled = fit(model("clothes"), options, few_images, few_labels)
+        rows.setdefault("classification alone", []).append(right_share(labelled))
+
+        # As many pictures whose label is known, again and again, as others.
+        times = len(images) // len(some)
+        unknown = np.full(len(images), -1, few_labels.dtype)
+        joined = np.concatenate([images, np.tile(few_images, (times, 1, 1, 1))])
+        answers = np.concatenate([unknown, np.tile(few_labels, times)])
+        both = fit(model("clothes", "pictures"), options, joined, {"clothes": answers})
+        rows.setdefault("both at once", []).append(right_share(both))
+        errors.append(error(both))
+        print({name: f"{values[-1]:.2%}" for name, values in rows.items()}, flush=True)
+    table(rows, options.draws)
+    print(f"error of reconstruction: alone {errors[0]:.4f}, both at once {np.mean(errors[1:]):.4f}")
+
+
 # === Segmentation ===
 def segmentation(options):
     data, masks = captioned_shapes(options.pictures, masks=True, seed=options.seed)
@@ -168,15 +229,16 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    jobs = {"full": full, "few": few, "segmentation": segmentation}
+    jobs = {"full": full, "few": few, "tasks": tasks, "segmentation": segmentation}
     parser.add_argument("what", choices=list(jobs))
     parser.add_argument("--seconds", type=float, default=60, help="of training, for each model")
     parser.add_argument("--pretraining", type=float, default=120, help="seconds for few's GAN")
-    parser.add_argument("--labels", type=int, default=100, help="of each class, for few")
+    parser.add_argument("--labels", type=int, default=100, help="of each class, for few and tasks")
     parser.add_argument("--draws", type=int, default=2, help="of those labels")
     parser.add_argument("--pictures", type=int, default=8000, help="that segmentation learns from")
     parser.add_argument("--filters", type=int, default=64, help="of full's network")
     parser.add_argument("--blocks", type=int, default=1, help="of each stage of full's network")
+    parser.add_argument("--reconstruction-weight", type=float, default=0.01, help="of a nat, for tasks")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.01)
