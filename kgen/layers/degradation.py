@@ -5,8 +5,10 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kgen.layers.seeded_layer import SeededLayer
 
-class Degradation(keras.layers.Layer):
+
+class Degradation(SeededLayer):
     """Base of the layers that spoil pictures `(B, H, W, C)` in [0, 1]; what they give is in [0, 1] too.
 
     They do so in training and outside of it, and each picture gets draws of its own. A subclass gives
@@ -37,12 +39,7 @@ class Degradation(keras.layers.Layer):
     shrinks = 1
 
     def __init__(self, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
-            raise TypeError(f"{type(self).__name__}: seed must be None, an int or a SeedGenerator; got {seed!r}.")
-        self.seed = seed
-        is_generator = isinstance(seed, keras.random.SeedGenerator)
-        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
+        super().__init__(seed, **kwargs)
         # Nothing to build; Keras, on JAX and torch, would build it by calling the model that it is part of.
         self.built = True
 
@@ -84,17 +81,6 @@ class Degradation(keras.layers.Layer):
 
     def compute_output_shape(self, images_shape):
         return images_shape
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "seed": keras.saving.serialize_keras_object(self.seed)}
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config.get("seed"), dict):
-            config["seed"] = keras.saving.deserialize_keras_object(config["seed"])
-        return cls(**config)
 
 
 def checked_range(owner, name, value, least=0.0, most=float("inf")):

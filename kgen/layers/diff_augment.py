@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kgen.layers.seeded_layer import SeededLayer
+
 POLICY = {
     "color": ("brightness", "saturation", "contrast"),
     "translation": ("translation",),
@@ -12,7 +14,7 @@ TRANSFORMATIONS = tuple(name for names in POLICY.values() for name in names)
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class DiffAugment(keras.layers.Layer):
+class DiffAugment(SeededLayer):
     """Changes images at random in ways that gradients pass through, for discriminators with little data.
 
     A discriminator that sees only augmented images, real and generated, cannot learn the few real ones by heart; as
@@ -52,20 +54,15 @@ class DiffAugment(keras.layers.Layer):
     """
 
     def __init__(self, policy=("color", "translation", "cutout"), strength=1.0, seed=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         policy = (policy,) if isinstance(policy, str) else tuple(policy)
         strange = [name for name in policy if name not in POLICY]
         if strange:
             raise ValueError(f"DiffAugment: policy may name {', '.join(map(repr, POLICY))}; got {strange}.")
         if not 0 <= strength <= 1:
             raise ValueError(f"DiffAugment: strength must be from 0 to 1; got {strength}.")
-        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
-            raise TypeError(f"DiffAugment: seed must be None, an int or a SeedGenerator; got {seed!r}.")
         self.policy = policy
         self.strength = strength
-        self.seed = seed
-        is_generator = isinstance(seed, keras.random.SeedGenerator)
-        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
 
     def call(self, images, probability=None, training=False):
         if not training:
@@ -175,22 +172,7 @@ class DiffAugment(keras.layers.Layer):
 
     # === Config ===
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "policy": list(self.policy),
-                "strength": self.strength,
-                "seed": keras.saving.serialize_keras_object(self.seed),
-            }
-        )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config.get("seed"), dict):
-            config["seed"] = keras.saving.deserialize_keras_object(config["seed"])
-        return cls(**config)
+        return {**super().get_config(), "policy": list(self.policy), "strength": self.strength}
 
 
 def _sides(images):

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from kgen.layers.seeded_layer import SeededLayer
+
 
 @keras.saving.register_keras_serializable(package="kgen")
-class GaussianSampling(keras.layers.Layer):
+class GaussianSampling(SeededLayer):
     """Draws from a diagonal Gaussian so that gradients pass through the draw.
 
         z = mean + exp(log_variance / 2) * eps,    eps ~ N(0, I)
@@ -28,14 +30,6 @@ class GaussianSampling(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
-            raise TypeError(f"GaussianSampling: seed must be None, an int or a SeedGenerator; got {seed!r}.")
-        self.seed = seed
-        is_generator = isinstance(seed, keras.random.SeedGenerator)
-        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
-
     def call(self, mean, log_variance, sample=True):
         if not sample:
             return mean
@@ -44,16 +38,3 @@ class GaussianSampling(keras.layers.Layer):
 
     def compute_output_shape(self, mean_shape, log_variance_shape=None):
         return mean_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update({"seed": keras.saving.serialize_keras_object(self.seed)})
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config.get("seed"), dict):
-            config["seed"] = keras.saving.deserialize_keras_object(config["seed"])
-        return cls(**config)

@@ -10,6 +10,7 @@ from keras import ops
 from kgen.training import backend
 
 
+@keras.saving.register_keras_serializable(package="kgen")
 class SeedGenerator(keras.random.SeedGenerator):
     """A `keras.random.SeedGenerator` that gives each replica under `tf.distribute` numbers of its own.
 
