@@ -11,7 +11,13 @@ from kgen.losses.adversarial import (
     Wasserstein,
 )
 from kgen.losses.classification import distillation, label_accuracy, label_cross_entropy
-from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
+from kgen.losses.continuous_likelihoods import (
+    Gaussian,
+    Laplace,
+    LearnedGaussian,
+    OptimalGaussian,
+    PixelGaussian,
+)
 from kgen.losses.contrastive import ContrastiveLoss, InfoNCE, SigmoidContrastive, matching_accuracy
 from kgen.losses.divergence import active_units, gaussian_kl, maximum_mean_discrepancy
 from kgen.losses.feature_matching import feature_matching
@@ -45,6 +51,7 @@ __all__ = [
     "Minimax",
     "Mixup",
     "NonSaturating",
+    "LearnedGaussian",
     "OptimalGaussian",
     "Penalty",
     "PerceptualLoss",

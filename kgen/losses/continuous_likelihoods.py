@@ -53,6 +53,60 @@ class Gaussian(Reconstruction):
 
 
 @keras.saving.register_keras_serializable(package="kgen")
+class LearnedGaussian(keras.layers.Layer, Reconstruction):
+    """The `Gaussian` with one deviation for all pixels of all pictures, which is learned with the model.
+
+    [Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders", section 3.1: the sigma-VAE.] Its
+    optimum is the root of the mean squared error over the training pictures, which balances reconstruction and KL
+    without a weight to choose; unlike `OptimalGaussian` it knows sigma before it sees a picture, so that its bound is
+    an honest one. It has a weight, log(sigma), which is saved with the model: give each model one of its own.
+
+    Args:
+        sigma: where the deviation begins, in units of [-1, 1]; positive.
+        **kwargs: `name`, `trainable`.
+
+    Raises:
+        ValueError: if `sigma` is not positive.
+
+    Example:
+
+    ```python
+    vae = kgen.models.VAE.from_image_shape((28, 28, 1), reconstruction="learned_gaussian")
+    vae.compile()
+    vae.fit(images, epochs=5)
+    vae.reconstruction.deviation()      # of pixels in [-1, 1]
+    ```
+    """
+
+    def __init__(self, sigma=0.5, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.sigma = _positive("LearnedGaussian", "sigma", sigma)
+        start = keras.initializers.Constant(math.log(sigma))
+        self.log_sigma = self.add_weight(shape=(), initializer=start, name="log_sigma")
+        self.built = True
+
+    def deviation(self):
+        """sigma, a scalar tensor."""
+        return ops.exp(self.log_sigma)
+
+    def loss(self, images, outputs):
+        """Sum over pixels of squared error over 2 sigma^2, and of log(sigma sqrt(2 pi))."""
+        squares = sum_pixels(ops.square(_error(images, outputs)))
+        log_sigma = ops.convert_to_tensor(self.log_sigma)
+        return 0.5 * squares * ops.exp(-2.0 * log_sigma) + _values(outputs) * (log_sigma + 0.5 * _LOG_2PI)
+
+    def variance(self, outputs):
+        """sigma^2."""
+        return ops.zeros_like(outputs) + ops.cast(ops.square(self.deviation()), outputs.dtype)
+
+    def get_config(self):
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("dtype")
+        return {**config, "sigma": self.sigma}
+
+
+@keras.saving.register_keras_serializable(package="kgen")
 class OptimalGaussian(Reconstruction):
     """D/2 (log(2 pi MSE) + 1): the `Gaussian` with the deviation that suits each picture best, sigma^2 = MSE.
 

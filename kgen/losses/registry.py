@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from kgen.losses.adversarial import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
-from kgen.losses.continuous_likelihoods import Gaussian, Laplace, OptimalGaussian, PixelGaussian
+from kgen.losses.continuous_likelihoods import (
+    Gaussian,
+    Laplace,
+    LearnedGaussian,
+    OptimalGaussian,
+    PixelGaussian,
+)
 from kgen.losses.contrastive import InfoNCE, SigmoidContrastive
 from kgen.losses.mixup import Mixup
 from kgen.losses.penalties import R1, R2, Dragan, GradientPenalty
@@ -23,6 +29,7 @@ _NAMED = {
         "logistic": Logistic,
         "bernoulli": Logistic,
         "gaussian": Gaussian,
+        "learned_gaussian": LearnedGaussian,
         "optimal_gaussian": OptimalGaussian,
         "pixel_gaussian": PixelGaussian,
         "laplace": Laplace,

@@ -35,7 +35,7 @@ class VAE(LikelihoodModel):
             where it learns how widely pixels are spread, as "pixel_gaussian" and "discretized_logistic" do.
         latent_dim: length of a latent vector; in a hierarchy, of all levels together.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
-            `Gaussian(0.5)`. "optimal_gaussian" balances reconstruction and KL by itself.
+            `Gaussian(0.5)`. "learned_gaussian" and "optimal_gaussian" balance reconstruction and KL by themselves.
         discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with a
             classifier or without, as of `GAN`.
         num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
@@ -278,8 +278,10 @@ class VAE(LikelihoodModel):
         return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else keras.optimizers.Adam(4e-4, beta_1=0.5)
 
     def phases(self):
-        """The discriminator where there is one, then encoder and decoder together."""
-        variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
+        """The discriminator where there is one, then encoder, decoder and what the likelihood learns together."""
+        # A likelihood may learn too.
+        parts = (self.encoder, self.decoder, self.reconstruction)
+        variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
         terms = ["reconstruction", self.divergence]
         terms += ["scales"] * self.multiscale + ["perceptual"] * (self.perceptual is not None)
         terms += ["adversarial"] * (self.adversary is not None)

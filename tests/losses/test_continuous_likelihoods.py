@@ -4,11 +4,11 @@ import pytest
 from keras import ops
 from scipy import stats
 
-from kgen.losses import Gaussian, Laplace, OptimalGaussian, PixelGaussian
+from kgen.losses import Gaussian, Laplace, LearnedGaussian, OptimalGaussian, PixelGaussian
 from tests.losses.slopes import slope
 
 SHAPE = (3, 2, 4, 3)
-ALL = [Gaussian(0.3), OptimalGaussian(), PixelGaussian(), Laplace(0.2)]
+ALL = [Gaussian(0.3), LearnedGaussian(0.3), OptimalGaussian(), PixelGaussian(), Laplace(0.2)]
 names = pytest.mark.parametrize("loss", ALL, ids=lambda loss: type(loss).__name__)
 
 
@@ -36,6 +36,17 @@ def test_gaussian_is_the_whole_log_density():
     values = value(Gaussian(0.3), images, outputs)
     assert values.shape == (3,)
     np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+@pytest.mark.backends
+def test_learned_gaussian_is_the_whole_log_density_of_the_deviation_that_it_has():
+    images, outputs = draw()
+    loss = LearnedGaussian(0.3)
+    for sigma in (0.3, 0.7):
+        loss.log_sigma.assign(np.log(sigma))
+        expected = nats(stats.norm.logpdf(np.float64(images), np.float64(outputs), sigma))
+        np.testing.assert_allclose(value(loss, images, outputs), expected, rtol=1e-5)
+        np.testing.assert_allclose(ops.convert_to_numpy(loss.deviation()), sigma, rtol=1e-6)
 
 
 @pytest.mark.backends
@@ -134,6 +145,7 @@ def test_half_precision_is_computed_in_float32(loss):
     "loss, config",
     [
         (Gaussian(0.25), {"sigma": 0.25}),
+        (LearnedGaussian(0.25, name="spread"), {"sigma": 0.25, "name": "spread", "trainable": True}),
         (OptimalGaussian(0.1), {"min_sigma": 0.1}),
         (PixelGaussian(0.2), {"min_sigma": 0.2}),
         (Laplace(0.5), {"scale": 0.5}),
@@ -147,7 +159,13 @@ def test_config_round_trip(loss, config):
 
 @pytest.mark.parametrize(
     "of_class, name",
-    [(Gaussian, "sigma"), (OptimalGaussian, "min_sigma"), (PixelGaussian, "min_sigma"), (Laplace, "scale")],
+    [
+        (Gaussian, "sigma"),
+        (LearnedGaussian, "sigma"),
+        (OptimalGaussian, "min_sigma"),
+        (PixelGaussian, "min_sigma"),
+        (Laplace, "scale"),
+    ],
 )
 @pytest.mark.parametrize("wrong", [0, -0.5, float("nan"), float("inf")])
 def test_deviations_are_positive(of_class, name, wrong):
@@ -160,6 +178,7 @@ def test_deviations_are_positive(of_class, name, wrong):
     "likelihood, expected",
     [
         (Gaussian(0.3), 0.09),
+        (LearnedGaussian(0.3), 0.09),
         (OptimalGaussian(0.02), 0.0004),
         (Laplace(0.2), stats.laplace(scale=0.2).var()),
         (PixelGaussian(0.01), np.exp(-2.0)),

@@ -11,6 +11,7 @@ from kgen import losses
         ("reconstruction loss", "bernoulli", losses.Logistic),
         ("reconstruction loss", "gaussian", losses.Gaussian),
         ("reconstruction loss", "optimal_gaussian", losses.OptimalGaussian),
+        ("reconstruction loss", "learned_gaussian", losses.LearnedGaussian),
         ("reconstruction loss", "pixel_gaussian", losses.PixelGaussian),
         ("reconstruction loss", "laplace", losses.Laplace),
         ("reconstruction loss", "discretized_logistic", losses.DiscretizedLogistic),

@@ -219,7 +219,15 @@ def with_likelihood(reconstruction, **kwargs):
     return VAE(tiny.encoder(2 * tiny.LATENT_DIM), decoder, tiny.LATENT_DIM, reconstruction, seed=0, **kwargs)
 
 
-LIKELIHOODS = ("bernoulli", "gaussian", "optimal_gaussian", "pixel_gaussian", "laplace", "discretized_logistic")
+LIKELIHOODS = (
+    "bernoulli",
+    "gaussian",
+    "learned_gaussian",
+    "optimal_gaussian",
+    "pixel_gaussian",
+    "laplace",
+    "discretized_logistic",
+)
 
 
 @pytest.mark.backends
@@ -234,6 +242,36 @@ def test_a_step_with_each_likelihood(name):
         assert tiny.moved(weights, part) and all(np.isfinite(weight).all() for weight in tiny.weights(part))
     assert vae.generate(2, seed=0).shape == (2, *tiny.SHAPE)
     assert vae.predict(tiny.pictures(2) / np.float32(127.5) - 1, verbose=0).shape == (2, *tiny.SHAPE)
+
+
+@pytest.mark.backends
+def test_a_deviation_that_is_learned_is_the_error_that_is_left(tmp_path):
+    keras.utils.set_random_seed(0)
+    vae = with_likelihood(losses.LearnedGaussian(0.5))
+    # A decoder that can only draw grey: what is left is the noise itself.
+    for weight in vae.decoder.weights:
+        weight.assign(keras.ops.zeros_like(weight))
+    vae.decoder.trainable = False
+    noise = np.clip(0.2 * np.random.default_rng(0).normal(size=(64, *tiny.SHAPE)), -1, 1).astype("float32")
+    vae.compile(keras.optimizers.Adam(0.05))
+    vae.fit(noise, batch_size=64, epochs=60, verbose=0)
+    learned = float(vae.reconstruction.deviation())
+    np.testing.assert_allclose(learned, np.sqrt(np.mean(noise**2)), rtol=0.05)
+    vae.save(tmp_path / "vae.keras")
+    loaded = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_allclose(float(loaded.reconstruction.deviation()), learned, rtol=1e-6)
+    np.testing.assert_allclose(loaded.evaluate(noise, verbose=0), vae.evaluate(noise, verbose=0), rtol=1e-4)
+
+
+def learned_deviation():
+    vae = with_likelihood(losses.LearnedGaussian(0.5))
+    vae.compile()
+    return vae
+
+
+@pytest.mark.slow
+def test_a_learned_deviation_resumes_to_the_bit(tmp_path):
+    models.check_resume(learned_deviation, tiny.pictures(), tmp_path)
 
 
 def test_a_decoder_that_also_gives_the_spread(tmp_path):
