@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import os
 import zipfile
 
 import h5py
@@ -13,12 +13,12 @@ _WEIGHTS = "model.weights.h5"
 
 
 def compact_weights(file, dtype=None):
-    """Rewrites a `.keras` file: float32 weights in `dtype`, equal ones once, all compressed.
+    """Rewrites a `.keras` file: equal weights once, float32 ones in `dtype`, all compressed.
 
     Keras reads it like any other, and casts weights to the dtype of their variables.
 
     Args:
-        file: path of the file, which is replaced.
+        file: path of the file.
         dtype: "float16", or None to keep what there is.
 
     Raises:
@@ -28,7 +28,7 @@ def compact_weights(file, dtype=None):
 
     ```python
     model.save("cat.keras")
-    kgen.presets.compact_weights("cat.keras", "float16")
+    compact_weights("cat.keras", "float16")
     ```
     """
     with zipfile.ZipFile(file) as archive:
@@ -37,11 +37,9 @@ def compact_weights(file, dtype=None):
     with h5py.File(io.BytesIO(contents[_WEIGHTS])) as source, h5py.File(compact, "w") as target:
         _copy(source, target, dtype, {})
     contents[_WEIGHTS] = compact.getvalue()
-    partial = f"{file}.partial"
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
-    os.replace(partial, file)
 
 
 def _copy(source, target, dtype, kept):
@@ -57,10 +55,9 @@ def _copy(source, target, dtype, kept):
             if not np.isfinite(array).all():
                 raise ValueError(f"save_to_preset: the weight {item.name} is too large for {dtype}, or not finite.")
         # The same array under two names: HDF5 calls it a hard link.
-        key = array.dtype.str, array.shape, array.tobytes()
+        key = array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
         if key in kept:
             target[name] = kept[key]
         else:
-            options = {"compression": "gzip", "shuffle": True} if array.ndim else {}
-            kept[key] = target.create_dataset(name, data=array, **options)
+            kept[key] = target.create_dataset(name, data=array)
         target[name].attrs.update(item.attrs)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.presets import compact_weights
+from kgen.presets.compact_weights import compact_weights
 
 pytestmark = pytest.mark.backends
 
