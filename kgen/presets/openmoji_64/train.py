@@ -56,8 +56,8 @@ NOISE = 0.03
 class Captions:
     """What may be said of each picture, and what MiniLM makes of it; and single English words, of no picture."""
 
-    def __init__(self, teacher, hold_out):
-        self.data = kgen.data.openmoji(64)
+    def __init__(self, teacher, hold_out, limit=None):
+        self.data = kgen.data.openmoji(64)[:limit]
         chinese = kgen.data.openmoji(64, language="zh", verbose=False)
         names = {each["emoji"]: texts[0] for each, texts in zip(chinese.attributes, chinese.captions)}
         self.chinese = {
@@ -80,9 +80,10 @@ class Captions:
             for name in dict.fromkeys([self.chinese[i], coloured(self.chinese[i])]) if i in self.chinese else ():
                 say(i, CHINESE, name, captions[0])
         # Words that no caption has: what they mean to MiniLM is what the small encoder is to learn too.
-        for word in teacher.preprocessor.tokenizer.get_vocabulary():
-            if word.isascii() and word.isalpha() and len(word) > 2:
-                say(NO_PICTURE, ["{}"], word, word)
+        vocabulary = teacher.preprocessor.tokenizer.get_vocabulary()
+        words = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 2]
+        for word in words[:limit]:
+            say(NO_PICTURE, ["{}"], word, word)
         self.texts, self.pictures = texts, np.array(pictures)
         meanings = {text: row for row, text in enumerate(dict.fromkeys(plain))}
         features = teacher.encode(list(meanings), batch_size=256, verbose=0)["pooled"]
@@ -196,7 +197,7 @@ def report(model, minilm, captions):
         },
     }
     print("| prompts | pictures | small encoder | MiniLM |\n|-|-|-|-|")
-    for title, prompts in asked.items():
+    for title, prompts in filter(lambda item: item[1], asked.items()):
         scores = [f"{retrieval(each, captions.data, prompts):.1%}" for each in (model, minilm)]
         print(f"| {title} | {len(prompts)} | {' | '.join(scores)} |", flush=True)
 
@@ -213,11 +214,12 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--vocabulary", type=int, default=3500, help="pieces of words, Chinese characters among them")
     parser.add_argument("--condition-dim", type=int, default=512)
+    parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
     options = parser.parse_args()
 
     start = time.process_time()
     teacher = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=16)
-    captions = Captions(teacher, options.hold_out)
+    captions = Captions(teacher, options.hold_out, options.limit)
     print(f"{len(captions.data)} pictures, {len(captions.texts)} captions")
     student = distilled_encoder(captions, options)
     model = generator(student, options)

