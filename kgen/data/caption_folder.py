@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 
 from kgen.data.folder_captions import CAPTION_TABLES
-from kgen.data.from_teacher import fingerprint, write_whole
 from kgen.data.picture_folder import existing_folder, picture_files
 from kgen.data.read_picture import check_picture_options, read_picture
+from kgen.data.resumable import begin, fingerprint, was_begun, write_whole
 
 _DESCRIPTION = "captioner.json"
 _PARTIAL = "captions.jsonl.partial"
@@ -116,20 +116,14 @@ def _captioned(captioner, folder, names, batch_size, options, problems, verbose)
 def _claim(folder, files, description):
     """Makes the folder's captions this captioner's, unless they are another's."""
     file = folder / _DESCRIPTION
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        other = [name for name in description if found.get(name) != description[name]]
-        if other:
-            raise ValueError(
-                f"caption_folder: '{folder}' was captioned with another {', another '.join(other)}. Go on with the "
-                f"same, or take away {_DESCRIPTION}, {CAPTION_TABLES[0]} and {_PARTIAL} first."
-            )
+    instead = f"take away {_DESCRIPTION}, {CAPTION_TABLES[0]} and {_PARTIAL} first"
+    if was_begun("caption_folder", file, description, "captioned", instead):
         return
     found = [name for name in CAPTION_TABLES if (folder / name).exists()]
     found += [path.name for path in ((folder / name).with_suffix(".txt") for name in files) if path.exists()]
     if found:
         raise FileExistsError(f"caption_folder: '{folder}' has captions already: {', '.join(found[:_NAMED])}.")
-    write_whole(file, (json.dumps(description, indent=2) + "\n").encode())
+    begin(file, description)
 
 
 def _known(folder):

@@ -6,16 +6,15 @@ import csv
 import hashlib
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from kgen.data.captioned_folder import captioned_folder
+from kgen.data.resumable import PARTIAL, begin, fingerprint, was_begun, write_whole
 
 _DESCRIPTION = "teacher.json"
 _CAPTIONS = "captions.csv"
-_PARTIAL = ".partial"
 _FORMAT = 1
 
 
@@ -130,35 +129,16 @@ def _checked(prompts):
     return prompts
 
 
-def fingerprint(model):
-    """Class and weights, as a string; what a teacher draws depends on no more."""
-    from keras import ops
-
-    digest = hashlib.sha256()
-    for weight in getattr(model, "weights", None) or []:
-        value = ops.convert_to_numpy(weight.value)
-        digest.update(f"{value.shape} {value.dtype}".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return f"{type(model).__name__} {digest.hexdigest()}"
-
-
 def _claim(folder, description):
     """Makes the folder this call's, unless it is another's."""
     file = folder / _DESCRIPTION
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        other = [name for name in description if found.get(name) != description[name]]
-        if other:
-            raise ValueError(
-                f"from_teacher: '{folder}' was drawn with another {', another '.join(other)}. Go on with the same, or "
-                "choose another directory."
-            )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    begun = was_begun("from_teacher", file, description, "drawn", "choose another directory")
+    if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"from_teacher: '{folder}' exists and is not of a teacher's pictures.")
     folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"*{_PARTIAL}"):
+    for leftover in folder.glob(f"*{PARTIAL}"):
         leftover.unlink()
-    write_whole(file, (json.dumps(description, indent=2) + "\n").encode())
+    begin(file, description)
 
 
 def _pixels(pictures, count):
@@ -198,13 +178,3 @@ def _shorter_side(file):
 
     with Image.open(file) as picture:
         return min(picture.size)
-
-
-def write_whole(file, content):
-    """Writes bytes to a file that is there whole or not at all."""
-    partial = file.with_name(file.name + _PARTIAL)
-    with open(partial, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, file)

@@ -129,7 +129,7 @@ class ImageCaptioner:
 
     def fingerprint(self):
         """What captions depend on, as a string: the model's class and weights, and the bank or the prompt."""
-        from kgen.data.from_teacher import fingerprint
+        from kgen.data.resumable import fingerprint
 
         told = self.bank if self.retrieves else [self.prompt, self.max_length]
         return f"{fingerprint(self.model)} {hashlib.sha256(json.dumps(told).encode()).hexdigest()}"
