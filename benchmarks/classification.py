@@ -14,14 +14,13 @@ the averaged weights on pictures that nothing was trained on.
 
 import argparse
 import os
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from vae_uses import Seconds
+from clock import Seconds
 
 import kgen
 from kgen.data import FASHION_MNIST_NAMES, captioned_shapes, fashion_mnist
@@ -90,25 +89,12 @@ def pretrained(options, images):
     if not path.exists():
         gan = kgen.models.GAN.from_image_shape(SHAPE, seed=options.seed)
         gan.compile()
-        clock = Clock(options.pretraining)
+        clock = Seconds(options.pretraining)
         gan.fit(images, epochs=100_000, batch_size=64, verbose=0, callbacks=[clock])
         print(f"GAN: {clock.steps} steps", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         gan.discriminator_features.save(path)
     return keras.models.load_model(path, compile=False)
-
-
-class Clock(keras.callbacks.Callback):
-    """Ends training after so many seconds of the processor."""
-
-    def __init__(self, seconds):
-        super().__init__()
-        self.seconds, self.begin, self.steps = seconds, None, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.begin = self.begin or time.process_time()
-        self.steps += 1
-        self.model.stop_training = time.process_time() - self.begin >= self.seconds
 
 
 def few(options):

@@ -14,7 +14,6 @@ import importlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,21 +27,11 @@ def ours(labelled=False, compile_with=dict, **networks):
     """A recipe of kgen: arguments of `GAN.from_image_shape` and, made when they are needed, of `compile`."""
 
     def train(images, labels, seconds, seed):
-        import keras
+        from clock import Seconds
 
         import kgen
 
-        class WallClock(keras.callbacks.Callback):
-            def on_train_begin(self, logs=None):
-                self.begin, self.steps = None, 0
-
-            def on_train_batch_end(self, batch, logs=None):
-                self.steps += 1
-                self.begin = self.begin or time.process_time()
-                if time.process_time() - self.begin >= seconds:
-                    self.model.stop_training = True
-
-        clock = WallClock()
+        clock = Seconds(seconds)
         gan = kgen.models.GAN.from_image_shape(SHAPE, num_classes=10 if labelled else None, seed=seed, **networks)
         gan.compile(**compile_with())
         # Enough epochs for the clock to end it.

@@ -21,8 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from clock import Seconds
 from PIL import Image
-from vae_uses import Seconds
 
 import kgen
 from kgen.layers import Downscale, GaussianNoise, RandomMask

@@ -13,7 +13,6 @@ Rows are means over pairs; seconds are of the processor, one picture at a time, 
 
 import argparse
 import importlib.util
-import math
 import os
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from clock import Seconds
 from keras import ops
 
 import kgen
@@ -34,21 +34,6 @@ _FILE = Path(__file__).resolve().parents[1] / "examples" / "style_transfer.py"
 _SPEC = importlib.util.spec_from_file_location("style_transfer_example", _FILE)
 example = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(example)
-
-
-class Seconds(keras.callbacks.Callback):
-    """Ends training after so many seconds of the processor; the learning rate falls to nothing on the way."""
-
-    def __init__(self, seconds, rate):
-        super().__init__()
-        self.seconds, self.rate, self.begin = seconds, rate, None
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Not from before the first step, which compiles.
-        self.begin = self.begin or time.process_time()
-        done = min((time.process_time() - self.begin) / self.seconds, 1.0)
-        self.model.optimizer.learning_rate = self.rate * 0.5 * (1.0 + math.cos(math.pi * done))
-        self.model.stop_training = done == 1.0
 
 
 def train(options):

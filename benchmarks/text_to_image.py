@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import keras
 import text_to_image as example
+from clock import Seconds
 
 import kgen
 from kgen.models.text_conditioned import generative_model_for_text
@@ -33,22 +34,6 @@ VARIANTS = {
     "VAE-GAN": ("vae_gan", True, {}),
     "GAN": ("gan", True, {}),
 }
-
-
-class Clock(keras.callbacks.Callback):
-    """Stops after so much processor time, counted from the end of the first step, which compiles."""
-
-    def __init__(self, seconds):
-        super().__init__()
-        self.seconds = seconds
-        self.start = None
-        self.steps = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.start = self.start or time.process_time()
-        self.steps += 1
-        if time.process_time() - self.start > self.seconds:
-            self.model.stop_training = True
 
 
 def measure(name, data, encoder, seconds):
@@ -65,9 +50,9 @@ def measure(name, data, encoder, seconds):
         model.compile(keras.optimizers.Adam(1.5e-3, beta_2=0.99, global_clipnorm=1.0))
     else:
         model.compile()
-    clock = Clock(seconds)
+    clock = Seconds(seconds)
     model.fit(data, epochs=10_000, verbose=0, callbacks=[clock])
-    spent = time.process_time() - clock.start
+    spent = time.process_time() - clock.begin
     return clock.steps, 1000 * spent / clock.steps, model
 
 

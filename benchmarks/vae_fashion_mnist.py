@@ -17,7 +17,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -51,6 +50,7 @@ def train(name, options):
     """Trains one recipe and keeps its bound and what it draws."""
     import keras
     import tensorflow as tf
+    from clock import Seconds
 
     import kgen
 
@@ -58,17 +58,8 @@ def train(name, options):
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(options.seed)
 
-    class Clock(keras.callbacks.Callback):
-        begin, steps = None, 0
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.steps += 1
-            self.begin = self.begin or time.process_time()
-            if time.process_time() - self.begin >= options.seconds:
-                self.model.stop_training = True
-
     networks = {"reconstruction": kgen.losses.Gaussian(options.sigma), **RECIPES[name]}
-    clock, images = Clock(), kgen.data.fashion_mnist("train", path=options.data)[0]
+    clock, images = Seconds(options.seconds), kgen.data.fashion_mnist("train", path=options.data)[0]
     vae = kgen.models.VAE.from_image_shape(SHAPE, latent_dim=options.latent_dim, seed=options.seed, **networks)
     vae.compile()
     # Enough epochs for the clock to end it.

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from clock import Seconds
 from keras import layers
 
 import kgen
@@ -56,21 +57,6 @@ def build(options, num_classes=None):
     encoder = dense_network("images", SHAPE, units, (2 * dim,), num_classes)
     decoder = dense_network("latents", (dim,), units[::-1], (28, 28, likelihood.channels), num_classes)
     return kgen.models.VAE(encoder, decoder, dim, likelihood, num_classes=num_classes, seed=options.seed)
-
-
-class Seconds(keras.callbacks.Callback):
-    """Ends training after so many seconds of the processor; the learning rate falls to nothing on the way."""
-
-    def __init__(self, seconds, rate):
-        super().__init__()
-        self.seconds, self.rate, self.begin = seconds, rate, None
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Not from before the first step, which compiles.
-        self.begin = self.begin or time.process_time()
-        done = min((time.process_time() - self.begin) / self.seconds, 1.0)
-        self.model.optimizer.learning_rate = self.rate * 0.5 * (1.0 + math.cos(math.pi * done))
-        self.model.stop_training = done == 1.0
 
 
 def train(options, images, labels=None, num_classes=None):
