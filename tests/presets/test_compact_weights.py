@@ -9,7 +9,7 @@ pytestmark = pytest.mark.backends
 
 def saved(tmp_path, shared=True):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64), keras.layers.Dense(64)])
+    model = keras.Sequential([keras.Input((128,)), keras.layers.Dense(128), keras.layers.Dense(128)])
     if shared:
         model.layers[1].set_weights(model.layers[0].get_weights())
     path = tmp_path / "model.keras"
