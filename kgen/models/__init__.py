@@ -1,5 +1,6 @@
 """What a user holds: models with `fit`, and `generate`, `classify` or what else they are for."""
 
+from kgen.models.cycle_gan import CycleGAN
 from kgen.models.distillation import distill
 from kgen.models.dual_encoder import DualEncoder
 from kgen.models.gan import GAN
@@ -18,6 +19,7 @@ __all__ = [
     "GAN",
     "VAE",
     "ClassificationHead",
+    "CycleGAN",
     "DualEncoder",
     "GenerativeModel",
     "Head",

@@ -46,9 +46,12 @@ class ImageModel(PhasedModel):
         self.examine_others(others, len(images))
         return found
 
-    def find_range(self, images, some_of_many=False, owner=None):
-        """Checks pictures alone, for `owner`, and keeps their range for `to_network`; as `examine`."""
-        found = pixels.pixel_range(owner or type(self).__name__, images, self.image_shape)
+    def find_range(self, images, some_of_many=False, owner=None, shape=None):
+        """Checks pictures alone, as `examine`, and keeps their range for `to_network`.
+
+        Errors name `owner`, or else this class; pictures are to have `shape`, or else `image_shape`.
+        """
+        found = pixels.pixel_range(owner or type(self).__name__, images, shape or self.image_shape)
         if some_of_many and found == (0, 1) and self.float_range is not None:
             found = self.float_range
         if found != (0, 255):

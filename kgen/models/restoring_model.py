@@ -12,7 +12,7 @@ from PIL import Image
 
 from kgen.layers.random_mask import hidden
 from kgen.models.measured_model import MeasuredModel
-from kgen.models.tiles import MULTIPLE, Tiles
+from kgen.models.tiles import Tiles, in_whole_multiples
 
 
 class RestoringModel(MeasuredModel):
@@ -113,12 +113,9 @@ class RestoringModel(MeasuredModel):
         if self.masked:
             missing = ops.cast(ops.not_equal(inputs["masks"], 0), "float32")
             images = ops.concatenate([hidden(images, missing), missing], axis=-1)
-        # The border repeated, to whole multiples of what a network may fold.
         height, width = ops.shape(images)[1:3]
-        for axis, side in ((1, height), (2, width)):
-            places = ops.arange(side + -side % MULTIPLE, dtype="int32")
-            images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
-        return self.restored(images, self.average)[:, : height * self.scale, : width * self.scale]
+        restored = self.restored(in_whole_multiples(images), self.average)
+        return restored[:, : height * self.scale, : width * self.scale]
 
     def call(self, images):
         """Restored pictures of those in [0, 1]."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
 from kgen import losses, networks
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
-from kgen.models import pixels
 from kgen.models.style_encoder import CONTENT_MAP, style_encoder
 from kgen.models.stylizing_model import StylizingModel
+from kgen.models.two_sets_model import TwoSetsModel
 from kgen.training import MovingAverage, Phase, network_copy
 
 
 @keras.saving.register_keras_serializable(package="kgen")
-class StyleTransfer(StylizingModel):
+class StyleTransfer(TwoSetsModel, StylizingModel):
     """Any picture in the style of any other: `fit(contents, styles)`, then `stylize(content, style)`.
 
     A frozen encoder f sees both. The features of the content c get the means and deviations of those of the style s,
@@ -58,6 +57,8 @@ class StyleTransfer(StylizingModel):
     ```
     """
 
+    first_set, second_set = "contents", "styles"
+
     def __init__(
         self,
         encoder="vgg19",
@@ -93,7 +94,6 @@ class StyleTransfer(StylizingModel):
         self.average = MovingAverage(self.decoder, ema_momentum)
         self.ema_momentum = ema_momentum
         self.style_weight = self.identity_weight = None
-        self._styles = None
         self.built = True
 
     def _features_of(self, side):
@@ -143,7 +143,7 @@ class StyleTransfer(StylizingModel):
     def decoder_loss(self, batch, training):
         """Content and style loss of pictures in the styles of others, and the identity loss, each `(batch,)`."""
         images = batch["images"]
-        styles = batch["styles"] if "styles" in batch else self._drawn_styles(ops.shape(images)[0], training)
+        styles = self.second_of(batch, training)
         draw = (lambda x: self.decoder(x, training=True)) if training else self.average
         features = self.encode(images)[self.content_map]
         wanted = [channel_statistics(each) for each in self.encode(styles)]
@@ -159,71 +159,9 @@ class StyleTransfer(StylizingModel):
             parts["identity"] = self.identity_weight * losses.content_loss(images, own)
         return parts
 
-    def _drawn_styles(self, count, training):
-        drawn = keras.random.randint((count,), 0, self._styles.shape[0], seed=self.seeds(training))
-        return self.to_network(ops.take(self._styles, drawn, axis=0))
-
     def after_step(self):
         """Updates the averaged decoder."""
         self.average.update(self.decoder)
-
-    # === What comes in ===
-    def examine_others(self, others, count):
-        """Checks that there are styles, and their shape and range."""
-        styles = self._styles if others.get("y") is None else others["y"]
-        if styles is None:
-            raise ValueError("StyleTransfer: it learns from styles; give them: fit(contents, styles).")
-        before = self.float_range
-        # Those of `fit` are all that there are; those of a batch need not show the range of the others.
-        self.find_range(styles, some_of_many=self._styles is None, owner="StyleTransfer, styles")
-        if {before, self.float_range} == {(0, 1), (-1, 1)}:
-            raise ValueError(
-                "StyleTransfer: contents and styles must be in one range; some are in [0, 1], the others in [-1, 1]."
-            )
-
-    def prepare(self, x, y=None):
-        """The batch that the loss sees, in [-1, 1]; pictures without `styles` get some that are drawn by lot."""
-        batch = {"images": self.to_network(x)}
-        return batch if y is None else {**batch, "styles": self.to_network(y)}
-
-    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
-        """Trains on contents and styles, as `keras.Model.fit`.
-
-        Args:
-            x: contents `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
-                `keras.utils.PyDataset` of batches of pairs `(contents, styles)` of one length, or of contents.
-            y: styles `(M, any height, any width, channels)`, kept on the device; each step draws as many as it has
-                contents, with replacement.
-            validation_data: `(contents, styles)` or such a dataset. Content i is held against style i; where there
-                are fewer styles, they are repeated.
-            **kwargs: as of `keras.Model.fit`.
-
-        Raises:
-            TypeError, ValueError: for what are no pictures, or of different ranges; or no styles.
-        """
-        if isinstance(validation_data, (tuple, list)):
-            validation_data = self._pairs(*validation_data)
-        if y is not None:
-            pixels.check_spec("StyleTransfer, styles", y, self.image_shape)
-        try:
-            self._styles = None if y is None else ops.convert_to_tensor(y)
-            # One that was compiled before knows other styles.
-            self.train_function = None
-            return super().fit(x, validation_data=validation_data, **kwargs)
-        finally:
-            self._styles = self.train_function = None
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """The losses of the averaged decoder: of content i in style i, the styles repeated where they are fewer."""
-        if y is not None and "_use_cached_eval_dataset" not in kwargs:
-            x, y = self._pairs(x, y)
-        return super().evaluate(x, y, **kwargs)
-
-    @staticmethod
-    def _pairs(contents, styles=None):
-        if styles is None:
-            raise ValueError("StyleTransfer: to evaluate it needs styles: (contents, styles).")
-        return contents, ops.convert_to_numpy(styles)[np.arange(len(contents)) % len(styles)]
 
     # === Config ===
     def get_config(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from keras import ops
 
 # Tiles begin at multiples of this many pixels, so that a network which folds pixels folds the same ones in each.
 MULTIPLE = 8
@@ -118,3 +119,12 @@ def _cut(array, top, left, tall, wide):
     part = array[top : top + tall, left : left + wide]
     missing = (tall - part.shape[0], wide - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
+
+
+def in_whole_multiples(images):
+    """Pictures `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `MULTIPLE`."""
+    height, width = ops.shape(images)[1:3]
+    for axis, side in ((1, height), (2, width)):
+        places = ops.arange(side + -side % MULTIPLE, dtype="int32")
+        images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
+    return images

@@ -79,11 +79,12 @@ class MovingAverage(keras.layers.Layer):
         return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})
 
 
-def network_copy(network):
-    """A network of the same config with a copy of the weights.
+def network_copy(network, weights=True):
+    """A network of the same config with a copy of the weights, or with weights of its own.
 
     Args:
         network: a built `keras.Model` that can be made again from its config.
+        weights: whether the weights are copied, too.
 
     Returns:
         A `keras.Model` that shares nothing with the first.
@@ -97,5 +98,6 @@ def network_copy(network):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
     if not copy.built:
         copy.build_from_config(network.get_build_config())
-    copy.set_weights(network.get_weights())
+    if weights:
+        copy.set_weights(network.get_weights())
     return copy

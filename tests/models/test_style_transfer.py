@@ -88,7 +88,7 @@ def test_styles_are_drawn_by_the_models_own_seeds():
     other = tiny_style.stripes(seed=2)[:1]
     before = int(model.optimizer.iterations)
     model.fit(tiny_style.pictures(), other, batch_size=4, shuffle=False, verbose=0)
-    assert int(model.optimizer.iterations) == before + 3 and model._styles is None
+    assert int(model.optimizer.iterations) == before + 3 and model._second is None
 
 
 def test_a_dataset_of_pairs(tensorflow_backend):

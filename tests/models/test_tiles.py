@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from kgen.models.tiles import Tiles
+from kgen.models.tiles import Tiles, in_whole_multiples
 
 
 @pytest.mark.parametrize("size", [(8, 8), (30, 45), (64, 64), (65, 200), (97, 333)])
@@ -39,3 +40,10 @@ def test_arguments(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"restore: tile and overlap must be multiples of 8 .* got {name}={value}"):
         Tiles((64, 64), **{"tile": 64, "overlap": 16, **wrong})
+
+
+@pytest.mark.backends
+def test_borders_are_repeated_up_to_whole_multiples():
+    images = np.random.default_rng(0).normal(size=(2, 9, 16, 3)).astype("float32")
+    padded = keras.ops.convert_to_numpy(in_whole_multiples(images))
+    np.testing.assert_array_equal(padded, np.pad(images, [(0, 0), (0, 7), (0, 0), (0, 0)], mode="edge"))

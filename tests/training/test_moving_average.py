@@ -96,3 +96,12 @@ def test_a_copy_of_a_network_shares_nothing():
     copy.trainable = False
     copy.set_weights([weight + 1 for weight in copy.get_weights()])
     assert network.trainable and not np.array_equal(network.get_weights()[0], copy.get_weights()[0])
+
+
+@pytest.mark.backends
+def test_a_copy_with_weights_of_its_own_begins_elsewhere():
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    kept = network.get_weights()
+    copy = network_copy(network, weights=False)
+    assert copy.get_config() == network.get_config() and np.any(copy.get_weights()[0] != kept[0])
+    np.testing.assert_array_equal(network.get_weights()[0], kept[0])
