@@ -81,10 +81,10 @@ def test_red_squares_become_blue_ones_where_they_are_and_back():
     red, blue = squares(RED, 20, seed=5), squares(BLUE, 20, seed=6)
     for inverse, given, wanted in ((False, red, BLUE), (True, blue, RED)):
         drawn = trained.translate(given, inverse=inverse, verbose=0)
-        assert np.abs(colors_at_squares(drawn, given) - wanted).max() < 70, colors_at_squares(drawn, given)
-        assert np.abs((drawn.astype(int) - given)[~in_squares(given)]).mean() < 20
+        assert np.abs(colors_at_squares(drawn, given) - wanted).max() < 90, colors_at_squares(drawn, given)
+        assert np.abs((drawn.astype(int) - given)[~in_squares(given)]).mean() < 30
     there = trained.translate(trained.translate(red), inverse=True)
-    assert np.abs(there.astype(int) - red).mean() < 15
+    assert np.abs(there.astype(int) - red).mean() < 30
 
 
 @pytest.mark.backends
