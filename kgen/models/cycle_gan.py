@@ -75,12 +75,13 @@ class CycleGAN(TwoSetsModel):
             generator = networks.restoration_network(image_shape[-1], filters=32, blocks=6)
         if discriminator is None:
             discriminator = networks.MultiscaleEncoder(image_shape, 1, filters=128)
+        if inverse_generator is None:
+            inverse_generator = network_copy(generator, weights=False)
+        if inverse_discriminator is None:
+            inverse_discriminator = network_copy(discriminator, weights=False)
         self.generator = _checked(generator, "generator", image_shape)
-        self.inverse_generator = _checked(
-            inverse_generator or network_copy(generator, weights=False), "inverse_generator", image_shape
-        )
-        self.discriminator = discriminator
-        self.inverse_discriminator = inverse_discriminator or network_copy(discriminator, weights=False)
+        self.inverse_generator = _checked(inverse_generator, "inverse_generator", image_shape)
+        self.discriminator, self.inverse_discriminator = discriminator, inverse_discriminator
         for each in (self.discriminator, self.inverse_discriminator):
             check_discriminator("CycleGAN", each, image_shape)
         self.average = MovingAverage(self.generator, ema_momentum)
