@@ -1,6 +1,6 @@
 """Words to pictures: trains kgen.models.TextToImage on OpenMoji, or on your own captioned pictures.
 
-    python examples/text_to_image.py                                    # trains, in under five minutes on two cores
+    python examples/text_to_image.py                                    # trains, in five to twelve minutes on two cores
     python examples/text_to_image.py --generate "a red apple" "a cat"   # uses what was trained
     python examples/text_to_image.py --data my_pictures --epochs 200    # pictures with captions.csv, .txt or folders
 
