@@ -130,6 +130,7 @@ class CaptionedModel(ImageModel):
 
     def _training_data(self, x, y, batch_size, shuffle, cache):
         """`(what keras.Model.fit is given, whether it is in batches)`."""
+        self.text_encoder.build_preprocessor()
         if hasattr(x, "captions") and hasattr(x, "images"):
             x, y = x.images, x.captions
         if isinstance(x, dict) and "captions" in x:

@@ -146,6 +146,16 @@ class TextEncoder(keras.Model):
         return layer
 
     # === From strings to tokens ===
+    def build_preprocessor(self):
+        """Builds what KerasHub builds at the first caption.
+
+        On JAX and PyTorch Keras trains no model with an unbuilt layer, and one that is given features sees no caption.
+        """
+        for part in (None, "tokenizer", "packer"):
+            layer = getattr(self.preprocessor, part, None) if part else self.preprocessor
+            if layer is not None and not layer.built:
+                layer.build(None)
+
     def tokenize(self, captions):
         """The backbone's inputs, as a dict of int32 arrays (B, T): `token_ids`, `padding_mask` and what else it takes.
 

@@ -37,6 +37,16 @@ def test_a_subclass_says_only_what_it_minimises(trainable):
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.backends
+def test_learns_from_features_alone():
+    model = Brightness()
+    model.compile(keras.optimizers.Adam(0.05))
+    images, captions = tiny_text.pictures(8)
+    features = tiny_text.text_encoder().encode([each if isinstance(each, str) else each[0] for each in captions])
+    losses = model.fit({"images": images, **features}, batch_size=4, epochs=15, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
 def test_features_are_standardized_and_end_with_the_caption():
     model = Brightness()
     captions = [*tiny_text.CAPTIONS, "red"]
