@@ -69,7 +69,7 @@ class GenerativeModel(DrawingModel):
     @property
     def trained(self):
         """Whether any training step was made."""
-        return float(ops.convert_to_numpy(self.average.updates)) > 0
+        return self.average.trained
 
     def examine_others(self, others, count):
         """Checks labels, where the model has classes."""

@@ -55,7 +55,7 @@ class RestoringModel(MeasuredModel):
                 size; or another tile or overlap.
         """
         owner = f"{type(self).__name__}.restore"
-        if not int(self.average.updates):
+        if not self.average.trained:
             warnings.warn(f"{type(self).__name__} has not been trained: pictures stay as they are.", stacklevel=2)
         if (masks is None) == self.masked:
             wanted = "needs masks of what is missing" if self.masked else "has no RandomMask; leave out masks"

@@ -51,6 +51,11 @@ class MovingAverage(keras.layers.Layer):
         self.updates = self.add_weight(shape=(), dtype="float32", initializer="zeros", trainable=False, name="updates")
         self.built = True
 
+    @property
+    def trained(self):
+        """Whether any update was made."""
+        return float(ops.convert_to_numpy(self.updates)) > 0
+
     def call(self, inputs, training=False):
         """The averaged network's output, as at inference."""
         return self.network(inputs, training=False)

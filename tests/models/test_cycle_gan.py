@@ -250,3 +250,13 @@ def test_networks_that_do_not_fit():
         CycleGAN(SHAPE, inverse_generator="none")
     with pytest.raises(ValueError, match="the discriminator takes images of shape"):
         CycleGAN(SHAPE, discriminator=networks.MultiscaleEncoder((32, 32, 3), 1, filters=8))
+
+
+def test_says_that_it_has_not_been_trained():
+    with pytest.warns(UserWarning, match="CycleGAN has not been trained: pictures stay nearly as they are"):
+        model().translate(squares(RED, 1))
+
+
+def test_is_silent_once_it_has_been_trained(trained, recwarn):
+    trained.translate(squares(RED, 1))
+    assert not [each for each in recwarn if "trained" in str(each.message)]

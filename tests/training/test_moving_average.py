@@ -105,3 +105,11 @@ def test_a_copy_with_weights_of_its_own_begins_elsewhere():
     copy = network_copy(network, weights=False)
     assert copy.get_config() == network.get_config() and np.any(copy.get_weights()[0] != kept[0])
     np.testing.assert_array_equal(network.get_weights()[0], kept[0])
+
+
+def test_says_whether_it_has_learned():
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    average = MovingAverage(network)
+    assert not average.trained
+    average.update(network)
+    assert average.trained
