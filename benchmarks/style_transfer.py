@@ -37,14 +37,17 @@ _SPEC.loader.exec_module(example)
 
 
 def train(options):
-    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy(options.policy)
     contents = example.crops(example.photos(names=example.TRAINED_ON), options.crops, options.image_size, options.seed)
     textures = kgen.data.textures(options.crops, options.image_size, options.seed)
     surfaces = example.crops(example.photos(names=["brick", "grass"]), options.crops // 10, options.image_size, 1)
-    decoder = kgen.networks.style_decoder(144, 4, filters=options.filters)
+    decoder = kgen.networks.style_decoder([32, 144], [2, 4], filters=options.filters)
     model = kgen.models.StyleTransfer("efficientnet_lite0", decoder, ema_momentum=0.998, seed=options.seed)
     model.compile(
-        keras.optimizers.Adam(options.rate), style_weight=options.style_weight, identity_weight=options.identity_weight
+        keras.optimizers.Adam(options.rate, global_clipnorm=1.0),
+        objective=options.objective,
+        style_weight=options.style_weight,
+        identity_weight=options.identity_weight,
     )
     model.fit(
         np.concatenate([contents, textures[: options.crops // 5]]),
@@ -57,7 +60,7 @@ def train(options):
     print(f"trained for {int(model.optimizer.iterations)} steps", flush=True)
     # Where it is used there may be no bfloat16.
     keras.config.set_dtype_policy("float32")
-    decoder = kgen.networks.style_decoder(144, 4, filters=options.filters)
+    decoder = kgen.networks.style_decoder([32, 144], [2, 4], filters=options.filters)
     whole = kgen.models.StyleTransfer("efficientnet_lite0", decoder, seed=options.seed)
     whole.set_weights(model.get_weights())
     if options.preset:
@@ -76,7 +79,7 @@ class Judge:
 
     def _losses(self, drawn, content, style):
         seen, wanted, kept = (self.model.encode(x) for x in (drawn, style, content))
-        index = self.model.content_map
+        index = self.model.content_maps[-1]
         return (
             losses.content_loss(kept[index], seen[index]),
             sum(losses.gram_loss(a, b) for a, b in zip(wanted, seen)),
@@ -154,7 +157,9 @@ def main():
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--style-weight", type=float, default=10.0)
+    parser.add_argument("--objective", choices=["adain", "gatys"], default="gatys")
+    parser.add_argument("--policy", default="float32", help="of dtypes in training; mixed_bfloat16 where it is quick")
+    parser.add_argument("--style-weight", type=float, help="beside content; default: 10 of adain, 1 of gatys")
     parser.add_argument("--identity-weight", type=float, default=1.0)
     parser.add_argument("--gram-weight", type=float, default=1.0)
     parser.add_argument("--steps", type=int, nargs="+", default=[30, 300], help="of the optimisation")

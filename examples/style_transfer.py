@@ -43,10 +43,10 @@ def parse_arguments():
     parser.add_argument("--styles", type=Path, help="folder of pictures whose styles to learn")
     parser.add_argument("--encoder", default="efficientnet_lite0", help='or "vgg19", which Keras downloads')
     parser.add_argument("--image-size", type=int, default=128, help="of the squares that are cut out for training")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--style-weight", type=float, default=10.0)
-    parser.add_argument("--float32", action="store_true", help="compute in float32, not in bfloat16")
+    parser.add_argument("--policy", default="auto", help="of dtypes; auto: mixed_bfloat16 where that is quick")
     options = parser.parse_args()
     if options.steps < 1 or options.batch_size < 1:
         parser.error("--steps and --batch-size must be at least 1")
@@ -66,8 +66,7 @@ def train(options):
         sys.exit(f"{error}. Install kgen first: pip install -e .")
 
     keras.utils.set_random_seed(options.seed)
-    if not options.float32:
-        keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_dtype_policy(quick_policy() if options.policy == "auto" else options.policy)
     size = options.image_size
     contents = crops(photos(options.contents, TRAINED_ON), 800, size, options.seed)
     if options.styles:
@@ -114,6 +113,12 @@ def train(options):
     (options.output / "report.json").write_text(json.dumps(report) + "\n")
     print("\n" + ", ".join(f"{name} {value:.3g}" for name, value in report.items()))
     print(f"In {options.output}: stylized.png, choices.png, model.keras, saved_model/.")
+
+
+def quick_policy():
+    """bfloat16 on a processor that multiplies matrices of it, which most do not; float32 elsewhere."""
+    flags = Path("/proc/cpuinfo")
+    return "mixed_bfloat16" if flags.exists() and "amx_bf16" in flags.read_text() else "float32"
 
 
 def photos(folder=None, names=()):

@@ -199,9 +199,7 @@ class CycleGAN(TwoSetsModel):
             TypeError, ValueError: for what is no picture, or of another shape or range.
         """
         if not self.average.trained:
-            warnings.warn(
-                "CycleGAN has not been trained: pictures stay nearly as they are.", stacklevel=2
-            )
+            warnings.warn("CycleGAN has not been trained: pictures stay nearly as they are.", stacklevel=2)
         single = len(getattr(images, "shape", ())) == 3
         images = images[None] if single else images
         takes = (self.inverse_generator if inverse else self.generator).input_shape[1:]

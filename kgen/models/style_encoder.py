@@ -12,8 +12,8 @@ from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
 _VGG19 = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
 # The activations in which a block is wide: 32 and 96 channels at 1/2, 144 at 1/4, 240 at 1/8 of the picture.
 _EFFICIENTNET = ("relu_0", "relu_2", "relu_6", "relu_10")
-# Which of the maps content is encoded at: at 1/8 EfficientNet has forgotten too much of a picture to draw it again.
-CONTENT_MAP = {"vgg19": 3, "efficientnet_lite0": 2}
+# Which of the maps a picture is drawn from: at 1/8 EfficientNet has forgotten too much of it, and at 1/4 its edges.
+CONTENT_MAPS = {"vgg19": (3,), "efficientnet_lite0": (0, 2)}
 # Blue, green and red of the mean picture that VGG19 was trained without.
 _VGG_MEAN = (103.939, 116.779, 123.68)
 

@@ -7,10 +7,12 @@ from keras import ops
 
 from kgen import losses, networks
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
-from kgen.models.style_encoder import CONTENT_MAP, style_encoder
+from kgen.models.style_encoder import CONTENT_MAPS, style_encoder
 from kgen.models.stylizing_model import StylizingModel
 from kgen.models.two_sets_model import TwoSetsModel
 from kgen.training import MovingAverage, Phase, network_copy
+
+_STYLE_WEIGHTS = {"adain": 10.0, "gatys": 1.0}
 
 
 @keras.saving.register_keras_serializable(package="kgen")
@@ -24,6 +26,7 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
         t = AdaIN(f(c), f(s)),   loss = |f(g(t)) - t|^2 + style_weight * sum_l style_loss(f_l(s), f_l(g(t)))
 
     with `kgen.losses.content_loss` at one of the encoder's feature maps and `kgen.losses.style_loss` at all of them.
+    The decoder may read several maps, each in its style (`content_maps`); content loss is at the coarsest of these.
     Beside each picture in the style of another the decoder draws one in its own, which is to be the picture itself:
     that teaches it soonest what features look like ["identity loss", Park & Lee 2019, "Arbitrary style transfer with
     style-attentional networks"]. The decoder's weights are averaged; the average draws.
@@ -31,12 +34,13 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
     Args:
         encoder: "vgg19", which Keras downloads; "efficientnet_lite0", which comes with pip; or a network of your own,
             as of `kgen.models.style_encoder.style_encoder`. It is copied, and stays as it is.
-        decoder: built `keras.Model` from features `(batch, h, w, C)` of the content's map to pictures; None:
-            `kgen.networks.style_decoder`.
+        decoder: built `keras.Model` from features `(batch, h, w, C)` of the content's map, or a list of several, to
+            pictures; None: `kgen.networks.style_decoder`.
         feature_layers: names of the encoder's layers that content and styles are seen by, fine to coarse; None: those
             known to be good, or all outputs of your own model.
-        content_map: number of the map, from 0, at which content is encoded and gets its style: the coarser, the more of
-            it is drawn anew. None: the one known to be good, or the last.
+        content_maps: numbers of the maps, from 0, fine to coarse, that get the style and that the decoder reads; one
+            number for a single map, as in the paper. The coarser the finest, the more of a picture is drawn anew.
+            None: those known to be good, or the last.
         value_range: what an encoder of your own expects in place of the darkest and the brightest.
         ema_momentum: of the average of the decoder's weights, in [0, 1).
         seed: integer or None; where training's random numbers begin.
@@ -64,7 +68,7 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
         encoder="vgg19",
         decoder=None,
         feature_layers=None,
-        content_map=None,
+        content_maps=None,
         value_range=(-1.0, 1.0),
         ema_momentum=0.999,
         seed=None,
@@ -75,64 +79,80 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
         self.encoder = style_encoder(encoder, feature_layers, value_range, "StyleTransfer")
         self.image_shape = (None, None, self.encoder.inputs[0].shape[-1])
         shapes = [each.shape for each in self._features_of(256)]
-        if content_map is None:
+        if content_maps is None:
             known = isinstance(encoder, str) and feature_layers is None
-            content_map = CONTENT_MAP[encoder] if known else len(shapes) - 1
-        if isinstance(content_map, bool) or content_map not in range(len(shapes)):
+            content_maps = CONTENT_MAPS[encoder] if known else len(shapes) - 1
+        self.content_maps = (content_maps,) if isinstance(content_maps, int) else tuple(content_maps)
+        numbers = range(len(shapes))
+        if not self.content_maps or any(each not in numbers or each is True for each in self.content_maps):
             raise ValueError(
-                f"StyleTransfer: content_map must be the number of one of the {len(shapes)} feature maps, from 0; got "
-                f"{content_map!r}."
+                f"StyleTransfer: content_maps must be numbers of the {len(shapes)} feature maps, from 0; got "
+                f"{content_maps!r}."
             )
-        self.content_map = content_map
-        shape = shapes[content_map]
-        self.factor = 256 // shape[1]
+        shapes = [shapes[number] for number in self.content_maps]
+        factors = [256 // shape[1] for shape in shapes]
+        self.factor = factors[-1]
         if decoder is None:
-            decoder = networks.style_decoder(shape[-1], self.factor, output_channels=self.image_shape[-1])
-        self.decoder = self._checked(decoder, shape)
-        self.normalize = AdaptiveInstanceNorm(dtype="float32")
-        self.normalize.build(shape, (None, 2 * shape[-1]))
+            channels = [shape[-1] for shape in shapes]
+            decoder = networks.style_decoder(channels, factors, output_channels=self.image_shape[-1])
+        self.decoder = self._checked(decoder, shapes)
+        self.normalize = [AdaptiveInstanceNorm(dtype="float32") for _ in shapes]
+        for normalize, shape in zip(self.normalize, shapes):
+            normalize.build(shape, (None, 2 * shape[-1]))
         self.average = MovingAverage(self.decoder, ema_momentum)
         self.ema_momentum = ema_momentum
-        self.style_weight = self.identity_weight = None
+        self.objective = self.style_weight = self.identity_weight = None
         self.built = True
 
     def _features_of(self, side):
         outputs = self.encoder.compute_output_spec(keras.KerasTensor((1, side, side, self.image_shape[-1])))
         return outputs if isinstance(outputs, (list, tuple)) else [outputs]
 
-    def _checked(self, decoder, shape):
+    def _checked(self, decoder, shapes):
         if not isinstance(decoder, keras.Model):
             raise TypeError(f"StyleTransfer: decoder must be a keras.Model; got {type(decoder).__name__}.")
-        drawn = decoder.compute_output_spec(keras.KerasTensor(shape)).shape
+        if len(decoder.inputs) != len(shapes):
+            raise ValueError(
+                f"StyleTransfer: the decoder must read {len(shapes)} maps, those of content_maps={self.content_maps}; "
+                f"it reads {len(decoder.inputs)}."
+            )
+        drawn = self.draw(decoder.compute_output_spec, [keras.KerasTensor(shape) for shape in shapes]).shape
         if tuple(drawn) != (1, 256, 256, self.image_shape[-1]):
             raise ValueError(
-                f"StyleTransfer: of features {tuple(shape[1:])} the decoder must make a picture of "
-                f"{(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
+                f"StyleTransfer: of features {', '.join(str(tuple(shape[1:])) for shape in shapes)} the decoder must "
+                f"make a picture of {(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
             )
         return network_copy(decoder)
 
     # === Training ===
-    def compile(self, optimizer="auto", style_weight=10.0, identity_weight=1.0, **kwargs):
+    def compile(self, optimizer="auto", objective="adain", style_weight=None, identity_weight=1.0, **kwargs):
         """Chooses how to train.
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            style_weight: of the style loss beside the content loss.
+            objective: "adain", as above; or "gatys", what optimisation minimises for a single picture [Gatys et al.
+                2016, "Image style transfer using convolutional neural networks"]: content is compared with the
+                picture's own features, not with those in the style, and styles by Gram matrices,
+                `kgen.losses.gram_loss`.
+            style_weight: of the style loss beside the content loss; None: 10 of "adain", 1 of "gatys".
             identity_weight: of the squared difference between pictures, in [-1, 1], and what is drawn of them in their
                 own style; 0 leaves it out, as in the paper.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            ValueError: for a negative weight.
+            ValueError: for a negative weight, or an unknown objective.
         """
+        if objective not in _STYLE_WEIGHTS:
+            raise ValueError(f"StyleTransfer.compile: objective must be 'adain' or 'gatys'; got {objective!r}.")
+        style_weight = _STYLE_WEIGHTS[objective] if style_weight is None else style_weight
         for name, weight in (("style_weight", style_weight), ("identity_weight", identity_weight)):
             if not weight >= 0:
                 raise ValueError(f"StyleTransfer.compile: {name} must be at least 0; got {weight!r}.")
-        self.style_weight, self.identity_weight = style_weight, identity_weight
+        self.objective, self.style_weight, self.identity_weight = objective, style_weight, identity_weight
         super().compile(optimizer, **kwargs)
 
     def get_compile_config(self):
-        own = {"style_weight": self.style_weight, "identity_weight": self.identity_weight}
+        own = {name: getattr(self, name) for name in ("objective", "style_weight", "identity_weight")}
         return {**super().get_compile_config(), **own} if self.compiled else {}
 
     def phases(self):
@@ -144,17 +164,24 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
         """Content and style loss of pictures in the styles of others, and the identity loss, each `(batch,)`."""
         images = batch["images"]
         styles = self.second_of(batch, training)
-        draw = (lambda x: self.decoder(x, training=True)) if training else self.average
-        features = self.encode(images)[self.content_map]
-        wanted = [channel_statistics(each) for each in self.encode(styles)]
-        target = self.normalize(features, wanted[self.content_map])
+        decoder = self.decoder if training else self.average
+        features, wanted = self.content_features(images), self.encode(styles)
+        moments = [channel_statistics(each) for each in wanted]
+        target = self.in_style(features, ops.concatenate([moments[i] for i in self.content_maps], axis=-1))
         if self.identity_weight:
-            restyled, own = ops.split(draw(ops.concatenate([target, features])), 2)
+            both = [ops.concatenate(pair) for pair in zip(target, features)]
+            restyled, own = ops.split(self.draw(decoder, both, training=training), 2)
         else:
-            restyled = draw(target)
+            restyled = self.draw(decoder, target, training=training)
         seen = self.encode(restyled)
-        style = sum(losses.style_loss(want, channel_statistics(each)) for want, each in zip(wanted, seen))
-        parts = {"content": losses.content_loss(target, seen[self.content_map]), "style": self.style_weight * style}
+        if self.objective == "adain":
+            content = target[-1]
+            style = sum(losses.style_loss(want, channel_statistics(each)) for want, each in zip(moments, seen))
+        else:
+            content = features[-1]
+            style = sum(losses.gram_loss(want, each) for want, each in zip(wanted, seen))
+        content = losses.content_loss(content, seen[self.content_maps[-1]])
+        parts = {"content": content, "style": self.style_weight * style}
         if self.identity_weight:
             parts["identity"] = self.identity_weight * losses.content_loss(images, own)
         return parts
@@ -169,7 +196,7 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "content_map": self.content_map,
+            "content_maps": self.content_maps,
             "ema_momentum": self.ema_momentum,
         }
 

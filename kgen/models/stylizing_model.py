@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
+
 import numpy as np
 from keras import ops
 
@@ -17,9 +20,9 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], "float32")
 class StylizingModel(ImageModel):
     """Base of the models that draw a picture in the style of another.
 
-    A subclass sets `encoder`, from pictures in [-1, 1] to feature maps; `content_map`, the number of the one that gets
-    its style, `factor` times smaller than the picture; `normalize`, an `AdaptiveInstanceNorm`; and `average`, the
-    decoder from that map to a picture.
+    A subclass sets `encoder`, from pictures in [-1, 1] to feature maps; `content_maps`, the numbers of those that get
+    their style, fine to coarse, the last `factor` times smaller than the picture; `normalize`, an
+    `AdaptiveInstanceNorm` of each; and `average`, the decoder from these maps to a picture.
 
     Example:
 
@@ -32,6 +35,22 @@ class StylizingModel(ImageModel):
         """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
         maps = self.encoder(images, training=False)
         return maps if isinstance(maps, (list, tuple)) else [maps]
+
+    def content_features(self, images):
+        """The maps, fine to coarse, of images in [-1, 1] that the decoder reads."""
+        maps = self.encode(images)
+        return [maps[number] for number in self.content_maps]
+
+    def in_style(self, features, statistics):
+        """These maps with the means and deviations `(batch, 2 C)` of a style, of all maps side by side."""
+        ends = itertools.accumulate(2 * each.shape[-1] for each in features)
+        parts = [statistics[:, end - 2 * each.shape[-1] : end] for each, end in zip(features, ends)]
+        return [normalize(each, part) for normalize, each, part in zip(self.normalize, features, parts)]
+
+    @staticmethod
+    def draw(decoder, features, **kwargs):
+        """What a decoder makes of maps, of which it may take one or several."""
+        return decoder(features if len(features) > 1 else features[0], **kwargs)
 
     # === Pictures out ===
     def stylize(self, content, style, strength=1.0, preserve_color=False, weights=None, batch_size=4, verbose="auto"):
@@ -57,6 +76,8 @@ class StylizingModel(ImageModel):
         Raises:
             TypeError, ValueError: for what is no picture, or numbers that do not fit.
         """
+        if not self.average.trained:
+            warnings.warn(f"{type(self).__name__} has not been trained: expect noise.", stacklevel=2)
         styles = list(style) if isinstance(style, (list, tuple)) else [style]
         shares = _shares(weights, len(styles))
         if not 0.0 <= strength <= 1.0:
@@ -96,8 +117,8 @@ class StylizingModel(ImageModel):
         return drawn[0] if single else drawn
 
     def style_statistics(self, inputs):
-        """Means and deviations `(batch, 2 C)` of the content's map of `images` in [-1, 1]."""
-        return channel_statistics(self.encode(inputs["images"])[self.content_map])
+        """Means and deviations `(batch, 2 C)` of `images` in [-1, 1], of all maps of the content side by side."""
+        return ops.concatenate([channel_statistics(each) for each in self.content_features(inputs["images"])], axis=-1)
 
     def restyled(self, inputs):
         """Images, not cut to [-1, 1], from a dict of `images`, `statistics` and `strength`: the graph of `stylize`."""
@@ -105,10 +126,10 @@ class StylizingModel(ImageModel):
         # A reflected border, taken off again, keeps what the convolutions do at their edges out of the picture.
         border = 4 * self.factor
         padded = ops.pad(images, [[0, 0], [border, border], [border, border], [0, 0]], mode="symmetric")
-        features = self.encode(padded)[self.content_map]
-        target = self.normalize(features, inputs["statistics"])
+        features = self.content_features(padded)
+        target = self.in_style(features, inputs["statistics"])
         strength = ops.reshape(inputs["strength"], (-1, 1, 1, 1))
-        drawn = self.average(features + strength * (target - features))
+        drawn = self.draw(self.average, [own + strength * (new - own) for own, new in zip(features, target)])
         height, width = ops.shape(images)[1:3]
         return drawn[:, border : border + height, border : border + width]
 

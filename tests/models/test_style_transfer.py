@@ -6,7 +6,7 @@ import pytest
 
 import kgen  # noqa: F401  load_model knows its classes by it
 from kgen import losses
-from kgen.layers import channel_statistics
+from kgen.layers import AdaptiveInstanceNorm, channel_statistics
 from kgen.models import StyleTransfer
 from tests.checks.models import check_evaluation, check_mixed_precision, check_resume
 from tests.models import tiny_style
@@ -59,6 +59,47 @@ def test_losses_by_hand():
     }
     for name, value in expected.items():
         np.testing.assert_allclose(logs[name], value, rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.backends
+def test_losses_of_gatys_by_hand_and_a_decoder_of_two_maps():
+    decoder = kgen.networks.style_decoder([4, 6], [1, 2], filters=4)
+    model = tiny_style.model(decoder=decoder, content_maps=[0, 1])
+    model.compile(objective="gatys", identity_weight=0)
+    contents, styles = tiny_style.pictures(2), tiny_style.stripes(2, (16, 16))
+    logs = model.evaluate(contents, styles, return_dict=True, verbose=0)
+    seen, wanted = [[array(each) for each in model.encode(scaled(x))] for x in (contents, styles)]
+    target = [array(AdaptiveInstanceNorm()(a, channel_statistics(b))) for a, b in zip(seen, wanted)]
+    drawn = model.encode(model.average(target))
+    expected = {
+        "content": array(losses.content_loss(seen[1], drawn[1])).mean(),
+        "style": sum(array(losses.gram_loss(a, b)).mean() for a, b in zip(wanted, drawn)),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-4, err_msg=name)
+    # Both maps get the style, and `stylize` does what the losses saw, but for the border.
+    np.testing.assert_allclose(
+        array(model.style_statistics({"images": scaled(styles)})),
+        np.concatenate([channel_statistics(each) for each in wanted], axis=-1),
+        rtol=1e-5,
+    )
+    one = model({"images": scaled(contents), "styles": scaled(styles)})
+    assert one.shape == (2, 16, 16, 3)
+
+
+@pytest.mark.backends
+def test_several_maps_on_disk(tmp_path):
+    decoder = kgen.networks.style_decoder([4, 6], [1, 2], filters=4)
+    model = tiny_style.model(decoder=decoder, content_maps=(0, 1))
+    model.compile(keras.optimizers.Adam(0.01), objective="gatys", run_eagerly=True)
+    before = model.stylize(tiny_style.pictures(2), tiny_style.stripes(1)[0])
+    model.fit(tiny_style.pictures(6), tiny_style.stripes(), batch_size=6, verbose=0)
+    drawn = model.stylize(tiny_style.pictures(2), tiny_style.stripes(1)[0])
+    assert (drawn != before).any()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.stylize(tiny_style.pictures(2), tiny_style.stripes(1)[0]), drawn)
+    assert (again.content_maps, again.objective, again.style_weight) == ((0, 1), "gatys", 1.0)
 
 
 def test_without_identity_loss_as_in_the_paper():
@@ -143,7 +184,7 @@ def test_the_preset_that_ships():
     distances = [np.abs(each.mean(axis=(-3, -2)) - colors).mean() for each in (drawn, contents)]
     assert distances[0] < 0.6 * distances[1]
     # Which content it was can be seen in the features.
-    seen, wanted = (array(model.encode(scaled(x))[model.content_map]) for x in (drawn[:, 0], contents))
+    seen, wanted = (array(model.encode(scaled(x))[model.content_maps[-1]]) for x in (drawn[:, 0], contents))
     alike = [[np.corrcoef(a.ravel(), b.ravel())[0, 1] for b in wanted] for a in seen]
     assert np.mean([own - other for own, other in alike]) > 0.05, alike
 
@@ -169,6 +210,9 @@ def test_export(trained, tmp_path, tensorflow_backend):
         (lambda m: m.fit(tiny_style.pictures()), "it learns from styles; give them: fit(contents, styles)"),
         (lambda m: m.fit(tiny_style.pictures(), tiny_style.stripes()[0]), "styles: images must have shape (N, height"),
         (lambda m: m.fit(scaled(tiny_style.pictures()), tiny_style.stripes() / 255.0), "must be in one range"),
+        (lambda m: m.compile(objective="vgg"), "objective must be 'adain' or 'gatys'; got 'vgg'"),
+        (lambda m: tiny_style.model(content_maps=[0, 2]), "numbers of the 2 feature maps, from 0; got [0, 2]"),
+        (lambda m: tiny_style.model(content_maps=[0, 1]), "must read 2 maps, those of content_maps=(0, 1); it reads 1"),
         (lambda m: m.compile(style_weight=-1), "style_weight must be at least 0; got -1"),
         (lambda m: m.stylize(tiny_style.pictures(), tiny_style.stripes()), "got 12 contents and 5 styles"),
         (lambda m: m.stylize(tiny_style.pictures(), tiny_style.stripes(1), strength=2), "from 0 to 1; got 2"),

@@ -70,3 +70,11 @@ def test_preserved_colors(trained):
     assert inside.mean() > 0.2
     np.testing.assert_allclose((drawn @ chroma)[inside], (content / 255.0 @ chroma)[inside], atol=0.01)
     assert np.abs((drawn - content / 255.0) @ np.float32([0.299, 0.587, 0.114])).mean() > 0.01
+
+
+def test_says_that_it_has_not_been_trained(trained, recwarn):
+    with pytest.warns(UserWarning, match="StyleTransfer has not been trained: expect noise"):
+        tiny_style.model().stylize(tiny_style.pictures(1), tiny_style.stripes(1))
+    recwarn.clear()
+    trained.stylize(tiny_style.pictures(1), tiny_style.stripes(1))
+    assert not [each for each in recwarn if "trained" in str(each.message)]

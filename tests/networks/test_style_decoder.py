@@ -20,6 +20,25 @@ def test_widths():
     assert widths == [6, 6, 4, 4, 2, 2, 3]
 
 
+def test_each_map_joins_at_its_grid():
+    decoder = style_decoder([5, 4, 6], [1, 2, 2], filters=2)
+    maps = [
+        np.random.default_rng(0).normal(size=size).astype("float32") for size in ((1, 8, 6, 5), *2 * [(1, 4, 3, 4)])
+    ]
+    maps[2] = np.concatenate([maps[2], maps[2][..., :2]], axis=-1)
+    y = decoder(maps)
+    assert y.shape == (1, 8, 6, 3)
+    for number in range(3):
+        without = [np.zeros_like(each) if i == number else each for i, each in enumerate(maps)]
+        assert np.abs(keras.ops.convert_to_numpy(decoder(without) - y)).max() > 1e-4, number
+
+
+def test_maps_that_are_not_one_of_each():
+    for channels, factors in (([5, 4], [2]), ([5, 4], [4, 2]), ([], [])):
+        with pytest.raises(ValueError, match="must be of the same maps, fine to coarse; got"):
+            style_decoder(channels, factors)
+
+
 def test_a_factor_that_is_no_power_of_two():
     with pytest.raises(ValueError, match="factor must be a power of two, such as 8; got 6"):
         style_decoder(5, 6)
