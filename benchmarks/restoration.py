@@ -1,15 +1,18 @@
-"""Restoration of photographs, beside what scikit-image and Pillow do: noise, small size, missing parts.
+"""Restoration of photographs, beside what scikit-image and Pillow do: noise, small size, missing parts, blur, dark.
 
     apt-get download lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
     for package in lomiri-wallpapers-*.deb; do dpkg-deb -x $package photos; done
     taskset -c 1 python benchmarks/restoration.py denoise --photos photos --seconds 300
     taskset -c 1 python benchmarks/restoration.py upscale --photos photos --seconds 300
+    taskset -c 1 python benchmarks/restoration.py upscale --scale 4 --photos photos --seconds 300
     taskset -c 1 python benchmarks/restoration.py inpaint --photos photos --seconds 300
+    taskset -c 1 python benchmarks/restoration.py deblur --photos photos --seconds 300
+    taskset -c 1 python benchmarks/restoration.py light --photos photos --seconds 300
 
 Trains on the photographs of a folder, for so many seconds of the processor, and tests on six that scikit-image and
 scikit-learn ship, none of which may be in the folder. PSNR is of all values of a picture, from 0 to 255; for `upscale`
-of luma (ITU-R BT.601, from 16 to 235), two pixels at the border left out, as papers have it. Of each other method the
-parameters that are best on these very pictures count.
+of luma (ITU-R BT.601, from 16 to 235), as many pixels at the border left out as the scale, as papers have it. Of each
+other method the parameters that are best on these very pictures count.
 """
 
 import argparse
@@ -25,7 +28,7 @@ from clock import Seconds
 from PIL import Image
 
 import kgen
-from kgen.layers import Downscale, GaussianNoise, RandomMask
+from kgen.layers import Blur, ColorCast, Downscale, GaussianNoise, LowLight, RandomMask
 
 
 def test_pictures():
@@ -80,7 +83,7 @@ def psnr(clean, other):
     return -10 * np.log10(np.mean((np.float64(clean) - np.float64(other)) ** 2) / 255**2)
 
 
-def luma_psnr(clean, other, border=2):
+def luma_psnr(clean, other, border):
     inner = slice(border, -border)
     return psnr(*(np.float64(p)[inner, inner] @ [65.481, 128.553, 24.966] / 255 for p in (clean, other)))
 
@@ -101,6 +104,30 @@ def best(pictures, function, choices):
     return choice, results[choice]
 
 
+def comparison(clean, inputs, methods):
+    """A function that tries a method on inputs in [0, 1] and puts the best results among `methods`."""
+
+    def compare(name, function, choices):
+        start = time.process_time()
+        choice, results = best(clean, lambda n, c: 255 * np.clip(function(inputs[n], c), 0, 1), choices)
+        seconds = (time.process_time() - start) / len(choices)
+        methods[f"{name} ({choice})"] = results
+        print(f"{name}: {seconds:.1f} processor seconds", flush=True)
+
+    return compare
+
+
+def spoiled(pictures, *degradations):
+    """uint8 pictures after each of these layers in turn."""
+    results = {}
+    for name, picture in pictures.items():
+        x = picture[None] / np.float32(255)
+        for degradation in degradations:
+            x = degradation(x)
+        results[name] = as_levels(x[0])
+    return results
+
+
 def by_restorer(restorer, inputs, masks=None):
     start = time.process_time()
     masks = masks or dict.fromkeys(inputs)
@@ -113,19 +140,11 @@ def denoise(options):
     from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
     clean, sigma = test_pictures(), options.sigma
-    noise = GaussianNoise(sigma, seed=options.seed)
-    noisy = {name: as_levels(noise(p[None] / 255.0)[0]) for name, p in clean.items()}
+    noisy = spoiled(clean, GaussianNoise(sigma, seed=options.seed))
     floats = {name: np.float32(p) / 255 for name, p in noisy.items()}
     deviation = sigma / 255
     methods = {"as it came": noisy}
-
-    def compare(name, function, choices):
-        start = time.process_time()
-        choice, results = best(clean, lambda n, c: 255 * np.clip(function(floats[n], c), 0, 1), choices)
-        seconds = (time.process_time() - start) / len(choices)
-        methods[f"{name} ({choice})"] = results
-        print(f"{name}: {seconds:.1f} processor seconds", flush=True)
-
+    compare = comparison(clean, floats, methods)
     compare("total variation", lambda p, c: denoise_tv_chambolle(p, c, channel_axis=-1), (0.06, 0.08, 0.1, 0.12, 0.15))
     compare(
         "wavelet",
@@ -146,18 +165,18 @@ def denoise(options):
 
 def upscale(options):
     clean = test_pictures()
-    downscale = Downscale(2)
-    small = {name: as_levels(downscale(p[None] / 255.0)[0]) for name, p in clean.items()}
+    downscale = Downscale(options.scale)
+    small = spoiled(clean, downscale)
     methods = {}
     for name in ("bicubic", "lanczos"):
         kernel = Image.Resampling[name.upper()]
         methods[name] = {
-            key: np.asarray(Image.fromarray(p).resize((2 * p.shape[1], 2 * p.shape[0]), kernel))
+            key: np.asarray(Image.fromarray(p).resize((options.scale * p.shape[1], options.scale * p.shape[0]), kernel))
             for key, p in small.items()
         }
-    restorer = trained(options, [downscale], scale=2)
+    restorer = trained(options, [downscale], options.scale)
     methods["ImageRestorer"] = by_restorer(restorer, small)
-    table(clean, methods, luma_psnr)
+    table(clean, methods, lambda a, b: luma_psnr(a, b, options.scale))
     finish(options, restorer, clean, methods["bicubic"], methods["ImageRestorer"])
 
 
@@ -186,6 +205,50 @@ def inpaint(options):
     finish(options, restorer, clean, seen, results)
 
 
+def deblur(options):
+    from skimage.filters import unsharp_mask
+    from skimage.restoration import richardson_lucy
+
+    clean, sigma = test_pictures(), 1.5
+    blurred = spoiled(clean, Blur(sigma), GaussianNoise(2, seed=options.seed))
+    methods = {"as it came": blurred}
+    compare = comparison(clean, {name: np.float32(p) / 255 for name, p in blurred.items()}, methods)
+    compare("unsharp mask", lambda p, c: unsharp_mask(p, sigma, c, channel_axis=2), (0.5, 1.0, 1.5, 2.0))
+    line = np.exp(-0.5 * (np.arange(-6, 7) / sigma) ** 2)
+    spread = np.outer(line, line)[..., None] / line.sum() ** 2
+
+    def deconvolved(picture, steps):
+        # Mirrored at the edges, beyond which it takes all for black.
+        padded = np.pad(picture, ((16, 16), (16, 16), (0, 0)), "symmetric")
+        return richardson_lucy(padded, spread, steps)[16:-16, 16:-16]
+
+    compare("Richardson-Lucy, told the blur", deconvolved, (3, 5, 10, 20))
+    restorer = trained(options, [Blur((0.0, 2.5)), GaussianNoise((0, 5))])
+    methods["ImageRestorer"] = by_restorer(restorer, blurred)
+    table(clean, methods, psnr)
+    finish(options, restorer, clean, blurred, methods["ImageRestorer"])
+
+
+def light(options):
+    from skimage.exposure import equalize_adapthist
+
+    clean, seed = test_pictures(), options.seed
+    dark = spoiled(clean, LowLight((0.2, 0.4), (1, 1.5), seed), ColorCast(0.2, seed), GaussianNoise(2, seed))
+    methods = {"as it came": dark}
+    compare = comparison(clean, {name: np.float32(p) / 255 for name, p in dark.items()}, methods)
+
+    def stretch(picture, share):
+        low, high = np.quantile(picture, [share, 1 - share], axis=(0, 1))
+        return (picture - low) / (high - low)
+
+    compare("each channel stretched", stretch, (0.0, 0.001, 0.01, 0.03))
+    compare("CLAHE", lambda p, c: equalize_adapthist(p, clip_limit=c), (0.001, 0.003, 0.01, 0.03))
+    restorer = trained(options, [LowLight((0.1, 0.6), (1, 2)), ColorCast((0, 0.3)), GaussianNoise((0, 5))])
+    methods["ImageRestorer"] = by_restorer(restorer, dark)
+    table(clean, methods, psnr)
+    finish(options, restorer, clean, dark, methods["ImageRestorer"])
+
+
 def as_levels(picture):
     return np.rint(255 * keras.ops.convert_to_numpy(picture)).astype("uint8")
 
@@ -201,14 +264,18 @@ def finish(options, restorer, *rows):
         kgen.presets.save_preset(restorer, options.preset, dtype="float16")
 
 
+JOBS = {"denoise": denoise, "upscale": upscale, "inpaint": inpaint, "deblur": deblur, "light": light}
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("what", choices=["denoise", "upscale", "inpaint"])
+    parser.add_argument("what", choices=list(JOBS))
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to train on")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--sigma", type=float, default=25, help="of the noise to be removed, in grey levels")
+    parser.add_argument("--scale", type=int, default=2, help="of upscale")
     parser.add_argument("--one-level", action="store_true", help="train on that noise alone, not on 0 to 55")
     parser.add_argument("--side", type=int, default=800, help="longer side that photographs are reduced to")
     parser.add_argument("--patch", type=int, default=64, help="side of the patches")
@@ -225,7 +292,7 @@ def main():
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.policy)
-    {"denoise": denoise, "upscale": upscale, "inpaint": inpaint}[options.what](options)
+    JOBS[options.what](options)
 
 
 if __name__ == "__main__":
