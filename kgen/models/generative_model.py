@@ -104,9 +104,13 @@ class GenerativeModel(DrawingModel):
         """Latents for the losses: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
         return keras.random.normal((ops.shape(like)[0], self.latent_dim), seed=self.seeds(training))
 
+    def prior_draws(self, images, condition):
+        """Latents of the prior for measures, a row for each of a batch of images."""
+        return self.noise(images, training=False)
+
     def counterparts(self, batch, paired):
         images, condition = parted(batch)
-        return self.synthesize(self.noise(images, training=False), condition)
+        return self.synthesize(self.prior_draws(images, condition), condition)
 
     # === Pictures out ===
     def synthesize(self, latents, condition):

@@ -14,6 +14,7 @@ from kgen.models.importance_bounds import Draws, picture_numbers
 from kgen.models.judged_model import JudgedModel
 from kgen.models.latent_prior import LatentPrior
 from kgen.models.network_inputs import feed, parted
+from kgen.models.text_prior import TextPrior
 from kgen.training import image_noise
 
 
@@ -141,10 +142,11 @@ class LatentModel(JudgedModel):
         labels = np.zeros(len(latents), int) if self.num_classes is None else np.asarray(labels)
         owner = f"{type(self).__name__}.fit_prior"
         prior = LatentPrior.fit(owner, latents, labels, self.num_classes or 1, components, iterations, seed)
-        self._take_prior(prior)
+        self.take_prior(prior)
         return prior.gain
 
-    def _take_prior(self, prior):
+    def take_prior(self, prior):
+        """Puts a learned prior in the place of the one there is, or None."""
         if prior is not self.prior:
             self.prior = prior
             # What was compiled has the other one in it.
@@ -178,15 +180,15 @@ class LatentModel(JudgedModel):
         """What the averaged decoder makes of latents, for `reconstruction` to read."""
         return feed(self.average.network, "latents", latents, condition, False)
 
-    def counterparts(self, batch, paired):
-        if paired:
-            return self.call(batch)
+    def prior_draws(self, images, condition):
+        noise = super().prior_draws(images, condition)
         if not self.prior:
-            return super().counterparts(batch, paired)
-        images, condition = parted(batch)
+            return noise
         seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.seeds(training=False))
-        noise = self.noise(images, training=False)
-        return self.synthesize(self.from_noise(noise, seeds, ops.zeros_like(seeds), condition), condition)
+        return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
+
+    def counterparts(self, batch, paired):
+        return self.call(batch) if paired else super().counterparts(batch, paired)
 
     def _inferred(self, inputs, sample=None):
         images, condition = parted(inputs)
@@ -210,14 +212,18 @@ class LatentModel(JudgedModel):
 
     # === The learned prior is state ===
     def make_train_function(self, force=False):
-        """Drops a learned prior: the latents that it was fitted to move from here on."""
+        """Drops a learned prior."""
+        self.drop_prior()
+        return super().make_train_function(force)
+
+    def drop_prior(self):
+        """Drops a learned prior, where there is one: the latents that it was fitted to move when training goes on."""
         if self.prior:
             warnings.warn(
                 f"{type(self).__name__}: training moves the latents; the prior that fit_prior learnt is dropped.",
-                stacklevel=3,
+                stacklevel=4,
             )
-            self._take_prior(None)
-        return super().make_train_function(force)
+            self.take_prior(None)
 
     def save_own_variables(self, store):
         """Also stores the learned prior."""
@@ -228,5 +234,5 @@ class LatentModel(JudgedModel):
     def load_own_variables(self, store):
         """Also loads the learned prior, or none where none was saved."""
         saved = {key: store[key] for key in store.keys()}
-        self._take_prior(LatentPrior.load(saved))
+        self.take_prior(LatentPrior.load(saved) or TextPrior.load(saved))
         super().load_own_variables(saved)

@@ -73,10 +73,7 @@ class LatentPrior:
             seeds, indices: int32 `(rows,)`, on which alone it depends which component that is.
             pooled: `(rows, classes)`, one-hot, where there are classes.
         """
-        other = image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
-        share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))
-        bounds = self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], pooled)
-        chosen = ops.sum(ops.cast(share > bounds, "int32"), axis=1)
+        chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], pooled))
         if pooled is not None and len(self.weights) > 1:
             chosen = chosen + self.weights.shape[1] * ops.cast(ops.argmax(pooled, axis=1), "int32")
         dim = self.means.shape[-1]
@@ -113,6 +110,13 @@ class LatentPrior:
         """The prior in a dict of arrays, which it takes out of there; None where there is none."""
         parts = [store.pop(f"prior_{name}", None) for name in ("weights", "means", "factors")]
         return None if parts[0] is None else cls(*(np.asarray(part) for part in parts))
+
+
+def chosen_components(seeds, indices, bounds):
+    """Numbers `(rows,)` of components drawn by seeds and indices; `bounds` are where, from 0 to 1, the next begins."""
+    other = image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
+    share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))
+    return ops.sum(ops.cast(share > bounds, "int32"), axis=1)
 
 
 def _fit_mixture(points, components, iterations, numbers):

@@ -9,7 +9,6 @@ from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.generative_model import truncation_inputs
 from kgen.models.prompt_intake import split_inputs
 from kgen.models.prompt_walk import walk_inputs
-from kgen.training import image_noise
 
 
 class PromptedModel(DrawingModel):
@@ -131,8 +130,9 @@ class PromptedModel(DrawingModel):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"TextToImage.walk: steps must be an integer of at least 1; got {steps!r}.")
         seeds, indices = seeds_and_indices("TextToImage", seed, len(texts))
-        latents = ops.convert_to_numpy(image_noise(seeds, indices, self.generative_model.latent_dim))
         features = self.prompt_intake.features(texts, batch_size=batch_size, verbose=verbose)
+        latents = self.generative_model.latents_of({"seeds": seeds, "indices": indices}, self.condition(features))
+        latents = ops.convert_to_numpy(latents)
         inputs = walk_inputs(features, latents, steps, on_sphere=self.text_encoder.normalize)
         return self.generate_from(inputs, batch_size, verbose)
 

@@ -1,0 +1,184 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from scipy import stats
+from scipy.special import logsumexp
+
+from kgen.models import TextToImage
+from kgen.models.text_prior import TextPrior
+from kgen.training import image_noise
+from tests.models import tiny_text
+
+pytest.importorskip("tensorflow_text")
+
+OWNER = "TextToImage.fit_prior"
+
+
+def array(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def captions_and_latents(count=400):
+    """Two captions: of the first latents are at one of two places, of the second at a third."""
+    random = np.random.default_rng(0)
+    caption = np.arange(count) % 2
+    side = np.where(random.random(count) < 0.25, -2.0, 2.0)
+    means = np.stack([np.where(caption == 0, side, 0.0), np.where(caption == 0, 1.0, -3.0)], axis=1)
+    pooled = np.eye(2)[caption] * 2.0 - 1.0
+    return pooled.astype("float32"), means, np.full(means.shape, 2.0 * np.log(0.2))
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return TextPrior.fit(OWNER, *captions_and_latents(), 4, 1000, 0, False)
+
+
+def draws(prior, row, count=500):
+    seeds, indices = np.full(count, 5, "int32"), np.arange(count, dtype="int32")
+    pooled = ops.convert_to_tensor(np.repeat(captions_and_latents(2)[0][row : row + 1], count, axis=0))
+    return array(prior.draw(image_noise(seeds, indices, 2), seeds, indices, pooled))
+
+
+@pytest.mark.backends
+def test_draws_are_where_the_captions_latents_are(prior):
+    first, second = draws(prior, 0), draws(prior, 1)
+    np.testing.assert_allclose(second.mean(axis=0), [0.0, -3.0], atol=0.1)
+    # A stray component may hold a few.
+    np.testing.assert_allclose(np.quantile(np.abs(second - [0.0, -3.0]), 0.68, axis=0), [0.2, 0.2], atol=0.06)
+    np.testing.assert_allclose(np.abs(first[:, 0]).mean(), 2.0, atol=0.1)
+    np.testing.assert_allclose((first[:, 0] < 0).mean(), 0.25, atol=0.08)
+    assert prior.gain > 3.0
+
+
+@pytest.mark.backends
+def test_log_density_by_hand(prior):
+    pooled, latents, _ = captions_and_latents(10)
+    x = pooled
+    for kernel, bias in (prior.weights[:2], prior.weights[2:4]):
+        x = x @ kernel + bias
+        x = x / (1.0 + np.exp(-x))
+    outputs = np.einsum("nw,wcd->ncd", x, prior.weights[4]) + prior.weights[5]
+    log_weights = outputs[..., 0] - logsumexp(outputs[..., 0], axis=1, keepdims=True)
+    deviations = np.exp(np.clip(outputs[..., 3:], -2.0, 2.0))
+    each = stats.norm.logpdf(latents[:, None], outputs[..., 1:3], deviations).sum(axis=2)
+    found = array(prior.log_density(ops.convert_to_tensor(latents.astype("float32")), ops.convert_to_tensor(pooled)))
+    np.testing.assert_allclose(found, logsumexp(log_weights + each, axis=1) + np.log(2 * np.pi), rtol=1e-3, atol=1e-3)
+
+
+def test_on_disk(prior):
+    store = {"other": np.zeros(1)}
+    assert TextPrior.load(store) is None
+    prior.save(store)
+    again = TextPrior.load(store)
+    assert list(store) == ["other"]
+    np.testing.assert_array_equal(draws(again, 0), draws(prior, 0))
+
+
+def test_the_same_seed_finds_the_same():
+    first, second = (TextPrior.fit(OWNER, *captions_and_latents(40), 2, 3, 7, False) for _ in range(2))
+    for a, b in zip(first.weights, second.weights):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+# === Within a model ===
+def learned(epochs=30):
+    """A model, and pictures of which a caption has two: one dark and one bright."""
+    keras.utils.set_random_seed(0)
+    model = tiny_text.model(caption_dropout=0.2)
+    model.compile(keras.optimizers.Adam(0.01))
+    images, captions = tiny_text.pictures(48)
+    images[::2] //= 3
+    model.fit(images, captions, batch_size=16, epochs=epochs, verbose=0)
+    return model, images, captions
+
+
+@pytest.fixture(scope="module")
+def model():
+    made, images, captions = learned()
+    made.before = made.generate(tiny_text.CAPTIONS[:4], seed=3)
+    made.gain = made.fit_prior(images, captions, components=4, steps=60, verbose=0)
+    return made
+
+
+@pytest.mark.backends
+def test_it_is_what_generate_draws_from(model):
+    pictures = model.generate(tiny_text.CAPTIONS[:4], seed=3)
+    assert np.isfinite(model.gain) and (pictures != model.before).any()
+    together = model.generate(tiny_text.CAPTIONS[:4], seed=[3, 4, 5, 6])
+    alone = [model.generate(caption, seed=seed) for caption, seed in zip(tiny_text.CAPTIONS, (3, 4, 5, 6))]
+    np.testing.assert_allclose(np.stack(alone).astype(int), together, atol=1)
+    # What a walk begins and ends with are the pictures that `generate` gives.
+    walk = model.walk(tiny_text.CAPTIONS[:2], steps=2, seed=3)
+    np.testing.assert_allclose(walk[[0, 2]].astype(int), model.generate(tiny_text.CAPTIONS[:2], seed=3), atol=1)
+
+
+@pytest.mark.backends
+def test_save_and_load_and_preset(model, tmp_path):
+    pictures = model.generate(tiny_text.CAPTIONS[:4], seed=3)
+    model.save(tmp_path / "model.keras")
+    model.save_to_preset(tmp_path / "preset")
+    loaded = [
+        keras.saving.load_model(tmp_path / "model.keras"),
+        TextToImage.from_preset(tmp_path / "preset"),
+    ]
+    for each in loaded:
+        np.testing.assert_array_equal(each.generate(tiny_text.CAPTIONS[:4], seed=3), pictures)
+
+
+def test_a_model_that_has_drawn_already_takes_the_prior_of_a_file(model, tmp_path):
+    model.save_weights(tmp_path / "all.weights.h5")
+    other = tiny_text.model(caption_dropout=0.2)
+    other.compile(keras.optimizers.Adam(0.01))
+    other.train_on_batch(*tiny_text.pictures(16))
+    before = other.generate(tiny_text.CAPTIONS[:4], seed=3)
+    other.load_weights(tmp_path / "all.weights.h5")
+    after = other.generate(tiny_text.CAPTIONS[:4], seed=3)
+    assert (after != before).any()
+    np.testing.assert_array_equal(after, model.generate(tiny_text.CAPTIONS[:4], seed=3))
+
+
+def test_it_is_exported(model, tmp_path, tensorflow_backend):
+    import tensorflow as tf
+
+    model.export(tmp_path / "saved")
+    serve = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
+    served = serve(prompts=tf.constant(tiny_text.CAPTIONS[:3]), seed=tf.constant(3))["images"].numpy()
+    np.testing.assert_allclose(served.astype(int), model.generate(tiny_text.CAPTIONS[:3], seed=3), atol=1)
+
+
+def test_training_drops_it():
+    made, images, captions = learned(epochs=1)
+    made.fit_prior(images, captions, components=1, steps=2, verbose=0)
+    with pytest.warns(UserWarning, match="training moves the latents; the prior that fit_prior learnt is dropped"):
+        made.train_on_batch(images[:16], captions[:16])
+    assert made.generative_model.prior is None
+
+
+def test_it_changes_nothing_else():
+    made, images, captions = learned(epochs=1)
+    before = [array(variable) for variable in made.variables]
+    made.fit_prior(images, captions, components=1, steps=2, verbose=0)
+    assert len(before) == len(made.variables)
+    for a, b in zip(before, made.variables):
+        np.testing.assert_array_equal(a, array(b))
+
+
+@pytest.mark.parametrize(
+    "make, arguments, error, message",
+    [
+        (lambda: tiny_text.model("gan"), {}, TypeError, "a VAE finds the latents of pictures; this model is of a GAN"),
+        (lambda: tiny_text.model(trainable=True), {}, ValueError, "frozen text encoder"),
+        (tiny_text.model, {"components": 0}, ValueError, "components must be an integer of at least 1; got 0"),
+        (tiny_text.model, {"steps": 1.5}, ValueError, "steps must be an integer of at least 1; got 1.5"),
+        (tiny_text.model, {"seed": "a"}, ValueError, "seed must be an integer; got 'a'"),
+    ],
+)
+def test_what_is_wrong_says_so(make, arguments, error, message):
+    with pytest.raises(error, match=message):
+        make().fit_prior(*tiny_text.pictures(24), verbose=0, **arguments)
+
+
+def test_too_few_pictures():
+    with pytest.raises(ValueError, match="takes 20 pictures or more to learn a prior from; got 16"):
+        tiny_text.model().fit_prior(*tiny_text.pictures(16), verbose=0)
