@@ -1,6 +1,7 @@
-"""How often a picture shows all that its caption says: `captioned_shapes`, read back by an exact reader.
+r"""How often a picture shows all that its caption says: `captioned_shapes`, read back by an exact reader.
 
-    taskset -c 0 python benchmarks/faithfulness.py --encoder minilm --variants "VAE, pooled and tokens" --minutes 45
+    taskset -c 0 python benchmarks/faithfulness.py --encoder minilm --minutes 65 --prior \
+        --variants "VAE, pooled and tokens"
     taskset -c 0 python benchmarks/faithfulness.py --minutes 5                         # all variants, side by side
 
 Captions are read by a small text encoder that learns with the generator, or by MiniLM. Each variant trains in this
