@@ -43,7 +43,7 @@ def parse_arguments():
     parser.add_argument("--styles", type=Path, help="folder of pictures whose styles to learn")
     parser.add_argument("--encoder", default="efficientnet_lite0", help='or "vgg19", which Keras downloads')
     parser.add_argument("--image-size", type=int, default=128, help="of the squares that are cut out for training")
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--style-weight", type=float, default=10.0)
     parser.add_argument("--policy", default="auto", help="of dtypes; auto: mixed_bfloat16 where that is quick")
