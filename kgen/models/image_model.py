@@ -26,7 +26,7 @@ class ImageModel(PhasedModel):
         super().__init__(seed=seed, **kwargs)
         # Known from the first pictures that come through the door; uint8 needs no guess.
         self.float_range = None
-        self._compiled = {}
+        self._compiled, self._compiled_with = {}, None
 
     # === Pictures in ===
     def examine(self, x, y=None, some_of_many=False):
@@ -146,6 +146,7 @@ class ImageModel(PhasedModel):
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"{type(self).__name__}: batch_size must be an integer of at least 1; got {batch_size!r}.")
+        self._forget_stale()
         name = function.__name__
         if name not in self._compiled:
             self._compiled[name] = backend.compiled(function, lambda: self.variables)
@@ -161,6 +162,22 @@ class ImageModel(PhasedModel):
             if progress:
                 progress.update(min(start + batch_size, count))
         return results
+
+    def compiled_constant(self):
+        """An object that compiled graphs have in them beside variables, or None; another one, and they are made anew."""
+        return None
+
+    def _forget_stale(self):
+        constant = self.compiled_constant()
+        if constant is not self._compiled_with:
+            self._compiled_with = constant
+            self._compiled.clear()
+            self.test_function = None
+
+    def make_test_function(self, force=False):
+        """As `keras.Model.make_test_function`, and anew where a constant of the graph has changed."""
+        self._forget_stale()
+        return super().make_test_function(force)
 
     # === On disk ===
     def save_to_preset(self, directory, dtype=None):

@@ -83,8 +83,9 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
             known = isinstance(encoder, str) and feature_layers is None
             content_maps = CONTENT_MAPS[encoder] if known else len(shapes) - 1
         self.content_maps = (content_maps,) if isinstance(content_maps, int) else tuple(content_maps)
-        numbers = range(len(shapes))
-        if not self.content_maps or any(each not in numbers or each is True for each in self.content_maps):
+        if not self.content_maps or any(
+            type(each) is not int or each not in range(len(shapes)) for each in self.content_maps
+        ):
             raise ValueError(
                 f"StyleTransfer: content_maps must be numbers of the {len(shapes)} feature maps, from 0; got "
                 f"{content_maps!r}."

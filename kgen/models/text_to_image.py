@@ -274,7 +274,7 @@ class TextToImage(CaptionedModel, PromptedModel):
         if not isinstance(vae, LatentModel):
             raise TypeError(f"{owner}: a VAE finds the latents of pictures; this model is of a {type(vae).__name__}.")
         if self.text_encoder.trainable:
-            raise ValueError(f"{owner}: it reads the features of a frozen text encoder; set text_encoder.trainable.")
+            raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"{owner}: seed must be an integer; got {seed!r}.")
         batches = self._training_data(x, y, batch_size, True, caption_cache)[0]
@@ -291,7 +291,6 @@ class TextToImage(CaptionedModel, PromptedModel):
         pooled, means, log_variances = np.split(np.concatenate(rows), ends, axis=1)
         prior = TextPrior.fit(owner, pooled, means, log_variances, components, steps, seed, show)
         vae.take_prior(prior)
-        self._forget_compiled()
         return prior.gain
 
     def _posterior(self, batch):
@@ -301,22 +300,15 @@ class TextToImage(CaptionedModel, PromptedModel):
         found = self.generative_model.infer(self.to_network(images), condition, averaged=True)
         return ops.concatenate([condition["pooled"], *found[:2]], axis=-1)
 
-    def _forget_compiled(self):
-        # The learned prior is a constant in there.
-        self._compiled.clear()
-        self.test_function = None
+    def compiled_constant(self):
+        """The learned prior of the generative model."""
+        return self.generative_model.compiled_constant()
 
     def make_train_function(self, force=False):
         """Drops a learned prior."""
-        if getattr(self.generative_model, "prior", None):
+        if isinstance(self.generative_model, LatentModel):
             self.generative_model.drop_prior()
-            self._forget_compiled()
         return super().make_train_function(force)
-
-    def load_own_variables(self, store):
-        """Also forgets what was compiled with another prior."""
-        super().load_own_variables(store)
-        self._forget_compiled()
 
     # === Config ===
     def get_config(self):

@@ -182,3 +182,32 @@ def test_what_is_wrong_says_so(make, arguments, error, message):
 def test_too_few_pictures():
     with pytest.raises(ValueError, match="takes 20 pictures or more to learn a prior from; got 16"):
         tiny_text.model().fit_prior(*tiny_text.pictures(16), verbose=0)
+
+
+def test_a_model_that_shares_the_generator_draws_from_it_too():
+    made, images, captions = learned(epochs=1)
+    other = made.with_text_encoder(made.text_encoder)
+    before = other.generate(tiny_text.CAPTIONS[:4], seed=3)
+    made.fit_prior(images, captions, components=4, steps=60, verbose=0)
+    pictures = other.generate(tiny_text.CAPTIONS[:4], seed=3)
+    assert (pictures != before).any()
+    np.testing.assert_array_equal(pictures, made.generate(tiny_text.CAPTIONS[:4], seed=3))
+    made.generative_model.take_prior(None)
+    for each in (made, other):
+        np.testing.assert_array_equal(each.generate(tiny_text.CAPTIONS[:4], seed=3), before)
+
+
+def test_measures_see_pictures_of_the_learned_prior():
+    class Middle:
+        def draw(self, noise, seeds, indices, pooled):
+            return 0.0 * noise
+
+    made, images, captions = learned(epochs=1)
+    batch = {"images": made.to_network(images[:4]), **made.text_encoder.encode([each[0] for each in captions[:4]])}
+    before = array(made.counterparts(batch, paired=False))
+    made.generative_model.take_prior(Middle())
+    drawn = array(made.counterparts(batch, paired=False))
+    condition = made.condition({name: batch[name] for name in ("pooled", "tokens", "mask")})
+    expected = array(made.generative_model.synthesize(ops.zeros((4, tiny_text.LATENT_DIM)), condition))
+    np.testing.assert_allclose(drawn, expected, atol=1e-5)
+    assert np.abs(before - expected).max() > 1e-3
