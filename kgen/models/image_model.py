@@ -164,7 +164,7 @@ class ImageModel(PhasedModel):
         return results
 
     def compiled_constant(self):
-        """An object that compiled graphs have in them beside variables, or None; another one, and they are made anew."""
+        """An object that compiled graphs have in them beside variables, or None; with another they are made anew."""
         return None
 
     def _forget_stale(self):
