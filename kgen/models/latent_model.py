@@ -169,12 +169,12 @@ class LatentModel(JudgedModel):
     def log_prior(self, latents, condition):
         """What log p(z) is but for its constant: log p(z) + log(2 pi) latent_dim / 2, `(N,)`."""
         if self.prior:
-            return self.prior.log_density(latents, condition.get("pooled"))
+            return self.prior.log_density(latents, condition)
         return -0.5 * ops.sum(ops.square(latents), axis=-1)
 
     def from_noise(self, noise, seeds, indices, condition):
         """Latents as the learned prior has them, from standard normal noise."""
-        return self.prior.draw(noise, seeds, indices, condition.get("pooled")) if self.prior else noise
+        return self.prior.draw(noise, seeds, indices, condition) if self.prior else noise
 
     def decoded(self, latents, condition):
         """What the averaged decoder makes of latents, for `reconstruction` to read."""

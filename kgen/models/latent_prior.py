@@ -65,39 +65,39 @@ class LatentPrior:
         prior.gain = float(density - standard)
         return prior
 
-    def draw(self, noise, seeds, indices, pooled=None):
+    def draw(self, noise, seeds, indices, condition):
         """Latents `(rows, latent_dim)` from standard normal noise of that shape.
 
         Args:
             noise: where in a component.
             seeds, indices: int32 `(rows,)`, on which alone it depends which component that is.
-            pooled: `(rows, classes)`, one-hot, where there are classes.
+            condition: dict with `pooled` `(rows, classes)`, one-hot, where there are classes.
         """
-        chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], pooled))
-        if pooled is not None and len(self.weights) > 1:
-            chosen = chosen + self.weights.shape[1] * ops.cast(ops.argmax(pooled, axis=1), "int32")
+        chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], condition))
+        if len(self.weights) > 1:
+            chosen = chosen + self.weights.shape[1] * ops.cast(ops.argmax(condition["pooled"], axis=1), "int32")
         dim = self.means.shape[-1]
         means = ops.take(self.means.reshape(-1, dim), chosen, axis=0)
         factors = ops.take(self.factors.reshape(-1, dim, dim), chosen, axis=0)
         return means + ops.sum(factors * ops.expand_dims(noise, 1), axis=-1)
 
-    def log_density(self, latents, pooled=None):
+    def log_density(self, latents, condition):
         """What log p(z) is but for its constant: log p(z) + log(2 pi) latent_dim / 2, `(rows,)`."""
         whitening = np.linalg.inv(self.factors.astype("float64"))
         scale = np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1)
         shifts = np.einsum("cmij,cmj->cmi", whitening, self.means)
         constants = np.log(np.maximum(self.weights, 1e-30)) - scale
         whitening, shifts, constants = (
-            self._of_class(part.astype("float32"), pooled) for part in (whitening, shifts, constants)
+            self._of_class(part.astype("float32"), condition) for part in (whitening, shifts, constants)
         )
         white = ops.sum(whitening * latents[:, None, None, :], axis=-1) - shifts
         return ops.logsumexp(constants - 0.5 * ops.sum(ops.square(white), axis=-1), axis=-1)
 
-    def _of_class(self, parts, pooled):
+    def _of_class(self, parts, condition):
         """What belongs to each row's class, `(rows or 1, ...)`."""
-        if pooled is None or len(self.weights) == 1:
-            return ops.convert_to_tensor(parts[:1])
-        return ops.take(parts, ops.argmax(pooled, axis=1), axis=0)
+        if len(self.weights) == 1:
+            return ops.convert_to_tensor(parts)
+        return ops.take(parts, ops.argmax(condition["pooled"], axis=1), axis=0)
 
     # === On disk ===
     def save(self, store):

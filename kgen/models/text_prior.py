@@ -8,36 +8,46 @@ from keras import layers, ops
 
 from kgen.models.latent_prior import chosen_components
 
-_WIDTH = 256
+_BATCH = 64
+# Features of a token that go on, and units of either hidden layer.
+_TOKEN_WIDTH, _WIDTH = 32, 256
+# Noise on standardized features, so that captions like those that were seen are read alike.
+_FEATURE_NOISE, _DROPOUT = 0.3, 0.1
 # Of deviations, as logarithms: a component can neither shrink to a picture nor leave the prior far behind.
 _LOG_DEVIATIONS = (-2.0, 2.0)
-_BATCH = 64
-# Noise on standardized features, so that captions like those that were seen are read alike.
-_FEATURE_NOISE = 0.3
 
 
 class TextPrior:
-    """p(z|c) = sum_m w_m(c) N(z; mu_m(c), sigma_m(c)^2), all three by a small network of a caption's pooled features c.
+    """p(z|c) = sum_m w_m(c) N(z; mu_m(c), sigma_m(c)^2), all three by a small network of the tokens of a caption c.
 
-    It is a mixture density network [Bishop 1994]. Its network has two hidden layers.
+    It is a mixture density network [Bishop 1994]: a dense layer for each token, then, of all tokens in their order, two
+    hidden layers. The tokens and not the pooled features: those hardly say which of two things is the small one.
+
+    In training one more normal distribution stands beside the mixture, by the same hidden layers and under a loss of
+    its own. A mixture can spread over all that might be meant, at a price of a bit or less, before it has learned to
+    read; a single normal distribution cannot.
 
     Args:
-        *weights: kernel and bias of each layer in turn; the last ones `(width, components, 1 + 2 latent_dim)` and
-            `(components, 1 + 2 latent_dim)`.
+        *weights: of the network, the last two, kernel and bias, `(width, 1 + components, 1 + 2 latent_dim)` and
+            `(1 + components, 1 + 2 latent_dim)`; the single normal distribution is the first one.
     """
 
     def __init__(self, *weights):
         self.weights = [np.asarray(weight, "float32") for weight in weights]
+        token_kernel, hidden_kernel, last_bias = (self.weights[i] for i in (0, 2, -1))
+        self.length = len(hidden_kernel) // _TOKEN_WIDTH
+        self.network = _network(self.length, len(token_kernel), last_bias.size)
         self.gain = None
 
     @classmethod
-    def fit(cls, owner, pooled, means, log_variances, components, steps, seed, verbose):
+    def fit(cls, owner, batches, encoded, moments, components, steps, seed, verbose):
         """The mixture under which draws from q(z|x, c) are likeliest, with its `gain` on a tenth that it did not see.
 
         Args:
             owner: name that errors begin with.
-            pooled: standardized features `(N, P)`.
-            means, log_variances: of q(z|x, c), `(N, latent_dim)`.
+            batches: `CaptionBatches` of the pictures.
+            encoded: function from features of captions to standardized ones.
+            moments: means and log-variances of q(z|x, c), `(N, 2 latent_dim)`.
             components: of the mixture.
             steps: of 64 pictures each.
             seed: an integer; of the order, the draws, and where the network begins.
@@ -46,67 +56,64 @@ class TextPrior:
         for name, value in (("components", components), ("steps", steps)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{owner}: {name} must be an integer of at least 1; got {value!r}.")
-        count, latent_dim = means.shape
+        count, latent_dim = len(moments), moments.shape[1] // 2
         if count < 20:
             raise ValueError(f"{owner}: it takes 20 pictures or more to learn a prior from; got {count}.")
         random = np.random.default_rng(seed % 2**32)
-        order = random.permutation(count)
-        held_out, rest = order[: count // 10], order[count // 10 :]
-
-        def drawn(rows):
-            deviations = np.exp(0.5 * log_variances[rows])
-            return (means[rows] + deviations * random.normal(size=(len(rows), latent_dim))).astype("float32")
+        held_out, rest = np.split(random.permutation(count), [count // 10])
+        shape = (1 + components, 1 + 2 * latent_dim)
+        _, length, token_dim = encoded(batches.table.gather(batches.rows[:1]))["tokens"].shape
+        network = _network(length, token_dim, shape[0] * shape[1], random)
 
         def surprise(latents, outputs):
-            return -_log_density(_parts(ops.reshape(outputs, (-1, components, 1 + 2 * latent_dim))), latents)
+            outputs = ops.reshape(outputs, (-1, *shape))
+            return -_log_density(_parts(outputs[:, 1:]), latents) - _log_density(_parts(outputs[:, :1]), latents)
 
-        initial = [keras.initializers.GlorotUniform(int(number)) for number in random.integers(2**31, size=3)]
-        options = {"activation": "silu", "dtype": "float32"}
-        network = keras.Sequential(
-            [
-                keras.Input(pooled.shape[1:]),
-                layers.Dense(_WIDTH, kernel_initializer=initial[0], **options),
-                layers.Dense(_WIDTH, kernel_initializer=initial[1], **options),
-                layers.Dense(components * (1 + 2 * latent_dim), kernel_initializer=initial[2], dtype="float32"),
-            ]
-        )
         rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
         network.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), surprise)
-        bar = keras.utils.Progbar(steps, verbose=int(verbose))
         done = 0
+        learning = batches.beside(moments[rest], rest, _BATCH, shuffle=True, seed=seed % 2**32, steps_done=lambda: done)
+        draws = _Draws(learning, encoded, random)
+        bar = keras.utils.Progbar(steps, verbose=int(verbose))
         while done < steps:
-            # A pass over all pictures, or what is left of the steps: the draws are new each time.
-            rows = random.permutation(rest)[: _BATCH * (steps - done)]
-            noise = _FEATURE_NOISE * random.normal(size=(len(rows), pooled.shape[1]))
-            features = (pooled[rows] + noise).astype("float32")
-            logs = network.fit(features, drawn(rows), batch_size=_BATCH, shuffle=False, verbose=0).history
-            done += -(-len(rows) // _BATCH)
+            now = min(len(draws), steps - done)
+            logs = network.fit(draws, steps_per_epoch=now, verbose=0).history
+            done += now
             bar.update(done, [("surprise", logs["loss"][-1])])
         weights = network.get_weights()
-        shape = (components, 1 + 2 * latent_dim)
         prior = cls(*weights[:-2], weights[-2].reshape(-1, *shape), weights[-1].reshape(shape))
-        latents = drawn(held_out)
-        density = ops.convert_to_numpy(prior.log_density(latents, pooled[held_out].astype("float32")))
-        prior.gain = float(np.mean(density + 0.5 * np.sum(latents**2, axis=1)))
+        seen_by_none = _Draws(batches.beside(moments[held_out], held_out, _BATCH, shuffle=False), encoded, random)
+        gains = [
+            ops.convert_to_numpy(prior.log_density(latents, features)) + 0.5 * np.sum(latents**2, axis=1)
+            for features, latents in (seen_by_none[i] for i in range(len(seen_by_none)))
+        ]
+        prior.gain = float(np.mean(np.concatenate(gains)))
         return prior
 
-    def draw(self, noise, seeds, indices, pooled):
-        """Latents `(rows, latent_dim)`, as of `LatentPrior.draw`, for captions of these features."""
-        log_weights, means, log_deviations = self._mixture(pooled)
+    def draw(self, noise, seeds, indices, condition):
+        """Latents `(rows, latent_dim)`, as of `LatentPrior.draw`, for captions of these `tokens`, with their `mask`."""
+        log_weights, means, log_deviations = self._mixture(condition)
         bounds = ops.cumsum(ops.exp(log_weights), axis=1)[:, :-1]
         chosen = ops.one_hot(chosen_components(seeds, indices, bounds), means.shape[1], dtype="float32")[..., None]
         return ops.sum(chosen * means, axis=1) + ops.exp(ops.sum(chosen * log_deviations, axis=1)) * noise
 
-    def log_density(self, latents, pooled):
+    def log_density(self, latents, condition):
         """As of `LatentPrior.log_density`."""
-        return _log_density(self._mixture(pooled), latents)
+        return _log_density(self._mixture(condition), latents)
 
-    def _mixture(self, pooled):
-        x, (*hidden, kernel, bias) = ops.cast(pooled, "float32"), self.weights
-        for each, shift in zip(hidden[::2], hidden[1::2]):
-            x = ops.silu(ops.add(ops.matmul(x, each), shift))
-        outputs = ops.add(ops.matmul(x, kernel.reshape(len(kernel), -1)), bias.reshape(-1))
-        return _parts(ops.reshape(outputs, (-1, *bias.shape)))
+    def _mixture(self, condition):
+        # Another text encoder may give fewer tokens, or more.
+        missing = [[0, 0], [0, self.length]]
+        inputs = {
+            "tokens": ops.pad(ops.cast(condition["tokens"], "float32"), [*missing, [0, 0]])[:, : self.length],
+            "mask": ops.pad(ops.cast(condition["mask"], "float32"), missing)[:, : self.length],
+        }
+        # The weights are constants of the graph.
+        *hidden, kernel, bias = self.weights
+        weights = [ops.convert_to_tensor(each) for each in (*hidden, kernel.reshape(len(kernel), -1), bias.reshape(-1))]
+        others = [ops.convert_to_tensor(each) for each in self.network.non_trainable_variables]
+        outputs, _ = self.network.stateless_call(weights, others, inputs, training=False)
+        return _parts(ops.reshape(outputs, (-1, *bias.shape))[:, 1:])
 
     # === On disk ===
     def save(self, store):
@@ -119,6 +126,47 @@ class TextPrior:
         """The prior in a dict of arrays, which it takes out of there; None where there is none."""
         names = sorted(name for name in store if name.startswith("text_prior_"))
         return cls(*(store.pop(name) for name in names)) if names else None
+
+
+class _Draws(keras.utils.PyDataset):
+    """Batches of standardized features, and draws from q(z|x, c), whose moments `batches` has as its pictures."""
+
+    def __init__(self, batches, encoded, random):
+        super().__init__()
+        self.batches, self.encoded, self.random = batches, encoded, random
+
+    def __len__(self):
+        return len(self.batches)
+
+    def on_epoch_begin(self):
+        self.batches.on_epoch_begin()
+
+    def __getitem__(self, index):
+        batch = self.batches[index]
+        means, log_variances = np.split(batch.pop("images"), 2, axis=1)
+        latents = means + np.exp(0.5 * log_variances) * self.random.normal(size=means.shape)
+        features = self.encoded(batch)
+        features = {"tokens": features["tokens"], "mask": ops.cast(features["mask"], "float32")}
+        return {name: ops.convert_to_numpy(each) for name, each in features.items()}, latents.astype("float32")
+
+
+def _network(length, token_dim, outputs, random=None):
+    """From `tokens` `(rows, length, token_dim)` and their `mask` to outputs; `random` says where it begins."""
+    random = random or np.random.default_rng(0)
+    seeds = iter(int(number) for number in random.integers(2**31, size=7))
+
+    def dense(units, x, activation=None):
+        initializer = keras.initializers.GlorotUniform(next(seeds))
+        return layers.Dense(units, activation, kernel_initializer=initializer, dtype="float32")(x)
+
+    tokens = keras.Input((length, token_dim), name="tokens")
+    mask = keras.Input((length,), name="mask")
+    x = layers.GaussianNoise(_FEATURE_NOISE, seed=next(seeds), dtype="float32")(tokens)
+    x = dense(_TOKEN_WIDTH, x) * ops.expand_dims(mask, -1)
+    x = ops.reshape(x, (-1, length * _TOKEN_WIDTH))
+    for _ in range(2):
+        x = layers.Dropout(_DROPOUT, seed=next(seeds), dtype="float32")(dense(_WIDTH, x, "silu"))
+    return keras.Model({"tokens": tokens, "mask": mask}, dense(outputs, x), dtype="float32")
 
 
 def _parts(outputs):

@@ -237,8 +237,8 @@ class TextToImage(CaptionedModel, PromptedModel):
         self,
         x=None,
         y=None,
-        components=16,
-        steps=3000,
+        components=32,
+        steps=6000,
         seed=0,
         batch_size=64,
         caption_cache=None,
@@ -248,9 +248,9 @@ class TextToImage(CaptionedModel, PromptedModel):
 
         Given a caption, latents are seldom spread as the standard normal prior says; in between them the decoder draws
         what it never saw. After training, a mixture of normal distributions whose weights, means and deviations a
-        small network reads from the caption's pooled features, a mixture density network [Bishop 1994], is fitted to
-        draws from q(z|x, c). It is saved with the model and is in presets and in what `export` writes. Training anew
-        drops it.
+        small network reads from the caption's tokens, a mixture density network [Bishop 1994], is fitted to draws from
+        q(z|x, c), where c is a picture's first caption; the network learns to read them all. It is saved with the model
+        and is in presets and in what `export` writes. Training anew drops it.
 
         Args:
             x, y: captioned pictures as of `fit`, but no `tf.data.Dataset`: what the model was trained on, or a good
@@ -277,7 +277,7 @@ class TextToImage(CaptionedModel, PromptedModel):
             raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ValueError(f"{owner}: seed must be an integer; got {seed!r}.")
-        batches = self._training_data(x, y, batch_size, True, caption_cache)[0]
+        batches = self._training_data(x, y, batch_size, False, caption_cache)[0]
         if not isinstance(batches, CaptionBatches):
             raise TypeError(f"{owner}: give pictures and captions as arrays and lists, or what kgen.data loads.")
         self.find_range(batches.images, some_of_many=True, owner=owner)
@@ -287,18 +287,16 @@ class TextToImage(CaptionedModel, PromptedModel):
         for number in range(len(batches)):
             rows.append(posterior(batches[number]))
             bar.update(number + 1)
-        ends = np.cumsum([self.text_encoder.pooled_dim, vae.latent_dim])
-        pooled, means, log_variances = np.split(np.concatenate(rows), ends, axis=1)
-        prior = TextPrior.fit(owner, pooled, means, log_variances, components, steps, seed, show)
+        moments = np.concatenate(rows)
+        prior = TextPrior.fit(owner, batches, self.encoded, moments, components, steps, seed, show)
         vae.take_prior(prior)
         return prior.gain
 
     def _posterior(self, batch):
-        """Pooled features of captions, means and log-variances of the latents of their pictures, side by side."""
+        """Means and log-variances of the latents of pictures, side by side."""
         images, features = parted(batch)
-        condition = self.condition(features)
-        found = self.generative_model.infer(self.to_network(images), condition, averaged=True)
-        return ops.concatenate([condition["pooled"], *found[:2]], axis=-1)
+        found = self.generative_model.infer(self.to_network(images), self.condition(features), averaged=True)
+        return ops.concatenate(found[:2], axis=-1)
 
     def compiled_constant(self):
         """The learned prior of the generative model."""

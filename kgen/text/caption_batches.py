@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import keras
 import numpy as np
 
@@ -84,6 +86,14 @@ class CaptionBatches(keras.utils.PyDataset):
         self.counts = counts
         self.rows = table.index([caption for each in captions for caption in each])
         self.on_epoch_begin()
+
+    def beside(self, others, at, batch_size, shuffle, seed=0, steps_done=lambda: 0):
+        """Batches of the captions of the pictures numbered `at`, with rows of an array `others` in their place."""
+        batches = copy.copy(self)
+        batches.images, batches.first_row, batches.counts = others, self.first_row[at], self.counts[at]
+        batches.batch_size, batches.shuffle, batches.seed, batches.steps_done = batch_size, shuffle, seed, steps_done
+        batches.on_epoch_begin()
+        return batches
 
     def __len__(self):
         return -(-len(self.images) // self.batch_size)

@@ -43,14 +43,14 @@ def test_log_density(prior):
         np.log(weight) + stats.multivariate_normal(mean, factor @ factor.T).logpdf(points)
         for weight, mean, factor in zip(prior.weights[0], prior.means[0], prior.factors[0])
     ]
-    found = ops.convert_to_numpy(prior.log_density(ops.convert_to_tensor(points)))
+    found = ops.convert_to_numpy(prior.log_density(ops.convert_to_tensor(points), {}))
     np.testing.assert_allclose(found, logsumexp(each, axis=0) + 1.5 * np.log(2 * np.pi), rtol=1e-4)
 
 
 def drawn(prior, count, classes=None, seed=0):
     seeds, indices = np.full(count, seed, "int32"), np.arange(count, dtype="int32")
     pooled = None if classes is None else ops.convert_to_tensor(np.eye(len(prior.weights), dtype="float32")[classes])
-    return ops.convert_to_numpy(prior.draw(image_noise(seeds, indices, 3), seeds, indices, pooled))
+    return ops.convert_to_numpy(prior.draw(image_noise(seeds, indices, 3), seeds, indices, {"pooled": pooled}))
 
 
 @pytest.mark.backends
@@ -77,7 +77,7 @@ def test_a_mixture_for_each_class():
         ops.convert_to_numpy(
             prior.log_density(
                 ops.convert_to_tensor(points.astype("float32")),
-                ops.convert_to_tensor(np.eye(3, dtype="float32")[of_class]),
+                {"pooled": ops.convert_to_tensor(np.eye(3, dtype="float32")[of_class])},
             )
         )
         for of_class in (labels, (labels + 1) % 3)

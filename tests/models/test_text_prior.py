@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 
 from kgen.models import TextToImage
 from kgen.models.text_prior import TextPrior
+from kgen.text import CaptionBatches
 from kgen.training import image_noise
 from tests.models import tiny_text
 
@@ -19,14 +20,27 @@ def array(tensor):
     return ops.convert_to_numpy(tensor)
 
 
+class Table:
+    """Features of two captions of the same two words; the third place is empty."""
+
+    def index(self, captions):
+        return np.array([["dog cat", "cat dog"].index(caption) for caption in captions], "int32")
+
+    def gather(self, rows):
+        words = np.array([[[1.0, -1.0], [-1.0, 1.0], [0.0, 0.0]], [[-1.0, 1.0], [1.0, -1.0], [0.0, 0.0]]], "float32")
+        mask = np.array([[True, True, False]] * 2)
+        return {"pooled": np.zeros((len(rows), 2), "float32"), "tokens": words[rows], "mask": mask[rows]}
+
+
 def captions_and_latents(count=400):
-    """Two captions: of the first latents are at one of two places, of the second at a third."""
+    """Of one caption latents are at one of two places, of the other at a third."""
     random = np.random.default_rng(0)
     caption = np.arange(count) % 2
     side = np.where(random.random(count) < 0.25, -2.0, 2.0)
     means = np.stack([np.where(caption == 0, side, 0.0), np.where(caption == 0, 1.0, -3.0)], axis=1)
-    pooled = np.eye(2)[caption] * 2.0 - 1.0
-    return pooled.astype("float32"), means, np.full(means.shape, 2.0 * np.log(0.2))
+    captions = [[["dog cat"], ["cat dog"]][number] for number in caption]
+    batches = CaptionBatches(np.zeros((count, 1, 1, 3), "uint8"), captions, Table())
+    return batches, lambda features: features, np.concatenate([means, np.full(means.shape, 2 * np.log(0.2))], axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +48,11 @@ def prior():
     return TextPrior.fit(OWNER, *captions_and_latents(), 4, 1000, 0, False)
 
 
-def draws(prior, row, count=500):
+def draws(prior, row, count=500, length=3):
     seeds, indices = np.full(count, 5, "int32"), np.arange(count, dtype="int32")
-    pooled = ops.convert_to_tensor(np.repeat(captions_and_latents(2)[0][row : row + 1], count, axis=0))
-    return array(prior.draw(image_noise(seeds, indices, 2), seeds, indices, pooled))
+    features = {name: np.repeat(each, count, axis=0) for name, each in Table().gather([row]).items()}
+    features = {name: ops.convert_to_tensor(features[name][:, :length]) for name in ("tokens", "mask")}
+    return array(prior.draw(image_noise(seeds, indices, 2), seeds, indices, features))
 
 
 @pytest.mark.backends
@@ -53,17 +68,37 @@ def test_draws_are_where_the_captions_latents_are(prior):
 
 @pytest.mark.backends
 def test_log_density_by_hand(prior):
-    pooled, latents, _ = captions_and_latents(10)
-    x = pooled
-    for kernel, bias in (prior.weights[:2], prior.weights[2:4]):
+    latents = np.random.default_rng(1).normal(size=(10, 2))
+    features = Table().gather(np.arange(10) % 2)
+    x = (features["tokens"] @ prior.weights[0] + prior.weights[1]) * features["mask"][..., None]
+    x = x.reshape(10, -1)
+    for kernel, bias in (prior.weights[2:4], prior.weights[4:6]):
         x = x @ kernel + bias
         x = x / (1.0 + np.exp(-x))
-    outputs = np.einsum("nw,wcd->ncd", x, prior.weights[4]) + prior.weights[5]
+    outputs = (np.einsum("nw,wcd->ncd", x, prior.weights[6]) + prior.weights[7])[:, 1:]
     log_weights = outputs[..., 0] - logsumexp(outputs[..., 0], axis=1, keepdims=True)
     deviations = np.exp(np.clip(outputs[..., 3:], -2.0, 2.0))
     each = stats.norm.logpdf(latents[:, None], outputs[..., 1:3], deviations).sum(axis=2)
-    found = array(prior.log_density(ops.convert_to_tensor(latents.astype("float32")), ops.convert_to_tensor(pooled)))
+    features = {name: ops.convert_to_tensor(each) for name, each in features.items()}
+    found = array(prior.log_density(ops.convert_to_tensor(latents.astype("float32")), features))
     np.testing.assert_allclose(found, logsumexp(log_weights + each, axis=1) + np.log(2 * np.pi), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.backends
+def test_tokens_beyond_those_it_learned_from_are_not_read_and_fewer_will_do(prior):
+    np.testing.assert_allclose(draws(prior, 0, length=2), draws(prior, 0), atol=1e-6)
+    prior_of_two = TextPrior(*prior.weights[:2], prior.weights[2][:64], *prior.weights[3:])
+    np.testing.assert_allclose(draws(prior_of_two, 0), draws(prior, 0), atol=1e-6)
+
+
+def test_a_single_normal_distribution_reads_beside_the_mixture(prior):
+    """It has learned where the latents of each caption are in the mean."""
+    features = {name: each for name, each in Table().gather([0, 1]).items() if name != "pooled"}
+    weights = [weight.reshape(len(weight), -1) if weight.ndim == 3 else weight.ravel() for weight in prior.weights[6:]]
+    prior.network.set_weights([*prior.weights[:6], *weights])
+    single = array(prior.network(features)).reshape(2, 5, 5)[:, 0]
+    np.testing.assert_allclose(single[:, 1:3], [[1.0, 1.0], [0.0, -3.0]], atol=0.3)
+    np.testing.assert_allclose(np.exp(single[0, 3]), np.sqrt(3.0 + 0.04), atol=0.3)
 
 
 def test_on_disk(prior):
@@ -199,7 +234,7 @@ def test_a_model_that_shares_the_generator_draws_from_it_too():
 
 def test_measures_see_pictures_of_the_learned_prior():
     class Middle:
-        def draw(self, noise, seeds, indices, pooled):
+        def draw(self, noise, seeds, indices, condition):
             return 0.0 * noise
 
     made, images, captions = learned(epochs=1)

@@ -78,3 +78,17 @@ def test_a_dataset_whose_captions_change_from_epoch_to_epoch(encoder):
     expected = encoder.encode(captions)
     for name in ("pooled", "tokens", "mask"):
         np.testing.assert_allclose(np.concatenate([batch[name] for batch in result]), expected[name], atol=1e-5)
+
+
+def test_captions_of_some_pictures_beside_something_else(encoder, flat):
+    dataset, at = batches(encoder, flat), [3, 1, 0]
+    drawn = []
+    for epoch in range(12):
+        beside = dataset.beside(np.array([30.0, 10.0, 0.0]), at, 3, True, seed=1, steps_done=lambda: epoch)  # noqa: B023
+        (batch,) = [beside[i] for i in range(len(beside))]
+        for number, tokens in zip(batch["images"], batch["token_ids"]):
+            own = dataset.table.gather(dataset.table.index(CAPTIONS[int(number) // 10]))["token_ids"]
+            drawn += [int(number) + row for row in range(len(own)) if np.array_equal(own[row], tokens)]
+    # All captions of all three, and none of the others; the batches that they are from are as they were.
+    assert set(drawn) == {0, 10, 11, 30} and len(drawn) == 36
+    assert len(dataset) == 3 and len(dataset.images) == 5
