@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    teacher = kgen.models.TextToImage.from_preset("openmoji_64")
+    teacher = kgen.models.TextToImage.from_preset("openmoji_64", text_encoder="own")
     data = kgen.data.openmoji(64)
     names = [captions[0] for captions in data.captions]
     options.emoji = len(names)

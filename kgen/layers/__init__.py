@@ -9,6 +9,7 @@ from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.degradation import Degradation
 from kgen.layers.diff_augment import DiffAugment
 from kgen.layers.downscale import Downscale
+from kgen.layers.feature_memory import FeatureMemory
 from kgen.layers.fill_missing import FillMissing
 from kgen.layers.gaussian_sampling import GaussianSampling
 from kgen.layers.grouped_convolution import GroupedConvolution2D
@@ -40,6 +41,7 @@ __all__ = [
     "Degradation",
     "DiffAugment",
     "Downscale",
+    "FeatureMemory",
     "FillMissing",
     "GaussianNoise",
     "GaussianSampling",

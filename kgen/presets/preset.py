@@ -29,7 +29,7 @@ def preset_names():
     return sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{_DESCRIPTION}"))
 
 
-def save_preset(model, directory, dtype=None):
+def save_preset(model, directory, dtype=None, **remarks):
     """Writes a model, without optimizers and metrics, as a preset.
 
     Args:
@@ -38,6 +38,7 @@ def save_preset(model, directory, dtype=None):
         dtype: "float16" to keep float32 weights in half the space, rounded to 11 bits; they are float32 again when the
             preset is loaded. None keeps them as they are. Weights that are equal are kept once in either case: give a
             network its averaged weights before, if nobody is to train on from the others.
+        **remarks: more for `preset_description` to give; what JSON can hold.
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
@@ -66,6 +67,7 @@ def save_preset(model, directory, dtype=None):
             "image_shape": list(model.image_shape),
             "parameters": int(model.count_params()),
             "sha256": {_MODEL: _sha256(written)},
+            **remarks,
         }
         (Path(folder) / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         os.replace(written, directory / _MODEL)
@@ -92,19 +94,7 @@ def load_preset(name, expected=None):
     model = kgen.presets.load_preset("cat")
     ```
     """
-    directory = Path(name)
-    if not directory.is_dir():
-        directory = Path(__file__).parent / str(name)
-        if str(name) not in preset_names():
-            raise ValueError(
-                f"from_preset: there is no preset {str(name)!r}: neither a directory nor one of kgen's own "
-                f"({', '.join(preset_names()) or 'none so far'})."
-            )
-    if not _is_preset(directory):
-        raise ValueError(
-            f"from_preset: {directory} holds no preset: {_DESCRIPTION} is missing. save_to_preset makes one."
-        )
-    description = json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
+    directory, description = _directory(name), preset_description(name)
     if description["format"] > _FORMAT:
         raise ValueError(
             f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMAT}. Upgrade."
@@ -119,6 +109,41 @@ def load_preset(name, expected=None):
             f"{type(model).__name__}.from_preset."
         )
     return model
+
+
+def preset_description(name):
+    """What `preset.json` says of a preset, as a dict.
+
+    Args:
+        name: one of `preset_names()`, or a directory that `save_preset` wrote.
+
+    Raises:
+        ValueError: for an unknown name, or a directory that is no preset.
+
+    Example:
+
+    ```python
+    kgen.presets.preset_description("openmoji_64")["image_shape"]      # [64, 64, 3]
+    ```
+    """
+    directory = _directory(name)
+    if not _is_preset(directory):
+        raise ValueError(
+            f"from_preset: {directory} holds no preset: {_DESCRIPTION} is missing. save_to_preset makes one."
+        )
+    return json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
+
+
+def _directory(name):
+    directory = Path(name)
+    if not directory.is_dir():
+        directory = Path(__file__).parent / str(name)
+        if str(name) not in preset_names():
+            raise ValueError(
+                f"from_preset: there is no preset {str(name)!r}: neither a directory nor one of kgen's own "
+                f"({', '.join(preset_names()) or 'none so far'})."
+            )
+    return directory
 
 
 def _is_preset(directory):

@@ -3,6 +3,7 @@
 from kgen.text.caption_batches import CaptionBatches, CaptionTokens, attach_features
 from kgen.text.caption_encoder import encoder_from_captions
 from kgen.text.caption_features import CaptionFeatures
+from kgen.text.encoder_by_script import EncoderByScript
 from kgen.text.feature_standardization import FeatureStandardization
 from kgen.text.prompt_cleaner import PromptCleaner
 from kgen.text.prompt_cleaning import clean_prompt, clean_prompts
@@ -13,6 +14,7 @@ __all__ = [
     "CaptionBatches",
     "CaptionFeatures",
     "CaptionTokens",
+    "EncoderByScript",
     "FeatureStandardization",
     "PromptCleaner",
     "PromptExpander",

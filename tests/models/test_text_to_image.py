@@ -7,7 +7,7 @@ from keras import ops
 
 from kgen.data import CaptionedImages
 from kgen.models import GAN, TextToImage
-from kgen.text import CaptionFeatures, TextEncoder
+from kgen.text import CaptionFeatures, TextEncoder, encoder_from_captions
 from tests.checks import models as checks
 from tests.models import tiny_text
 
@@ -341,3 +341,112 @@ def test_another_encoder_of_another_length_is_refused(trained):
     longer = TextEncoder(encoder.backbone, encoder.preprocessor, projection_dim=encoder.pooled_dim + 1)
     with pytest.raises(ValueError, match=rf"reads 'pooled' of length {encoder.pooled_dim}; this text encoder gives"):
         trained.with_text_encoder(longer)
+
+
+# === A larger text encoder beside a preset's own ===
+@pytest.fixture
+def preset(trained, tmp_path):
+    trained.save_to_preset(tmp_path / "preset", latin_text_encoder="a_large_one")
+    return tmp_path / "preset"
+
+
+def installed(monkeypatch, encoder):
+    """Lets the named encoder be installed."""
+    found = {"a_large_one": encoder}
+    monkeypatch.setattr("kgen.models.prompted_model.installed_model", found.get)
+
+
+def test_the_larger_text_encoder_reads_latin_script_where_it_is_installed(trained, preset, monkeypatch):
+    larger = encoder_from_captions(tiny_text.CAPTIONS, width=16, num_layers=1, num_heads=2, sequence_length=8, seed=1)
+    installed(monkeypatch, larger)
+    model = TextToImage.from_preset(preset)
+    english, chinese = "a red picture", "红色"
+    own = trained.generate([english, chinese], seed=0)
+    drawn = model.generate([english, chinese], seed=0)
+    given = {name: features[:1] for name, features in model.text_encoder.encode([english]).items()}
+    given["pooled"] = larger.encode([english])["pooled"]
+    expected = model.generate_from({**given, "seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32")}, 1, 0)
+    np.testing.assert_allclose(drawn[0].astype(int), expected[0], atol=1)
+    np.testing.assert_allclose(drawn[1].astype(int), own[1], atol=1)
+    assert np.abs(drawn[0].astype(int) - own[0]).max() > 1
+    # It is no part of the model.
+    assert model.count_params() == trained.count_params()
+    kept = TextToImage.from_preset(preset, text_encoder="own").generate([english, chinese], seed=0)
+    np.testing.assert_allclose(kept.astype(int), own, atol=1)
+
+
+def test_where_the_larger_text_encoder_is_missing_the_own_one_reads_all(trained, preset, monkeypatch):
+    installed(monkeypatch, None)
+    drawn = TextToImage.from_preset(preset).generate("a red picture", seed=0)
+    np.testing.assert_allclose(drawn.astype(int), trained.generate("a red picture", seed=0), atol=1)
+
+
+def test_a_larger_text_encoder_that_cannot_be_loaded_is_warned_of(trained, preset, monkeypatch):
+    def without_safetensors(*encoders):
+        raise ImportError("pip install safetensors")
+
+    installed(monkeypatch, trained.text_encoder)
+    monkeypatch.setattr("kgen.models.prompted_model.EncoderByScript", without_safetensors)
+    with pytest.warns(UserWarning, match="the preset's own text encoder is used. pip install safetensors"):
+        TextToImage.from_preset(preset)
+
+
+def test_a_preset_takes_no_other_text_encoder(preset):
+    with pytest.raises(ValueError, match="text_encoder must be 'auto' or 'own'.*with_text_encoder; got 'bert'"):
+        TextToImage.from_preset(preset, text_encoder="bert")
+
+
+# === Captions that are remembered ===
+def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
+    model = TextToImage.from_preset(preset_of(trained, tmp_path))
+    unknown = "a reddish sheet, pictured"
+    before = model.generate([unknown, "a red picture"], seed=[3, 3])
+    model.remember([["a red picture"], "a blue picture", "a red picture"], sharpness=1000.0)
+    assert model.memory.known.shape[0] == 2
+    features = model.prompt_intake.features([unknown], verbose=0)["pooled"][0]
+    known = ops.convert_to_numpy(model.memory.known)
+    assert np.abs(known - features).max(axis=1).min() < 1e-4
+    # Known captions stay what they are.
+    after = model.generate([unknown, "a red picture"], seed=[3, 3])
+    np.testing.assert_allclose(after[1].astype(int), before[1], atol=1)
+    assert np.abs(after[0].astype(int) - before[0]).max() > 1
+    # Kept in files and presets, and by a model that shares the generator.
+    model.save(tmp_path / "model.keras")
+    others = [
+        keras.saving.load_model(tmp_path / "model.keras", compile=False),
+        TextToImage.from_preset(preset_of(model, tmp_path)),
+        model.with_text_encoder(model.text_encoder),
+    ]
+    for other in others:
+        np.testing.assert_allclose(other.generate(unknown, seed=3).astype(int), after[0], atol=1)
+    # A model that remembers goes on learning.
+    model.compile()
+    model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
+    model.remember(None)
+    assert model.memory is None and model.prompt_intake.memory is None
+
+
+def preset_of(model, folder):
+    model.save_to_preset(folder / "kept")
+    return folder / "kept"
+
+
+def test_an_exported_model_remembers(trained, tmp_path, tensorflow_backend):
+    import tensorflow as tf
+
+    model = TextToImage.from_preset(preset_of(trained, tmp_path))
+    model.remember(tiny_text.CAPTIONS, sharpness=1000.0)
+    model.export(tmp_path / "saved")
+    serve = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
+    served = serve(prompts=tf.constant(["a reddish sheet, pictured"]), seed=tf.constant(3))["images"].numpy()
+    drawn = model.generate(["a reddish sheet, pictured"], seed=3)
+    np.testing.assert_allclose(served.astype(int), drawn, atol=1)
+    assert np.abs(drawn.astype(int) - trained.generate(["a reddish sheet, pictured"], seed=3)).max() > 1
+
+
+def test_what_cannot_be_remembered(trained):
+    for captions, error in (([], ValueError), ([3], TypeError), ([""], ValueError)):
+        with pytest.raises(error, match="TextToImage.remember"):
+            TextToImage.from_config(trained.get_config()).remember(captions)
+    with pytest.raises(ValueError, match="trainable text encoder do not stay"):
+        tiny_text.model(trainable=True).remember(["a red picture"])

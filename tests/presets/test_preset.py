@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kgen.models import GAN, VAE
-from kgen.presets import load_preset, preset_names, save_preset
+from kgen.presets import load_preset, preset_description, preset_names, save_preset
 from tests.models import tiny
 
 pytestmark = pytest.mark.backends
@@ -30,6 +30,12 @@ def test_a_preset_draws_the_same_and_keeps_no_training_state(trained, tmp_path):
     assert int(trained.optimizer.iterations) == 2
     trained.save(tmp_path / "whole.keras")
     assert (tmp_path / "preset" / "model.keras").stat().st_size < (tmp_path / "whole.keras").stat().st_size
+
+
+def test_its_description_has_remarks(trained, tmp_path):
+    trained.save_to_preset(tmp_path, data="ours")
+    description = preset_description(tmp_path)
+    assert description["data"] == "ours" and description["image_shape"] == list(trained.image_shape)
 
 
 def test_the_training_state_of_a_part_is_left_out_too(trained, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 
 keras_hub = pytest.importorskip("keras_hub")
 
-from kgen.text.load_text_model import load_text_model, parts_of_embedder  # noqa: E402
+from kgen.text import load_text_model as module  # noqa: E402
+from kgen.text.load_text_model import installed_model, load_text_model, parts_of_embedder  # noqa: E402
 
 
 def preset(encoder, directory):
@@ -52,3 +53,13 @@ def test_an_embedder_says_how_it_pools(encoder):
     parts = parts_of_embedder(Embedder)
     assert (parts["pooling"], parts["normalize"]) == ("cls", True)
     assert parts["backbone"] is encoder.backbone
+
+
+def test_a_preset_whose_weights_a_package_holds_is_not_downloaded(encoder, tmp_path, monkeypatch):
+    directory = preset(encoder, tmp_path / "bert")
+    (tmp_path / "brings_weights.py").write_text(f"def get_model_path():\n    return {str(directory)!r}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(module, "_PACKAGES", {"all_minilm_l6_v2_en": "brings_weights", "other": "is_not_installed"})
+    assert installed_model("all_minilm_l6_v2_en") == str(directory)
+    assert load_text_model("all_minilm_l6_v2_en")["backbone"].count_params() == encoder.backbone.count_params()
+    assert installed_model("other") is None and installed_model("unknown") is None and installed_model(None) is None

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.layers import FeatureMemory
+from tests.checks.layers import check_layer
+
+KNOWN = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+
+
+def remembered(x, sharpness):
+    memory = FeatureMemory(5, sharpness)
+    memory.build((None, 4))
+    memory.known.assign(KNOWN)
+    return ops.convert_to_numpy(memory(ops.convert_to_tensor(np.asarray(x, "float32"))))
+
+
+@pytest.mark.backends
+def test_layer():
+    check_layer(FeatureMemory, {"size": 5, "sharpness": 3.0}, {"inputs": (3, 4)}, (3, 4))
+
+
+@pytest.mark.backends
+def test_by_hand():
+    x = np.random.default_rng(1).normal(size=(3, 4))
+    cosines = x @ KNOWN.T / np.linalg.norm(x, axis=1)[:, None] / np.linalg.norm(KNOWN, axis=1)
+    weights = np.exp(7.0 * cosines)
+    np.testing.assert_allclose(remembered(x, 7.0), weights / weights.sum(axis=1, keepdims=True) @ KNOWN, rtol=1e-4)
+
+
+def test_what_it_ends_in():
+    np.testing.assert_allclose(remembered(KNOWN[2:3] + 0.05, 1000.0), KNOWN[2:3], atol=1e-3)
+    np.testing.assert_allclose(remembered(KNOWN[:1], 0.0), KNOWN.mean(axis=0, keepdims=True), atol=1e-6)
+    # Without a direction all are alike.
+    np.testing.assert_allclose(remembered(np.zeros((1, 4)), 40.0), KNOWN.mean(axis=0, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"size": 0}, "size must be an integer of at least 1; got 0"),
+        ({"size": 2.5}, "size must be an integer of at least 1; got 2.5"),
+        ({"size": 1, "sharpness": -1.0}, "sharpness must not be negative; got -1.0"),
+    ],
+)
+def test_what_is_wrong_says_so(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureMemory(**arguments)

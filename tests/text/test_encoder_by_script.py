@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from kgen.text import EncoderByScript
+from kgen.text.encoder_by_script import is_latin
+
+
+class Encoder:
+    """Features of nothing but which encoder it is, and how many texts it was given."""
+
+    def __init__(self, number, pooled_dim=3):
+        self.number, self.pooled_dim, self.read = number, pooled_dim, []
+
+    def encode(self, captions, batch_size=64, verbose="auto"):
+        self.read += captions
+        ones = np.ones((len(captions), 2), "float32")
+        pooled = np.full((len(captions), self.pooled_dim), self.number, "float32")
+        return {"pooled": pooled, "tokens": self.number * ones[..., None], "mask": ones > 0}
+
+
+@pytest.mark.backends
+def test_each_reads_its_own_script():
+    latin, others = Encoder(1.0), Encoder(2.0)
+    features = EncoderByScript(latin, others).encode(["a cat", "猫", "un café", "кот"])
+    np.testing.assert_array_equal(features["pooled"], np.repeat([[1.0], [2.0], [1.0], [2.0]], 3, axis=1))
+    np.testing.assert_array_equal(features["tokens"], 2.0)
+    assert features["mask"].all() and latin.read == ["a cat", "un café"]
+
+
+def test_without_latin_the_other_is_not_asked():
+    latin = Encoder(1.0)
+    np.testing.assert_array_equal(EncoderByScript(latin, Encoder(2.0)).encode(["猫"])["pooled"], 2.0)
+    assert latin.read == []
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [("a cat", True), ("Straße, 2 cafés!", True), ("猫", False), ("a 猫", False), ("кот", False), ("42 ❤", True)],
+)
+def test_is_latin(text, expected):
+    assert is_latin(text) == expected
+
+
+def test_other_features_are_refused():
+    with pytest.raises(ValueError, match="of length 3, the other of 4"):
+        EncoderByScript(Encoder(1.0), Encoder(2.0, pooled_dim=4))
