@@ -29,7 +29,7 @@ class FeatureMemory(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, size, sharpness=40.0, **kwargs):
+    def __init__(self, size, sharpness=80.0, **kwargs):
         super().__init__(**kwargs)
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"FeatureMemory: size must be an integer of at least 1; got {size!r}.")

@@ -147,7 +147,7 @@ class PromptedModel(DrawingModel):
         """Lets another encoder, which gives the features of `text_encoder`, read prompts; not what is trained on."""
         self.prompt_intake = PromptIntake(encoder, self.prompt_cleaner, self.prompt_expander, self.memory)
 
-    def remember(self, captions, sharpness=40.0, verbose="auto"):
+    def remember(self, captions, sharpness=80.0, verbose="auto"):
         """Draws prompts towards captions that are known: other words for them then draw what they would.
 
         The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`,
