@@ -73,16 +73,17 @@ class TextPrior:
         network.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), surprise)
         done = 0
         learning = batches.beside(moments[rest], rest, _BATCH, shuffle=True, seed=seed % 2**32, steps_done=lambda: done)
-        draws = _Draws(learning, encoded, random)
+        draws = _Draws(learning, encoded)
         bar = keras.utils.Progbar(steps, verbose=int(verbose))
         while done < steps:
             now = min(len(draws), steps - done)
-            logs = network.fit(draws, steps_per_epoch=now, verbose=0).history
+            # Shuffled by itself: Keras would shuffle the batches too, by Python's own random numbers.
+            logs = network.fit(draws, steps_per_epoch=now, shuffle=False, verbose=0).history
             done += now
             bar.update(done, [("surprise", logs["loss"][-1])])
         weights = network.get_weights()
         prior = cls(*weights[:-2], weights[-2].reshape(-1, *shape), weights[-1].reshape(shape))
-        seen_by_none = _Draws(batches.beside(moments[held_out], held_out, _BATCH, shuffle=False), encoded, random)
+        seen_by_none = _Draws(batches.beside(moments[held_out], held_out, _BATCH, shuffle=False), encoded)
         gains = [
             ops.convert_to_numpy(prior.log_density(latents, features)) + 0.5 * np.sum(latents**2, axis=1)
             for features, latents in (seen_by_none[i] for i in range(len(seen_by_none)))
@@ -131,9 +132,9 @@ class TextPrior:
 class _Draws(keras.utils.PyDataset):
     """Batches of standardized features, and draws from q(z|x, c), whose moments `batches` has as its pictures."""
 
-    def __init__(self, batches, encoded, random):
+    def __init__(self, batches, encoded):
         super().__init__()
-        self.batches, self.encoded, self.random = batches, encoded, random
+        self.batches, self.encoded = batches, encoded
 
     def __len__(self):
         return len(self.batches)
@@ -144,7 +145,9 @@ class _Draws(keras.utils.PyDataset):
     def __getitem__(self, index):
         batch = self.batches[index]
         means, log_variances = np.split(batch.pop("images"), 2, axis=1)
-        latents = means + np.exp(0.5 * log_variances) * self.random.normal(size=means.shape)
+        # Keras asks for batches ahead of the steps: what is drawn follows from which batch it is alone.
+        random = np.random.default_rng([self.batches.seed, self.batches.steps_done(), index])
+        latents = means + np.exp(0.5 * log_variances) * random.normal(size=means.shape)
         features = self.encoded(batch)
         features = {"tokens": features["tokens"], "mask": ops.cast(features["mask"], "float32")}
         return {name: ops.convert_to_numpy(each) for name, each in features.items()}, latents.astype("float32")

@@ -110,10 +110,17 @@ def test_on_disk(prior):
     np.testing.assert_array_equal(draws(again, 0), draws(prior, 0))
 
 
+@pytest.mark.backends
 def test_the_same_seed_finds_the_same():
-    first, second = (TextPrior.fit(OWNER, *captions_and_latents(40), 2, 3, 7, False) for _ in range(2))
-    for a, b in zip(first.weights, second.weights):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+    found = []
+    for elsewhere in range(2):
+        keras.utils.set_random_seed(elsewhere)
+        found.append(TextPrior.fit(OWNER, *captions_and_latents(400), 2, 15, 7, False))
+    for a, b in zip(*(prior.weights for prior in found)):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert found[0].gain == pytest.approx(found[1].gain, abs=1e-4)
+    other = TextPrior.fit(OWNER, *captions_and_latents(400), 2, 15, 8, False)
+    assert np.abs(other.weights[0] - found[0].weights[0]).max() > 1e-2
 
 
 # === Within a model ===
