@@ -129,7 +129,8 @@ class TextToImage(CaptionedModel, PromptedModel):
         """This model with another text encoder before the same generator, whose weights the two share.
 
         The pooled features of both must mean the same, as those of an encoder and of another that was trained to give
-        its features: the standards of the features are kept. A generator that reads tokens needs the same of them.
+        its features: the standards of the features are kept, and so is what is remembered. A generator or a learned
+        prior that reads tokens needs the same of them.
 
         Args:
             text_encoder: as of the constructor.
@@ -148,6 +149,8 @@ class TextToImage(CaptionedModel, PromptedModel):
         """
         encoder, own = TextEncoder.of(text_encoder), self.text_encoder
         reads = condition_names(self.generative_model.average.network, ("pooled", "tokens"))
+        if isinstance(getattr(self.generative_model, "prior", None), TextPrior):
+            reads.add("tokens")
         for name, given, wanted in (
             ("pooled", encoder.pooled_dim, own.pooled_dim),
             ("tokens", encoder.token_dim, own.token_dim),

@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 
 from kgen.models import TextToImage
 from kgen.models.text_prior import TextPrior
-from kgen.text import CaptionBatches
+from kgen.text import CaptionBatches, TextEncoder, encoder_from_captions
 from kgen.training import image_noise
 from tests.models import tiny_text
 
@@ -237,6 +237,20 @@ def test_a_model_that_shares_the_generator_draws_from_it_too():
     made.generative_model.take_prior(None)
     for each in (made, other):
         np.testing.assert_array_equal(each.generate(tiny_text.CAPTIONS[:4], seed=3), before)
+
+
+def test_a_text_encoder_of_other_tokens_is_refused_where_the_prior_reads_them():
+    decoder = tiny_text.MultiscaleDecoder(
+        tiny_text.SHAPE, 4, pooled_dim=16, start=4, patch=4, filters=8, attention_resolutions=(), condition_dim=32
+    )
+    vae = tiny_text.VAE(tiny_text.encoder(8), decoder, 4, seed=0)
+    made = TextToImage(tiny_text.text_encoder(), tiny_text.SHAPE, vae, seed=0)
+    wide = encoder_from_captions(tiny_text.CAPTIONS, width=32, num_layers=1, num_heads=2, sequence_length=8, seed=0)
+    wide = TextEncoder(wide.backbone, wide.preprocessor, projection_dim=16)
+    made.with_text_encoder(wide)
+    made.fit_prior(*tiny_text.pictures(24), components=1, steps=2, verbose=0)
+    with pytest.raises(ValueError, match="reads 'tokens' of length 16; this text encoder gives 32"):
+        made.with_text_encoder(wide)
 
 
 def test_measures_see_pictures_of_the_learned_prior():
