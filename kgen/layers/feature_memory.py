@@ -50,7 +50,8 @@ class FeatureMemory(keras.layers.Layer):
     def call(self, inputs):
         # Cosines of float16 are too coarse for a softmax as sharp as this.
         known = ops.cast(self.known, "float32")
-        like = ops.matmul(_unit(ops.cast(inputs, "float32")), ops.transpose(_unit(known)))
+        inputs = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
+        like = ops.matmul(inputs, ops.transpose(ops.normalize(known, axis=-1)))
         return ops.cast(ops.matmul(ops.softmax(self.sharpness * like), known), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
@@ -59,7 +60,3 @@ class FeatureMemory(keras.layers.Layer):
     # === Config ===
     def get_config(self):
         return {**super().get_config(), "size": self.size, "sharpness": self.sharpness}
-
-
-def _unit(x):
-    return x / ops.maximum(ops.norm(x, axis=-1, keepdims=True), 1e-9)
