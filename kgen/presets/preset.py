@@ -38,7 +38,7 @@ def save_preset(model, directory, dtype=None, **remarks):
         dtype: "float16" to keep float32 weights in half the space, rounded to 11 bits; they are float32 again when the
             preset is loaded. None keeps them as they are. Weights that are equal are kept once in either case: give a
             network its averaged weights before, if nobody is to train on from the others.
-        **remarks: more for `preset_description` to give; what JSON can hold.
+        **remarks: more for `preset_description` to give, under "remarks"; what JSON can hold.
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
@@ -67,7 +67,7 @@ def save_preset(model, directory, dtype=None, **remarks):
             "image_shape": list(model.image_shape),
             "parameters": int(model.count_params()),
             "sha256": {_MODEL: _sha256(written)},
-            **remarks,
+            "remarks": remarks,
         }
         (Path(folder) / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         os.replace(written, directory / _MODEL)

@@ -35,7 +35,7 @@ def test_a_preset_draws_the_same_and_keeps_no_training_state(trained, tmp_path):
 def test_its_description_has_remarks(trained, tmp_path):
     trained.save_to_preset(tmp_path, data="ours")
     description = preset_description(tmp_path)
-    assert description["data"] == "ours" and description["image_shape"] == list(trained.image_shape)
+    assert description["remarks"] == {"data": "ours"} and description["image_shape"] == list(trained.image_shape)
 
 
 def test_the_training_state_of_a_part_is_left_out_too(trained, tmp_path):
