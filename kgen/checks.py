@@ -1,0 +1,70 @@
+"""Checks of arguments that more than one part of kgen takes: what came, and what was expected."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+
+def integer(owner: str, name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
+    """An argument that must be a whole number, of Python or NumPy, as an `int`.
+
+    Args:
+        owner: class or function that was given it, which the error begins with.
+        name: of the argument.
+        value: what was given.
+        least, most: bounds, both included; None for no bound.
+
+    Raises:
+        ValueError: if it is no integer (True and False are none), or out of bounds.
+
+    Example:
+
+    ```python
+    integer("GAN", "latent_dim", np.int64(128))      # 128
+    ```
+    """
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer or (least is not None and value < least) or (most is not None and value > most):
+        if least is not None and most is not None:
+            wanted = f"an integer from {least} to {most}"
+        elif least is not None:
+            wanted = f"an integer of at least {least}"
+        else:
+            wanted = "an integer" if most is None else f"an integer of at most {most}"
+        raise ValueError(f"{owner}: {name} must be {wanted}; got {value!r}.")
+    return int(value)
+
+
+def seed(owner: str, value: Any, optional: bool = True) -> int | None:
+    """A `seed` argument: an integer that fits 32 bits, or None where that is allowed.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if value is None and optional:
+        return None
+    return integer(owner, "seed", value, least=1 - 2**31, most=2**31 - 1)
+
+
+def number(owner: str, name: str, value: Any, least: float = -math.inf, below: float = math.inf) -> Any:
+    """An argument that must be a finite number from `least` up to, but not including, `below`.
+
+    Raises:
+        ValueError: if it is no such number.
+
+    Example:
+
+    ```python
+    number("TextToImage", "caption_dropout", 0.05, least=0.0, below=1.0)      # 0.05
+    ```
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not least <= value < below:
+        if below < math.inf:
+            wanted = f"in [{least:g}, {below:g})"
+        else:
+            wanted = "a finite number" if least == -math.inf else f"a number of at least {least:g}"
+        raise ValueError(f"{owner}: {name} must be {wanted}; got {value!r}.")
+    return value

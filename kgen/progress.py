@@ -1,0 +1,52 @@
+"""Progress of long work: one rule for when a bar is shown."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+
+# Work that ends sooner needs no bar.
+_PATIENCE = 2.0
+
+
+class Progress:
+    """A progress bar that by default appears only once the work has taken two seconds.
+
+    Args:
+        total: how many units there are; None where nobody knows.
+        unit: what is counted, such as "image".
+        verbose: 0: no bar; 1: a bar from the beginning; "auto": a bar after two seconds.
+
+    Raises:
+        ValueError: for another `verbose`.
+
+    Example:
+
+    ```python
+    progress = Progress(len(files), "file")
+    for file in files:
+        ...
+        progress.add(1)
+    ```
+    """
+
+    def __init__(self, total: int | None, unit: str = "image", verbose: int | str = "auto"):
+        if verbose not in (0, 1, 2, "auto"):
+            raise ValueError(f"verbose must be 0, 1 or 'auto'; got {verbose!r}.")
+        self.total = total
+        self.done = 0
+        self.unit = unit
+        self.verbose = verbose
+        self.began = time.monotonic()
+        self.bar = None
+
+    def add(self, count: int = 1, values: list[tuple[str, float]] | None = None) -> None:
+        """Counts units that were done; `values` are `(name, number)` to show beside them."""
+        self.done += count
+        if self.verbose == "auto" and time.monotonic() - self.began < _PATIENCE:
+            return
+        if self.verbose and self.bar is None:
+            self.bar = keras.utils.Progbar(self.total, unit_name=self.unit)
+        if self.bar is not None:
+            self.bar.update(self.done, values)

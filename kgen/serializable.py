@@ -1,0 +1,77 @@
+"""What lets an object travel in the config of a saved model: its constructor's arguments, named once."""
+
+from __future__ import annotations
+
+import inspect
+
+import keras
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def serializable(cls: type) -> type:
+    """Class decorator: registers a class with Keras, with its constructor's arguments for a config.
+
+    Each argument must be an attribute of the same name, with a value that the constructor takes again. An argument of a
+    base class counts where the constructor hands on `**kwargs`. Keras objects among the values, alone or in lists,
+    tuples and dicts, are serialized with it. A class that needs another config defines `get_config` itself.
+
+    Args:
+        cls: a `keras.layers.Layer`, a `keras.Model`, or a plain class such as a loss.
+
+    Returns:
+        The class, known as `kgen>Name`.
+
+    Example:
+
+    ```python
+    @serializable
+    class Halving(keras.layers.Layer):
+        def __init__(self, times=1, **kwargs):
+            super().__init__(**kwargs)
+            self.times = times
+
+    Halving(times=3).get_config()["times"]      # 3
+    ```
+    """
+    if "get_config" not in vars(cls):
+        cls.get_config = _get_config
+    if "from_config" not in vars(cls):
+        cls.from_config = classmethod(_from_config)
+    return keras.saving.register_keras_serializable(package="kgen")(cls)
+
+
+def constructor_arguments(cls: type) -> list[str]:
+    """Names of the arguments of a class's constructor, those that it hands on to its kgen bases included."""
+    names = []
+    for base in cls.__mro__:
+        if base is object or base.__module__.split(".")[0] == "keras":
+            break
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            break
+    return list(dict.fromkeys(names))
+
+
+def _get_config(self):
+    """The constructor's arguments, serialized."""
+    own = [base for base in type(self).__mro__ if vars(base).get("get_config") not in (None, _get_config)]
+    config = own[0].get_config(self) if own else {}
+    arguments = [name for name in constructor_arguments(type(self)) if name not in config]
+    return {**config, **{name: _serialized(getattr(self, name)) for name in arguments}}
+
+
+def _from_config(cls, config):
+    """An object with these arguments."""
+    return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+
+def _serialized(value):
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, (list, tuple)) and all(isinstance(each, _PLAIN) for each in value):
+        return list(value)
+    return keras.saving.serialize_keras_object(value)

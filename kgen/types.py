@@ -1,0 +1,14 @@
+"""Types of kgen's public arguments and results, for type hints."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+# A tensor of whichever backend runs, or what converts to one.
+Tensor: TypeAlias = Any
+# What leaves kgen for a user.
+Array: TypeAlias = np.ndarray
+# `(height, width, channels)`.
+ImageShape: TypeAlias = tuple[int, int, int]

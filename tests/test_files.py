@@ -1,0 +1,20 @@
+import pytest
+
+from kgen.files import whole_file, write_whole
+
+
+def test_a_file_is_written_whole(tmp_path):
+    write_whole(tmp_path / "a.txt", "ä")
+    write_whole(str(tmp_path / "a.txt"), b"b")
+    assert (tmp_path / "a.txt").read_bytes() == b"b"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_whole(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError), whole_file(tmp_path / "a.txt") as partial:
+        partial.write_text("half")
+        assert partial.suffix == ".txt"
+        raise RuntimeError
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
