@@ -2,55 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from kgen import losses
 from kgen.layers import AdaptiveAugment, DiffAugment
-from kgen.models.network_inputs import condition_names, feed, inputs_of, outputs_of
 from kgen.networks.feature_network import feature_tensor
-from kgen.training import backend
+from kgen.networks.interface import condition_names, feed, inputs_of, outputs_of
+from kgen.training import AdaptiveProbability, Phase, backend
+from kgen.types import Tensor
 
 _AUGMENTATIONS = {"diff_augment": DiffAugment, "adaptive_augment": AdaptiveAugment}
 
 
 class Adversary:
-    """The second player: logits, its own loss, and the loss of whoever wants to convince it.
+    """The second player: what it says of images, its own loss, and the loss of whoever wants to convince it.
 
     A discriminator that takes a condition is trained to be matching-aware [Reed et al. 2016, "Generative adversarial
-    text to image synthesis"]: a real picture beside another sample's condition counts as a fake, so it has to look at
+    text to image synthesis"]: a real image beside another sample's condition counts as a fake, so it has to look at
     both.
 
-    A discriminator that also names the class of a picture, an auxiliary classifier, learns that from real pictures, and
-    the generator learns to be understood [Odena et al. 2017, "Conditional image synthesis with auxiliary classifier
-    GANs"]. The paper's classifier learns from generated pictures too; that way it agrees with the generator on whatever
-    is drawn for a class, right or wrong, before either knows it.
+    A discriminator with an auxiliary classifier learns the classes of real images, and the generator learns to be
+    recognised [Odena et al. 2017, "Conditional image synthesis with auxiliary classifier GANs"]. In the paper the
+    classifier learns from generated images too; that way it agrees with the generator on whatever is generated for a
+    class, right or wrong, before either knows it.
 
     Args:
         discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
             to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
-        loss, penalties, mixing, augmentation: as of `GAN.compile`. By "auto" the loss is the non-saturating one, with a
-            light R1 penalty now and then; with none where the discriminator normalises by statistics of the batch, as
-            a slope there is no single picture's.
+        loss, penalties, mixing, augmentation: as in `GAN.compile`. The loss "auto" is the non-saturating one.
+            Penalties "auto" are a light R1 now and then; none if the discriminator normalises by statistics of the
+            batch, as the slope of one image then depends on the others.
         classification_weight: of the cross-entropy of labels in both losses.
         feature_matching: weight of `kgen.losses.feature_matching` in the generator's loss.
         adaptive_probability: the `kgen.training.AdaptiveProbability` that an `AdaptiveAugment` needs.
 
     Raises:
-        TypeError: for an augmentation that is none.
-        ValueError: for a loss, a penalty or a mixing that is none, or a negative weight.
+        TypeError: for an augmentation that is not a `DiffAugment`.
+        ValueError: for an unknown loss, penalty or mixing, or a negative weight.
     """
 
     def __init__(
         self,
-        discriminator,
-        loss,
-        penalties,
-        mixing=None,
-        augmentation=None,
-        classification_weight=1.0,
-        feature_matching=0.0,
-        adaptive_probability=None,
+        discriminator: keras.Model,
+        loss: Any = "auto",
+        penalties: Any = "auto",
+        mixing: Any = None,
+        augmentation: Any = None,
+        classification_weight: float = 1.0,
+        feature_matching: float = 0.0,
+        adaptive_probability: AdaptiveProbability | None = None,
     ):
         automatic = isinstance(loss, str) and loss == "auto"
         loss = losses.get("adversarial loss", "non_saturating" if automatic else loss)
@@ -63,8 +67,8 @@ class Adversary:
             mixing = losses.get("mixing", mixing)
             if not isinstance(loss, losses.SeparableLoss):
                 raise ValueError(
-                    "compile: mixing makes pictures that are partly real, which only a loss that judges each by itself "
-                    f"can judge, a kgen.losses.SeparableLoss; {type(loss).__name__} is none."
+                    "compile: mixing makes images that are partly real. Only a loss that judges each image by itself, a "
+                    f"kgen.losses.SeparableLoss, can judge them; {type(loss).__name__} is not one."
                 )
         if isinstance(augmentation, str) and augmentation in _AUGMENTATIONS:
             augmentation = _AUGMENTATIONS[augmentation]()
@@ -92,16 +96,10 @@ class Adversary:
             outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
             self._network = keras.Model(inputs_of(discriminator), outputs)
 
-    def get_config(self):
-        """The part of a model's compile config that is the adversary's."""
-        return {
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "penalties": [keras.saving.serialize_keras_object(penalty) for penalty in self.penalties],
-            "mixing": keras.saving.serialize_keras_object(self.mixing),
-            "augmentation": keras.saving.serialize_keras_object(self.augmentation),
-            "classification_weight": self.classification_weight,
-            "feature_matching": self.feature_matching,
-        }
+    def phase(self, loss: Callable) -> Phase:
+        """The phase that trains the discriminator by a loss of the model's, which calls `discriminator_loss`."""
+        variables = self.discriminator.trainable_variables
+        return Phase("discriminator", loss, variables, terms=self.terms, measures=self.measures)
 
     @property
     def terms(self):
@@ -115,8 +113,8 @@ class Adversary:
         names = ["classification_accuracy"] * self.has_classifier + ["augmentation_probability"] * self.is_adaptive
         return ("discriminator_accuracy", *names)
 
-    def judge(self, images, condition, training, seed=None):
-        """What the discriminator says of images, in training of augmented ones, drawn with `seed`; all float32.
+    def judge(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> dict[str, Tensor]:
+        """What the discriminator says of images, augmented with `seed` in training; all float32.
 
         Returns:
             Dict of `logits` `(batch,)`; where there is a classifier its logits, `labels` `(batch, num_classes)`; where
@@ -132,27 +130,29 @@ class Adversary:
         outputs = {name: ops.cast(output, "float32") for name, output in outputs.items()}
         return {**outputs, "logits": ops.reshape(outputs["logits"], (-1,))}
 
-    def logits(self, images, condition, training, seed=None):
+    def logits(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
         """The discriminator's logits, `(batch,)` in float32; see `judge`."""
         return self.judge(images, condition, training, seed)["logits"]
 
-    def discriminator_loss(self, real, fake, condition, training, seed, step=0):
-        """What the discriminator minimises and what is reported, by name: dict of `(batch,)`, as `Phase` wants it.
+    def discriminator_loss(
+        self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any, step: Any = 0
+    ) -> dict[str, Tensor]:
+        """What the discriminator minimises and what is reported, by name: tensors `(batch,)`, as `Phase` wants them.
 
-        `discriminator_accuracy` is that of pairs of a real and a generated picture, `classification_accuracy` that of
-        real pictures; in training with `mixing`, both are of mixed ones, which are all that the discriminator sees.
+        `discriminator_accuracy` is of pairs of a real and a generated image, `classification_accuracy` of real images;
+        in training with `mixing` both are of mixed images, as the discriminator sees no others.
 
         Args:
-            real, fake: pictures in [-1, 1].
+            real, fake: images in [-1, 1].
             condition: of both.
             training: whether the loss is trained on.
-            seed: for what is drawn.
-            step: number of this training step, from 0, which says what lazy penalties are due.
+            seed: for random numbers.
+            step: number of this training step, from 0; it says which lazy penalties are due.
         """
         fake = ops.stop_gradient(fake)
         if self.mixing is not None and training:
-            pictures, share = self.mixing.mixed(real, fake, seed)
-            judged, real_logits = self.judge(pictures, condition, training, seed), None
+            images, share = self.mixing.mixed(real, fake, seed)
+            judged, real_logits = self.judge(images, condition, training, seed), None
             logits = judged["logits"]
             value = self.loss.partly_real(logits, share)
             accuracy = losses.pair_accuracy(logits, ops.roll(logits, 1, axis=0), share - ops.roll(share, 1, axis=0))
@@ -181,7 +181,7 @@ class Adversary:
         return parts
 
     def _matched(self, value, real, real_logits, condition, training, seed):
-        """The loss, half of it of real pictures beside the conditions of others, where these differ."""
+        """The loss, half of it of real images beside the conditions of others, where these differ."""
         others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
         if real_logits is None:
             real_logits = self.logits(real, condition, training, seed)
@@ -208,10 +208,12 @@ class Adversary:
                 total = total + backend.value_if(due, lambda penalty=penalty: cost(penalty), nothing)
         return total
 
-    def generator_loss(self, real, fake, condition, training, seed=None):
+    def generator_loss(
+        self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any = None
+    ) -> Tensor:
         """What convinces the discriminator, `(batch,)`: of being real, of the class, by the features."""
         on_real = None
-        # A loss that judges each picture by itself has no use for the real ones.
+        # A loss that judges each image by itself has no use for the real ones.
         if self.feature_matching or not isinstance(self.loss, losses.SeparableLoss):
             on_real = self.judge(real, condition, training, seed)
         on_fake = self.judge(fake, condition, training, seed)

@@ -1,4 +1,4 @@
-"""A prior that is learnt after training: where a model's latents are, as a mixture of normal distributions."""
+"""A prior that is learned after training: where a model's latents are, as a mixture of normal distributions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import numpy as np
 from keras import ops
 
+from kgen import checks
 from kgen.training import image_noise
 
-# Of a covariance, in units of the latents' own variances: keeps a component of few pictures from collapsing.
+# Of a covariance, in units of the latents' own variances: keeps a component of few images from collapsing.
 _RIDGE = 1e-3
 # Mean log-density a round below which nothing more is to be gained.
 _LEAST_GAIN = 1e-2
@@ -43,13 +44,12 @@ class LatentPrior:
             iterations: at most.
             seed: of where it begins.
         """
-        for name, value in (("components", components), ("iterations", iterations)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{owner}: {name} must be an integer of at least 1; got {value!r}.")
+        components = checks.integer(owner, "components", components)
+        iterations = checks.integer(owner, "iterations", iterations)
         fewest = np.bincount(labels, minlength=num_classes).min()
         if fewest < 2 * components:
             raise ValueError(
-                f"{owner}: {components} components need at least {2 * components} pictures"
+                f"{owner}: {components} components need at least {2 * components} images"
                 f"{' of every class' if num_classes > 1 else ''}; got {fewest}."
             )
         latents = latents.astype("float64")

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from kgen.models.latent_prior import chosen_components
+from kgen import checks
+from kgen.progress import Progress
+from kgen.sampling.latent_prior import chosen_components
 
 _BATCH = 64
 # Features of a token that go on, and units of either hidden layer.
@@ -51,11 +53,10 @@ class TextPrior:
             components: of the mixture.
             steps: of 64 pictures each.
             seed: an integer; of the order, the draws, and where the network begins.
-            verbose: whether to show a progress bar.
+            verbose: as in `Progress`.
         """
-        for name, value in (("components", components), ("steps", steps)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{owner}: {name} must be an integer of at least 1; got {value!r}.")
+        components = checks.integer(owner, "components", components)
+        steps = checks.integer(owner, "steps", steps)
         count, latent_dim = len(moments), moments.shape[1] // 2
         if count < 20:
             raise ValueError(f"{owner}: it takes 20 pictures or more to learn a prior from; got {count}.")
@@ -74,13 +75,13 @@ class TextPrior:
         done = 0
         learning = batches.beside(moments[rest], rest, _BATCH, shuffle=True, seed=seed % 2**32, steps_done=lambda: done)
         draws = _Draws(learning, encoded)
-        bar = keras.utils.Progbar(steps, verbose=int(verbose))
+        progress = Progress(steps, "step", verbose)
         while done < steps:
             now = min(len(draws), steps - done)
             # Shuffled by itself: Keras would shuffle the batches too, by Python's own random numbers.
             logs = network.fit(draws, steps_per_epoch=now, shuffle=False, verbose=0).history
             done += now
-            bar.update(done, [("surprise", logs["loss"][-1])])
+            progress.add(now, [("surprise", logs["loss"][-1])])
         weights = network.get_weights()
         prior = cls(*weights[:-2], weights[-2].reshape(-1, *shape), weights[-1].reshape(shape))
         seen_by_none = _Draws(batches.beside(moments[held_out], held_out, _BATCH, shuffle=False), encoded)
@@ -92,14 +93,14 @@ class TextPrior:
         return prior
 
     def draw(self, noise, seeds, indices, condition):
-        """Latents `(rows, latent_dim)`, as of `LatentPrior.draw`, for captions of these `tokens`, with their `mask`."""
+        """Latents `(rows, latent_dim)`, as in `LatentPrior.draw`, for captions of these `tokens`, with their `mask`."""
         log_weights, means, log_deviations = self._mixture(condition)
         bounds = ops.cumsum(ops.exp(log_weights), axis=1)[:, :-1]
         chosen = ops.one_hot(chosen_components(seeds, indices, bounds), means.shape[1], dtype="float32")[..., None]
         return ops.sum(chosen * means, axis=1) + ops.exp(ops.sum(chosen * log_deviations, axis=1)) * noise
 
     def log_density(self, latents, condition):
-        """As of `LatentPrior.log_density`."""
+        """As in `LatentPrior`."""
         return _log_density(self._mixture(condition), latents)
 
     def _mixture(self, condition):

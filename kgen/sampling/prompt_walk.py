@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kgen.models.generative_model import spherical
+from kgen.sampling.latents import spherical
 
 
 def walk_inputs(features, latents, steps, on_sphere):
