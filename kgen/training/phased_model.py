@@ -5,11 +5,13 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kgen.serializable import serializable
 from kgen.training import backend
 from kgen.training.phase_optimizer import PhaseOptimizer
 from kgen.training.seeds import SeedGenerator
 
 
+@serializable
 class PhasedModel(keras.Model):
     """A `keras.Model` that says what it minimises, and leaves how to `fit`.
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kgen.serializable import serializable
 from kgen.training import Phase, PhasedModel
 from tests.checks import models
 from tests.training import toy
@@ -242,6 +243,41 @@ def test_compile_settings_are_saved(tmp_path):
 
 def test_a_choice_left_open_stays_open_in_the_file():
     assert _lines().get_compile_config()["jit_compile"] == "auto"
+
+
+@serializable
+class _Bound:
+    def __init__(self, high=1.0):
+        self.high = high
+
+
+@serializable
+class _Parts(PhasedModel):
+    """A constructor with arguments of many kinds, and nothing else."""
+
+    def __init__(self, network, blocks, missing=None, heads=None, size=(2, 3), **kwargs):
+        super().__init__(**kwargs)
+        self.network, self.blocks, self.missing, self.heads, self.size = network, blocks, missing, heads, size
+        self.built = True
+
+
+@pytest.mark.backends
+def test_config_is_the_constructors_arguments(tmp_path):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    heads = {"first": {"bound": _Bound(2.0), "names": ["a", "b"]}, "second": None}
+    model = _Parts(network, [keras.layers.Rescaling(0.5), keras.layers.ReLU()], heads=heads, seed=7, name="parts")
+    model.save(tmp_path / "model.keras")
+    for again in (_Parts.from_config(model.get_config()), keras.saving.load_model(tmp_path / "model.keras")):
+        assert (type(again), again.name, again.seed, again.missing) == (_Parts, "parts", 7, None)
+        assert tuple(again.size) == (2, 3)
+        assert [type(layer) for layer in again.blocks] == [keras.layers.Rescaling, keras.layers.ReLU]
+        assert again.blocks[0].scale == 0.5
+        assert again.network.layers[0].units == 3
+        assert (again.heads["first"]["bound"].high, again.heads["second"]) == (2.0, None)
+        assert list(again.heads["first"]["names"]) == ["a", "b"]
+    # The last one is that of the file.
+    for own, saved in zip(again.network.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, saved)
 
 
 def test_without_compiling(tmp_path):
