@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -74,20 +77,30 @@ class PhasedModel(keras.Model):
         """The `SeedGenerator` to draw from in a loss."""
         return self.training_seeds if training else self.evaluation_seeds
 
+    def use_metrics(self, metrics: list) -> None:
+        """Takes the list `metrics` of `compile`, before anything else is compiled. Most models measure nothing."""
+        if metrics:
+            raise TypeError(f"{type(self).__name__}.compile: this model measures nothing: leave out metrics.")
+
     # === Compiling ===
     def compile(
         self,
-        optimizer="auto",
+        optimizer: Any = "auto",
         *,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        **refused,
-    ):
+        metrics: list | None = None,
+        config: dict | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        **refused: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
             optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict from phase name to optimizer.
+            metrics: what to measure beside the losses, where a model can: see `use_metrics`.
+            config: for subclasses: the other arguments that their `compile` was given, by name. They are saved with the
+                model, and given to `compile` again when it is loaded. Each must be a value that Keras can serialize.
             run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
 
         Raises:
@@ -100,15 +113,19 @@ class PhasedModel(keras.Model):
             )
         phases = self.phases()
         policy = self.dtype_policy.name
+        optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
+        metrics, config = list(metrics or []), dict(config or {})
+        self.use_metrics(metrics)
         super().compile(
-            optimizer=PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy),
+            optimizer=optimizer,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
             auto_scale_loss=False,
         )
-        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again.
-        self.jit_compile_argument = jit_compile
+        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
+        # as Keras would take layers among the arguments for layers of the model.
+        self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
 
     @staticmethod
@@ -116,18 +133,21 @@ class PhasedModel(keras.Model):
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
-    def get_compile_config(self):
-        """What `compile` was called with; a subclass that takes more adds it."""
+    def get_compile_config(self) -> dict:
+        """What `compile` was called with, but for metrics that cannot be saved."""
         if not self.compiled:
             return {}
+        config = self.compile_arguments()
+        metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
         return {
+            **keras.saving.serialize_keras_object(config),
+            **({"metrics": metrics} if metrics else {}),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
-            "jit_compile": self.jit_compile_argument,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was compiled."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
@@ -253,3 +273,11 @@ class PhasedModel(keras.Model):
 
     def _seed_states(self):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+def _serialized(metric):
+    try:
+        return keras.saving.serialize_keras_object(metric)
+    except ValueError as why:
+        warnings.warn(f"The metric {metric.name} is not saved with the model: {why}", stacklevel=3)
+        return None

@@ -241,6 +241,46 @@ def test_compile_settings_are_saved(tmp_path):
     models.fit(loaded, toy.line_data(), 10, 1)
 
 
+@serializable
+class _Chosen(toy.Lines):
+    """A `compile` with arguments of its own, and metrics."""
+
+    def compile(self, optimizer="auto", bound=None, layers=(), weights=None, **kwargs):
+        config = {"bound": bound, "layers": layers, "weights": weights}
+        super().compile(optimizer, config=config, **kwargs)
+        self.bound, self.others, self.by_name = bound, layers, weights
+
+    def use_metrics(self, metrics):
+        self.measures = metrics
+
+
+class _Nameless(keras.metrics.Mean):
+    def get_config(self):
+        raise ValueError("no config")
+
+
+@pytest.mark.backends
+def test_arguments_of_a_compile_are_saved(tmp_path):
+    model = models.make(_Chosen)
+    layers = [keras.layers.Rescaling(0.5)]
+    metrics = [keras.metrics.Mean(name="mean"), _Nameless(name="nameless")]
+    model.compile(SGD(0.25), _Bound(2.0), layers, {"a": 0.5, "b": None}, metrics=metrics, jit_compile=False)
+    with pytest.warns(UserWarning, match="The metric nameless is not saved with the model: no config"):
+        model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert (loaded.bound.high, loaded.others[0].scale, loaded.by_name) == (2.0, 0.5, {"a": 0.5, "b": None})
+    assert [metric.name for metric in loaded.measures] == ["mean"]
+    assert [float(optimizer.learning_rate) for optimizer in loaded.optimizer.optimizers] == [0.25, 0.25]
+
+
+def test_layers_among_the_arguments_of_a_compile_do_not_belong_to_the_model():
+    model, layer = models.make(toy.Lines), keras.layers.Dense(3)
+    layer.build((None, 2))
+    before = [id(v) for v in model.variables]
+    model.compile("sgd", config={"layers": [layer]})
+    assert [id(v) for v in model.variables] == before
+
+
 def test_a_choice_left_open_stays_open_in_the_file():
     assert _lines().get_compile_config()["jit_compile"] == "auto"
 
@@ -309,8 +349,11 @@ def test_checkpoints_hold_all_state(tmp_path, weights_only):
 def test_what_has_no_meaning_is_refused():
     x, y = toy.line_data()
     model = _lines()
-    with pytest.raises(TypeError, match="Lines.compile: loss, loss_weights, metrics has no meaning"):
+    with pytest.raises(TypeError, match="Lines.compile: loss, loss_weights has no meaning"):
         model.compile("sgd", loss="mse", metrics=["mae"], loss_weights=[1.0])
+    with pytest.raises(TypeError, match="Lines.compile: this model measures nothing: leave out metrics"):
+        model.compile("sgd", metrics=["mae"])
+    model.compile("sgd", metrics=[])
     with pytest.raises(ValueError, match="Lines.fit: class_weight has no meaning"):
         model.fit(x, y, class_weight={0: 1.0})
     with pytest.raises(ValueError, match="Lines.fit: sample_weight has no meaning"):
