@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kgen.serializable import serializable
@@ -81,6 +82,14 @@ class PhasedModel(keras.Model):
         """Takes the list `metrics` of `compile`, before anything else is compiled. Most models measure nothing."""
         if metrics:
             raise TypeError(f"{type(self).__name__}.compile: this model measures nothing: leave out metrics.")
+
+    def saved_parts(self) -> dict[str, Any]:
+        """What is saved with the model beside its variables: a dict from name to object.
+
+        An object has two methods. `save(arrays)` puts what it has into an empty dict, NumPy arrays by name. `load(arrays)`
+        is given such a dict again; it is empty if nothing was saved. A name must not begin with another's name and "_".
+        """
+        return {}
 
     # === Compiling ===
     def compile(
@@ -257,18 +266,26 @@ class PhasedModel(keras.Model):
             )
         return super().make_train_function(force)
 
-    def save_own_variables(self, store):
-        """Also stores the seeds' state, which Keras leaves out."""
+    def save_own_variables(self, store) -> None:
+        """Also stores the seeds' state, which Keras leaves out, and the `saved_parts`."""
         super().save_own_variables(store)
         for i, state in enumerate(self._seed_states()):
             store[f"seed_{i}"] = ops.convert_to_numpy(state)
+        for name, part in self.saved_parts().items():
+            arrays = {}
+            part.save(arrays)
+            for key, array in arrays.items():
+                store[f"{name}_{key}"] = array
 
-    def load_own_variables(self, store):
-        """Also loads the seeds' state."""
+    def load_own_variables(self, store) -> None:
+        """Also loads the seeds' state and the `saved_parts`."""
         saved = {key: store[key] for key in store.keys()}
         for i, state in enumerate(self._seed_states()):
             if f"seed_{i}" in saved:
                 state.assign(saved.pop(f"seed_{i}"))
+        for name, part in self.saved_parts().items():
+            own = [key for key in saved if key.startswith(f"{name}_")]
+            part.load({key.removeprefix(f"{name}_"): np.asarray(saved.pop(key)) for key in own})
         super().load_own_variables(saved)
 
     def _seed_states(self):

@@ -281,6 +281,48 @@ def test_layers_among_the_arguments_of_a_compile_do_not_belong_to_the_model():
     assert [id(v) for v in model.variables] == before
 
 
+class _Table:
+    """A part that learns without Keras: nothing, or two arrays."""
+
+    def __init__(self):
+        self.rows, self.scale = None, None
+
+    def save(self, arrays):
+        if self.rows is not None:
+            arrays |= {"rows": self.rows, "scale": self.scale}
+
+    def load(self, arrays):
+        self.rows, self.scale = arrays.get("rows"), arrays.get("scale")
+
+
+@serializable
+class _Learned(toy.Lines):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table, self.other = _Table(), _Table()
+
+    def saved_parts(self):
+        return {"table": self.table, "other": self.other}
+
+
+@pytest.mark.backends
+def test_parts_are_saved_with_the_model(tmp_path):
+    model = models.make(_Learned)
+    model.table.rows, model.table.scale = np.arange(6.0).reshape(2, 3), np.float32([0.5])
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = models.make(_Learned, seed=1)
+    again.other.rows = np.ones(2)
+    again.load_weights(tmp_path / "model.weights.h5")
+    for other in (loaded, again):
+        np.testing.assert_array_equal(other.table.rows, model.table.rows)
+        np.testing.assert_array_equal(other.table.scale, model.table.scale)
+        assert other.other.rows is None
+        for expected, found in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_a_choice_left_open_stays_open_in_the_file():
     assert _lines().get_compile_config()["jit_compile"] == "auto"
 
