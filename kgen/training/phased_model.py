@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
+from kgen.serializable import serializable
 from kgen.training import backend
 from kgen.training.phase_optimizer import PhaseOptimizer
 from kgen.training.seeds import SeedGenerator
 
 
+@serializable
 class PhasedModel(keras.Model):
     """A `keras.Model` that says what it minimises, and leaves how to `fit`.
 
@@ -72,20 +78,38 @@ class PhasedModel(keras.Model):
         """The `SeedGenerator` to draw from in a loss."""
         return self.training_seeds if training else self.evaluation_seeds
 
+    def use_metrics(self, metrics: list) -> None:
+        """Takes the list `metrics` of `compile`, before anything else is compiled. Most models measure nothing."""
+        if metrics:
+            raise TypeError(f"{type(self).__name__}.compile: this model measures nothing: leave out metrics.")
+
+    def saved_parts(self) -> dict[str, Any]:
+        """What is saved with the model beside its variables: a dict from name to object.
+
+        An object has two methods. `save(arrays)` puts what it has into an empty dict, NumPy arrays by name. `load(arrays)`
+        is given such a dict again; it is empty if nothing was saved. A name must not begin with another's name and "_".
+        """
+        return {}
+
     # === Compiling ===
     def compile(
         self,
-        optimizer="auto",
+        optimizer: Any = "auto",
         *,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        **refused,
-    ):
+        metrics: list | None = None,
+        config: dict | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        **refused: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
             optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict from phase name to optimizer.
+            metrics: what to measure beside the losses, where a model can: see `use_metrics`.
+            config: for subclasses: the other arguments that their `compile` was given, by name. They are saved with the
+                model, and given to `compile` again when it is loaded. Each must be a value that Keras can serialize.
             run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
 
         Raises:
@@ -98,15 +122,19 @@ class PhasedModel(keras.Model):
             )
         phases = self.phases()
         policy = self.dtype_policy.name
+        optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
+        metrics, config = list(metrics or []), dict(config or {})
+        self.use_metrics(metrics)
         super().compile(
-            optimizer=PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy),
+            optimizer=optimizer,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
             auto_scale_loss=False,
         )
-        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again.
-        self.jit_compile_argument = jit_compile
+        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
+        # as Keras would take layers among the arguments for layers of the model.
+        self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
 
     @staticmethod
@@ -114,18 +142,21 @@ class PhasedModel(keras.Model):
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
-    def get_compile_config(self):
-        """What `compile` was called with; a subclass that takes more adds it."""
+    def get_compile_config(self) -> dict:
+        """What `compile` was called with, but for metrics that cannot be saved."""
         if not self.compiled:
             return {}
+        config = self.compile_arguments()
+        metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
         return {
+            **keras.saving.serialize_keras_object(config),
+            **({"metrics": metrics} if metrics else {}),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
-            "jit_compile": self.jit_compile_argument,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was compiled."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
@@ -235,19 +266,35 @@ class PhasedModel(keras.Model):
             )
         return super().make_train_function(force)
 
-    def save_own_variables(self, store):
-        """Also stores the seeds' state, which Keras leaves out."""
+    def save_own_variables(self, store) -> None:
+        """Also stores the seeds' state, which Keras leaves out, and the `saved_parts`."""
         super().save_own_variables(store)
         for i, state in enumerate(self._seed_states()):
             store[f"seed_{i}"] = ops.convert_to_numpy(state)
+        for name, part in self.saved_parts().items():
+            arrays = {}
+            part.save(arrays)
+            for key, array in arrays.items():
+                store[f"{name}_{key}"] = array
 
-    def load_own_variables(self, store):
-        """Also loads the seeds' state."""
+    def load_own_variables(self, store) -> None:
+        """Also loads the seeds' state and the `saved_parts`."""
         saved = {key: store[key] for key in store.keys()}
         for i, state in enumerate(self._seed_states()):
             if f"seed_{i}" in saved:
                 state.assign(saved.pop(f"seed_{i}"))
+        for name, part in self.saved_parts().items():
+            own = [key for key in saved if key.startswith(f"{name}_")]
+            part.load({key.removeprefix(f"{name}_"): np.asarray(saved.pop(key)) for key in own})
         super().load_own_variables(saved)
 
     def _seed_states(self):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+def _serialized(metric):
+    try:
+        return keras.saving.serialize_keras_object(metric)
+    except ValueError as why:
+        warnings.warn(f"The metric {metric.name} is not saved with the model: {why}", stacklevel=3)
+        return None
