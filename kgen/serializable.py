@@ -35,7 +35,15 @@ def serializable(cls: type) -> type:
     ```
     """
     if "get_config" not in vars(cls):
-        cls.get_config = _get_config
+
+        def get_config(self):
+            """The constructor's arguments, serialized."""
+            # From the base of this class on: a subclass may define `get_config` and call this one.
+            inherited = getattr(super(cls, self), "get_config", dict)()
+            arguments = [name for name in constructor_arguments(type(self)) if name not in inherited]
+            return {**inherited, **{name: _serialized(getattr(self, name)) for name in arguments}}
+
+        cls.get_config = get_config
     if "from_config" not in vars(cls):
         cls.from_config = classmethod(_from_config)
     return keras.saving.register_keras_serializable(package="kgen")(cls)
@@ -54,14 +62,6 @@ def constructor_arguments(cls: type) -> list[str]:
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break
     return list(dict.fromkeys(names))
-
-
-def _get_config(self):
-    """The constructor's arguments, serialized."""
-    own = [base for base in type(self).__mro__ if vars(base).get("get_config") not in (None, _get_config)]
-    config = own[0].get_config(self) if own else {}
-    arguments = [name for name in constructor_arguments(type(self)) if name not in config]
-    return {**config, **{name: _serialized(getattr(self, name)) for name in arguments}}
 
 
 def _from_config(cls, config):
