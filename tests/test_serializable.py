@@ -88,6 +88,20 @@ def test_a_subclass_without_the_decorator_has_the_config_of_its_own_arguments():
     assert (Tripled(factor=2.0).get_config()["times"], Tripled.from_config({"times": 4}).times) == (3, 4)
 
 
+def test_a_subclass_may_add_to_the_config_of_its_base():
+    @keras.saving.register_keras_serializable(package="theirs")
+    class Shifted(Scaled):
+        def __init__(self, by, **kwargs):
+            super().__init__(**kwargs)
+            self.by = by
+
+        def get_config(self):
+            return {**super().get_config(), "by": self.by}
+
+    copy = Shifted.from_config(Shifted(2.0, factor=3.0).get_config())
+    assert (copy.by, copy.factor) == (2.0, 3.0)
+
+
 def test_layers_are_saved_and_loaded_with_a_model(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), Scaled(3.0)])
     model.save(tmp_path / "model.keras")
