@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -54,6 +55,11 @@ def constructor_arguments(cls: type) -> list[str]:
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break
     return list(dict.fromkeys(names))
+
+
+def arguments_of(instance: Any) -> dict[str, Any]:
+    """The constructor's arguments of an object, by name, as they are."""
+    return {name: getattr(instance, name) for name in constructor_arguments(type(instance))}
 
 
 def _get_config_of(cls):

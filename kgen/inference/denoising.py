@@ -8,11 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen import losses
-from kgen.models import pixels
-from kgen.models.descent import descend
-from kgen.models.importance_bounds import picture_numbers
-from kgen.models.inversion import Starts
+from kgen import checks, losses
+from kgen.inference.descent import descend
+from kgen.inference.inversion import Starts
+from kgen.inference.posterior import image_numbers
+from kgen.inputs import pixels
+from kgen.inputs.image_input import label_condition
+from kgen.networks.interface import feed
+from kgen.progress import Progress
 from kgen.training import backend, image_noise
 
 # Where the search begins: draws a good part of a prior's deviation apart.
@@ -48,8 +51,8 @@ def posterior_mean(
     normal likelihood and nothing cut all of this is exact.
 
     Args:
-        model: a `LikelihoodModel`.
-        images, noise_std, labels, value_range, steps, samples, seed, batch_size, verbose: as of its `denoise`.
+        model: a `VAE`.
+        images, noise_std, labels, value_range, steps, samples, seed, batch_size, verbose: as in its `denoise`.
 
     Returns:
         uint8 array `(N, height, width, channels)`.
@@ -57,8 +60,8 @@ def posterior_mean(
     owner = f"{type(model).__name__}.denoise"
     _check(owner, noise_std, steps, samples, seed)
     noisy, numbers = _taken_in(owner, model, images, value_range)
-    count = len(noisy)
-    conditions = model.condition_of("denoise", labels, count)
+    count, sampler = len(noisy), model.sampler
+    conditions = label_condition(owner, model.num_classes, labels, count)
     # Black to white is 1 outside and 2 within.
     inputs = {
         "noise": np.full(count, 2.0 * noise_std, "float32"),
@@ -77,8 +80,8 @@ def posterior_mean(
             total = 0.0
             for latents in (mean + away, mean - away):
                 likelihood = _Noisy(model, latents, condition, inputs).log_likelihood()
-                total = total + 0.5 * (likelihood + (model.log_prior(latents, condition) if model.prior else 0.0))
-            if model.prior:
+                total = total + 0.5 * (likelihood + (sampler.log_prior(latents, condition) if sampler.prior else 0.0))
+            if sampler.prior:
                 return -total - 0.5 * ops.sum(log_variance, axis=-1)
             return losses.gaussian_kl(mean, log_variance) - total
 
@@ -93,7 +96,7 @@ def posterior_mean(
         return 0.5 * sum(_Noisy(model, z, condition, inputs).mean_picture() for z in (mean + away, mean - away))
 
     pairs = samples // 2
-    progress = keras.utils.Progbar((steps + pairs) * -(-count // batch_size), unit_name="step") if verbose else None
+    progress = Progress((steps + pairs) * -(-count // batch_size), "step", verbose)
     starts = Starts(model, seed, batch_size)
     pictures = np.empty(noisy.shape, "uint8")
     for first in range(0, count, batch_size):
@@ -102,8 +105,7 @@ def posterior_mean(
         drawn = np.zeros(len(means), "int32")
 
         def ask(function, moments, number, rows=rows, drawn=drawn):
-            if progress:
-                progress.add(1)
+            progress.add(1)
             given = {**rows, "moments": moments, "seeds": drawn + np.int32((seed + number) % 2**31)}
             return model.in_batches(function, given, batch_size, verbose=0)
 
@@ -119,7 +121,7 @@ class _Noisy:
     """A noisy picture beside what it would be without noise if its latents were these."""
 
     def __init__(self, model, latents, condition, inputs):
-        outputs = ops.cast(model.decoded(latents, condition), "float32")
+        outputs = ops.cast(feed(model.average.network, "latents", latents, condition, False), "float32")
         self.mean = model.reconstruction.mean(outputs)
         self.own = model.reconstruction.variance(outputs)
         self.noisy = inputs["images"]
@@ -158,7 +160,7 @@ def _log_cumulative(x):
 def _taken_in(owner, model, images, value_range):
     """`(noisy pictures as float32 with black -1 and white 1, their numbers)`."""
     if value_range is None:
-        found = model.find_range(images, some_of_many=True, owner=owner)
+        found = model.image_input.range_of(images, owner)
     else:
         found = tuple(value_range) if isinstance(value_range, (tuple, list)) else value_range
         if found not in ((0, 1), (-1, 1)):
@@ -169,15 +171,13 @@ def _taken_in(owner, model, images, value_range):
     noisy = ops.convert_to_numpy(pixels.to_network(images, found))
     if not np.isfinite(noisy).all():
         raise ValueError(f"{owner}: images must be finite; some values are NaN or infinite.")
-    return noisy, picture_numbers(noisy, (-1, 1))
+    return noisy, image_numbers(noisy)
 
 
 def _check(owner, noise_std, steps, samples, seed):
     if isinstance(noise_std, bool) or not isinstance(noise_std, (int, float)) or not 0 < noise_std < math.inf:
         raise ValueError(f"{owner}: noise_std must be a positive number, where white is 1; got {noise_std!r}.")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{owner}: steps must be an integer of at least 1; got {steps!r}.")
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2 or samples % 2:
+    checks.integer(owner, "steps", steps)
+    if checks.integer(owner, "samples", samples, least=2) % 2:
         raise ValueError(f"{owner}: samples must be an even number of at least 2; got {samples!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**31) <= seed < 2**31:
-        raise ValueError(f"{owner}: seed must be an integer below 2**31; got {seed!r}.")
+    checks.seed(owner, seed, optional=False)

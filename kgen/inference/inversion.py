@@ -1,23 +1,28 @@
-"""Latents of given pictures: a generator, inverted by gradient descent on its input."""
+"""Latents of given images: a generator, inverted by gradient descent on its input."""
 
 from __future__ import annotations
 
-import keras
+from typing import Any
+
 import numpy as np
 from keras import ops
 
-from kgen.models import pixels
-from kgen.models.descent import descend
+from kgen.inference.descent import descend
+from kgen.inputs import pixels
+from kgen.progress import Progress
 from kgen.training import backend, image_noise
+from kgen.types import Array
 
-# A start from the best of many saves most of the way, and the pictures to choose from are drawn once.
+# A start from the best of many saves most of the way, and the images to choose from are drawn once.
 _CANDIDATES = 256
 # Latents as long as random ones cost as much as an error of four grey levels.
 _PULL = 1e-3
 
 
-def invert(model, images, pixel_range, conditions, steps, seed, batch_size, verbose):
-    """Latents that minimise |G(z) - x|^2 / pixels + 0.001 |z|^2 / length, for each picture x by itself.
+def invert(
+    model: Any, images: Any, conditions: dict, steps: int, seed: int, batch_size: int, verbose: int | str
+) -> Array:
+    """Latents that minimise |G(z) - x|^2 / pixels + 0.001 |z|^2 / length, for each image x by itself.
 
     Adam descends from the best of 256 random latents, in steps that shrink to nothing, and the best point of the way
     is kept [Zhu et al. 2016, "Generative visual manipulation on the natural image manifold"; Creswell & Bharath 2018,
@@ -25,14 +30,13 @@ def invert(model, images, pixel_range, conditions, steps, seed, batch_size, verb
     has seen some.
 
     Args:
-        model: `GenerativeModel`.
-        images: pictures `(N, height, width, channels)` that were checked.
-        pixel_range: their range, as `kgen.models.pixels.pixel_range` has it.
+        model: with a `Sampler`.
+        images: `NetworkImages` `(N, height, width, channels)`.
         conditions: dict of float32 arrays `(N, ...)`, of what the model draws from beside latents.
         steps: of the descent.
         seed: of the random latents.
-        batch_size: pictures at once.
-        verbose: 0: silent; else a progress bar.
+        batch_size: images at once.
+        verbose: as in `Progress`.
 
     Returns:
         float32 array `(N, latent_dim)`.
@@ -51,12 +55,12 @@ def invert(model, images, pixel_range, conditions, steps, seed, batch_size, verb
         return ops.concatenate([slope, ops.expand_dims(cost(inputs["latents"]), 1)], axis=1)
 
     count = len(images)
-    progress = keras.utils.Progbar((steps + 1) * -(-count // batch_size), unit_name="step") if verbose else None
+    progress = Progress((steps + 1) * -(-count // batch_size), "step", verbose)
     latents = np.empty((count, model.latent_dim), "float32")
     starts = Starts(model, seed, batch_size)
     for first in range(0, count, batch_size):
         rows = slice(first, first + batch_size)
-        target = ops.convert_to_numpy(pixels.to_network(images[rows], pixel_range))
+        target = ops.convert_to_numpy(pixels.in_network_range(images[rows]))
         inputs = {"images": target, **{key: value[rows] for key, value in conditions.items()}}
 
         best = _Best(len(target), model.latent_dim)
@@ -64,8 +68,7 @@ def invert(model, images, pixel_range, conditions, steps, seed, batch_size, verb
         def slope(points, step, inputs=inputs, best=best):
             both = model.in_batches(slope_of_latents, {"latents": points, **inputs}, batch_size, verbose=0)
             best.take(points, both[:, -1])
-            if progress:
-                progress.add(1)
+            progress.add(1)
             return both[:, :-1]
 
         slope(descend(slope, starts.nearest(inputs), steps), steps)
@@ -86,31 +89,31 @@ class _Best:
 
 
 class Starts:
-    """Random latents, and pictures of them under each condition that was asked for."""
+    """Random latents, and images of them under each condition that was asked for."""
 
     def __init__(self, model, seed, batch_size):
         self.model = model
         self.batch_size = batch_size
         seeds, indices = np.full(_CANDIDATES, seed, "int32"), np.arange(_CANDIDATES, dtype="int32")
         self.latents = ops.convert_to_numpy(image_noise(seeds, indices, model.latent_dim))
-        self.pictures = {}
+        self.images = {}
 
     def nearest(self, inputs):
-        """For each picture the latents whose own picture is nearest."""
+        """For each image the latents whose own image is nearest."""
         images, others = inputs["images"], {key: value for key, value in inputs.items() if key != "images"}
         images = images.reshape((len(images), -1))
         result = np.empty((len(images), self.latents.shape[1]), "float32")
         for row, image in enumerate(images):
             condition = {key: value[row] for key, value in others.items()}
-            pictures, squares = self._of(condition)
-            result[row] = self.latents[np.argmin(squares - 2.0 * pictures @ image)]
+            images, squares = self._of(condition)
+            result[row] = self.latents[np.argmin(squares - 2.0 * images @ image)]
         return result
 
     def _of(self, condition):
         key = tuple(value.tobytes() for value in condition.values())
-        if key not in self.pictures:
+        if key not in self.images:
             many = {name: np.repeat(value[None], _CANDIDATES, axis=0) for name, value in condition.items()}
-            drawn = self.model.generate_from({"latents": self.latents, **many}, self.batch_size, verbose=0)
-            pictures = drawn.reshape((_CANDIDATES, -1)) / np.float32(127.5) - np.float32(1.0)
-            self.pictures[key] = pictures, np.sum(np.square(pictures), axis=1)
-        return self.pictures[key]
+            drawn = self.model.sampler.run({"latents": self.latents, **many}, self.batch_size, verbose=0)
+            images = drawn.reshape((_CANDIDATES, -1)) / np.float32(127.5) - np.float32(1.0)
+            self.images[key] = images, np.sum(np.square(images), axis=1)
+        return self.images[key]

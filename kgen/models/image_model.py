@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from kgen import checks
 from kgen.export import export_saved_model
@@ -110,6 +111,14 @@ class ImageModel(PhasedModel):
     def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """The losses on one batch; as `keras.Model.test_on_batch`."""
         return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
+
+    def steps_done(self) -> int:
+        """Training steps made so far."""
+        return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
+
+    def saved_parts(self) -> dict[str, Any]:
+        """What is saved beside variables: a learned prior."""
+        return {} if self.sampler is None else {"sampler": self.sampler}
 
     # === Metrics ===
     def use_metrics(self, metrics: Any) -> None:

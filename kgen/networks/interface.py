@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kgen import checks
 from kgen.types import ImageShape, Tensor
 
 
@@ -123,6 +124,47 @@ def check_network(owner: str, role: str, network: Any) -> None:
             f"{owner}: the {role} {network.name!r} does not know its input shape. Begin it with keras.Input, or build "
             "it from kgen.networks."
         )
+
+
+def check_generator(
+    owner: str, generator: Any, latent_dim: Any, num_classes: Any = None
+) -> tuple[int, int | None]:
+    """Checks that a network makes images of latents of this length, and knows the classes if there are any.
+
+    Args:
+        owner: name that errors begin with.
+        generator: what the user gave.
+        latent_dim: length of a latent vector.
+        num_classes: number of classes of the model; None without classes.
+
+    Returns:
+        `(latent_dim, num_classes)`, as Python integers.
+
+    Raises:
+        TypeError: if it is not a `keras.Model`.
+        ValueError: if it takes other latents, knows other classes, or does not give images; or for a wrong number.
+    """
+    check_network(owner, "generator", generator)
+    latent_dim = checks.integer(owner, "latent_dim", latent_dim)
+    if num_classes is not None:
+        num_classes = checks.integer(owner, "num_classes", num_classes, least=2)
+    latents = named_input(owner, generator, "latents")
+    if tuple(latents.shape) != (None, latent_dim):
+        raise ValueError(
+            f"{owner}: the network that generates takes latents of shape {tuple(latents.shape)}; latent_dim "
+            f"{latent_dim} asks for (None, {latent_dim})."
+        )
+    if len(generator.output_shape) != 4:
+        raise ValueError(
+            f"{owner}: the network that generates must give images (batch, height, width, channels); got "
+            f"{generator.output_shape}."
+        )
+    if num_classes is not None and (pooled := pooled_dim(generator)) != num_classes:
+        raise ValueError(
+            f"{owner}: num_classes={num_classes} needs a network that generates from 'latents' and 'pooled' of shape "
+            f"(None, {num_classes}); " + (f"its 'pooled' has length {pooled}." if pooled else "it has no 'pooled'.")
+        )
+    return latent_dim, num_classes
 
 
 def check_discriminator(

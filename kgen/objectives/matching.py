@@ -1,17 +1,16 @@
-"""A dual encoder's word on generated pictures, as a term of the loss of what generates them."""
+"""What a dual encoder says of generated images, as a term of the loss of what generates them."""
 
 from __future__ import annotations
 
-import warnings
+from typing import Any
 
-from kgen.models.dual_encoder import DualEncoder
 from kgen.training import Phase
 
 
 class Matching:
-    """Adds to a generator's phase that its pictures fit their captions better than the others of the batch.
+    """Adds to a generator's phase that its images fit their captions better than the others of the batch.
 
-    The term is `DualEncoder.matching_loss` of pictures drawn from the prior, one for each caption: one more pass
+    The term is `DualEncoder.matching_loss` of images drawn from the prior, one for each caption: one more pass
     through the generator. The dual encoder itself stays as it is. It must have the text encoder of the model that it
     helps, frozen, as what comes in are that one's features.
 
@@ -25,12 +24,12 @@ class Matching:
 
     Raises:
         TypeError: `encoder` is none.
-        ValueError: for a weight that is not positive, pictures of another shape, another text encoder, or one that is
+        ValueError: for a weight that is not positive, images of another shape, another text encoder, or one that is
             trained.
     """
 
     def __init__(self, encoder, weight, model):
-        if not isinstance(encoder, DualEncoder):
+        if not callable(getattr(encoder, "matching_loss", None)):
             raise TypeError(
                 f"TextToImage.compile: matching must be a kgen.models.DualEncoder; got {type(encoder).__name__}."
             )
@@ -38,7 +37,7 @@ class Matching:
             raise ValueError(f"TextToImage.compile: matching_weight must be positive; got {weight}.")
         if encoder.image_shape != model.image_shape:
             raise ValueError(
-                f"TextToImage.compile: matching is of pictures of shape {encoder.image_shape}; this model makes "
+                f"TextToImage.compile: matching is of images of shape {encoder.image_shape}; this model makes "
                 f"{model.image_shape}."
             )
         own = model.text_encoder
@@ -50,15 +49,6 @@ class Matching:
             )
         self.encoder = encoder
         self.weight = float(weight)
-
-    @staticmethod
-    def warn_of_saving():
-        """Says that a saved model is to be told of its dual encoder again."""
-        warnings.warn(
-            "The dual encoder of compile(matching=) is not saved with the model: a loaded one trains without it, until "
-            "model.compile(model.optimizer, matching=encoder, ...) is called.",
-            stacklevel=4,
-        )
 
     def joined(self, phase, model):
         """The phase of a generative model in which it generates, with the term `matching` in its loss.
@@ -75,7 +65,7 @@ class Matching:
             if "loss" in parts:
                 parts["adversarial"] = parts.pop("loss")
             features = {key: value for key, value in batch.items() if key != "images"}
-            fake = model.generative_model.generated(batch["images"], model.condition(features), training)
+            fake = model.generated(batch["images"], model.condition(features), training)
             return {**parts, "matching": self.weight * self.encoder.matching_loss(fake, features)}
 
         return Phase(phase.name, loss, phase.variables, phase.every, (*terms, "matching"), phase.measures)
