@@ -266,7 +266,7 @@ class PhasedModel(keras.Model):
         for i, state in enumerate(self._seed_states()):
             store[f"seed_{i}"] = ops.convert_to_numpy(state)
         for name, part in self.saved_parts().items():
-            arrays = {}
+            arrays: dict[str, np.ndarray] = {}
             part.save(arrays)
             for key, array in arrays.items():
                 store[f"{name}_{key}"] = array
