@@ -86,8 +86,8 @@ class PhasedModel(keras.Model):
     def saved_parts(self) -> dict[str, Any]:
         """What is saved with the model beside its variables: a dict from name to object.
 
-        An object has two methods. `save(arrays)` puts what it has into an empty dict, NumPy arrays by name. `load(arrays)`
-        is given such a dict again; it is empty if nothing was saved. A name must not begin with another's name and "_".
+        An object has two methods. `save(arrays)` puts NumPy arrays into an empty dict, by name. `load(arrays)` gets
+        such a dict back; it is empty if nothing was saved. No name may begin with another name and "_".
         """
         return {}
 
@@ -203,6 +203,7 @@ class PhasedModel(keras.Model):
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def _batch(self, data):
+        # Keras makes weights of samples of a `class_weight`.
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             raise ValueError(
@@ -248,13 +249,6 @@ class PhasedModel(keras.Model):
             self.trackers[total].update_state(values)
 
     # === Keras' hooks ===
-    def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):
-        """Trains, as `keras.Model.fit`. `class_weight` and `sample_weight` are refused."""
-        for name, value in {"class_weight": class_weight, "sample_weight": sample_weight}.items():
-            if value is not None:
-                raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
-        return super().fit(x, y, **kwargs)
-
     def make_train_function(self, force=False):
         """Checks, at the start of each training, that what was compiled is still what can be trained."""
         trainable = {id(v) for v in self.trainable_variables}
@@ -272,7 +266,7 @@ class PhasedModel(keras.Model):
         for i, state in enumerate(self._seed_states()):
             store[f"seed_{i}"] = ops.convert_to_numpy(state)
         for name, part in self.saved_parts().items():
-            arrays = {}
+            arrays: dict[str, np.ndarray] = {}
             part.save(arrays)
             for key, array in arrays.items():
                 store[f"{name}_{key}"] = array
