@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import keras
 from keras import ops
 
-from kgen.losses.configurable import Configurable
+from kgen import checks
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-class AdversarialLoss(Configurable):
-    """What each player of a GAN minimises, given the discriminator's logits.
+@serializable
+class AdversarialLoss:
+    """Base of the losses of a GAN: what each player minimises, given the discriminator's logits.
 
-    A subclass gives `generator` and `discriminator`; each takes logits of shape `(batch,)` and returns one value per
-    sample. The generator may look at the real logits too, as relativistic losses do. `boundary` is the logit of a
-    picture that is as likely real as generated; None where only differences between logits mean something.
+    A subclass defines `generator` and `discriminator`. Each takes logits of shape `(batch,)` and returns one value per
+    sample. The generator may use the real logits too, as relativistic losses do. `boundary` is the logit of an image
+    that is as likely real as generated, or None if only differences between logits have a meaning.
 
     Example:
 
@@ -27,26 +29,27 @@ class AdversarialLoss(Configurable):
     ```
     """
 
-    boundary = None
+    boundary: float | None = None
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """The generator's loss, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define generator().")
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The discriminator's loss, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define discriminator().")
 
 
+@serializable
 class SeparableLoss(AdversarialLoss):
-    """Base of the losses whose discriminator judges each picture by itself: one cost if real, another if generated.
+    """Base of the losses that judge each image by itself: one cost if it is real, another if it is generated.
 
-    A subclass gives `generator`, `if_real` and `if_fake`. Only such a loss can judge pictures that are partly real. Its
-    generator sees no real pictures: `real_logits` may be None.
+    A subclass defines `generator`, `if_real` and `if_fake`. Only such a loss can judge images that are partly real. Its
+    generator does not use real images: `real_logits` may be None.
 
     Args:
-        label_smoothing: share, in [0, 0.5), by which a real picture counts as a generated one: keeps the discriminator
-            from being ever surer [one-sided; Salimans et al. 2016, "Improved techniques for training GANs"].
+        label_smoothing: share, in [0, 0.5), by which a real image counts as a generated one. It keeps the discriminator
+            from growing ever more certain [one-sided; Salimans et al. 2016, "Improved techniques for training GANs"].
 
     Raises:
         ValueError: if `label_smoothing` is out of range.
@@ -54,79 +57,83 @@ class SeparableLoss(AdversarialLoss):
     Example:
 
     ```python
-    isinstance(kgen.losses.Hinge(), kgen.losses.SeparableLoss)     # True
+    class Exponential(kgen.losses.SeparableLoss):
+        def generator(self, real_logits, fake_logits):
+            return keras.ops.exp(-fake_logits)
+
+        def if_real(self, logits):
+            return keras.ops.exp(-logits)
+
+        def if_fake(self, logits):
+            return keras.ops.exp(logits)
     ```
     """
 
-    boundary = 0.0
+    boundary: float | None = 0.0
 
-    def __init__(self, label_smoothing=0.0):
-        if not 0.0 <= label_smoothing < 0.5:
-            raise ValueError(f"{type(self).__name__}: label_smoothing must be in [0, 0.5); got {label_smoothing}.")
-        self.label_smoothing = float(label_smoothing)
+    def __init__(self, label_smoothing: float = 0.0):
+        self.label_smoothing = float(
+            checks.number(type(self).__name__, "label_smoothing", label_smoothing, least=0.0, below=0.5)
+        )
 
-    def if_real(self, logits):
-        """The discriminator's cost of logits of real pictures, `(batch,)`."""
+    def if_real(self, logits: Tensor) -> Tensor:
+        """The discriminator's cost of the logits of real images, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define if_real().")
 
-    def if_fake(self, logits):
-        """The discriminator's cost of logits of generated pictures, `(batch,)`."""
+    def if_fake(self, logits: Tensor) -> Tensor:
+        """The discriminator's cost of the logits of generated images, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define if_fake().")
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The sum of both costs, `(batch,)`."""
         return self.partly_real(real_logits, 1.0 - self.label_smoothing) + self.if_fake(fake_logits)
 
-    def partly_real(self, logits, share):
-        """The discriminator's cost of pictures that are real by a share in [0, 1], a number or `(batch,)`."""
+    def partly_real(self, logits: Tensor, share: float | Tensor) -> Tensor:
+        """The discriminator's cost of images that are real by a share in [0, 1], a number or `(batch,)`."""
         if isinstance(share, float) and share == 1.0:
             return self.if_real(logits)
         return share * self.if_real(logits) + (1.0 - share) * self.if_fake(logits)
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return {"label_smoothing": self.label_smoothing}
 
-
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class NonSaturating(SeparableLoss):
     """L_G = -log D(G(z)); L_D = -log D(x) - log(1 - D(G(z))) [Goodfellow et al. 2014, "Generative adversarial nets"].
 
-    With logits l and D = sigmoid(l), -log D = softplus(-l) and -log(1 - D) = softplus(l), which neither overflow nor
-    lose their gradient when a player is sure.
+    With logits l and D = sigmoid(l), -log D = softplus(-l) and -log(1 - D) = softplus(l). These neither overflow nor
+    lose their gradient when a player is certain.
 
     Args:
-        label_smoothing: as of `SeparableLoss`.
+        label_smoothing: see `SeparableLoss`.
 
     Example:
 
     ```python
     loss = kgen.losses.NonSaturating()
-    loss.discriminator(real_logits=keras.ops.array([2.0]), fake_logits=keras.ops.array([-1.0]))
+    loss.discriminator(real_logits=keras.ops.array([2.0]), fake_logits=keras.ops.array([-1.0]))     # [0.4402]
     ```
     """
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """-log D(G(z)), `(batch,)`."""
         return ops.softplus(-fake_logits)
 
-    def if_real(self, logits):
+    def if_real(self, logits: Tensor) -> Tensor:
         """-log D(x), `(batch,)`."""
         return ops.softplus(-logits)
 
-    def if_fake(self, logits):
+    def if_fake(self, logits: Tensor) -> Tensor:
         """-log(1 - D(G(z))), `(batch,)`."""
         return ops.softplus(logits)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Minimax(NonSaturating):
-    """L_G = log(1 - D(G(z))), and L_D of `NonSaturating`: the zero-sum game of the same paper [Goodfellow et al. 2014].
+    """L_G = log(1 - D(G(z))), with L_D of `NonSaturating`: the zero-sum game of its paper [Goodfellow et al. 2014].
 
-    The generator's gradient vanishes where the discriminator is sure; `NonSaturating` is what the paper recommends.
+    The generator's gradient vanishes where the discriminator is certain; the paper recommends `NonSaturating`.
 
     Args:
-        label_smoothing: as of `SeparableLoss`.
+        label_smoothing: see `SeparableLoss`.
 
     Example:
 
@@ -135,18 +142,18 @@ class Minimax(NonSaturating):
     ```
     """
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """log(1 - D(G(z))), `(batch,)`."""
         return -ops.softplus(fake_logits)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class LeastSquares(SeparableLoss):
     """L_G = (l(G(z)) - 1)^2 / 2; L_D = (l(x) - 1)^2 / 2 + l(G(z))^2 / 2, of logits l [Mao et al. 2017, "Least squares
     generative adversarial networks"].
 
     Args:
-        label_smoothing: as of `SeparableLoss`.
+        label_smoothing: see `SeparableLoss`.
 
     Example:
 
@@ -157,26 +164,26 @@ class LeastSquares(SeparableLoss):
 
     boundary = 0.5
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """(l(G(z)) - 1)^2 / 2, `(batch,)`."""
         return self.if_real(fake_logits)
 
-    def if_real(self, logits):
+    def if_real(self, logits: Tensor) -> Tensor:
         """(l(x) - 1)^2 / 2, `(batch,)`."""
         return 0.5 * ops.square(logits - 1.0)
 
-    def if_fake(self, logits):
+    def if_fake(self, logits: Tensor) -> Tensor:
         """l(G(z))^2 / 2, `(batch,)`."""
         return 0.5 * ops.square(logits)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Hinge(SeparableLoss):
     """L_G = -l(G(z)); L_D = max(0, 1 - l(x)) + max(0, 1 + l(G(z))), of logits l [Lim & Ye 2017, "Geometric GAN"; Miyato
     et al. 2018 with spectral normalisation].
 
     Args:
-        label_smoothing: as of `SeparableLoss`.
+        label_smoothing: see `SeparableLoss`.
 
     Example:
 
@@ -185,28 +192,28 @@ class Hinge(SeparableLoss):
     ```
     """
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """-l(G(z)), `(batch,)`."""
         return -fake_logits
 
-    def if_real(self, logits):
+    def if_real(self, logits: Tensor) -> Tensor:
         """max(0, 1 - l(x)), `(batch,)`."""
         return ops.relu(1.0 - logits)
 
-    def if_fake(self, logits):
+    def if_fake(self, logits: Tensor) -> Tensor:
         """max(0, 1 + l(G(z))), `(batch,)`."""
         return ops.relu(1.0 + logits)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Wasserstein(SeparableLoss):
     """L_G = -l(G(z)); L_D = l(G(z)) - l(x), of logits l [Arjovsky et al. 2017, "Wasserstein generative adversarial
     networks"].
 
-    Needs a discriminator of bounded slope: a `GradientPenalty`, or spectral normalisation.
+    It needs a discriminator of bounded slope: a `GradientPenalty`, or spectral normalisation.
 
     Args:
-        label_smoothing: as of `SeparableLoss`.
+        label_smoothing: see `SeparableLoss`.
 
     Example:
 
@@ -217,26 +224,26 @@ class Wasserstein(SeparableLoss):
 
     boundary = None
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """-l(G(z)), `(batch,)`."""
         return -fake_logits
 
-    def if_real(self, logits):
+    def if_real(self, logits: Tensor) -> Tensor:
         """-l(x), `(batch,)`."""
         return -logits
 
-    def if_fake(self, logits):
+    def if_fake(self, logits: Tensor) -> Tensor:
         """l(G(z)), `(batch,)`."""
         return logits
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Relativistic(AdversarialLoss):
     """L_G = softplus(l(x) - l(G(z))); L_D = softplus(l(G(z)) - l(x)), of logits l [Jolicoeur-Martineau 2019, "The
     relativistic discriminator"].
 
-    Each generated picture is judged beside a real one: the pairing form of Huang et al. 2024, "The GAN is dead; long
-    live the GAN!", there with R1 and R2.
+    Each generated image is judged beside a real one: the pairing form of Huang et al. 2024, "The GAN is dead; long live
+    the GAN!", which adds R1 and R2.
 
     Example:
 
@@ -245,10 +252,37 @@ class Relativistic(AdversarialLoss):
     ```
     """
 
-    def generator(self, real_logits, fake_logits):
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """softplus(l(x) - l(G(z))), `(batch,)`."""
         return ops.softplus(real_logits - fake_logits)
 
-    def discriminator(self, real_logits, fake_logits):
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """softplus(l(G(z)) - l(x)), `(batch,)`."""
         return ops.softplus(fake_logits - real_logits)
+
+
+def pair_accuracy(first_logits: Tensor, second_logits: Tensor, difference: float | Tensor = 1.0) -> Tensor:
+    """How often a discriminator gives the more real image of a pair the higher logit; equal logits count half.
+
+    0.5 means that it cannot tell them apart, 1 that it always can. Only the order of logits counts, so the number means
+    the same for every loss.
+
+    Args:
+        first_logits, second_logits: `(batch,)`.
+        difference: by how much the first image of a pair is more real than the second: 1 for a real one and a generated
+            one; for mixed images `(batch,)` in [-1, 1]. Pairs count in proportion to it, as two images that are equally
+            real have no order.
+
+    Returns:
+        Tensor `(batch,)`, whose mean is the share, weighted by `difference`.
+
+    Example:
+
+    ```python
+    kgen.losses.pair_accuracy(keras.ops.array([2.0, 0.0, 1.0]), keras.ops.array([1.0, 1.0, 1.0]))     # [1, 0, 0.5]
+    ```
+    """
+    difference = ops.convert_to_tensor(difference, "float32")
+    # No batch of shares is all the same, except a batch of one.
+    weight = difference / ops.maximum(ops.mean(ops.abs(difference)), 1e-6)
+    return 0.5 + 0.5 * weight * ops.sign(first_logits - second_logits)

@@ -1,16 +1,18 @@
-"""What is said of the class of a picture."""
+"""Losses and accuracy of image classifiers, from logits, one value per sample."""
 
 from __future__ import annotations
 
 from keras import ops
 
+from kgen.types import Tensor
 
-def label_cross_entropy(labels, logits, smoothing=0.0):
-    """-sum_k q_k log P(k), P the softmax of logits: what classifiers minimise, q being the one-hot label.
 
-    Smoothed labels are q = (1 - s) label + s / num_classes: a right answer need not be given with certainty [Szegedy et
-    al. 2016, "Rethinking the Inception architecture for computer vision", section 7]. A row of zeros for a label that
-    is not known costs nothing.
+def label_cross_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
+    """-sum_k q_k log P(k), with P the softmax of the logits and q the one-hot label: what classifiers minimise.
+
+    Smoothed labels are q = (1 - s) label + s / num_classes, so that the network need not be certain of a right answer
+    [Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section 7]. A row of zeros,
+    for an unknown label, costs nothing.
 
     Args:
         labels: one-hot, or shares that add up to 1, `(batch, num_classes)`.
@@ -33,7 +35,7 @@ def label_cross_entropy(labels, logits, smoothing=0.0):
     return -ops.sum(labels * ops.log_softmax(logits, axis=-1), axis=-1)
 
 
-def label_accuracy(labels, logits):
+def label_accuracy(labels: Tensor, logits: Tensor) -> Tensor:
     """1 where the largest logit is the label's, 0 elsewhere.
 
     Args:
@@ -52,11 +54,11 @@ def label_accuracy(labels, logits):
     return ops.cast(ops.equal(ops.argmax(labels, axis=-1), ops.argmax(logits, axis=-1)), "float32")
 
 
-def distillation(teacher_logits, logits, temperature=4.0):
-    """T^2 KL(P_T || Q_T), P_T and Q_T the softmax of a teacher's logits and of the student's, divided by T.
+def distillation(teacher_logits: Tensor, logits: Tensor, temperature: float = 4.0) -> Tensor:
+    """T^2 KL(P_T || Q_T), with P_T and Q_T the softmax of the teacher's and the student's logits, divided by T.
 
-    At a temperature T above 1 the student also learns which wrong answers the teacher finds likely; T^2 keeps the
-    gradients as large as those of labels [Hinton et al. 2015, "Distilling the knowledge in a neural network"].
+    At a temperature T above 1 the student also learns which wrong answers the teacher finds likely. The factor T^2
+    keeps gradients as large as those of labels [Hinton et al. 2015, "Distilling the knowledge in a neural network"].
 
     Args:
         teacher_logits: `(batch, num_classes)`; no gradient flows into them.
@@ -64,7 +66,7 @@ def distillation(teacher_logits, logits, temperature=4.0):
         temperature: T, positive.
 
     Returns:
-        Tensor `(batch,)` in nats; 0 where both say the same.
+        Tensor `(batch,)` in nats; 0 where both agree.
 
     Example:
 

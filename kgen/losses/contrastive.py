@@ -1,47 +1,51 @@
-"""Pictures and captions of a batch held against each other, all pairs at once: losses from logits, one per sample."""
+"""Losses that compare all images of a batch with all its captions, from logits, one value per sample."""
 
 from __future__ import annotations
 
-import keras
 from keras import ops
 
-from kgen.losses.configurable import Configurable
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-class ContrastiveLoss(Configurable):
-    """What a dual encoder minimises, given how well each picture of a batch fits each caption of it.
+@serializable
+class ContrastiveLoss:
+    """Base of the losses of a dual encoder, given how well each image of a batch fits each of its captions.
 
-    Logits are `(batch, batch)`, a row a picture, a column a caption: scale * cosine + bias, both of them learned.
-    Pictures whose captions are equal fit each other's: `same` `(batch, batch)`, symmetric, is true there and on the
-    diagonal, which is all of it where `same` is None.
+    Logits `(batch, batch)` have a row per image and a column per caption. They are scale * cosine + bias, and the model
+    learns both numbers. Images with equal captions fit each other's: `same` `(batch, batch)`, symmetric, is true for
+    such pairs and on the diagonal. None means the diagonal alone.
 
-    A subclass gives `loss`; and `initial_scale`, `largest_scale` and `initial_bias`, None where a bias has no effect.
+    A subclass defines `loss`, and may set `initial_scale`, `largest_scale` and `initial_bias` (None if a bias has no
+    effect).
 
     Example:
 
     ```python
-    isinstance(kgen.losses.InfoNCE(), kgen.losses.ContrastiveLoss)     # True
+    class SmallLogits(kgen.losses.InfoNCE):
+        def loss(self, logits, same=None):
+            return super().loss(logits, same) + 0.01 * keras.ops.mean(keras.ops.square(logits), axis=1)
     ```
     """
 
     initial_scale = 1.0
     largest_scale = 100.0
-    initial_bias = None
+    initial_bias: float | None = None
 
-    def loss(self, logits, same=None):
-        """The loss of each picture with its caption, `(batch,)`, in nats."""
+    def loss(self, logits: Tensor, same: Tensor | None = None) -> Tensor:
+        """The loss of each image with its caption, `(batch,)`, in nats."""
         raise NotImplementedError(f"{type(self).__name__} must define loss().")
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class InfoNCE(ContrastiveLoss):
     """L_i = -(sum_j p_ij log softmax_j(l_ij) + sum_j p_ij log softmax_j(l_ji)) / 2, p_ij = same_ij / sum_k same_ik.
 
-    Each picture is to find its caption among those of the batch, and each caption its picture [van den Oord et al.
+    Each image must find its caption among those of the batch, and each caption its image [van den Oord et al.
     2018, "Representation learning with contrastive predictive coding"; in both directions Radford et al. 2021,
     "Learning transferable visual models from natural language supervision"]. Equal captions share the probability, as
-    equal labels do in Yang et al. 2022, "Unified contrastive learning in image-text-label space": else a picture would
-    be pushed away from its own caption wherever another one has it too.
+    equal labels do in Yang et al. 2022, "Unified contrastive learning in image-text-label space". Otherwise an image
+    would be pushed away from its own caption when another image has the same one.
 
     Example:
 
@@ -50,11 +54,11 @@ class InfoNCE(ContrastiveLoss):
     ```
     """
 
-    # The temperature that CLIP begins with is 0.07, and its scale is kept below 100.
+    # CLIP starts with a temperature of 0.07, and keeps its scale below 100.
     initial_scale = 1.0 / 0.07
 
-    def loss(self, logits, same=None):
-        """Cross-entropy over captions and over pictures, halved, `(batch,)`."""
+    def loss(self, logits: Tensor, same: Tensor | None = None) -> Tensor:
+        """Cross-entropy over captions and over images, halved, `(batch,)`."""
         logits = ops.cast(logits, "float32")
         share = as_pairs(same, logits)
         share = share / ops.sum(share, axis=1, keepdims=True)
@@ -62,12 +66,12 @@ class InfoNCE(ContrastiveLoss):
         return -0.5 * ops.sum(share * both, axis=1)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class SigmoidContrastive(ContrastiveLoss):
-    """L_i = sum_j log(1 + exp(-z_ij l_ij)), z_ij = 1 for a picture and its caption or an equal one, else -1.
+    """L_i = sum_j log(1 + exp(-z_ij l_ij)), z_ij = 1 for an image and its caption or an equal one, else -1.
 
-    Each pair is judged by itself, whatever else is in the batch [Zhai et al. 2023, "Sigmoid loss for language image
-    pre-training"]. The learned bias begins at -10, as nearly all pairs do not fit.
+    Each pair is judged by itself, independently of the rest of the batch [Zhai et al. 2023, "Sigmoid loss for language
+    image pre-training"]. The learned bias starts at -10, because nearly all pairs do not fit.
 
     Example:
 
@@ -79,18 +83,18 @@ class SigmoidContrastive(ContrastiveLoss):
     initial_scale = 10.0
     initial_bias = -10.0
 
-    def loss(self, logits, same=None):
-        """Logistic losses of a picture beside every caption, summed, `(batch,)`."""
+    def loss(self, logits: Tensor, same: Tensor | None = None) -> Tensor:
+        """Logistic losses of an image with every caption, summed, `(batch,)`."""
         logits = ops.cast(logits, "float32")
         signs = 2.0 * as_pairs(same, logits) - 1.0
         return ops.sum(ops.softplus(-signs * logits), axis=1)
 
 
-def matching_accuracy(logits, same=None):
-    """How often the caption that fits a picture best is its own, and the picture that fits a caption best; their mean.
+def matching_accuracy(logits: Tensor, same: Tensor | None = None) -> Tensor:
+    """How often the best caption for an image is its own, and the best image for a caption; the mean of both.
 
     Args:
-        logits, same: `(batch, batch)`, as of `ContrastiveLoss`.
+        logits, same: `(batch, batch)`, see `ContrastiveLoss`.
 
     Returns:
         Tensor `(batch,)` of 0, 0.5 and 1.
@@ -109,8 +113,8 @@ def matching_accuracy(logits, same=None):
     return 0.5 * (found[0] + found[1])
 
 
-def as_pairs(same, logits):
-    """`same` as float32 `(batch, batch)`: the identity where it is None."""
+def as_pairs(same: Tensor | None, logits: Tensor) -> Tensor:
+    """`same` as float32 `(batch, batch)`: the identity if it is None."""
     if same is None:
         index = ops.arange(ops.shape(logits)[0])
         same = ops.equal(index[:, None], index[None, :])

@@ -1,21 +1,23 @@
-"""How far latents are from their prior, and which of them are in use."""
+"""How far latents are from their prior, and how many of them are in use."""
 
 from __future__ import annotations
 
 from keras import ops
 
-# Of the kernels whose sum compares latents: from pairs much closer than draws from the prior are, to farther ones.
+from kgen.types import Tensor
+
+# Scales of the kernels that are summed: from pairs much closer than draws from the prior, to pairs farther apart.
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def gaussian_kl(mean, log_variance, free_nats=0.0):
+def gaussian_kl(mean: Tensor, log_variance: Tensor, free_nats: float = 0.0) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over latents [Kingma & Welling 2014, appendix B].
 
     KL = sum_j max(free_nats, (mean_j^2 + exp(log_variance_j) - log_variance_j - 1) / 2).
 
     Args:
         mean, log_variance: tensors `(batch, latent_dim)`.
-        free_nats: information that each latent may carry at no price ("free bits", Kingma et al. 2016). Not negative.
+        free_nats: information that each latent may carry for free ("free bits", Kingma et al. 2016). Not negative.
 
     Returns:
         Tensor `(batch,)` in nats.
@@ -38,10 +40,10 @@ def gaussian_kl(mean, log_variance, free_nats=0.0):
     return ops.sum(each, axis=-1)
 
 
-def maximum_mean_discrepancy(latents, prior_latents):
-    """How far a batch of latents is from being drawn as the prior's are, whatever each picture's own are.
+def maximum_mean_discrepancy(latents: Tensor, prior_latents: Tensor) -> Tensor:
+    """How far the distribution of a batch of latents is from the prior.
 
-    MMD^2 = E k(z, z') + E k(p, p') - 2 E k(z, p), estimated without bias over pairs of different latents [Gretton et
+    MMD^2 = E k(z, z') + E k(p, p') - 2 E k(z, p), the unbiased estimate over pairs of different latents [Gretton et
     al. 2012, "A kernel two-sample test"], with the inverse multiquadratic kernel of Tolstikhin et al. 2018,
     "Wasserstein auto-encoders", summed over scales: k(x, y) = sum_s C_s / (C_s + |x - y|^2), C_s = 2 s latent_dim.
 
@@ -50,9 +52,9 @@ def maximum_mean_discrepancy(latents, prior_latents):
         prior_latents: `(any number, latent_dim)`, drawn from the standard normal prior.
 
     Returns:
-        Tensor `(batch,)`: one and the same number for each sample, as it belongs to the batch; between about 0, where
-        chance makes it negative too, and 14. It is 0 for a batch of one, of which it can say nothing. Under
-        `tf.distribute` each replica looks at its own share of the batch.
+        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch. It lies between about 0 (chance
+        can make it negative) and 14. For a batch of one it is 0, as it is not defined there. Under `tf.distribute` each
+        replica uses its own share of the batch.
 
     Example:
 
@@ -88,18 +90,18 @@ def _kernel_between_different(rows, count):
     return ops.sum(different * _inverse_multiquadratic(rows, rows)) / ops.maximum(count * (count - 1.0), 1.0)
 
 
-def active_units(means, threshold=0.01):
-    """How many latents tell pictures apart: those whose posterior mean varies over the batch by more than `threshold`.
+def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
+    """The number of latents in use: those whose posterior mean has a variance over the batch above `threshold`.
 
     The measure of posterior collapse of Burda et al. 2016, "Importance weighted autoencoders", appendix C: latent j is
-    active if Var_x(E_q[z_j | x]) > 0.01. A latent that the decoder ignores has the same mean for every picture.
+    active if Var_x(E_q[z_j | x]) > 0.01. A latent that the decoder ignores has the same mean for every image.
 
     Args:
         means: means of q(z|x), `(batch, latent_dim)`.
         threshold: the variance above which a latent counts.
 
     Returns:
-        Tensor `(batch,)`: one and the same number for each sample, as it belongs to the batch; 0 for a batch of one.
+        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch; 0 for a batch of one.
 
     Example:
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from kgen.losses.configurable import Configurable
+from kgen import checks
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-class Penalty(Configurable):
-    """A price on the gradient of the discriminator's logits with respect to its input.
+@serializable
+class Penalty:
+    """Base of the penalties on the gradient of the discriminator's logits with respect to its input.
 
-    A penalty says where the gradient is taken (`points`) and what it costs there (`cost`). The model that trains
-    takes the gradient itself, so a penalty is plain arithmetic. One that is `lazy` is only computed in every
-    `every`-th step, and then costs `every` times as much: nearly as good, for far less work [Karras et al. 2020,
+    A subclass defines where the gradient is taken (`points`) and what it costs there (`cost`). The model computes the
+    gradient, so a penalty is plain arithmetic. With `every` above 1 it is lazy: it is computed in every `every`-th step
+    only, and then counts `every` times as much. That is nearly as good, for far less work [Karras et al. 2020,
     "Analyzing and improving the image quality of StyleGAN", section 3.1].
 
     Args:
-        weight: not negative.
-        every: steps from one computation to the next.
+        weight: factor of the penalty, not negative.
+        every: steps from one computation to the next, at least 1.
 
     Raises:
-        ValueError: if `weight` is negative, or `every` no integer of at least 1.
+        ValueError: if `weight` is negative, or `every` is not an integer of at least 1.
 
     Example:
 
@@ -32,35 +37,27 @@ class Penalty(Configurable):
     ```
     """
 
-    def __init__(self, weight, every=1):
-        if weight < 0:
-            raise ValueError(f"{type(self).__name__}: weight must not be negative; got {weight}.")
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"{type(self).__name__}: every must be an integer of at least 1; got {every!r}.")
-        self.weight = float(weight)
-        self.every = every
+    def __init__(self, weight: float, every: int = 1):
+        self.weight = float(checks.number(type(self).__name__, "weight", weight, least=0.0))
+        self.every = checks.integer(type(self).__name__, "every", every)
 
-    def points(self, real, fake, seed):
-        """Images `(batch, ...)` at which the gradient is taken; `seed` is for those that draw."""
+    def points(self, real: Tensor, fake: Tensor, seed: Any) -> Tensor:
+        """Images `(batch, ...)` at which the gradient is taken; `seed` is for penalties that draw them."""
         raise NotImplementedError(f"{type(self).__name__} must define points().")
 
-    def cost(self, gradient):
+    def cost(self, gradient: Tensor) -> Tensor:
         """One value per sample, `(batch,)`, for gradients `(batch, ...)`."""
         raise NotImplementedError(f"{type(self).__name__} must define cost().")
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return {"weight": self.weight, "every": self.every}
 
-
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class R1(Penalty):
     """(weight / 2) ||grad_x D(x)||^2 at real images x, D the logit [Mescheder et al. 2018, "Which training methods for
     GANs do actually converge?", equation 9].
 
     Args:
-        weight: gamma, not negative. 0.1 to 10; more for larger pictures.
-        every: as of `Penalty`.
+        weight: gamma, not negative. 0.1 to 10; more for larger images.
+        every: see `Penalty`.
 
     Example:
 
@@ -69,24 +66,24 @@ class R1(Penalty):
     ```
     """
 
-    def __init__(self, weight=1.0, every=1):
+    def __init__(self, weight: float = 1.0, every: int = 1):
         super().__init__(weight, every)
 
-    def points(self, real, fake, seed):
+    def points(self, real: Tensor, fake: Tensor, seed: Any) -> Tensor:
         """The real images."""
         return real
 
-    def cost(self, gradient):
+    def cost(self, gradient: Tensor) -> Tensor:
         """(weight / 2) times the squared norm of each sample's gradient."""
         return 0.5 * self.weight * _squared_norm(gradient)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class R2(R1):
     """(weight / 2) ||grad_x D(x)||^2 at generated images x, D the logit [Mescheder et al. 2018, equation 10].
 
     Args:
-        weight, every: as of `R1`.
+        weight, every: see `R1`.
 
     Example:
 
@@ -95,22 +92,22 @@ class R2(R1):
     ```
     """
 
-    def points(self, real, fake, seed):
+    def points(self, real: Tensor, fake: Tensor, seed: Any) -> Tensor:
         """The generated images."""
         return fake
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class GradientPenalty(Penalty):
     """weight (||grad_x D(x)|| - 1)^2 between real and generated images, D the logit [Gulrajani et al. 2017, "Improved
     training of Wasserstein GANs"].
 
-    x = e real + (1 - e) generated, with e uniform in [0, 1), one for each sample. Judge pictures one by one: in a
-    discriminator with batch normalisation the gradient of one sample depends on the others.
+    x = e real + (1 - e) generated, with e uniform in [0, 1), one for each sample. Use a discriminator without batch
+    normalisation: with it, the gradient of one sample depends on the others.
 
     Args:
         weight: lambda, not negative.
-        every: as of `Penalty`.
+        every: see `Penalty`.
 
     Example:
 
@@ -119,22 +116,22 @@ class GradientPenalty(Penalty):
     ```
     """
 
-    def __init__(self, weight=10.0, every=1):
+    def __init__(self, weight: float = 10.0, every: int = 1):
         super().__init__(weight, every)
 
-    def points(self, real, fake, seed):
+    def points(self, real: Tensor, fake: Tensor, seed: Any) -> Tensor:
         """Points on the lines from generated images to real ones."""
         share = ops.cast(_one_each(real, seed), fake.dtype)
         return fake + share * (real - fake)
 
-    def cost(self, gradient):
+    def cost(self, gradient: Tensor) -> Tensor:
         """Weight times the squared distance of each sample's slope from 1."""
         # The root has no slope of its own at zero.
         slope = ops.sqrt(_squared_norm(gradient) + 1e-12)
         return self.weight * ops.square(slope - 1.0)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Dragan(GradientPenalty):
     """weight (||grad_x D(x)|| - 1)^2 around real images, D the logit [Kodali et al. 2017, "On convergence and stability
     of GANs"].
@@ -144,7 +141,7 @@ class Dragan(GradientPenalty):
 
     Args:
         weight: lambda, not negative.
-        every: as of `Penalty`.
+        every: see `Penalty`.
 
     Example:
 
@@ -153,7 +150,7 @@ class Dragan(GradientPenalty):
     ```
     """
 
-    def points(self, real, fake, seed):
+    def points(self, real: Tensor, fake: Tensor, seed: Any) -> Tensor:
         """Points near the real images."""
         noise = ops.cast(keras.random.uniform(ops.shape(real), seed=seed), real.dtype)
         return real + ops.cast(_one_each(real, seed), real.dtype) * (0.5 * ops.std(real)) * noise

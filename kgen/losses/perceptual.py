@@ -1,45 +1,55 @@
-"""How far two pictures are apart in the eyes of a network."""
+"""How far apart images are in the features of a network: one by one, or on average over a batch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
+
+from kgen.types import Tensor
 
 
 class PerceptualLoss:
     """sum_l mean (f_l(x) - f_l(y))^2 over feature maps f_l of a network.
 
-    [Johnson et al. 2016, "Perceptual losses for real-time style transfer and super-resolution", equation 2.] A plain
-    object: a model that uses it neither trains nor saves the network.
+    [Johnson et al. 2016, "Perceptual losses for real-time style transfer and super-resolution", equation 2.] It is
+    a plain object, so that a model that uses it neither trains nor saves the network.
 
     Args:
-        network: a functional `keras.Model` of pictures, such as one of `keras.applications`; or a
+        network: a functional `keras.Model` of images, such as one of `keras.applications`; or a
             `kgen.metrics.FeatureExtractor` with feature maps.
-        layers: names of the network's layers; None for its outputs. An extractor has its own.
-        value_range: `(low, high)`: what the network expects in place of 0 and 1. An extractor knows.
+        layers: names of the network's layers; None for its outputs. Not for an extractor, which has its own maps.
+        value_range: `(low, high)` that the network expects for 0 and 1. An extractor ignores it.
 
     Raises:
-        TypeError: if the network is nothing of this.
-        ValueError: for layers that it does not have, or none.
+        TypeError: if `network` is something else.
+        ValueError: if `layers` is empty or names unknown layers; if the extractor has no maps.
 
     Example:
 
     ```python
     network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(8, 3, name="edges")])
-    kgen.losses.PerceptualLoss(network, ["edges"]).loss(clean, restored)      # (batch,), of pictures in [0, 1]
+    kgen.losses.PerceptualLoss(network, ["edges"]).loss(clean, restored)      # (batch,), of images in [0, 1]
     ```
     """
 
-    def __init__(self, network, layers=None, value_range=(-1.0, 1.0)):
+    def __init__(
+        self,
+        network: keras.Model | Any,
+        layers: Sequence[str] | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+    ):
         if hasattr(network, "feature_maps"):
             if layers is not None or network.maps is None:
                 raise ValueError(
-                    f"PerceptualLoss: an extractor has feature maps of its own, and no layers to name; got {network!r} "
-                    f"and layers={layers!r}."
+                    "PerceptualLoss: an extractor must have feature maps of its own, and takes no layers; got "
+                    f"{network!r} and layers={layers!r}."
                 )
         elif not isinstance(network, keras.Model) or not network.built:
             raise TypeError(
-                "PerceptualLoss: network must be a built keras.Model of pictures, or a kgen.metrics.FeatureExtractor; "
+                "PerceptualLoss: network must be a built keras.Model of images, or a kgen.metrics.FeatureExtractor; "
                 f"got {network!r}."
             )
         elif layers is not None:
@@ -50,7 +60,7 @@ class PerceptualLoss:
         self.network = network
         self.value_range = tuple(float(value) for value in value_range)
 
-    def loss(self, real, generated):
+    def loss(self, real: Tensor, generated: Tensor) -> Tensor:
         """`(batch,)` of two tensors `(batch, height, width, channels)` in [0, 1]."""
         distance = 0.0
         for x, y in zip(self._features(real), self._features(generated)):
@@ -65,3 +75,25 @@ class PerceptualLoss:
         low, high = self.value_range
         features = self.network(low + (high - low) * images, training=False)
         return features if isinstance(features, (list, tuple)) else [features]
+
+
+def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
+    """||mean f(x) - mean f(G(z))||^2, means over the batch [Salimans et al. 2016, "Improved techniques for training
+    GANs", section 3.1].
+
+    Args:
+        real_features, fake_features: `(batch, ...)`, features f of real and of generated images.
+
+    Returns:
+        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch. Under `tf.distribute` each
+        replica compares the means of its own share of the batch.
+
+    Example:
+
+    ```python
+    kgen.losses.feature_matching(keras.ops.ones((4, 3)), keras.ops.zeros((4, 3)))     # [3, 3, 3, 3]
+    ```
+    """
+    real_features, fake_features = ops.cast(real_features, "float32"), ops.cast(fake_features, "float32")
+    difference = ops.mean(real_features, axis=0) - ops.mean(fake_features, axis=0)
+    return ops.sum(ops.square(difference)) * ops.ones((ops.shape(fake_features)[0],))

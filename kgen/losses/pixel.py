@@ -1,17 +1,18 @@
-"""How far a picture is from the one that it should be, pixel by pixel: the mean over pixels and channels."""
+"""How far an image is from its target, pixel by pixel: the mean over pixels and channels."""
 
 from __future__ import annotations
 
 import math
 
-import keras
 from keras import ops
 
-from kgen.losses.configurable import Configurable
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-class PixelLoss(Configurable):
-    """A mean over pixels of a function of their difference; a subclass gives `of_difference`.
+@serializable
+class PixelLoss:
+    """Base of the means over pixels of a function of their difference; a subclass defines `of_difference`.
 
     Example:
 
@@ -23,19 +24,19 @@ class PixelLoss(Configurable):
     ```
     """
 
-    def loss(self, real, generated):
+    def loss(self, real: Tensor, generated: Tensor) -> Tensor:
         """`(batch,)` of two tensors `(batch, height, width, channels)` of one range."""
         difference = ops.cast(generated, "float32") - ops.cast(real, "float32")
         return ops.mean(self.of_difference(difference), axis=(1, 2, 3))
 
-    def of_difference(self, difference):
-        """What a pixel costs, for each value of a tensor."""
+    def of_difference(self, difference: Tensor) -> Tensor:
+        """The cost of each value of a tensor of differences."""
         raise NotImplementedError(f"{type(self).__name__} must define of_difference().")
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class L1(PixelLoss):
-    """mean |x - y|: its optimum is the median of what a picture may be, sharper than the mean.
+    """mean |x - y|: its optimum is the median of the possible images, which is sharper than their mean.
 
     Example:
 
@@ -44,12 +45,12 @@ class L1(PixelLoss):
     ```
     """
 
-    def of_difference(self, difference):
+    def of_difference(self, difference: Tensor) -> Tensor:
         """|d|"""
         return ops.abs(difference)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class L2(PixelLoss):
     """mean (x - y)^2: what PSNR measures.
 
@@ -60,20 +61,20 @@ class L2(PixelLoss):
     ```
     """
 
-    def of_difference(self, difference):
+    def of_difference(self, difference: Tensor) -> Tensor:
         """d^2"""
         return ops.square(difference)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Charbonnier(PixelLoss):
     """mean sqrt((x - y)^2 + e^2): |x - y| with a smooth minimum [Charbonnier et al. 1994].
 
     Args:
-        epsilon: e, in units of the pictures.
+        epsilon: e, in units of the images; positive.
 
     Raises:
-        ValueError: if it is not positive.
+        ValueError: if `epsilon` is not positive.
 
     Example:
 
@@ -82,15 +83,11 @@ class Charbonnier(PixelLoss):
     ```
     """
 
-    def __init__(self, epsilon=1e-3):
+    def __init__(self, epsilon: float = 1e-3):
         if not 0 < epsilon < math.inf:
             raise ValueError(f"Charbonnier: epsilon must be positive; got {epsilon!r}.")
         self.epsilon = float(epsilon)
 
-    def of_difference(self, difference):
+    def of_difference(self, difference: Tensor) -> Tensor:
         """sqrt(d^2 + e^2)"""
         return ops.sqrt(ops.square(difference) + self.epsilon**2)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {"epsilon": self.epsilon}

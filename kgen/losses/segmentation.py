@@ -1,20 +1,22 @@
-"""What is said of the class of every pixel."""
+"""Losses of the classes of pixels, from logits, one value per image."""
 
 from __future__ import annotations
 
 import keras
 from keras import ops
 
+from kgen.types import Tensor
 
-def pixel_cross_entropy(classes, logits):
-    """mean_p -log P(class of p), P the softmax of the logits of pixel p.
+
+def pixel_cross_entropy(classes: Tensor, logits: Tensor) -> Tensor:
+    """mean_p -log P(class of p), with P the softmax of the logits of pixel p.
 
     Args:
         classes: integers `(batch, height, width)`.
         logits: `(batch, height, width, num_classes)`.
 
     Returns:
-        Tensor `(batch,)`, nats a pixel.
+        Tensor `(batch,)`, nats per pixel.
 
     Example:
 
@@ -26,17 +28,17 @@ def pixel_cross_entropy(classes, logits):
     return ops.mean(nats, axis=(1, 2))
 
 
-def dice(classes, logits, smooth=1.0):
-    """1 - mean_k (2 sum_p P_k g_k + s) / (sum_p P_k + sum_p g_k + s): how little shape and answer overlap.
+def dice(classes: Tensor, logits: Tensor, smooth: float = 1.0) -> Tensor:
+    """1 - mean_k (2 sum_p P_k g_k + s) / (sum_p P_k + sum_p g_k + s): how little the masks and the answers overlap.
 
-    P_k is the probability of class k at pixel p, g_k is 1 where that is its class and 0 elsewhere. A class counts the
-    same whether it has many pixels or few, which a mean over pixels does not grant [Milletari et al. 2016, "V-Net",
+    P_k is the probability of class k at pixel p; g_k is 1 if that is the pixel's class, else 0. A class counts the same
+    whether it has many pixels or few, unlike in a mean over pixels [Milletari et al. 2016, "V-Net",
     with first powers in the denominator; Sudre et al. 2017, "Generalised Dice overlap"].
 
     Args:
         classes: integers `(batch, height, width)`.
         logits: `(batch, height, width, num_classes)`.
-        smooth: s, in pixels: a class that a picture does not have, and that is not seen in it, counts as found.
+        smooth: s, in pixels. A class that is absent from an image, and from the answer, counts as found.
 
     Returns:
         Tensor `(batch,)`, 0 for a perfect answer, below 1.

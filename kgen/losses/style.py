@@ -1,15 +1,17 @@
-"""How far a picture is from the content of one and the style of another, by the features of a network."""
+"""Losses of style transfer: distances from a content image and from a style image, in the features of a network."""
 
 from __future__ import annotations
 
 from keras import ops
 
+from kgen.types import Tensor
 
-def content_loss(target, features):
+
+def content_loss(target: Tensor, features: Tensor) -> Tensor:
     """mean_pc (F_pc - T_pc)^2 over positions p and channels c of feature maps.
 
-    [Gatys et al. 2016, "Image style transfer using convolutional neural networks", equation 1, as a mean; with what
-    adaptive instance normalisation gives for the target, equation 12 of Huang & Belongie 2017.]
+    [Gatys et al. 2016, "Image style transfer using convolutional neural networks", equation 1, as a mean. With
+    the output of adaptive instance normalisation for a target it is equation 12 of Huang & Belongie 2017.]
 
     Args:
         target, features: `(batch, height, width, C)`.
@@ -27,14 +29,14 @@ def content_loss(target, features):
     return ops.mean(ops.square(difference), axis=(1, 2, 3))
 
 
-def style_loss(target, statistics):
+def style_loss(target: Tensor, statistics: Tensor) -> Tensor:
     """mean_c (mu_c - mu'_c)^2 + mean_c (sigma_c - sigma'_c)^2: means and deviations of the channels of one layer.
 
     [Huang & Belongie 2017, "Arbitrary style transfer in real-time with adaptive instance normalization", equation 13,
     with squares.]
 
     Args:
-        target, statistics: `(batch, 2 C)`, as of `kgen.layers.channel_statistics`.
+        target, statistics: `(batch, 2 C)`, from `kgen.layers.channel_statistics`.
 
     Returns:
         Tensor `(batch,)`.
@@ -49,8 +51,8 @@ def style_loss(target, statistics):
     return 2.0 * ops.mean(ops.square(difference), axis=-1)
 
 
-def gram_matrix(features):
-    """G_cd = mean_p F_pc F_pd, how often two features are seen together, wherever that is.
+def gram_matrix(features: Tensor) -> Tensor:
+    """G_cd = mean_p F_pc F_pd: how strongly two features occur together, regardless of where.
 
     Args:
         features: `(batch, height, width, C)`.
@@ -69,10 +71,10 @@ def gram_matrix(features):
     return ops.matmul(ops.transpose(rows, (0, 2, 1)), rows) / ops.cast(height * width, "float32")
 
 
-def gram_loss(target, features):
-    """(1 / 4 C^2) sum_cd (G_cd - G'_cd)^2, G the Gram matrices of one layer's features.
+def gram_loss(target: Tensor, features: Tensor) -> Tensor:
+    """(1 / 4 C^2) sum_cd (G_cd - G'_cd)^2, with G the Gram matrices of one layer's features.
 
-    [Gatys et al. 2016, equation 4; the sums there are means here, so that pictures may differ in size.]
+    [Gatys et al. 2016, equation 4; its sums are means here, so that images may differ in size.]
 
     Args:
         target, features: `(batch, height, width, C)`, of any sizes.

@@ -21,12 +21,12 @@ def log_softmax(rows):
 def by_hand(loss, logits, same):
     """The formulas of the docstrings in float64, a pair at a time."""
     count, values = len(logits), np.zeros(len(logits))
-    by_caption, by_picture = log_softmax(logits), log_softmax(logits.T)
+    by_caption, by_image = log_softmax(logits), log_softmax(logits.T)
     for i in range(count):
         for j in range(count):
             if isinstance(loss, InfoNCE):
                 share = same[i, j] / sum(same[i])
-                values[i] -= 0.5 * share * (by_caption[i, j] + by_picture[i, j])
+                values[i] -= 0.5 * share * (by_caption[i, j] + by_image[i, j])
             else:
                 values[i] += np.log1p(np.exp(-logits[i, j] if same[i, j] else logits[i, j]))
     return values
@@ -41,14 +41,14 @@ def test_is_its_formula(loss, same):
 
 
 @pytest.mark.parametrize("loss", [InfoNCE(), SigmoidContrastive()])
-def test_captions_and_pictures_may_change_places(loss):
+def test_captions_and_images_may_change_places(loss):
     total = [ops.convert_to_numpy(loss.loss(rows.astype("float32"), SAME)).sum() for rows in (LOGITS, LOGITS.T)]
     np.testing.assert_allclose(*total, rtol=1e-5)
 
 
 @pytest.mark.parametrize("loss", [InfoNCE(), SigmoidContrastive()])
 def test_equal_captions_do_not_push_each_other_away(loss):
-    """Pictures that fit all equal captions alike, and no others, cost nothing more than the choice among equals."""
+    """Images that fit all equal captions alike, and no others, cost nothing more than the choice among equals."""
     logits = np.where(SAME, 50.0, -50.0).astype("float32")
     alone = np.where(np.eye(6), 50.0, -50.0).astype("float32")
     choice = np.log(SAME.sum(axis=1)) if isinstance(loss, InfoNCE) else np.zeros(6)
@@ -74,7 +74,7 @@ def test_travels_in_a_config_and_has_a_short_name(kind):
 
 def test_accuracy_of_both_directions():
     logits = np.array([[3.0, 1.0, 2.0], [4.0, 2.0, 0.0], [0.0, 1.0, 5.0]], "float32")
-    # Pictures: right, wrong, right. Captions: the first is picture 1's, the others their own.
+    # Images: right, wrong, right. Captions: the first is image 1's, the others their own.
     np.testing.assert_array_equal(ops.convert_to_numpy(matching_accuracy(logits)), [0.5, 0.5, 1.0])
     same = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool)
     np.testing.assert_array_equal(ops.convert_to_numpy(matching_accuracy(logits, same)), [1.0, 1.0, 1.0])

@@ -7,11 +7,11 @@ from kgen.losses import Mixup
 
 
 @pytest.mark.backends
-def test_pictures_are_real_by_their_share():
+def test_images_are_real_by_their_share():
     real, fake = ops.ones((2000, 2, 2, 1)), -ops.ones((2000, 2, 2, 1))
-    pictures, share = Mixup(0.5).mixed(real, fake, keras.random.SeedGenerator(0))
-    pictures, share = ops.convert_to_numpy(pictures), ops.convert_to_numpy(share)
-    np.testing.assert_allclose(pictures, np.broadcast_to(2 * share[:, None, None, None] - 1, pictures.shape), atol=1e-6)
+    images, share = Mixup(0.5).mixed(real, fake, keras.random.SeedGenerator(0))
+    images, share = ops.convert_to_numpy(images), ops.convert_to_numpy(share)
+    np.testing.assert_allclose(images, np.broadcast_to(2 * share[:, None, None, None] - 1, images.shape), atol=1e-6)
     # Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1)).
     assert abs(share.mean() - 0.5) < 0.03 and abs(share.var() - 1 / 8) < 0.01
     assert share.min() >= 0.0 and share.max() <= 1.0

@@ -52,7 +52,7 @@ def test_where_each_penalty_looks():
 
     between = ops.convert_to_numpy(GradientPenalty().points(real, fake, seed=keras.random.SeedGenerator(0)))
     shares = (between - y) / (x - y)
-    # One share a sample, uniform over all lines from a generated picture to a real one.
+    # One share a sample, uniform over all lines from a generated image to a real one.
     np.testing.assert_allclose(shares.min(axis=(1, 2, 3)), shares.max(axis=(1, 2, 3)), atol=0.02)
     assert abs(np.median(shares, axis=(1, 2, 3)).mean() - 0.5) < 0.06 and shares.min() > -0.01 and shares.max() < 1.01
 
@@ -80,7 +80,7 @@ def test_config_round_trip(kind):
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="R1: weight must not be negative; got -1"):
+    with pytest.raises(ValueError, match="R1: weight must be a number of at least 0; got -1"):
         R1(-1)
     for every in (0, 2.0, True):
         with pytest.raises(ValueError, match="Dragan: every must be an integer of at least 1"):

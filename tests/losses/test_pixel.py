@@ -7,7 +7,7 @@ from tests.losses.slopes import slope
 
 pytestmark = pytest.mark.backends
 CLEAN = np.zeros((2, 2, 2, 1), "float32")
-# Differences of the first picture: 1 at one of four pixels; of the second: 0.5 everywhere.
+# Differences of the first image: 1 at one of four pixels; of the second: 0.5 everywhere.
 OTHER = np.zeros_like(CLEAN)
 OTHER[0, 0, 0], OTHER[1] = 1.0, 0.5
 

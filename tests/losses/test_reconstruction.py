@@ -50,7 +50,7 @@ def test_the_misprint_of_the_article_is_another_formula():
     def misprint(x, logits):
         return np.log1p(np.exp(-np.float64(x) - logits)).sum(axis=(1, 2, 3))
 
-    # The loss is lowest where every sign is right. The misprint is lowest for white, whatever the picture is.
+    # The loss is lowest where every sign is right. The misprint is lowest for white, whatever the image is.
     white = np.full(SHAPE, 4.0, "float32")
     assert (value(Logistic(), images, right) < value(Logistic(), images, white)).all()
     assert (misprint(images, white) < misprint(images, right)).all()
@@ -71,12 +71,12 @@ def test_logistic_does_not_overflow(pixel, logit):
 @pytest.mark.backends
 def test_logistic_stands_for_the_expected_pixel():
     logits = np.array([[-1e4, -2.0, 0.0, 2.0, 1e4]], "float32")
-    picture = ops.convert_to_numpy(Logistic().mean(ops.convert_to_tensor(logits)))
+    image = ops.convert_to_numpy(Logistic().mean(ops.convert_to_tensor(logits)))
     with np.errstate(over="ignore"):
         expected = 2.0 / (1.0 + np.exp(-np.float64(logits))) - 1.0
-    np.testing.assert_allclose(picture, expected, atol=1e-6)
-    # Which is the picture that the loss draws the logits to.
-    _, gradient = slope(lambda x: Logistic().loss(picture, x), logits)
+    np.testing.assert_allclose(image, expected, atol=1e-6)
+    # Which is the image that the loss draws the logits to.
+    _, gradient = slope(lambda x: Logistic().loss(image, x), logits)
     np.testing.assert_allclose(gradient, np.zeros_like(gradient), atol=1e-6)
 
 
@@ -155,10 +155,10 @@ def test_least_log_scale(least):
 
 
 @pytest.mark.backends
-def test_the_second_half_of_the_channels_is_not_in_the_picture():
+def test_the_second_half_of_the_channels_is_not_in_the_image():
     outputs = np.float32([-2.0, -0.5, 0.5, 2.0, 7.0, 8.0]).reshape(1, 1, 1, 6)
-    picture = ops.convert_to_numpy(DiscretizedLogistic().mean(ops.convert_to_tensor(outputs)))
-    np.testing.assert_array_equal(picture.ravel(), [-1.0, -0.5, 0.5])
+    image = ops.convert_to_numpy(DiscretizedLogistic().mean(ops.convert_to_tensor(outputs)))
+    np.testing.assert_array_equal(image.ravel(), [-1.0, -0.5, 0.5])
 
 
 # === Both ===
@@ -187,7 +187,7 @@ def test_a_subclass_must_define_its_loss():
         Nothing().loss(None, None)
 
 
-# === How far pixels are from the picture ===
+# === How far pixels are from the image ===
 def test_variance_of_black_and_white():
     logits = np.array([[[[-3.0]], [[0.0]], [[0.5]]]], "float32")
     share = 1 / (1 + np.exp(-logits))

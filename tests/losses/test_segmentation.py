@@ -28,7 +28,7 @@ def test_cross_entropy_is_the_mean_over_pixels():
 
 def test_dice_by_hand():
     p = 0.75
-    # First picture: class 0 has one pixel, class 1 three. Of class 0, P sums to p + 3 (1 - p).
+    # First image: class 0 has one pixel, class 1 three. Of class 0, P sums to p + 3 (1 - p).
     zero = (2 * p + 1) / (p + 3 * (1 - p) + 1 + 1)
     one = (2 * 3 * p + 1) / (3 * p + (1 - p) + 3 + 1)
     # Second: class 1 is not there at all, and seen a little.

@@ -1,3 +1,4 @@
+import keras
 import pytest
 
 from kgen import losses
@@ -56,3 +57,29 @@ def test_what_is_no_loss(wrong):
         ValueError, match=r"adversarial loss must be one of \['hinge', .*\] or an object with generator, discriminator"
     ):
         losses.get("adversarial loss", wrong)
+
+
+# === On disk ===
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    "loss",
+    [losses.NonSaturating(), losses.R1(3.0), losses.Logistic(), losses.Gaussian(0.25), losses.Mixup(0.3)],
+    ids=lambda x: str(type(x)),
+)
+def test_a_loss_comes_back_from_its_config(loss):
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert type(again) is type(loss) and vars(again) == vars(loss)
+
+
+def test_a_loss_of_ones_own_travels_by_its_constructors_arguments():
+    @keras.saving.register_keras_serializable()
+    class Huber(losses.PixelLoss):
+        def __init__(self, edge=0.1):
+            self.edge = edge
+
+    @keras.saving.register_keras_serializable()
+    class AtNoise(losses.R1):
+        pass
+
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object([Huber(0.2), AtNoise(3.0, 4)]))
+    assert [vars(loss) for loss in again] == [{"edge": 0.2}, {"weight": 3.0, "every": 4}]
