@@ -1,91 +1,107 @@
-"""A folder of pictures that need no captions, read a batch at a time."""
+"""A folder of images without captions, read a batch at a time."""
+
+from __future__ import annotations
 
 import hashlib
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kgen.data.read_picture import PICTURE_SUFFIXES, check_picture_options, read_picture
+from kgen import checks
+from kgen.data.read_image import IMAGE_SUFFIXES, Color, check_image_options, read_image
+from kgen.types import Array
 
 _READ = 1 << 20
 # Problems that a warning names.
 _NAMED = 10
 
 
-class PictureFolder:
-    """The pictures below a folder (png, jpeg, webp, gif, bmp; any size and mode), read when they are asked for.
+class ImageFolder:
+    """The images in a folder (png, jpeg, webp, gif, bmp; any size and mode), read only when needed.
 
-    For measuring many pictures in constant memory; to train on a folder use `captioned_folder`. `len` is the number of
-    files. What cannot be read is left out with one warning that names it.
+    To measure many images in constant memory; to train on a folder use `captioned_folder`. `len` is the number of
+    files. Files that cannot be read are left out, with one warning that names them.
 
     Args:
-        path: the folder; sub-folders count, files and folders whose names begin with a dot do not.
-        image_size: height and width of what is read, in pixels; pictures are resized with antialiasing.
+        path: the folder; sub-folders are included, files and folders whose names begin with a dot are not.
+        image_size: height and width of the result in pixels; images are resized with antialiasing.
         channels: 3 (RGB) or 1 (grey).
-        background: the colour behind transparent pictures and beside padded ones.
+        background: the colour behind transparent images and around padded ones.
         resize: `"crop"` to the centre square, or `"pad"` to a square.
-        limit: read so many pictures at most, the first by name; None for all.
-        on_error: `"skip"` what cannot be read, or `"raise"` a ValueError at the first of it.
+        limit: the largest number of images to read, the first by name; None for all.
+        on_error: `"skip"` what cannot be read, or `"raise"` a ValueError at the first problem.
 
     Raises:
-        ValueError: there is no such folder, no picture in it, or an option is unknown.
+        ValueError: the folder does not exist or has no images, or an option is unknown.
 
     Example:
-        >>> folder = kgen.data.PictureFolder("my_pictures", image_size=64)  # doctest: +SKIP
-        >>> sum(len(images) for images in folder.batches(256)), len(folder)  # doctest: +SKIP
+
+    ```python
+    folder = kgen.data.ImageFolder("my_images", image_size=64)
+    for images in folder.batches(256):
+        distance.update_state(real, images)
+    ```
     """
 
-    def __init__(self, path, image_size, channels=3, background="white", resize="crop", limit=None, on_error="skip"):
-        check_picture_options("PictureFolder", image_size, channels, background, resize)
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise ValueError(f"PictureFolder: limit must be a positive integer or None; got {limit!r}.")
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        image_size: int,
+        channels: int = 3,
+        background: Color = "white",
+        resize: str = "crop",
+        limit: int | None = None,
+        on_error: str = "skip",
+    ):
+        image_size = check_image_options("ImageFolder", image_size, channels, background, resize)
+        if limit is not None:
+            limit = checks.integer("ImageFolder", "limit", limit)
         if on_error not in ("skip", "raise"):
-            raise ValueError(f'PictureFolder: on_error must be "skip" or "raise"; got {on_error!r}.')
-        self.path = existing_folder(path, "PictureFolder")
-        self.files = picture_files(self.path, "PictureFolder")[:limit]
-        self.image_shape = (int(image_size), int(image_size), channels)
+            raise ValueError(f'ImageFolder: on_error must be "skip" or "raise"; got {on_error!r}.')
+        self.path = existing_folder(path, "ImageFolder")
+        self.files = image_files(self.path, "ImageFolder")[:limit]
+        self.image_shape = (image_size, image_size, channels)
         self.background = background
         self.resize = resize
         self.on_error = on_error
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.files)
 
-    def batches(self, batch_size):
+    def batches(self, batch_size: int) -> Iterator[Array]:
         """Yields uint8 `(at most batch_size, H, W, C)`, in the order of file names.
 
         Raises:
-            ValueError: nothing can be read; or, with `on_error="raise"`, one picture.
+            ValueError: no image can be read; or, with `on_error="raise"`, one of them cannot.
         """
         size, _, channels = self.image_shape
-        problems = []
+        problems: list[str] = []
         for start in range(0, len(self.files), batch_size):
             images = []
             for name in self.files[start : start + batch_size]:
                 try:
-                    images.append(read_picture(self.path / name, size, channels, self.background, self.resize))
+                    images.append(read_image(self.path / name, size, channels, self.background, self.resize))
                 except Exception as error:  # noqa: BLE001  (Pillow's decoders raise a dozen types for broken files)
                     problems.append(f"{name}: {type(error).__name__}: {error}")
                     if self.on_error == "raise":
-                        raise ValueError(
-                            f"PictureFolder: unreadable picture in '{self.path}': {problems[0]}"
-                        ) from error
+                        raise ValueError(f"ImageFolder: unreadable image in '{self.path}': {problems[0]}") from error
             if images:
                 yield np.stack(images)
         if len(problems) == len(self.files):
-            raise ValueError(f"PictureFolder: no picture in '{self.path}' could be read. {problems[0]}")
+            raise ValueError(f"ImageFolder: no image in '{self.path}' could be read. {problems[0]}")
         if problems:
             more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
             warnings.warn(
-                f"PictureFolder: left out {len(problems)} unreadable of {len(self.files)} pictures in '{self.path}': "
+                f"ImageFolder: left out {len(problems)} unreadable of {len(self.files)} images in '{self.path}': "
                 f"{'; '.join(problems[:_NAMED])}{more}",
                 stacklevel=2,
             )
 
-    def fingerprint(self):
-        """SHA-256 of names and contents of the files."""
+    def fingerprint(self) -> str:
+        """SHA-256 of the files' names and contents."""
         digest = hashlib.sha256()
         for name in self.files:
             content = hashlib.sha256()
@@ -96,23 +112,23 @@ class PictureFolder:
         return digest.hexdigest()
 
 
-def existing_folder(path, owner):
-    """`path` as a `pathlib.Path`; raises ValueError, in the name of `owner`, unless it is a folder."""
+def existing_folder(path: str | os.PathLike, owner: str) -> Path:
+    """`path` as a `pathlib.Path`; raises a ValueError that begins with `owner` unless it is a folder."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
-        raise ValueError(f"{owner}: path must be a folder of pictures; '{folder}' {found}.")
+        raise ValueError(f"{owner}: path must be a folder of images; '{folder}' {found}.")
     return folder
 
 
-def picture_files(folder, owner):
-    """Names (relative, with `/`, sorted) of the pictures below a folder; raises ValueError if there are none."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+def image_files(folder: Path, owner: str) -> list[str]:
+    """Names (relative, with `/`, sorted) of the images in a folder; raises ValueError if there are none."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     paths = (path.relative_to(folder) for path in files)
-    pictures = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
-    if not pictures:
+    images = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    if not images:
         raise ValueError(
-            f"{owner}: there are no pictures in '{folder}'; expected files ending in {', '.join(PICTURE_SUFFIXES)}, in "
+            f"{owner}: there are no images in '{folder}'; expected files ending in {', '.join(IMAGE_SUFFIXES)}, in "
             "it or its sub-folders."
         )
-    return pictures
+    return images
