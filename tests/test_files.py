@@ -18,3 +18,11 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert (tmp_path / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a", ".a"])
+def test_the_partial_file_has_the_same_ending(tmp_path, name):
+    with whole_file(tmp_path / name) as partial:
+        partial.write_text("new")
+        assert partial.name != name and partial.name.endswith(name[1:])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
