@@ -58,20 +58,21 @@ def plot_history(history: keras.callbacks.History | Mapping[str, Sequence[float]
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(epochs[0] + 1 - 0.03 * count, epochs[0] + count + 0.03 * count)
         if place + columns >= len(panels):
             axes.set_xlabel("epoch")
         for i, name in enumerate(names):
+            # Players by their names; validation of each is dashed.
+            label = _words(name.removesuffix("_loss")) if len(names) > 1 else "training"
             for key, style in ((name, "-"), (_VALIDATION + name, "--")):
-                if key in logged:
-                    values = logged[key]
-                    marker = "." if len(values) <= _MOST_DOTS else ""
-                    label = _words(key.removeprefix(_VALIDATION)) if len(names) > 1 else "training"
-                    if key != name:
-                        label = f"{label}, validation" if len(names) > 1 else "validation"
-                    when = epochs[0] + count * np.arange(1, len(values) + 1) / len(values)
-                    axes.plot(when, values, style, color=f"C{i}", marker=marker, label=label)
-        if len(axes.lines) > 1 or any(_VALIDATION + name in logged for name in names):
-            axes.legend(fontsize="small", frameon=False)
+                values = logged.get(key, ())
+                when = epochs[0] + count * np.arange(1, len(values) + 1) / max(len(values), 1)
+                marker = "." if len(values) <= _MOST_DOTS else ""
+                axes.plot(when, values, style, color=f"C{i}", marker=marker, label=label if style == "-" else None)
+        if validated := any(_VALIDATION + name in logged for name in names):
+            axes.plot([], [], "--", color="C0" if len(names) == 1 else "grey", label="validation")
+        if validated or len(names) > 1:
+            axes.legend(fontsize="small", framealpha=0.7, edgecolor="none")
     return figure
 
 

@@ -47,8 +47,10 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
     points, names = _plane(latents)
     if images is not None and len(checked_images(images, "plot_latents")) != len(points):
         raise ValueError(f"plot_latents: give an image for each of the {len(points)} latents; got {len(images)}.")
-    figure = Figure(figsize=(_INCHES, _INCHES), dpi=_DPI, layout="constrained")
+    # A legend or a scale stands on the right.
+    figure = Figure(figsize=(_INCHES + (labels is not None), _INCHES), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
+    axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
     axes.grid(alpha=0.3)
@@ -61,7 +63,7 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
         zoom = _IMAGE_WIDTH / images.shape[2] * 72.0 / _DPI
         for i in _with_room(places, _IMAGE_WIDTH * np.array([1.0, images.shape[1] / images.shape[2]])):
             image = np.broadcast_to(images[i], (*images.shape[1:3], 3))
-            frame = {"edgecolor": colors[i], "linewidth": 1.5}
+            frame = {"edgecolor": colors[i], "linewidth": 2.0}
             axes.add_artist(AnnotationBbox(OffsetImage(image, zoom=zoom), points[i], pad=0.0, bboxprops=frame))
     return figure
 
