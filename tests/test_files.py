@@ -44,3 +44,11 @@ def test_processes_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
             second.write_text("second")
     assert (tmp_path / "a.txt").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a", ".a"])
+def test_the_partial_file_has_the_same_ending(tmp_path, name):
+    with whole_file(tmp_path / name) as partial:
+        partial.write_text("new")
+        assert partial.name != name and partial.name.endswith(name[1:])
+    assert [path.name for path in tmp_path.iterdir()] == [name]

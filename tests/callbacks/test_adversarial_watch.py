@@ -213,7 +213,7 @@ def test_mode_collapse(action):
     model.compile(SGD(0.0))
     watch = AdversarialWatch(action, patience=2, verbose=0)
     history = fit(model, Collapser(), watch, epochs=5)
-    assert watch.reason.startswith("AdversarialWatch, epoch 3: generated pictures are nearly all alike")
+    assert watch.reason.startswith("AdversarialWatch, epoch 3: generated images are nearly all alike")
     assert history["diversity"][0] > 0.01 and history["diversity"][1] < 1e-3
     assert model.stop_training == (action == "stop")
     if action == "lower_rate":
@@ -261,7 +261,7 @@ def test_real_pictures_say_how_diverse_they_should_be():
     # Collapsed from the first epoch on, which the largest in the run could not show.
     assert rehearse(watch, model, [{}] * 3) == 1
     real = diversity(tiny.pictures()[None])
-    assert f"0.0000, against {real:.4f} of real pictures, and was below 0.15 times that in 1 epoch" in watch.reason
+    assert f"0.0000, against {real:.4f} of real images, and was below 0.15 times that in 1 epoch" in watch.reason
     assert rehearse(AdversarialWatch(patience=1, verbose=0), model, [{}] * 3) == 3
     assert rehearse(AdversarialWatch(patience=1, images=tiny.pictures(), collapse=None), model, [{}] * 3) == 3
 
@@ -302,7 +302,7 @@ def test_training_goes_on_as_if_nothing_were_watched():
         ({"max_actions": 1.5}, "max_actions must be an integer of at least 1; got 1.5"),
         ({"collapse": 1.0}, r"collapse must be in \(0, 1\); got 1.0"),
         ({"factor": 0.0}, r"factor must be in \(0, 1\); got 0.0"),
-        ({"seed": None}, "seed must be an integer, .*; got None"),
+        ({"seed": None}, "seed must be an integer from .*; got None"),
         ({"prompts": []}, "AdversarialWatch: "),
     ],
 )
@@ -313,9 +313,7 @@ def test_arguments_out_of_range(changed, message):
 
 def test_wrong_images():
     for wrong in (tiny.pictures() / 255, tiny.pictures(1), "pictures"):
-        with pytest.raises(
-            TypeError, match="AdversarialWatch: images must be a uint8 array of at least 2 pictures; got"
-        ):
+        with pytest.raises(TypeError, match="AdversarialWatch: images must be a uint8 array of at least 2 images; got"):
             AdversarialWatch(images=wrong)
     with pytest.raises(ValueError, match=r"images must have the shape of the model's, \(8, 8, 3\); got \(8, 4, 3\)"):
         rehearse(AdversarialWatch(images=tiny.pictures()[:, :, :4]), compiled(), [{}])

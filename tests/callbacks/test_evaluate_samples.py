@@ -393,23 +393,23 @@ def test_numbers_out_of_range(name, wrong):
 @pytest.mark.parametrize(
     "options, error, words",
     [
-        ({"metrics": "frechet_distance"}, TypeError, "metrics must be measures of kgen.metrics; got 'f'"),
-        ({"metrics": [keras.metrics.Mean()]}, TypeError, "metrics must be measures of kgen.metrics; got <Mean"),
+        ({"metrics": "frechet_distance"}, TypeError, "metrics must be those of kgen.metrics; got 'f'"),
+        ({"metrics": [keras.metrics.Mean()]}, TypeError, "metrics must be those of kgen.metrics; got <Mean"),
         ({"metrics": []}, ValueError, "give at least one metric"),
         ({"metrics": lambda: [distance(), distance()]}, ValueError, "all of different names; got .'frechet"),
         ({"seed": None}, ValueError, "seed must be an integer"),
-        ({"real": None}, ValueError, "give the real pictures, or metrics with a reference"),
+        ({"real": None}, ValueError, "give real images, or metrics with a reference"),
         ({"real": [1, 2]}, TypeError, r"real must be a uint8 array .*; got list"),
         ({"real": tiny.pictures() / 255}, TypeError, r"real must be a uint8 array .*; got float64 of shape \(16, 8"),
         ({"real": tiny.pictures()[0]}, TypeError, r"real must be a uint8 array .*; got uint8 of shape \(8, 8, 3\)"),
         ({"prompts": "a cat"}, TypeError, "captions must be a list of strings"),
         ({"prompts": [""]}, ValueError, "caption 0 is empty"),
-        ({"metrics": ReconstructionError}, ValueError, "a measure of pairs needs prompts"),
+        ({"metrics": ReconstructionError}, ValueError, "a metric of pairs needs prompts"),
         ({"metrics": lambda: TextAlignment(color_encoder()), "real": None}, ValueError, "of pairs needs prompts"),
         (
             {"metrics": ReconstructionError, "prompts": ["a", "b"]},
             ValueError,
-            "reconstruction_error needs a real picture for each of the 2 prompts; got 16",
+            "reconstruction_error needs a real image for each of the 2 prompts; got 16",
         ),
         ({"monitor": "loss", "filepath": "best.keras"}, ValueError, "monitor must be one of .'frechet.*; got 'loss'"),
         ({"monitor": "frechet_distance_small"}, ValueError, "give monitor and filepath together, or neither"),
@@ -442,9 +442,7 @@ def test_a_model_that_draws_nothing():
 
 def test_sizes_that_do_not_match(tmp_path):
     model, large = trained_vae(), measures.pictures(12)[0]
-    with pytest.raises(
-        ValueError, match=r"real pictures must have the shape of the model's, \(8, 8, 3\); got \(16, 16"
-    ):
+    with pytest.raises(ValueError, match=r"real images must have the shape of the model's, \(8, 8, 3\); got \(16, 16"):
         rehearse(EvaluateSamples(distance(), large), model, 1)
     reference = reference_statistics(large, extractor(), file=tmp_path / "real.npz")
     with pytest.raises(ValueError, match=r"the reference is of pictures of shape \(16, 16, 3\); got \(8, 8, 3\)"):

@@ -72,7 +72,7 @@ def test_folder_against_folder(generated, real, tmp_path, capsys):
         name, value, better, features = line.split()
         assert name == number["name"] and float(value) == pytest.approx(number["value"], rel=1e-5)
         assert features == "pixels" and better == ("lower" if "distance" in name else "higher")
-    assert lines[-1] == "20 generated pictures against 24 real ones, 16 x 16 pixels"
+    assert lines[-1] == "20 generated images against 24 real ones, 16 x 16 pixels"
     # What goes on, and what is to be said of it.
     assert "20/20" in err and "Note: frechet_distance_pixels: 20 pictures for features of length 768" in err
     assert "Warning" not in err and "stacklevel" not in err
@@ -184,7 +184,7 @@ def test_a_model_of_oblong_pictures(tmp_path, real, capsys):
         tiny.encoder(8, shape=(8, 4, 3)), tiny.network("latents", (4,), (8, 4, 3)), latent_dim=4, seed=0
     )
     model.save(tmp_path / "oblong.keras")
-    assert "folders are read as square pictures, but the model's are 8 x 4" in failed(
+    assert "folders are read as square images, but the model's are 8 x 4" in failed(
         capsys, tmp_path / "oblong.keras", real
     )
 
@@ -215,13 +215,13 @@ def test_text_alignment(tmp_path, text_model, captioned, real, generated, capsys
         assert {key: values(report)[key] for key in expected.keys} == pytest.approx(expected.result(), rel=1e-4)
     features = {number["name"]: number["features"] for number in report["numbers"]}
     assert features["cosine_tiny_clip"] == "tiny_clip" and features["kernel_distance_pixels"] == "pixels"
-    assert "--clip measures what a text says" in failed(capsys, generated, *arguments)
+    assert "--clip compares images with their prompts" in failed(capsys, generated, *arguments)
 
 
 # === Bad input ===
 def test_one_line_says_what_is_wrong(tmp_path, generated, real, capsys):
     (tmp_path / "empty").mkdir()
-    assert "nowhere' is no folder of pictures" in failed(capsys, tmp_path / "nowhere", real)
+    assert "nowhere' is no folder of images" in failed(capsys, tmp_path / "nowhere", real)
     assert "nowhere' does not exist" in failed(capsys, generated, tmp_path / "nowhere")
     assert "there are no pictures in" in failed(capsys, generated, tmp_path / "empty")
     assert "there are no pictures in" in failed(capsys, tmp_path / "empty", real)
@@ -295,5 +295,5 @@ def test_the_command(tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "fake" / "999.png")
     failed = subprocess.run([*command, "--metrics", "reconstruction_error"], **run)
     assert failed.returncode == 1 and failed.stdout == ""
-    assert failed.stderr.splitlines()[-1].startswith("kgen.evaluate: reconstruction_error holds pictures of the same")
+    assert failed.stderr.splitlines()[-1].startswith("kgen.evaluate: reconstruction_error compares images of the same")
     assert "Traceback" not in failed.stderr

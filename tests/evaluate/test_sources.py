@@ -49,9 +49,7 @@ def test_a_broken_picture_is_not_left_out(generated):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(
-        ValueError, match="nowhere' is no folder of pictures, .keras file, SavedModel or preset of kgen"
-    ):
+    with pytest.raises(ValueError, match="nowhere' is no folder of images, .keras file, SavedModel or preset of kgen"):
         source_of(options(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="there is no file '.*nowhere.keras'"):
         source_of(options(tmp_path / "nowhere.keras"))
@@ -91,7 +89,7 @@ def test_a_preset_of_kgen(monkeypatch, vae):
 
 def test_another_model(tmp_path, vae):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="other.keras' holds no model of kgen, but a Sequential"):
+    with pytest.raises(ValueError, match="other.keras' holds no kgen model, but a Sequential"):
         source_of(options(tmp_path / "other.keras"))
     vae.save(tmp_path / "vae.keras")
     with pytest.raises(ValueError, match="--image-size is for folders; the model draws 8 pixels a side"):
@@ -152,5 +150,5 @@ def test_saved_models_that_say_too_little(tmp_path, tensorflow_backend):
     with pytest.raises(ValueError, match="classes' does not say how many classes it has; give the model's .keras file"):
         source_of(options(tmp_path / "classes"))
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ValueError, match="other' is no SavedModel of kgen"):
+    with pytest.raises(ValueError, match="other' is not a SavedModel of kgen"):
         source_of(options(tmp_path / "other"))

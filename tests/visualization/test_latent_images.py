@@ -4,8 +4,8 @@ import pytest
 from keras import layers
 from scipy import stats
 
-from kgen.callbacks import latent_grid, latent_traversal
 from kgen.models import GAN
+from kgen.visualization import latent_grid, latent_traversal
 from tests.models import tiny
 
 
@@ -31,7 +31,7 @@ def gan():
 
 
 def shown(grid, rows, columns, margin):
-    """The latents of each picture, `(rows, columns, 4)`."""
+    """The latents of each image, `(rows, columns, 4)`."""
     pixels = np.asarray(grid)[..., 0] / 127.5 - 1.0
     corners = [
         [(margin + row * (2 + margin), margin + column * (2 + margin)) for column in range(columns)]

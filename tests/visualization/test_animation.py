@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from kgen.callbacks import save_animation
+from kgen.visualization import save_animation
 
 FRAMES = np.zeros((4, 6, 8, 3), "uint8")
 FRAMES[np.arange(4), :, np.arange(4)] = (250, 120, 10)

@@ -1,50 +1,59 @@
-"""Many pictures as one, with captions below them."""
+"""Many images as one, with captions below them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kgen import checks
+from kgen.types import Array, ImageShape
+
 _BACKGROUND, _INK = (255, 255, 255), (40, 40, 40)
 _FONT_SIZE = 12
 _CAPTION_LINES = 3
-# Pillow's own font has Latin, Greek and Cyrillic letters; these come with operating systems, and have Chinese too.
+# Pillow's own font has Latin, Greek and Cyrillic letters; these come with operating systems and have Chinese too.
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc", "PingFang.ttc", "msyh.ttc")
 
 
-def picture_grid(images, captions=None, columns=None, margin=2, scale=1):
-    """Pictures side by side on white, row by row.
+def image_grid(
+    images: Array,
+    captions: Sequence[str] | None = None,
+    columns: int | None = None,
+    margin: int = 2,
+    scale: int = 1,
+) -> Image.Image:
+    """Images side by side on white, row by row.
 
     Args:
-        images: uint8 array `(N, height, width, channels)`, with 1 channel or 3.
-        captions: N strings to write below the pictures. One that does not fit in three lines as wide as its picture
-            ends in an ellipsis; a character that no font at hand has is drawn as an empty box.
-        columns: pictures in a row; by default about as many as there are rows.
-        margin: pixels around every picture.
-        scale: whole number: every pixel of a picture becomes a square of so many.
+        images: uint8 array `(N, height, width, channels)`, with 1 or 3 channels.
+        captions: N strings to write below the images. One that does not fit in three lines as wide as its image ends
+            in an ellipsis; a character that no font at hand has is drawn as an empty box.
+        columns: images in a row; by default about as many as there are rows.
+        margin: pixels around every image.
+        scale: whole number: how many times as wide and high the images are drawn.
 
     Returns:
-        A `PIL.Image` in RGB: what `SampleGrid` saves.
+        A `PIL.Image` in RGB.
 
     Raises:
-        TypeError: if `images` is no uint8 array.
-        ValueError: if its shape is another, `captions` are not N, or a number is out of range.
+        TypeError: if `images` is not a uint8 array.
+        ValueError: for another shape, another number of captions, or a number out of range.
 
     Example:
 
     ```python
-    kgen.callbacks.picture_grid(gan.generate(16, seed=0), columns=8).save("samples.png")
+    kgen.visualization.image_grid(gan.generate(16, seed=0), columns=8).save("samples.png")
     ```
     """
-    images = checked_pictures(images, "picture_grid")
-    if captions is not None and (isinstance(captions, str) or len(captions) != len(images)):
-        raise ValueError(f"picture_grid: give a caption for each of the {len(images)} images; got {captions!r}.")
-    columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
-    for name, value, least in (("columns", columns, 1), ("margin", margin, 0), ("scale", scale, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"picture_grid: {name} must be an integer of at least {least}; got {value!r}.")
+    images = checked_images(images, "image_grid")
+    check_captions(captions, len(images), "image_grid")
+    columns = square_columns(len(images)) if columns is None else checks.integer("image_grid", "columns", columns)
+    margin = checks.integer("image_grid", "margin", margin, least=0)
+    scale = checks.integer("image_grid", "scale", scale)
     columns = min(columns, len(images))
     height, width = images.shape[1] * scale, images.shape[2] * scale
     texts = [] if captions is None else _fitted(captions, width)
@@ -55,29 +64,36 @@ def picture_grid(images, captions=None, columns=None, margin=2, scale=1):
     draw = ImageDraw.Draw(grid)
     for i, image in enumerate(images):
         left, top = margin + i % columns * cell_width, margin + i // columns * cell_height
-        picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy())
-        grid.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        drawn = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy())
+        grid.paste(drawn.resize((width, height), Image.Resampling.NEAREST), (left, top))
         if texts:
             text, font = texts[i]
             draw.multiline_text((left, top + height), text, fill=_INK, font=font, spacing=2)
     return grid
 
 
-def pictures_of_grid(grid, count, columns, image_shape, margin=2, scale=1):
-    """The pictures `(count, height, width, 3)` out of a grid that `picture_grid` made of them, with captions or not."""
+def images_of_grid(
+    grid: Image.Image | Array, count: int, columns: int, image_shape: ImageShape, margin: int = 2, scale: int = 1
+) -> Array:
+    """The images `(count, height, width, 3)` out of a grid that `image_grid` made of them, with captions or without."""
     grid = np.asarray(grid)
     height, width = image_shape[:2]
     columns = min(columns, count)
     # Captions take what is left of a row.
     cell_height = (len(grid) - margin) // math.ceil(count / columns)
-    pictures = []
+    images = []
     for i in range(count):
         left, top = margin + i % columns * (width * scale + margin), margin + i // columns * cell_height
-        pictures.append(grid[top : top + height * scale : scale, left : left + width * scale : scale])
-    return np.stack(pictures)
+        images.append(grid[top : top + height * scale : scale, left : left + width * scale : scale])
+    return np.stack(images)
 
 
-def checked_pictures(images, owner):
+def square_columns(count: int) -> int:
+    """Columns of a grid that has about as many rows."""
+    return math.ceil(math.sqrt(count))
+
+
+def checked_images(images: Any, owner: str) -> Array:
     """The images, if they are a uint8 array `(N, height, width, 1 or 3)`; else an error in the name of `owner`."""
     if getattr(images, "dtype", None) != np.uint8:
         got = getattr(images, "dtype", type(images).__name__)
@@ -89,7 +105,13 @@ def checked_pictures(images, owner):
     return images
 
 
-def _fitted(captions, width):
+def check_captions(captions: Any, count: int, owner: str) -> None:
+    """Raises a ValueError in the name of `owner` unless there is a caption for each image, or none at all."""
+    if captions is not None and (isinstance(captions, str) or len(captions) != count):
+        raise ValueError(f"{owner}: give a caption for each of the {count} images; got {captions!r}.")
+
+
+def _fitted(captions: Sequence[str], width: int) -> list[tuple[str, Any]]:
     """Each caption in lines of at most `width` pixels, with the font to write it in."""
     plain = ImageFont.load_default(_FONT_SIZE)
     wide = None
@@ -104,7 +126,7 @@ def _fitted(captions, width):
     return fitted
 
 
-def _wide_font(otherwise):
+def _wide_font(otherwise: Any) -> Any:
     for name in _WIDE_FONTS:
         try:
             return ImageFont.truetype(name, _FONT_SIZE)
@@ -113,8 +135,9 @@ def _wide_font(otherwise):
     return otherwise
 
 
-def _in_lines(caption, font, width):
-    rest, lines = " ".join(caption.split()), []
+def _in_lines(caption: str, font: Any, width: int) -> str:
+    rest = " ".join(caption.split())
+    lines: list[str] = []
     while rest and len(lines) < _CAPTION_LINES:
         last = len(lines) == _CAPTION_LINES - 1
         end = _fitting(rest, font, width)
@@ -130,7 +153,7 @@ def _in_lines(caption, font, width):
     return "\n".join(lines)
 
 
-def _fitting(text, font, width, mark=""):
+def _fitting(text: str, font: Any, width: int, mark: str = "") -> int:
     """How many characters of a text, at least one, fit with a mark behind them."""
     end = 1
     while end < len(text) and font.getlength(text[: end + 1] + mark) <= width:
