@@ -35,15 +35,7 @@ def serializable(cls: type) -> type:
     ```
     """
     if "get_config" not in vars(cls):
-
-        def get_config(self):
-            """The constructor's arguments, serialized."""
-            # From the base of this class on: a subclass may define `get_config` and call this one.
-            inherited = getattr(super(cls, self), "get_config", dict)()
-            arguments = [name for name in constructor_arguments(type(self)) if name not in inherited]
-            return {**inherited, **{name: _serialized(getattr(self, name)) for name in arguments}}
-
-        cls.get_config = get_config
+        cls.get_config = _get_config_of(cls)
     if "from_config" not in vars(cls):
         cls.from_config = classmethod(_from_config)
     return keras.saving.register_keras_serializable(package="kgen")(cls)
@@ -62,6 +54,21 @@ def constructor_arguments(cls: type) -> list[str]:
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break
     return list(dict.fromkeys(names))
+
+
+def _get_config_of(cls):
+    def get_config(self):
+        """The constructor's arguments, serialized."""
+        config = getattr(super(cls, self), "get_config", dict)()
+        # A subclass that writes a `get_config` adds its own arguments there, whatever its attributes are called.
+        mro = type(self).__mro__
+        written = [vars(base)["get_config"] for base in mro[: mro.index(cls)] if "get_config" in vars(base)]
+        owner = type(self) if all(hasattr(each, "generated") for each in written) else cls
+        arguments = [name for name in constructor_arguments(owner) if name not in config]
+        return {**config, **{name: _serialized(getattr(self, name)) for name in arguments}}
+
+    get_config.generated = True
+    return get_config
 
 
 def _from_config(cls, config):
