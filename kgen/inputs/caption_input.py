@@ -158,7 +158,7 @@ class CaptionInput(ImageInput):
             return dataset
         if dataset.cardinality() == -1:
             raise ValueError(
-                f"{self.owner}: an endless dataset has no last caption. Leave out repeat(), and say how often by epochs."
+                f"{self.owner}: an endless dataset has no last caption. Leave out repeat(); epochs say how often."
             )
         cleaner = self.cleaner
         if cleaner is not None:

@@ -13,12 +13,12 @@ from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.inputs.image_input import label_condition
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import check_discriminator, feed, split_batch
+from kgen.networks.interface import check_discriminator, check_generator, feed, split_batch
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable
 from kgen.training import AdaptiveProbability, MovingAverage
-from kgen.types import Array, ImageShape, Tensor
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 
 @serializable
@@ -73,9 +73,7 @@ class GAN(ImageModel):
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.latent_dim, self.num_classes = networks.interface.check_generator(
-            type(self).__name__, generator, latent_dim, num_classes
-        )
+        self.latent_dim, self.num_classes = check_generator(type(self).__name__, generator, latent_dim, num_classes)
         self.image_shape = tuple(generator.output_shape[1:])
         check_discriminator(type(self).__name__, discriminator, self.image_shape, num_classes)
         self.ema_momentum = ema_momentum
@@ -229,7 +227,7 @@ class GAN(ImageModel):
         seed: Any = None,
         truncation: float | None = None,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """Generates images.
 
@@ -270,7 +268,7 @@ class GAN(ImageModel):
         """
         return self.sampler.interpolate(first_seed, second_seed, steps, label)
 
-    def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: int | str = "auto") -> Array:
+    def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
         """The images of latents: of `encode`'s, or any others.
 
         Args:
@@ -294,7 +292,7 @@ class GAN(ImageModel):
         steps: int = 300,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """Latents whose images come near to given ones, found by gradient descent; see `kgen.inference.inversion`.
 
@@ -329,7 +327,7 @@ class GAN(ImageModel):
         *,
         top: int | None = None,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Any:
         """The classes of images, by the auxiliary classifier of the discriminator.
 
@@ -346,9 +344,7 @@ class GAN(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, or a discriminator without a classifier.
         """
-        return named(
-            "GAN.classify", classifier_probabilities(self, images, batch_size, verbose), class_names, top
-        )
+        return named("GAN.classify", classifier_probabilities(self, images, batch_size, verbose), class_names, top)
 
     @property
     def discriminator_features(self) -> keras.Model:

@@ -37,8 +37,8 @@ from kgen.types import Array, ImageShape, Tensor, Verbose
 
 RECIPES = ("vae", "gan", "vae_gan")
 # So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
-# latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and fewer
-# images drawn from the prior are the right ones (benchmarks/README.md).
+# latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
+# fewer images drawn from the prior are the right ones (benchmarks/README.md).
 _SIGMA = 8.0
 
 
@@ -63,8 +63,8 @@ class TextToImage(ImageModel):
         seed: integer or None; where training's random numbers begin.
         prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts alike; None: white space and spelling only.
         prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that makes descriptions of
-            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given; expand
-            them before: `model.prompt_expander.expand(prompts)`.
+            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given:
+            expand them before, by `model.prompt_expander.expand(prompts)`.
         memory: a `kgen.layers.FeatureMemory` that draws prompts towards what is known, or None; see `remember`.
         generator: built network from `{"latents", "pooled"}`, and perhaps `tokens` and `mask`, to images, or to what
             `reconstruction` reads; None: a `kgen.networks.text_generator`.
@@ -72,7 +72,8 @@ class TextToImage(ImageModel):
             a small `MultiscaleEncoder`. Not for "gan".
         discriminator: built network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`; None: a
             `MultiscaleEncoder`. Not for "vae".
-        reconstruction: what the generator's outputs mean, as in `VAE`; None: `kgen.losses.Gaussian(8.0)`. Not for "gan".
+        reconstruction: what the generator's outputs mean, as in `VAE`; None: `kgen.losses.Gaussian(8.0)`. Not for
+            "gan".
         ema_momentum: of the average of the generator's weights, which is what `generate` uses, in [0, 1).
         postprocessing: as in `GAN`.
         **kwargs: `name`, `dtype`.
@@ -229,7 +230,7 @@ class TextToImage(ImageModel):
             "pooled": (encoder.pooled_dim, own.pooled_dim),
             "tokens": (encoder.token_dim, own.token_dim),
         }
-        for name in sorted(reads):
+        for name in sorted(reads & set(lengths)):
             given, wanted = lengths[name]
             if given != wanted:
                 raise ValueError(
@@ -395,7 +396,7 @@ class TextToImage(ImageModel):
             the images that it was not fitted to.
 
         Raises:
-            TypeError, ValueError: for a recipe without an encoder, what are no captioned images, or numbers out of range.
+            TypeError, ValueError: for the recipe "gan", data without captions, or numbers out of range.
         """
         owner = "TextToImage.fit_prior"
         if self.posterior is None:

@@ -15,14 +15,21 @@ from kgen.inference.posterior import Posterior
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import check_discriminator, check_generator, check_network, feed, named_input, outputs_of
-from kgen.networks.interface import split_batch
+from kgen.networks.interface import (
+    check_discriminator,
+    check_generator,
+    check_network,
+    feed,
+    named_input,
+    outputs_of,
+    split_batch,
+)
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable
 from kgen.training import AdaptiveProbability, MovingAverage
-from kgen.types import Array, ImageShape, Tensor
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 
 @serializable
@@ -286,7 +293,7 @@ class VAE(ImageModel):
         seed: Any = None,
         truncation: float | None = None,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """Generates images, from the prior or from what `fit_prior` learned; see `GAN.generate`."""
         return self.sampler.generate(what, seed, truncation, batch_size, verbose)
@@ -295,13 +302,18 @@ class VAE(ImageModel):
         """Images on the way from one seed's image to another's; see `GAN.interpolate`."""
         return self.sampler.interpolate(first_seed, second_seed, steps, label)
 
-    def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: int | str = "auto") -> Array:
+    def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
         """The images of latents; see `GAN.decode`."""
         return self.sampler.decode(latents, labels, batch_size, verbose)
 
     # === Images in ===
     def encode(
-        self, images: Any, labels: Any = None, seed: int | None = None, batch_size: int = 64, verbose: int | str = "auto"
+        self,
+        images: Any,
+        labels: Any = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
     ) -> Array:
         """The latents of images: one pass through the encoder.
 
@@ -324,9 +336,7 @@ class VAE(ImageModel):
         graph = self.posterior.posterior_means if seed is None else self.posterior.posterior_draws
         return self.in_batches(graph, inputs, batch_size, verbose)
 
-    def reconstruct(
-        self, images: Any, labels: Any = None, batch_size: int = 64, verbose: int | str = "auto"
-    ) -> Array:
+    def reconstruct(self, images: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
         """`decode(encode(images))`, uint8 `(N, height, width, channels)`; arguments as in `encode`."""
         inputs = self.posterior.inputs("reconstruct", images, labels)
         return self.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
@@ -338,7 +348,7 @@ class VAE(ImageModel):
         samples: int = 1,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises.
 
@@ -364,7 +374,7 @@ class VAE(ImageModel):
         samples: int = 50,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """The importance-weighted bound of log p(x), or of log p(x|label) if there are labels.
 
@@ -372,7 +382,7 @@ class VAE(ImageModel):
 
         [Burda et al. 2016, "Importance weighted autoencoders"]. With one draw it is, in expectation, the `elbo`; with
         more it rises to log p(x). The prior p(z) is the standard normal one, or what `fit_prior` found. It is the
-        probability of an image for "bernoulli" and "discretized_logistic", a density in units of [-1, 1] for the others.
+        probability of an image for "bernoulli" and "discretized_logistic", a density in [-1, 1] for the others.
 
         Args:
             images, labels, seed, batch_size, verbose: as in `elbo`.
@@ -393,7 +403,7 @@ class VAE(ImageModel):
         samples: int = 50,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """Minus `log_likelihood`, in nats: the higher, the less an image looks like those that the model knows.
 
@@ -412,7 +422,7 @@ class VAE(ImageModel):
         class_shares: Any = None,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Any:
         """The class of images by Bayes' rule, p(label|x) = p(x|label) p(label) / sum, for a model with `num_classes`.
 
@@ -454,7 +464,7 @@ class VAE(ImageModel):
         samples: int = 16,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> Array:
         """Noisy images without their noise: the mean of p(x|noisy image); see `kgen.inference.denoising`.
 
@@ -488,7 +498,7 @@ class VAE(ImageModel):
         iterations: int = 100,
         seed: int = 0,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
     ) -> float:
         """Learns where latents are, for `generate` to draw from there: a mixture of normal distributions.
 

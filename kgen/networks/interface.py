@@ -126,9 +126,7 @@ def check_network(owner: str, role: str, network: Any) -> None:
         )
 
 
-def check_generator(
-    owner: str, generator: Any, latent_dim: Any, num_classes: Any = None
-) -> tuple[int, int | None]:
+def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: Any = None) -> tuple[int, int | None]:
     """Checks that a network makes images of latents of this length, and knows the classes if there are any.
 
     Args:

@@ -67,8 +67,8 @@ class Adversary:
             mixing = losses.get("mixing", mixing)
             if not isinstance(loss, losses.SeparableLoss):
                 raise ValueError(
-                    "compile: mixing makes images that are partly real. Only a loss that judges each image by itself, a "
-                    f"kgen.losses.SeparableLoss, can judge them; {type(loss).__name__} is not one."
+                    "compile: mixing makes images that are partly real. Only a loss that judges each image by itself can "
+                    f"judge them, a kgen.losses.SeparableLoss; {type(loss).__name__} is not one."
                 )
         if isinstance(augmentation, str) and augmentation in _AUGMENTATIONS:
             augmentation = _AUGMENTATIONS[augmentation]()
@@ -208,9 +208,7 @@ class Adversary:
                 total = total + backend.value_if(due, lambda penalty=penalty: cost(penalty), nothing)
         return total
 
-    def generator_loss(
-        self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any = None
-    ) -> Tensor:
+    def generator_loss(self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
         """What convinces the discriminator, `(batch,)`: of being real, of the class, by the features."""
         on_real = None
         # A loss that judges each image by itself has no use for the real ones.

@@ -39,9 +39,7 @@ class SampleMetrics:
             if not (of_images and generates) and not (isinstance(metric, keras.metrics.Metric) and judges):
                 wanted = ["metrics of kgen.metrics, such as FrechetDistance('efficientnet_lite0')"] * generates
                 wanted += ["Keras metrics of answers, such as keras.metrics.TopKCategoricalAccuracy(5)"] * judges
-                raise TypeError(
-                    f"{owner}.compile: metrics must be {' or '.join(wanted)}; got {metric!r}."
-                )
+                raise TypeError(f"{owner}.compile: metrics must be {' or '.join(wanted)}; got {metric!r}.")
             if of_images and metric.paired and not pairs:
                 raise ValueError(
                     f"{owner}.compile: {metric.name} compares image i with image i, but this model generates no "

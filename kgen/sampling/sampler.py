@@ -16,7 +16,7 @@ from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs
 from kgen.sampling.text_prior import TextPrior
 from kgen.training import image_noise
-from kgen.types import Array, ImageShape, Tensor
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 _OWN_INPUTS = ("latents", "seeds", "indices", "truncation")
 
@@ -78,13 +78,13 @@ class Sampler:
         return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
 
     def log_prior(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """log p(z) up to a constant: log p(z) + log(2 pi) latent_dim / 2, `(N,)`."""
+        """Log p(z) up to a constant: log p(z) + log(2 pi) latent_dim / 2, `(N,)`."""
         if self.prior is not None:
             return self.prior.log_density(latents, condition)
         return -0.5 * ops.sum(ops.square(latents), axis=-1)
 
     # === What a user asks for ===
-    def generate(self, what: Any, seed: Any, truncation: Any, batch_size: int, verbose: int | str) -> Array:
+    def generate(self, what: Any, seed: Any, truncation: Any, batch_size: int, verbose: Verbose) -> Array:
         """`generate` of a model of classes, or of none; see `GAN.generate`."""
         num_classes = self.model.num_classes
         if num_classes is None:
@@ -114,19 +114,17 @@ class Sampler:
         latents = spherical(first, last, np.linspace(0.0, 1.0, steps)).astype("float32")
         return self.run({"latents": latents, **condition})
 
-    def decode(self, latents: Any, labels: Any, batch_size: int, verbose: int | str) -> Array:
+    def decode(self, latents: Any, labels: Any, batch_size: int, verbose: Verbose) -> Array:
         """`decode` of a model of classes, or of none; see `GAN.decode`."""
         owner, latents = f"{self.owner}.decode", np.asarray(latents, "float32")
         if latents.ndim != 2 or latents.shape[1] != self.model.latent_dim or not len(latents):
-            raise ValueError(
-                f"{owner}: latents must have shape (N, {self.model.latent_dim}); got {latents.shape}."
-            )
+            raise ValueError(f"{owner}: latents must have shape (N, {self.model.latent_dim}); got {latents.shape}.")
         if not np.isfinite(latents).all():
             raise ValueError(f"{owner}: latents must be finite; some are NaN or infinite.")
         condition = label_condition(owner, self.model.num_classes, labels, len(latents))
         return self.run({"latents": latents, **condition}, batch_size, verbose)
 
-    def run(self, inputs: dict[str, Any], batch_size: int = 64, verbose: int | str = "auto", graph: Any = None) -> Array:
+    def run(self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto", graph: Any = None) -> Array:
         """uint8 images `(N, height, width, channels)` by `draw`, or another graph, over long arrays."""
         if not self.model.trained:
             warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
