@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kgen import checks
-from kgen.models import GenerativeModel, TextToImage
+from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
 from kgen.training import backend
 from kgen.types import Array
@@ -225,7 +225,7 @@ class AdversarialWatch(keras.callbacks.Callback):
     # === Checks ===
     def _check_model(self) -> None:
         model, name = self.model, type(self.model).__name__
-        if not isinstance(model, (GenerativeModel, TextToImage)):
+        if not isinstance(model, (GAN, VAE, TextToImage)):
             raise TypeError(f"AdversarialWatch: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         if self.prompts is not None and not isinstance(model, TextToImage):
             raise ValueError(f"AdversarialWatch: {name} takes no prompts; leave them out.")

@@ -15,7 +15,7 @@ from kgen import checks
 from kgen.callbacks.summary_writer import summary_writer
 from kgen.files import whole_file, write_whole
 from kgen.metrics import FeatureMetric, TextAlignment, update_all
-from kgen.models import GenerativeModel, TextToImage
+from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
 from kgen.types import Array
 
@@ -129,11 +129,11 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     # === While training ===
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        name, shape = type(self.model).__name__, getattr(self.model, "picture_shape", None)
+        name, shape = type(self.model).__name__, getattr(getattr(self.model, "sampler", None), "image_shape", None)
         if isinstance(self.model, TextToImage):
             if self.prompts is None:
                 raise ValueError(f"EvaluateSamples: {name} draws from prompts; give prompts=[...].")
-        elif not isinstance(self.model, GenerativeModel):
+        elif not isinstance(self.model, (GAN, VAE)):
             raise TypeError(f"EvaluateSamples: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         elif self.prompts is not None:
             raise ValueError(f"EvaluateSamples: {name} takes no prompts; leave them out, and say num_images.")

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from kgen import checks
 from kgen.callbacks.summary_writer import summary_writer
 from kgen.files import whole_file
-from kgen.models import GenerativeModel, TextToImage
+from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
 from kgen.visualization.image_grid import image_grid, images_of_grid, square_columns
 
@@ -107,7 +107,7 @@ class SampleGrid(keras.callbacks.Callback):
         if isinstance(self.model, TextToImage):
             if self.prompts is None:
                 raise ValueError(f"SampleGrid: {name} draws from prompts; give SampleGrid(directory, prompts=[...]).")
-        elif not isinstance(self.model, GenerativeModel):
+        elif not isinstance(self.model, (GAN, VAE)):
             raise TypeError(f"SampleGrid: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         elif self.prompts is not None:
             raise ValueError(f"SampleGrid: {name} takes no prompts; leave them out, and say num_images.")
@@ -126,7 +126,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _scale(self) -> int:
         shown = _SHOWN_WIDTH if self.prompts is None else _SHOWN_WIDTH_WITH_CAPTIONS
-        return max(1, shown // self.model.picture_shape[1])
+        return max(1, shown // self.model.sampler.image_shape[1])
 
     def _path(self, epoch: int) -> Path:
         return self.directory / f"epoch_{epoch:04d}.png"
@@ -134,7 +134,7 @@ class SampleGrid(keras.callbacks.Callback):
     def _description(self) -> str:
         """What must be the same for two grids to show the same samples in the same places."""
         asked, count, columns = self._asked_for()
-        same = [asked, count, columns, self.seed, list(self.model.picture_shape), self._scale()]
+        same = [asked, count, columns, self.seed, list(self.model.sampler.image_shape), self._scale()]
         return json.dumps(same)
 
     def _write_samples(self) -> None:
@@ -160,7 +160,7 @@ class SampleGrid(keras.callbacks.Callback):
         captions: list[str] = []
         for epoch in (epochs[i] for i in chosen):
             with Image.open(self._path(epoch)) as grid:
-                samples = images_of_grid(grid, count, columns, self.model.picture_shape, scale=self._scale())
+                samples = images_of_grid(grid, count, columns, self.model.sampler.image_shape, scale=self._scale())
             images.append(samples[shown])
             captions += [f"epoch {epoch}", *[""] * (len(shown) - 1)]
         sheet = image_grid(np.concatenate(images), captions, len(shown), scale=self._scale())

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kgen.data import PictureFolder
 from kgen.data.folder_captions import folder_captions
-from kgen.models import GenerativeModel, TextToImage
+from kgen.models import GAN, VAE, TextToImage
 from kgen.presets import load_preset, preset_names
 from kgen.types import Array
 
@@ -72,13 +72,15 @@ class FromModel:
     files = None
 
     def __init__(self, model: Any, options: argparse.Namespace):
-        if not isinstance(model, (GenerativeModel, TextToImage)):
+        if not isinstance(model, (GAN, VAE, TextToImage)):
             raise ValueError(f"'{options.generated}' holds no kgen model, but a {type(model).__name__}.")
-        if options.image_size not in (None, model.picture_shape[0]):
-            raise ValueError(f"--image-size is for folders; the model draws {model.picture_shape[0]} pixels a side.")
+        if options.image_size not in (None, model.sampler.image_shape[0]):
+            raise ValueError(
+                f"--image-size is for folders; the model draws {model.sampler.image_shape[0]} pixels a side."
+            )
         self.model = model
         self.options = options
-        self.image_shape = model.picture_shape
+        self.image_shape = model.sampler.image_shape
         self.num_classes = getattr(model, "num_classes", None)
         self.prompts = _prompts(options) if isinstance(model, TextToImage) else None
 

@@ -96,7 +96,14 @@ class Posterior:
         return {"images": images, "seeds": seeds, "indices": image_numbers(images), **condition}
 
     def bounds_of(
-        self, asked: str, images: Any, labels: Any, samples: int, seed: int, batch_size: int, verbose: int | str
+        self,
+        asked: str,
+        images: Any,
+        labels: Any,
+        samples: int,
+        seed: int,
+        batch_size: int = 64,
+        verbose: int | str = "auto",
     ) -> Array:
         """Two bounds of log p(x) for each image, float64 `(N, 2)` in nats; see `importance_bounds`."""
         samples = checks.integer(f"{self.owner}.{asked}", "samples", samples)

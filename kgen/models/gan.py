@@ -350,16 +350,3 @@ class GAN(ImageModel):
     def discriminator_features(self) -> keras.Model:
         """A network from images in [-1, 1] to the discriminator's features; see `kgen.networks.feature_network`."""
         return networks.feature_network(self.discriminator)
-
-    # === As a SavedModel ===
-    def served_layers(self) -> list:
-        """The averaged generator."""
-        return [self.average]
-
-    def serving_signature(self) -> list:
-        """`count`, or `labels`, and `seed`."""
-        return self.sampler.serving_signature()
-
-    def serve(self, what: Tensor, seed: Tensor) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(what, seed)` gives."""
-        return self.sampler.serve(what, seed)

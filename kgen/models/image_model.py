@@ -24,7 +24,7 @@ class ImageModel(PhasedModel):
     """Base of kgen's models. What they share they hold: an input, a sampler, an objective.
 
     A subclass sets `image_input`, which checks what `fit` is given and makes the batches that its losses see, and gives
-    `phases()`. For `export` it gives `served_layers()`, `serving_signature()` and `serve()`; for
+    `phases()`. For `export` it has a `sampler`, or gives `served_layers()`, `serving_signature()` and `serve()`; for
     `compile(metrics=...)` it gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and `judges`.
 
     Args:
@@ -225,16 +225,24 @@ class ImageModel(PhasedModel):
 
     # === As a SavedModel ===
     def served_layers(self) -> list:
-        """The layers and models that `serve` reads."""
-        raise NotImplementedError(f"{type(self).__name__} must define served_layers().")
+        """The layers and models that `serve` reads; by default the sampler's."""
+        return self._serving_part().served_layers()
 
     def serving_signature(self) -> list:
         """TensorFlow specifications of the arguments of `serve`."""
-        raise NotImplementedError(f"{type(self).__name__} must define serving_signature().")
+        return self._serving_part().serving_signature()
 
     def serve(self, *inputs: Tensor) -> dict[str, Tensor]:
         """A dict of tensors from TensorFlow tensors: what the SavedModel does."""
-        raise NotImplementedError(f"{type(self).__name__} must define serve().")
+        return self._serving_part().serve(*inputs)
+
+    def _serving_part(self):
+        if self.sampler is None:
+            name = type(self).__name__
+            raise NotImplementedError(
+                f"{name} must define served_layers(), serving_signature() and serve() for export."
+            )
+        return self.sampler
 
     def export(self, path: str | os.PathLike) -> None:
         """Writes the model as a SavedModel, which TensorFlow loads without kgen or Keras.

@@ -8,29 +8,23 @@ import warnings
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from kgen import checks, losses, networks
 from kgen.inference.posterior import Posterior
-from kgen.inputs import CaptionInput, PromptInput
+from kgen.inputs import CaptionInput
 from kgen.inputs.caption_input import feature_standards
-from kgen.inputs.pixels import NetworkImages, in_network_range
-from kgen.inputs.prompt_input import split_inputs
 from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import check_discriminator, check_generator, condition_names, feed, split_batch
+from kgen.networks.interface import condition_names, feed, split_batch
 from kgen.objectives import ELBO, Adversarial
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
-from kgen.progress import Progress
-from kgen.sampling.latents import seeds_and_indices, truncation_inputs
-from kgen.sampling.prompt_walk import walk_inputs
-from kgen.sampling.sampler import Sampler, checked_postprocessing
-from kgen.sampling.text_prior import TextPrior
+from kgen.sampling.sampler import checked_postprocessing
+from kgen.sampling.text_prior import TextPrior, fit_text_prior
 from kgen.serializable import arguments_of, serializable
-from kgen.text import CaptionBatches, EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
+from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
 from kgen.text.load_text_model import installed_model
 from kgen.training import AdaptiveProbability, MovingAverage, network_copy
 from kgen.types import Array, ImageShape, Tensor, Verbose
@@ -125,11 +119,8 @@ class TextToImage(ImageModel):
         owner = type(self).__name__
         if recipe not in RECIPES:
             raise ValueError(f"{owner}: recipe must be one of {', '.join(map(repr, RECIPES))}; got {recipe!r}.")
-        needless = {"encoder": encoder, "reconstruction": reconstruction} if recipe == "gan" else {}
-        needless |= {"discriminator": discriminator} if recipe == "vae" else {}
-        for name, value in needless.items():
-            if value is not None:
-                raise ValueError(f"{owner}: the recipe {recipe!r} has no {name}; leave it out.")
+        if reconstruction is not None and recipe == "gan":
+            raise ValueError(f"{owner}: the recipe 'gan' has no reconstruction; leave it out.")
         if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
             prompt_expander = PromptExpander(prompt_expander)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
@@ -148,8 +139,19 @@ class TextToImage(ImageModel):
         self.memory = memory
         if memory is not None and not memory.built:
             memory.build((None, text_encoder.pooled_dim))
-        self._take_networks(generator, encoder, discriminator, reconstruction)
+        if recipe != "gan":
+            reconstruction = losses.reconstruction_of(
+                losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
+            )
+        self.reconstruction = reconstruction
+        dims = text_encoder.pooled_dim, text_encoder.token_dim
+        given = generator, encoder, discriminator
+        self.generator, self.encoder, self.discriminator = networks.text_networks(
+            owner, self.image_shape, self.latent_dim, dims, recipe, reconstruction, *given
+        )
         self.average = MovingAverage(self.generator, ema_momentum)
+        if self.discriminator is not None:
+            self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
         self.postprocessing = checked_postprocessing(owner, postprocessing)
         # === Parts ===
         standards = self.standardize_pooled, self.standardize_tokens
@@ -160,45 +162,15 @@ class TextToImage(ImageModel):
             text_encoder,
             *standards,
             prompt_cleaner,
-            self.seed or 0,
+            seed or 0,
             self.steps_done,
         )
-        self.sampler = Sampler(self)
+        self.sampler = PromptSampler(self)
         self.posterior = None if recipe == "gan" else Posterior(self)
+        self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
         self.matching = None
-        self.read_prompts_by(text_encoder)
         self.use_objective(self.objective_class())
         self.built = True
-
-    def _take_networks(self, generator, encoder, discriminator, reconstruction):
-        """Keeps the networks that were given, and makes the others that the recipe has."""
-        owner, shape, adversarial = type(self).__name__, self.image_shape, "gan" in self.recipe
-        pooled_dim, token_dim = self.text_encoder.pooled_dim, self.text_encoder.token_dim
-        self.reconstruction = None
-        if self.recipe != "gan":
-            reconstruction = losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
-            self.reconstruction = losses.reconstruction_of(reconstruction)
-        if generator is None:
-            activation = "tanh" if self.recipe == "gan" else "linear"
-            generator = networks.text_generator(shape, self.latent_dim, pooled_dim, token_dim, activation)
-        if encoder is None and self.recipe != "gan":
-            encoder = networks.text_image_encoder(shape, self.latent_dim, pooled_dim)
-        if discriminator is None and adversarial:
-            discriminator = networks.text_discriminator(shape, pooled_dim)
-        check_generator(owner, generator, self.latent_dim)
-        made = losses.decoded_shape(shape, self.reconstruction)
-        if tuple(generator.output_shape[1:]) != made:
-            raise ValueError(
-                f"{owner}: image_shape is {shape}, for which the generator must give {made}; it gives "
-                f"{tuple(generator.output_shape[1:])}."
-            )
-        if encoder is not None:
-            ladder.check_posterior(owner, encoder, generator, self.latent_dim)
-            self.latent_dims = ladder.latent_dims(generator, self.latent_dim)
-        if adversarial:
-            check_discriminator(owner, discriminator, shape)
-            self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
-        self.generator, self.encoder, self.discriminator = generator, encoder, discriminator
 
     def with_text_encoder(self, text_encoder: Any) -> TextToImage:
         """A copy of this model that reads by another text encoder.
@@ -398,33 +370,9 @@ class TextToImage(ImageModel):
         Raises:
             TypeError, ValueError: for the recipe "gan", data without captions, or numbers out of range.
         """
-        owner = "TextToImage.fit_prior"
-        if self.posterior is None:
-            raise TypeError(f"{owner}: a VAE finds the latents of images; this model is a GAN.")
-        if self.text_encoder.trainable:
-            raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
-        seed = checks.integer(owner, "seed", seed, least=None)
-        batches = self.image_input.opened(x, y, batch_size, False, caption_cache)
-        if not isinstance(batches, CaptionBatches):
-            raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
-        value_range = self.image_input.range_of(batches.images, owner)
-        progress = Progress(len(batches), "batch", verbose)
-        moments = []
-        for number in range(len(batches)):
-            batch = batches[number]
-            batch["images"] = NetworkImages(batch["images"], value_range)[:]
-            moments.append(self.in_batches(self.posterior_moments, batch, batch_size, verbose=0))
-            progress.add(1)
-        encoded = self.image_input.encoded
-        prior = TextPrior.fit(owner, batches, encoded, np.concatenate(moments), components, steps, seed, verbose)
-        self.sampler.prior = prior
-        return prior.gain
-
-    def posterior_moments(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Means and log-variances of the latents of captioned images, side by side: the graph of `fit_prior`."""
-        images, features = split_batch(inputs)
-        found = self.posterior.infer(in_network_range(images), self.condition(features))
-        return ops.concatenate(found[:2], axis=-1)
+        options = components, steps, seed, batch_size, caption_cache, verbose
+        self.sampler.prior = fit_text_prior(self, x, y, *options)
+        return self.sampler.prior.gain
 
     # === Images out ===
     @property
@@ -439,25 +387,9 @@ class TextToImage(ImageModel):
         """Images in [-1, 1] from the averaged generator: one forward pass."""
         return self._images(feed(self.average.network, "latents", latents, condition, False))
 
-    def draw(self, inputs: dict[str, Tensor]) -> Tensor:
-        """uint8 images from `seeds` and `indices`, or `latents`, and text features `(N, ...)`.
-
-        With `guidance` `(N,)`, guided away from the image without a caption, or from that of the features named
-        `negative_...`. With `truncation` `(N,)`, from truncated latents.
-        """
-        features, others, given = split_inputs(inputs)
-        condition = self.condition(features)
-        latents = self.sampler.latents(given, condition)
-        images = self.synthesize(latents, condition)
-        if "guidance" in given:
-            nothing = {key: ops.zeros_like(value) for key, value in condition.items()}
-            without = self.synthesize(latents, self.condition(others) if others else nothing)
-            images = without + ops.reshape(given["guidance"], (-1, 1, 1, 1)) * (images - without)
-        return self.sampler.finished(images)
-
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
-        """uint8 images; what `draw` gives."""
-        return self.draw(inputs)
+        """uint8 images; see `kgen.sampling.prompt_sampler`."""
+        return self.sampler.draw(inputs)
 
     def generate(
         self,
@@ -498,24 +430,10 @@ class TextToImage(ImageModel):
             TypeError: if a prompt is not a string.
             ValueError: if there is no prompt, or an empty one; or another argument is out of range.
         """
-        owner, single = "TextToImage.generate", isinstance(prompts, str)
-        texts = self.prompt_input.read([prompts] if single else prompts, owner)
-        num_images = checks.integer(owner, "num_images", num_images)
-        if guidance_scale is not None and not self.caption_dropout:
-            raise ValueError(f"{owner}: guidance_scale needs a model trained with caption_dropout > 0.")
-        if negative_prompts is not None and (guidance_scale is None or guidance_scale <= 1):
-            raise ValueError(
-                f"{owner}: negative_prompts are what guidance goes away from; give a guidance_scale above 1 with them; "
-                f"got {guidance_scale!r}."
-            )
-        seeds, indices = seeds_and_indices("TextToImage", seed, len(texts), num_images)
-        inputs = self.prompt_input.features(texts, negative_prompts, num_images, batch_size, verbose)
-        inputs |= {"seeds": seeds, "indices": indices, **truncation_inputs("TextToImage", truncation, len(seeds))}
-        if guidance_scale not in (None, 1, 1.0):
-            inputs["guidance"] = np.full(len(seeds), guidance_scale, "float32")
-        images = self.sampler.run(inputs, batch_size, verbose, self.draw)
-        images = images[0] if single and num_images == 1 else images
-        return (images, texts[0] if single else texts) if return_prompts else images
+        options = negative_prompts, truncation, return_prompts
+        return self.sampler.generate_from_prompts(
+            prompts, num_images, guidance_scale, seed, batch_size, verbose, *options
+        )
 
     def walk(
         self, prompts: Any, steps: int = 8, seed: Any = None, batch_size: int = 64, verbose: Verbose = "auto"
@@ -536,22 +454,9 @@ class TextToImage(ImageModel):
             TypeError: if a prompt is not a string.
             ValueError: for fewer than two prompts, an empty one, or a number out of range.
         """
-        texts = self.prompt_input.read(prompts, "TextToImage.walk")
-        if len(texts) < 2:
-            raise ValueError(f"TextToImage.walk: give two prompts or more to walk between; got {texts}.")
-        steps = checks.integer("TextToImage.walk", "steps", steps)
-        seeds, indices = seeds_and_indices("TextToImage", seed, len(texts))
-        features = self.prompt_input.features(texts, batch_size=batch_size, verbose=verbose)
-        latents = self.sampler.latents({"seeds": seeds, "indices": indices}, self.condition(features))
-        latents = ops.convert_to_numpy(latents)
-        inputs = walk_inputs(features, latents, steps, on_sphere=self.text_encoder.normalize)
-        return self.sampler.run(inputs, batch_size, verbose, self.draw)
+        return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
 
     # === How prompts are read ===
-    def read_prompts_by(self, encoder: Any) -> None:
-        """Lets another encoder, which gives the features of `text_encoder`, read prompts; not what is trained on."""
-        self.prompt_input = PromptInput(encoder, self.prompt_cleaner, self.prompt_expander, self.memory)
-
     def remember(self, captions: Any, sharpness: float = 80.0, verbose: Verbose = "auto") -> None:
         """Draws prompts towards captions that are known: other words for them then draw what they would.
 
@@ -578,20 +483,8 @@ class TextToImage(ImageModel):
         model.remember(data.captions)
         ```
         """
-        owner, encoder = f"{type(self).__name__}.remember", self.prompt_input.encoder
-        if self.text_encoder.trainable:
-            raise ValueError(f"{owner}: features of a trainable text encoder do not stay what they are; this one is.")
-        memory = None
-        if captions is not None:
-            captions = [captions] if isinstance(captions, str) else captions
-            texts = [text for each in captions for text in (each if isinstance(each, (list, tuple)) else [each])]
-            texts = list(dict.fromkeys(self.prompt_input.read(texts, owner, expand=False)))
-            pooled = encoder.encode(texts, verbose=verbose)["pooled"]
-            memory = FeatureMemory(len(texts), sharpness, dtype="float32", name="memory")
-            memory.build(pooled.shape)
-            memory.known.assign(pooled)
-        self.memory = memory
-        self.read_prompts_by(encoder)
+        self.memory = self.sampler.memory_of(captions, sharpness, verbose)
+        self.sampler.read_by(self.sampler.prompts.encoder)
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, text_encoder: str = "auto") -> TextToImage:
@@ -631,37 +524,5 @@ class TextToImage(ImageModel):
             except ImportError as error:
                 warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
             else:
-                model.read_prompts_by(encoder)
+                model.sampler.read_by(encoder)
         return model
-
-    # === As a SavedModel ===
-    def served_layers(self) -> list:
-        """The text encoder with its tokenizer, the standards of its features, the averaged generator."""
-        return [
-            self.text_encoder,
-            self.text_encoder.preprocessor,
-            *([] if self.memory is None else [self.memory]),
-            self.standardize_pooled,
-            self.standardize_tokens,
-            self.average,
-        ]
-
-    def serving_signature(self) -> list:
-        """`prompts`, strings `(N,)`, and `seed`, an int32 scalar."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None], tf.string, name="prompts"), tf.TensorSpec([], tf.int32, name="seed")]
-
-    def serve(self, prompts: Tensor, seed: Tensor) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(prompts, seed=seed)` gives, of prompts as they are: no language model runs.
-
-        Load it after `import tensorflow_text`.
-        """
-        if self.prompt_cleaner is not None:
-            prompts = self.prompt_cleaner.clean_tensor(prompts)
-        features = self.text_encoder(self.text_encoder.preprocess(prompts))
-        if self.memory is not None:
-            features["pooled"] = self.memory(features["pooled"])
-        indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
-        seeds = ops.zeros_like(indices) + seed
-        return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}

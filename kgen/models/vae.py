@@ -191,29 +191,10 @@ class VAE(ImageModel):
         Args:
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
-            warmup_steps: number of training steps over which the weight grows linearly from 0 to `beta`, so that the
-                decoder learns to use the latents before they cost anything [Bowman et al. 2016, "Generating sentences
-                from a continuous space"; Sønderby et al. 2016, "Ladder variational autoencoders"]. Evaluation always
-                counts `beta` in full.
-            free_nats: information that each latent may carry for free; see `kgen.losses.gaussian_kl`.
-            divergence: "kl"; or "mmd", which asks only that the latents of all images together look like the prior's
-                [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the
-                term `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from
-                q(z|x). That is a number of about 1, not of nats per image: choose a `beta` of the size of the
-                reconstruction term, in the hundreds or thousands.
-            scales_weight: of the images at coarser scales, if the decoder makes them: the loss then has the term
-                `scales`, this weight times the negative log-likelihoods of the training images averaged down to each of
-                these scales. It is not part of the bound; `reconstruction` is of the full resolution alone.
-            perceptual: adds the term `perceptual`, the distance of reconstructions to images in features of a network:
-                a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
-                "efficientnet_lite0" [Hou et al. 2017, "Deep feature consistent variational autoencoder"]. One without a
-                name is not saved with the model.
-            perceptual_weight: of that term beside nats per image.
-            loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
-            penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
-            adversarial_weight: of convincing the discriminator, beside reconstruction and KL, in nats per image.
-            classification_weight, feature_matching: within the adversarial term; see `GAN.compile`.
+            beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight: the terms of the loss,
+                explained by `kgen.objectives.ELBO`.
+            loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching: what a
+                discriminator adds; see there.
             **kwargs: `metrics`, of `kgen.metrics`, as in `GAN.compile`, those of pairs on reconstructions;
                 `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
@@ -341,23 +322,14 @@ class VAE(ImageModel):
         inputs = self.posterior.inputs("reconstruct", images, labels)
         return self.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
 
-    def elbo(
-        self,
-        images: Any,
-        labels: Any = None,
-        samples: int = 1,
-        seed: int = 0,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-    ) -> Array:
+    def elbo(self, images: Any, labels: Any = None, samples: int = 1, seed: int = 0, **options: Any) -> Array:
         """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises.
 
         Args:
             images, labels: as in `encode`.
             samples: draws from q(z|x) for the expectation; more make it steadier, not higher.
             seed: an integer. The same one gives an image the same draws, alone as in a batch.
-            batch_size: draws computed at once.
-            verbose: as in `encode`.
+            **options: `batch_size`, draws computed at once, 64; `verbose`, as in `encode`.
 
         Returns:
             float64 array `(N,)`, in nats.
@@ -365,16 +337,10 @@ class VAE(ImageModel):
         Raises:
             TypeError, ValueError: as in `encode`; and for `samples` below 1.
         """
-        return self.posterior.bounds_of("elbo", images, labels, samples, seed, batch_size, verbose)[:, 1]
+        return self.posterior.bounds_of("elbo", images, labels, samples, seed, **options)[:, 1]
 
     def log_likelihood(
-        self,
-        images: Any,
-        labels: Any = None,
-        samples: int = 50,
-        seed: int = 0,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        self, images: Any, labels: Any = None, samples: int = 50, seed: int = 0, **options: Any
     ) -> Array:
         """The importance-weighted bound of log p(x), or of log p(x|label) if there are labels.
 
@@ -385,7 +351,7 @@ class VAE(ImageModel):
         probability of an image for "bernoulli" and "discretized_logistic", a density in [-1, 1] for the others.
 
         Args:
-            images, labels, seed, batch_size, verbose: as in `elbo`.
+            images, labels, seed, **options: as in `elbo`.
             samples: K, draws from q(z|x).
 
         Returns:
@@ -394,23 +360,15 @@ class VAE(ImageModel):
         Raises:
             TypeError, ValueError: as in `elbo`.
         """
-        return self.posterior.bounds_of("log_likelihood", images, labels, samples, seed, batch_size, verbose)[:, 0]
+        return self.posterior.bounds_of("log_likelihood", images, labels, samples, seed, **options)[:, 0]
 
-    def anomaly_score(
-        self,
-        images: Any,
-        labels: Any = None,
-        samples: int = 50,
-        seed: int = 0,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-    ) -> Array:
+    def anomaly_score(self, images: Any, labels: Any = None, samples: int = 50, seed: int = 0, **options: Any) -> Array:
         """Minus `log_likelihood`, in nats: the higher, the less an image looks like those that the model knows.
 
         Images with little in them can be likely under a model that never saw any such [Nalisnick et al. 2019, "Do deep
         generative models know what they don't know?"]: compare scores of images of one kind.
         """
-        return -self.posterior.bounds_of("anomaly_score", images, labels, samples, seed, batch_size, verbose)[:, 0]
+        return -self.posterior.bounds_of("anomaly_score", images, labels, samples, seed, **options)[:, 0]
 
     def classify(
         self,
@@ -455,16 +413,7 @@ class VAE(ImageModel):
         return named(owner, self.posterior.class_probabilities(images, *options), class_names, top)
 
     def denoise(
-        self,
-        images: Any,
-        noise_std: float,
-        labels: Any = None,
-        value_range: tuple | None = None,
-        steps: int = 150,
-        samples: int = 16,
-        seed: int = 0,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        self, images: Any, noise_std: float, labels: Any = None, value_range: tuple | None = None, **options: Any
     ) -> Array:
         """Noisy images without their noise: the mean of p(x|noisy image); see `kgen.inference.denoising`.
 
@@ -476,19 +425,16 @@ class VAE(ImageModel):
             labels: integers `(N,)` for a model with `num_classes`, else None.
             value_range: None: noisy images were cut to their range, as uint8 are. `(0, 1)` or `(-1, 1)`: float images
                 whose noise was left as it is; the range is that of the images without noise.
-            steps: of the search for each image's posterior, at least 1; each costs about six generated images.
-            samples: images that are averaged, an even number.
-            seed: an integer; of the draws.
-            batch_size, verbose: as in `encode`.
+            **options: `steps` of the search (150), `samples` that are averaged (16), `seed`, `batch_size`, `verbose`;
+                as in `kgen.inference.denoising.posterior_mean`.
 
         Returns:
             uint8 array `(N, height, width, channels)`.
 
         Raises:
-            TypeError: if `images` is not an array of images.
-            ValueError: for images of another shape or range, wrong labels, or a number out of range.
+            TypeError, ValueError: for wrong images or labels, or a number out of range.
         """
-        return posterior_mean(self, images, noise_std, labels, value_range, steps, samples, seed, batch_size, verbose)
+        return posterior_mean(self, images, noise_std, labels, value_range, **options)
 
     def fit_prior(
         self,
@@ -500,13 +446,10 @@ class VAE(ImageModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> float:
-        """Learns where latents are, for `generate` to draw from there: a mixture of normal distributions.
+        """Learns where latents are, for `generate` to draw from there: a `kgen.sampling.latent_prior.LatentPrior`.
 
-        The latents of all images together are seldom as widely spread as the standard normal prior says; in between
-        them the decoder makes what it never saw [Ghosh et al. 2020, "From variational to deterministic autoencoders",
-        fit such a mixture after training too]. The mixture is fitted, by class if there are classes, to a draw from
-        q(z|x) for each image. It is saved with the model and is in presets and in what `export` writes;
-        `log_likelihood` counts with it. Training anew drops it.
+        It is saved with the model, and is in presets and in what `export` writes; `log_likelihood` counts with it.
+        Training anew drops it.
 
         Args:
             images, labels: as in `encode`: what the model was trained on, or a good part of it.
@@ -534,16 +477,3 @@ class VAE(ImageModel):
         if self.discriminator is None:
             raise ValueError("VAE.discriminator_features: this model was built without a discriminator.")
         return networks.feature_network(self.discriminator)
-
-    # === As a SavedModel ===
-    def served_layers(self) -> list:
-        """The averaged decoder."""
-        return [self.average]
-
-    def serving_signature(self) -> list:
-        """`count`, or `labels`, and `seed`."""
-        return self.sampler.serving_signature()
-
-    def serve(self, what: Tensor, seed: Tensor) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(what, seed)` gives."""
-        return self.sampler.serve(what, seed)

@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 
+from kgen import losses
+from kgen.networks import ladder
+from kgen.networks.interface import check_discriminator, check_generator
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.types import ImageShape
@@ -81,3 +84,53 @@ def text_discriminator(image_shape: ImageShape, pooled_dim: int) -> keras.Model:
     """A `MultiscaleEncoder` that judges whether an image is real and fits the text."""
     patch = max(1, min(image_shape[:2]) // 32)
     return MultiscaleEncoder(image_shape, 1, pooled_dim=pooled_dim, filters=32, patch=patch, name="discriminator")
+
+
+def text_networks(
+    owner: str,
+    image_shape: ImageShape,
+    latent_dim: int,
+    text_dims: tuple[int, int],
+    recipe: str,
+    reconstruction: Any,
+    generator: keras.Model | None = None,
+    encoder: keras.Model | None = None,
+    discriminator: keras.Model | None = None,
+) -> tuple[keras.Model, keras.Model | None, keras.Model | None]:
+    """The networks of a text-to-image model: those that were given, checked, and the others that its recipe has.
+
+    Args:
+        owner: class name that errors begin with.
+        image_shape: `(height, width, channels)`.
+        latent_dim: length of a latent vector.
+        text_dims: lengths of the text encoder's pooled and token features.
+        recipe: "vae", "gan" or "vae_gan".
+        reconstruction: what the generator's outputs mean; None for images.
+        generator, encoder, discriminator: as in `TextToImage`.
+
+    Returns:
+        `(generator, encoder, discriminator)`; None for what the recipe does not have.
+
+    Raises:
+        TypeError, ValueError: for networks that the recipe does not have, or that do not fit together.
+    """
+    for name, value, part in (("encoder", encoder, "vae"), ("discriminator", discriminator, "gan")):
+        if value is not None and part not in recipe.split("_"):
+            raise ValueError(f"{owner}: the recipe {recipe!r} has no {name}; leave it out.")
+    if generator is None:
+        activation = "tanh" if recipe == "gan" else "linear"
+        generator = text_generator(image_shape, latent_dim, *text_dims, output_activation=activation)
+    check_generator(owner, generator, latent_dim)
+    made = losses.decoded_shape(image_shape, reconstruction)
+    if tuple(generator.output_shape[1:]) != made:
+        raise ValueError(
+            f"{owner}: image_shape is {image_shape}, for which the generator must give {made}; it gives "
+            f"{tuple(generator.output_shape[1:])}."
+        )
+    if recipe != "gan":
+        encoder = text_image_encoder(image_shape, latent_dim, text_dims[0]) if encoder is None else encoder
+        ladder.check_posterior(owner, encoder, generator, latent_dim)
+    if recipe != "vae":
+        discriminator = text_discriminator(image_shape, text_dims[0]) if discriminator is None else discriminator
+        check_discriminator(owner, discriminator, image_shape)
+    return generator, encoder, discriminator

@@ -23,15 +23,39 @@ class ELBO:
 
     If the model has a discriminator it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network
     that judges what it generates from the prior. A value for `TextToImage.compile(objective=...)`; `VAE.compile` makes
-    one of its arguments, and explains them.
+    one of its arguments.
 
     What it trains: `model.encoder`, `model.generator` (the decoder), what `model.reconstruction` learns, and
     `model.discriminator`.
 
     Args:
-        beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight: as in `VAE.compile`.
-        loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching: for the
-            discriminator, as in `VAE.compile`.
+        beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
+        warmup_steps: number of training steps over which the weight grows linearly from 0 to `beta`, so that the
+            decoder learns to use the latents before they cost anything [Bowman et al. 2016, "Generating sentences
+            from a continuous space"; Sønderby et al. 2016, "Ladder variational autoencoders"]. Evaluation always
+            counts `beta` in full.
+        free_nats: information that each latent may carry for free; see `kgen.losses.gaussian_kl`.
+        divergence: "kl"; or "mmd", which asks only that the latents of all images together look like the prior's
+            [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the
+            term `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from
+            q(z|x). That is a number of about 1, not of nats per image: choose a `beta` of the size of the
+            reconstruction term, in the hundreds or thousands.
+        scales_weight: of the images at coarser scales, if the decoder makes them: the loss then has the term
+            `scales`, this weight times the negative log-likelihoods of the training images averaged down to each of
+            these scales. It is not part of the bound; `reconstruction` is of the full resolution alone.
+        perceptual: adds the term `perceptual`, the distance of reconstructions to images in features of a network:
+            a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
+            "efficientnet_lite0" [Hou et al. 2017, "Deep feature consistent variational autoencoder"]. One without a
+            name is not saved with the model.
+        perceptual_weight: of that term beside nats per image.
+        loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
+        penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
+        adversarial_weight: of convincing the discriminator, beside reconstruction and KL, in nats per image.
+        classification_weight, feature_matching: within the adversarial term; see `GAN.compile`.
+
+    Raises:
+        ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
+            discriminator that the model does not have.
 
     Example:
 

@@ -21,6 +21,10 @@ _CHOICE = 0x5BD1E995
 class LatentPrior:
     """p(z|c) = sum_m w_cm N(z; mu_cm, L_cm L_cm^T), a mixture for each class c.
 
+    The latents of all images together are seldom as widely spread as the standard normal prior says; in between them
+    the decoder makes what it never saw [Ghosh et al. 2020, "From variational to deterministic autoencoders", fit such a
+    mixture after training too]. It is fitted to a draw from q(z|x) for each image.
+
     Args:
         weights: `(classes, components)`, each row adding up to 1.
         means: `(classes, components, latent_dim)`.

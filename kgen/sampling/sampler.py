@@ -37,6 +37,14 @@ class Sampler:
         self.owner = type(model).__name__
         self.prior: LatentPrior | TextPrior | None = None
 
+    @property
+    def image_shape(self) -> ImageShape:
+        """`(height, width, channels)` of what `generate` gives: the model's `image_shape` after the post-processing."""
+        shape = (None, *self.model.image_shape)
+        for layer in self.model.postprocessing:
+            shape = tuple(layer.compute_output_shape(shape))
+        return shape[1:]
+
     # === Graphs, row by row ===
     def draw(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate` and `decode`.
@@ -124,13 +132,17 @@ class Sampler:
         condition = label_condition(owner, self.model.num_classes, labels, len(latents))
         return self.run({"latents": latents, **condition}, batch_size, verbose)
 
-    def run(self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto", graph: Any = None) -> Array:
-        """uint8 images `(N, height, width, channels)` by `draw`, or another graph, over long arrays."""
+    def run(self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """uint8 images `(N, height, width, channels)` by `draw`, over long arrays."""
         if not self.model.trained:
             warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
-        return self.model.in_batches(graph or self.draw, inputs, batch_size, verbose)
+        return self.model.in_batches(self.draw, inputs, batch_size, verbose)
 
     # === In a SavedModel ===
+    def served_layers(self) -> list:
+        """The averaged network."""
+        return [self.model.average]
+
     def serving_signature(self) -> list:
         """`count`, a scalar, or `labels` `(N,)` of a model of classes; and `seed`, a scalar. All int32."""
         import tensorflow as tf
@@ -185,11 +197,3 @@ def checked_postprocessing(owner: str, layers: Any) -> list:
             raise TypeError(f"{owner}: postprocessing must be a list of layers; got {type(layer).__name__} in it.")
         layer.trainable = False
     return list(layers)
-
-
-def finished_shape(image_shape: ImageShape, layers: list) -> ImageShape:
-    """`(height, width, channels)` of images after the post-processing."""
-    shape = (None, *image_shape)
-    for layer in layers:
-        shape = tuple(layer.compute_output_shape(shape))
-    return shape[1:]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
 
 from kgen import checks
+from kgen.inputs import pixels
+from kgen.networks.interface import split_batch
 from kgen.progress import Progress
 from kgen.sampling.latent_prior import chosen_components
+from kgen.text import CaptionBatches
+from kgen.types import Verbose
 
 _BATCH = 64
 # Features of a token that go on, and units of either hidden layer.
@@ -128,6 +134,45 @@ class TextPrior:
         """The prior in a dict of arrays, which it takes out of there; None where there is none."""
         names = sorted(name for name in store if name.startswith("text_prior_"))
         return cls(*(store.pop(name) for name in names)) if names else None
+
+
+def fit_text_prior(
+    model: Any,
+    x: Any,
+    y: Any,
+    components: int,
+    steps: int,
+    seed: int,
+    batch_size: int,
+    caption_cache: Any,
+    verbose: Verbose,
+) -> TextPrior:
+    """The `TextPrior` of a `TextToImage` with an encoder, from captioned images; see its `fit_prior`."""
+    owner = f"{type(model).__name__}.fit_prior"
+    if model.posterior is None:
+        raise TypeError(f"{owner}: a VAE finds the latents of images; this model is a GAN.")
+    if model.text_encoder.trainable:
+        raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
+    seed = checks.integer(owner, "seed", seed, least=None)
+    batches = model.image_input.opened(x, y, batch_size, False, caption_cache)
+    if not isinstance(batches, CaptionBatches):
+        raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
+    value_range = model.image_input.range_of(batches.images, owner)
+    progress, moments = Progress(len(batches), "batch", verbose), []
+
+    def posterior_moments(inputs):
+        """Means and log-variances of the latents of captioned images, side by side."""
+        images, features = split_batch(inputs)
+        found = model.posterior.infer(pixels.in_network_range(images), model.condition(features))
+        return ops.concatenate(found[:2], axis=-1)
+
+    for number in range(len(batches)):
+        batch = batches[number]
+        batch["images"] = pixels.NetworkImages(batch["images"], value_range)[:]
+        moments.append(model.in_batches(posterior_moments, batch, batch_size, verbose=0))
+        progress.add(1)
+    encoded = model.image_input.encoded
+    return TextPrior.fit(owner, batches, encoded, np.concatenate(moments), components, steps, seed, verbose)
 
 
 class _Draws(keras.utils.PyDataset):

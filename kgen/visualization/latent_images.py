@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from kgen import checks
-from kgen.models import GenerativeModel
+from kgen.models import GAN, VAE
 from kgen.types import Array
 from kgen.visualization.image_grid import image_grid
 
 
 def latent_grid(
-    model: GenerativeModel,
+    model: GAN | VAE,
     axes: Sequence[int] = (0, 1),
     steps: int = 12,
     latents: Array | None = None,
@@ -59,7 +59,7 @@ def latent_grid(
 
 
 def latent_traversal(
-    model: GenerativeModel,
+    model: GAN | VAE,
     axes: int | Sequence[int] = 8,
     steps: int = 9,
     limit: float = 3.0,
@@ -104,7 +104,7 @@ def latent_traversal(
 
 
 def _check(owner: str, model: Any, steps: int, axes: Sequence[int], label: int | None) -> None:
-    if not isinstance(model, GenerativeModel):
+    if not isinstance(model, (GAN, VAE)):
         raise TypeError(f"{owner}: the model must be a kgen GAN or VAE; got {type(model).__name__}.")
     checks.integer(owner, "steps", steps, least=2)
     if not len(axes) or len(set(axes)) < len(axes) or not all(0 <= axis < model.latent_dim for axis in axes):
@@ -115,12 +115,12 @@ def _check(owner: str, model: Any, steps: int, axes: Sequence[int], label: int |
         raise ValueError(f"{owner}: a label is for models with num_classes, and they need one.")
 
 
-def _start(owner: str, model: GenerativeModel, latents: Array | None) -> Array:
+def _start(owner: str, model: GAN | VAE, latents: Array | None) -> Array:
     latents = np.zeros(model.latent_dim) if latents is None else np.asarray(latents, "float64")
     if latents.shape != (model.latent_dim,):
         raise ValueError(f"{owner}: latents must have shape ({model.latent_dim},); got {latents.shape}.")
     return latents
 
 
-def _decoded(model: GenerativeModel, points: Array, label: int | None) -> Array:
+def _decoded(model: GAN | VAE, points: Array, label: int | None) -> Array:
     return model.decode(points, None if label is None else np.full(len(points), label), verbose=0)
