@@ -9,28 +9,35 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen import checks
 from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.training.phase import Phase
 from kgen.training.phase_optimizer import PhaseOptimizer
 from kgen.training.seeds import SeedGenerator
 
 
 @serializable
 class PhasedModel(keras.Model):
-    """A `keras.Model` that says what it minimises, and leaves how to `fit`.
+    """A `keras.Model` that says what it minimizes; `fit` does the rest.
 
-    A subclass gives `phases()`; `prepare(x, y)` turns what `fit` was given into the batch that the losses see. The
-    step runs each phase in order: the gradients of its loss with respect to its variables, applied by its optimizer.
-    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, with mixed precision; all
-    its state, random seeds included, is saved and loaded with the model, so training goes on from where it stopped.
+    A subclass gives `phases()`, and `prepare(x, y)` if its losses see another batch than `fit` was given. A training
+    step runs each phase in order: it applies the gradients of the phase's loss with the phase's optimizer. It runs on
+    TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All state,
+    random seeds included, is saved with the model, so training goes on where it stopped. The config is the
+    constructor's arguments: each must be an attribute of the same name.
 
     Args:
-        seed: integer: where the random numbers of training and evaluation begin. None: anywhere.
+        seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
         **kwargs: `name`, `dtype`.
+
+    Raises:
+        ValueError: if `seed` is something else.
 
     Example:
 
     ```python
+    @keras.saving.register_keras_serializable()
     class Regression(kgen.training.PhasedModel):
         def __init__(self, network, **kwargs):
             super().__init__(**kwargs)
@@ -43,39 +50,41 @@ class PhasedModel(keras.Model):
         def network_loss(self, batch, training):
             x, y = batch
             return keras.ops.mean((self.network(x, training=training) - y) ** 2, axis=-1)
+
+    model = Regression(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    model.compile()
+    model.fit(x, y)      # arrays `(N, 2)` and `(N, 1)`
     ```
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise TypeError(f"{type(self).__name__}: seed must be an integer or None; got {seed!r}.")
-        self.seed = seed
+        self.seed = seed = checks.seed(type(self).__name__, seed)
         # Evaluation draws from a generator of its own, or it would change the training that follows it.
         self.training_seeds = SeedGenerator(seed)
         self.evaluation_seeds = SeedGenerator(None if seed is None else seed + 1)
 
     # === What a subclass says ===
-    def phases(self):
-        """The list of `Phase`s of one training step, in order."""
+    def phases(self) -> list[Phase]:
+        """The phases of a training step, in order."""
         raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
 
-    def prepare(self, x, y=None):
+    def prepare(self, x: Any, y: Any = None) -> Any:
         """The batch that the losses see, from what `fit` was given."""
         return x if y is None else (x, y)
 
-    def after_step(self):
-        """What follows the last phase of a training step: the place to update moving averages."""
+    def after_step(self) -> None:
+        """Runs after the last phase of a training step, for instance to update moving averages."""
 
-    def after_test(self, batch):
-        """What follows the losses of an evaluation step: the place to measure what the model draws."""
+    def after_test(self, batch: Any) -> None:
+        """Runs after the losses of an evaluation step, for instance to measure what the model generates."""
 
-    def default_optimizer(self, phase):
-        """The optimizer of a phase where `compile` was not told of one."""
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """The optimizer of a phase when `compile` is not given one."""
         return keras.optimizers.Adam(1e-3)
 
-    def seeds(self, training):
-        """The `SeedGenerator` to draw from in a loss."""
+    def seeds(self, training: bool) -> SeedGenerator:
+        """The `SeedGenerator` for the random numbers of a loss."""
         return self.training_seeds if training else self.evaluation_seeds
 
     def use_metrics(self, metrics: list) -> None:
@@ -161,8 +170,8 @@ class PhasedModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
-    def metrics(self):
-        """One mean for each phase's loss, and each term and measure of one."""
+    def metrics(self) -> list:
+        """One mean for the loss of each phase, and one for each of its terms and measures."""
         return list(self.trackers.values()) if self.compiled else []
 
     # === The step ===
@@ -249,8 +258,8 @@ class PhasedModel(keras.Model):
             self.trackers[total].update_state(values)
 
     # === Keras' hooks ===
-    def make_train_function(self, force=False):
-        """Checks, at the start of each training, that what was compiled is still what can be trained."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """Also checks, at the start of each training, that the compiled phases still train all trainable variables."""
         trainable = {id(v) for v in self.trainable_variables}
         compiled = {id(v) for phase in self.optimizer.phases.values() for v in phase.variables}
         if trainable != compiled:

@@ -414,10 +414,14 @@ def test_phases_must_be_defined():
         Nothing().compile()
 
 
-@pytest.mark.parametrize("seed", [1.0, "1", True, np.float32(1)])
+@pytest.mark.parametrize("seed", [1.0, "1", True, np.float32(1), 2**31])
 def test_seed_must_be_an_integer(seed):
-    with pytest.raises(TypeError, match="Toy: seed must be an integer or None; got"):
+    with pytest.raises(ValueError, match="Toy: seed must be an integer from .*; got"):
         toy.Toy(seed=seed)
+
+
+def test_seed_may_be_a_numpy_integer():
+    assert type(toy.Toy(seed=np.int64(3)).seed) is int
 
 
 @pytest.mark.backends
