@@ -21,6 +21,7 @@ from kgen.networks.interface import condition_names, feed, split_batch
 from kgen.objectives import ELBO, Adversarial
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
+from kgen.sampling.prompt_sampler import PromptSampler
 from kgen.sampling.sampler import checked_postprocessing
 from kgen.sampling.text_prior import TextPrior, fit_text_prior
 from kgen.serializable import arguments_of, serializable

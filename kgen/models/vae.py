@@ -191,8 +191,8 @@ class VAE(ImageModel):
         Args:
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight: the terms of the loss,
-                explained by `kgen.objectives.ELBO`.
+            beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight: the terms of the
+                loss, explained by `kgen.objectives.ELBO`.
             loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching: what a
                 discriminator adds; see there.
             **kwargs: `metrics`, of `kgen.metrics`, as in `GAN.compile`, those of pairs on reconstructions;

@@ -67,8 +67,8 @@ class Adversary:
             mixing = losses.get("mixing", mixing)
             if not isinstance(loss, losses.SeparableLoss):
                 raise ValueError(
-                    "compile: mixing makes images that are partly real, which only a loss that judges each image by itself "
-                    f"can judge, a kgen.losses.SeparableLoss; {type(loss).__name__} is not one."
+                    "compile: mixing makes images that are partly real, which only a loss of single images can judge, "
+                    f"a kgen.losses.SeparableLoss; {type(loss).__name__} is not one."
                 )
         if isinstance(augmentation, str) and augmentation in _AUGMENTATIONS:
             augmentation = _AUGMENTATIONS[augmentation]()

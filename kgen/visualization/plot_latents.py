@@ -50,15 +50,19 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
     # A legend or a scale stands on the right.
     figure = Figure(figsize=(_INCHES + (labels is not None), _INCHES), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_aspect("equal", adjustable="datalim")
+    # Distances look as they are: both axes have one scale.
+    axes.set_aspect("equal")
+    middle, half = (points.max(axis=0) + points.min(axis=0)) / 2.0, 0.55 * np.ptp(points, axis=0).max() or 1.0
+    axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     colors = _scatter(figure, axes, points, labels)
     axes.set_axisbelow(True)
+    # The layout: ticks follow from the size of the axes, and room for their numbers from the ticks.
+    figure.draw_without_rendering()
     if images is not None:
-        figure.draw_without_rendering()  # the layout, which says where points are in pixels
         places = axes.transData.transform(points)
         zoom = _IMAGE_WIDTH / images.shape[2] * 72.0 / _DPI
         for i in _with_room(places, _IMAGE_WIDTH * np.array([1.0, images.shape[1] / images.shape[2]])):

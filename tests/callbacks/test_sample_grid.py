@@ -144,7 +144,7 @@ def test_files_of_other_runs_are_not_mixed_in(tmp_path, vae):
     rehearse(SampleGrid(tmp_path, num_images=2), vae, 1)
     assert rows(tmp_path) == 1
     # Other samples, or files that are no such grids, are not the same images at another time.
-    (tmp_path / "epoch_0002.png").write_bytes(b"no picture")
+    (tmp_path / "epoch_0002.png").write_bytes(b"no image")
     Image.new("RGB", (9, 9)).save(tmp_path / "epoch_0003.png")
     rehearse(SampleGrid(tmp_path, num_images=2, seed=1), vae, 4, before=3)
     assert rows(tmp_path) == 1

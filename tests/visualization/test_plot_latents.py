@@ -21,7 +21,11 @@ def test_two_dimensions_stay_as_they_are():
     points = RANDOM.normal(size=(5, 2))
     figure = plot_latents(points)
     np.testing.assert_array_equal(drawn(figure), points)
-    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("latent 0", "latent 1")
+    axes = figure.axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("latent 0", "latent 1")
+    # One scale, and every point within.
+    spans = np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())])
+    assert spans[0] == pytest.approx(spans[1]) and (np.ptp(points, axis=0) < spans).all() and axes.get_aspect() == 1.0
     assert figure._repr_png_()
 
 
