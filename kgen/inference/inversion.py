@@ -47,7 +47,7 @@ def invert(
         target, condition = inputs["images"], {key: inputs[key] for key in conditions}
 
         def cost(latents):
-            drawn = ops.cast(model.synthesize(latents, condition), "float32")
+            drawn = ops.cast(model.sampler.synthesize(latents, condition), "float32")
             error = ops.mean(ops.square(drawn - target), axis=(1, 2, 3))
             return error + _PULL * ops.mean(ops.square(latents), axis=-1)
 

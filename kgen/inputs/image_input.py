@@ -73,7 +73,11 @@ class ImageInput:
         """The batch that losses see: `images` in [-1, 1], features that came with them, and prepared answers."""
         given = x if isinstance(x, dict) else {"images": x}
         features = {name: given[name] for name in _FEATURES if name in given}
-        answers = {name: self.targets[name].prepare(value) for name, value in self.answers(given, y).items()}
+        targets = self.targets
+        answers = {
+            getattr(targets[name], "key", name): targets[name].prepare(value)
+            for name, value in self.answers(given, y).items()
+        }
         return {"images": self.to_network(given["images"]), **features, **answers}
 
     def to_network(self, images: Tensor) -> Tensor:
@@ -202,11 +206,14 @@ def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
 
 
 class ClassLabels:
-    """Labels that condition a model: integers `(N,)` outside, one-hot `(batch, num_classes)` inside.
+    """Labels that condition a model: integers `(N,)` outside, one-hot `pooled` `(batch, num_classes)` inside.
 
     Args:
         num_classes: how many classes there are.
     """
+
+    # What they are called in a batch.
+    key = "pooled"
 
     def __init__(self, num_classes: int):
         self.num_classes = num_classes

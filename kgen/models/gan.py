@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgen import checks, networks
 from kgen.inference.classify import classifier_probabilities, named
@@ -13,7 +12,7 @@ from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.inputs.image_input import label_condition
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import check_discriminator, check_generator, feed, split_batch
+from kgen.networks.interface import check_discriminator, check_generator
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable
@@ -60,6 +59,8 @@ class GAN(ImageModel):
     """
 
     generates = True
+    # What the generator gives are images.
+    reconstruction = None
 
     def __init__(
         self,
@@ -170,34 +171,6 @@ class GAN(ImageModel):
         self.use_objective(Adversarial(*arguments))
         super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
 
-    def use_objective(self, objective: Adversarial) -> None:
-        """Takes what the networks minimise."""
-        objective.attach(self)
-        self.objective = objective
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """The objective's choice."""
-        return self.objective.default_optimizer(phase)
-
-    def phases(self) -> list:
-        """The discriminator, then the generator."""
-        return self.objective.phases()
-
-    def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """`(images, condition)` of a batch."""
-        images, condition = split_batch(batch)
-        if self.num_classes is not None:
-            condition["pooled"] = condition.pop("labels")
-        return images, condition
-
-    def noise(self, like: Tensor, training: bool) -> Tensor:
-        """Latents for the losses: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
-        return keras.random.normal((ops.shape(like)[0], self.latent_dim), seed=self.seeds(training))
-
-    def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
-        """Images in [-1, 1] by the network in training, from random latents, one for each row of `like`."""
-        return feed(self.generator, "latents", self.noise(like, training), condition, training)
-
     def after_step(self) -> None:
         """Updates the averaged generator."""
         self.average.update(self.generator)
@@ -205,18 +178,9 @@ class GAN(ImageModel):
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Real images, and generated ones of the same condition."""
         images, condition = self.conditioned(batch, False)
-        return images, self.synthesize(self.sampler.prior_draws(images, condition), condition)
+        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === Images out ===
-    @property
-    def trained(self) -> bool:
-        """Whether any training step was made."""
-        return self.average.trained
-
-    def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Images in [-1, 1] from the averaged generator: one forward pass."""
-        return feed(self.average.network, "latents", latents, condition, False)
-
     def call(self, inputs: Any) -> Tensor:
         """Images in [-1, 1] from latents, or from `{"latents", "pooled"}`."""
         return self.average.network(inputs, training=False)

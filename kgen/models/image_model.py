@@ -12,6 +12,7 @@ from keras import ops
 from kgen import checks
 from kgen.export import export_saved_model
 from kgen.inputs import ImageInput
+from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
 from kgen.sampling.sample_metrics import SampleMetrics
@@ -111,6 +112,15 @@ class ImageModel(PhasedModel):
     def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """The losses on one batch; as `keras.Model.test_on_batch`."""
         return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
+
+    def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """`(images, condition)` of a batch, for an objective."""
+        return split_batch(batch)
+
+    @property
+    def trained(self) -> bool:
+        """Whether any training step was made."""
+        return self.average.trained
 
     def steps_done(self) -> int:
         """Training steps made so far."""

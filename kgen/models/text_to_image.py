@@ -17,7 +17,7 @@ from kgen.inputs.caption_input import feature_standards
 from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import condition_names, feed, split_batch
+from kgen.networks.interface import condition_names, split_batch
 from kgen.objectives import ELBO, Adversarial
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
@@ -275,21 +275,16 @@ class TextToImage(ImageModel):
         """The class of the recipe's objective."""
         return Adversarial if self.recipe == "gan" else ELBO
 
-    def use_objective(self, objective: Any) -> None:
-        """Takes what the networks minimise."""
-        objective.attach(self)
-        self.objective = objective
-
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """The objective's choice, with gradients of at most unit norm."""
-        optimizer = self.objective.default_optimizer(phase)
+        optimizer = super().default_optimizer(phase)
         optimizer.global_clipnorm = 1.0
         return optimizer
 
     def phases(self) -> list:
         """The objective's phases; the one that trains the generator also trains a trainable text encoder."""
         phases = []
-        for phase in self.objective.phases():
+        for phase in super().phases():
             if phase.name == self.objective.generating_phase:
                 variables = [*phase.variables, *self.text_encoder.trainable_variables]
                 phase = dataclasses.replace(phase, variables=variables)
@@ -320,14 +315,6 @@ class TextToImage(ImageModel):
             "mask": ops.logical_and(condition["mask"], kept),
         }
 
-    def noise(self, like: Tensor, training: bool) -> Tensor:
-        """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
-        return keras.random.normal((ops.shape(like)[0], self.latent_dim), seed=self.seeds(training))
-
-    def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
-        """Images in [-1, 1] by the generator in training, from random latents, one for each row of `like`."""
-        return self._images(feed(self.generator, "latents", self.noise(like, training), condition, training))
-
     def after_step(self) -> None:
         """Updates the averaged generator."""
         self.average.update(self.generator)
@@ -335,7 +322,7 @@ class TextToImage(ImageModel):
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Real images, and images generated from their captions."""
         images, condition = self.conditioned(batch, False)
-        return images, self.synthesize(self.sampler.prior_draws(images, condition), condition)
+        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === A learned prior ===
     def fit_prior(
@@ -376,18 +363,6 @@ class TextToImage(ImageModel):
         return self.sampler.prior.gain
 
     # === Images out ===
-    @property
-    def trained(self) -> bool:
-        """Whether any training step was made."""
-        return self.average.trained
-
-    def _images(self, outputs):
-        return outputs if self.reconstruction is None else self.reconstruction.mean(ops.cast(outputs, "float32"))
-
-    def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Images in [-1, 1] from the averaged generator: one forward pass."""
-        return self._images(feed(self.average.network, "latents", latents, condition, False))
-
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images; see `kgen.sampling.prompt_sampler`."""
         return self.sampler.draw(inputs)

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from kgen import losses, networks
 from kgen.inference.classify import classifier_probabilities, named
@@ -19,7 +18,6 @@ from kgen.networks.interface import (
     check_discriminator,
     check_generator,
     check_network,
-    feed,
     named_input,
     outputs_of,
     split_batch,
@@ -207,39 +205,10 @@ class VAE(ImageModel):
         self.use_objective(ELBO(*own, *judging))
         super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
 
-    def use_objective(self, objective: ELBO) -> None:
-        """Takes what the networks minimise."""
-        objective.attach(self)
-        self.objective = objective
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """The objective's choice."""
-        return self.objective.default_optimizer(phase)
-
-    def phases(self) -> list:
-        """The discriminator if there is one, then encoder and decoder together."""
-        return self.objective.phases()
-
     @property
     def generator(self) -> keras.Model:
         """The network that generates: the decoder."""
         return self.decoder
-
-    def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """`(images, condition)` of a batch."""
-        images, condition = split_batch(batch)
-        if self.num_classes is not None:
-            condition["pooled"] = condition.pop("labels")
-        return images, condition
-
-    def noise(self, like: Tensor, training: bool) -> Tensor:
-        """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
-        return keras.random.normal((ops.shape(like)[0], self.latent_dim), seed=self.seeds(training))
-
-    def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
-        """Images in [-1, 1] by the decoder in training, from the prior, one for each row of `like`."""
-        outputs = feed(self.decoder, "latents", self.noise(like, training), condition, training)
-        return self.reconstruction.mean(ops.cast(outputs, "float32"))
 
     def after_step(self) -> None:
         """Updates the averaged decoder."""
@@ -250,19 +219,9 @@ class VAE(ImageModel):
         images, condition = self.conditioned(batch, False)
         if paired:
             return images, self.reconstruction.mean(self.posterior.infer(images, condition)[-1])
-        return images, self.synthesize(self.sampler.prior_draws(images, condition), condition)
+        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === Images out ===
-    @property
-    def trained(self) -> bool:
-        """Whether any training step was made."""
-        return self.average.trained
-
-    def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Images in [-1, 1] from the averaged decoder."""
-        outputs = feed(self.average.network, "latents", latents, condition, False)
-        return self.reconstruction.mean(ops.cast(outputs, "float32"))
-
     def call(self, images: Any) -> Tensor:
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""
         images, condition = split_batch(images if isinstance(images, dict) else {"images": images})

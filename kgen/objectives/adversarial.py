@@ -87,7 +87,7 @@ class Adversarial:
         """L_D, the penalties and the measures, on real images and generated ones."""
         model = self.model
         real, condition = model.conditioned(batch, training)
-        fake = model.generated(real, condition, training)
+        fake = model.sampler.generated(real, condition, training)
         return self.adversary.discriminator_loss(
             real, fake, condition, training, model.seeds(training), model.average.updates
         )
@@ -96,5 +96,5 @@ class Adversarial:
         """L_G on generated images."""
         model = self.model
         real, condition = model.conditioned(batch, training)
-        fake = model.generated(real, condition, training)
+        fake = model.sampler.generated(real, condition, training)
         return self.adversary.generator_loss(real, fake, condition, training, model.seeds(training))

@@ -155,7 +155,7 @@ class ELBO:
         """L_D, the penalties and the measures, on real images and ones generated from the prior."""
         model = self.model
         real, condition = model.conditioned(batch, training)
-        fake = model.generated(real, condition, training)
+        fake = model.sampler.generated(real, condition, training)
         return self.adversary.discriminator_loss(
             real, fake, condition, training, model.seeds(training), model.average.updates
         )
@@ -170,7 +170,7 @@ class ELBO:
         if self.divergence == "kl":
             divergence = losses.gaussian_kl(mean, log_variance, self.free_nats)
         else:
-            divergence = losses.maximum_mean_discrepancy(latents, model.noise(images, training))
+            divergence = losses.maximum_mean_discrepancy(latents, model.sampler.noise(images, training))
         parts = {
             "reconstruction": reconstruction.loss(images, scales[-1]),
             self.divergence: self.divergence_weight(training) * divergence,
@@ -186,7 +186,7 @@ class ELBO:
         for name, *moments in zip(self.level_names, *by_level):
             parts[name] = losses.gaussian_kl(*moments)
         if self.adversary is not None:
-            fake = model.generated(images, condition, training)
+            fake = model.sampler.generated(images, condition, training)
             word = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
             parts["adversarial"] = self.adversarial_weight * word
         return parts

@@ -45,10 +45,10 @@ class PromptSampler(Sampler):
         features, others, given = split_inputs(inputs)
         model, condition = self.model, self.model.condition(features)
         latents = self.latents(given, condition)
-        images = model.synthesize(latents, condition)
+        images = self.synthesize(latents, condition)
         if "guidance" in given:
             nothing = {key: ops.zeros_like(value) for key, value in condition.items()}
-            without = model.synthesize(latents, model.condition(others) if others else nothing)
+            without = self.synthesize(latents, model.condition(others) if others else nothing)
             images = without + ops.reshape(given["guidance"], (-1, 1, 1, 1)) * (images - without)
         return self.finished(images)
 

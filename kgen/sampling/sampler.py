@@ -12,6 +12,7 @@ from keras import ops
 from kgen import checks
 from kgen.inputs import pixels
 from kgen.inputs.image_input import ClassLabels, label_condition
+from kgen.networks.interface import feed
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs
 from kgen.sampling.text_prior import TextPrior
@@ -24,8 +25,8 @@ _OWN_INPUTS = ("latents", "seeds", "indices", "truncation")
 class Sampler:
     """How a model generates: `GAN`, `VAE` and `TextToImage` each hold one.
 
-    The model gives `latent_dim`, `image_shape`, `num_classes`, `average`, `postprocessing` and
-    `synthesize(latents, condition)`, images in [-1, 1] from the averaged weights. What is learned after training, the
+    The model gives `generator` and its `average`, `latent_dim`, `image_shape`, `num_classes`, `postprocessing`, and
+    `reconstruction`, what the generator's outputs mean; None for images in [-1, 1]. What is learned after training, the
     prior, is here; it is saved with the model, and training drops it.
 
     Args:
@@ -45,7 +46,34 @@ class Sampler:
             shape = tuple(layer.compute_output_shape(shape))
         return shape[1:]
 
+    # === In a training step ===
+    def noise(self, like: Tensor, training: bool) -> Tensor:
+        """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
+        model = self.model
+        return keras.random.normal((ops.shape(like)[0], model.latent_dim), seed=model.seeds(training))
+
+    def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
+        """Images in [-1, 1] by the network in training, from random latents, one for each row of `like`."""
+        noise = self.noise(like, training)
+        return self._images(feed(self.model.generator, "latents", noise, condition, training))
+
+    def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """Latents of the prior for metrics, one for each of a batch of images."""
+        noise = self.noise(images, training=False)
+        if self.prior is None:
+            return noise
+        seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
+        return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
+
     # === Graphs, row by row ===
+    def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """Images in [-1, 1] from the averaged weights: one forward pass."""
+        return self._images(feed(self.model.average.network, "latents", latents, condition, False))
+
+    def _images(self, outputs):
+        reconstruction = self.model.reconstruction
+        return outputs if reconstruction is None else reconstruction.mean(ops.cast(outputs, "float32"))
+
     def draw(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate` and `decode`.
 
@@ -54,7 +82,7 @@ class Sampler:
                 `truncation` `(N,)`; and of the parts of a condition.
         """
         condition = {key: value for key, value in inputs.items() if key not in _OWN_INPUTS}
-        return self.finished(self.model.synthesize(self.latents(inputs, condition), condition))
+        return self.finished(self.synthesize(self.latents(inputs, condition), condition))
 
     def latents(self, inputs: dict[str, Tensor], condition: dict[str, Tensor]) -> Tensor:
         """Latents `(N, latent_dim)`: given ones, or those of seeds and indices; truncated if that was asked for."""
@@ -76,14 +104,6 @@ class Sampler:
                 images = layer(images, training=False)
             images = 2.0 * ops.cast(images, "float32") - 1.0
         return pixels.to_uint8(images)
-
-    def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Latents of the prior for metrics, one for each of a batch of images."""
-        noise = self.model.noise(images, training=False)
-        if self.prior is None:
-            return noise
-        seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
-        return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
 
     def log_prior(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Log p(z) up to a constant: log p(z) + log(2 pi) latent_dim / 2, `(N,)`."""

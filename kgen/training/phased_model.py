@@ -21,7 +21,7 @@ from kgen.training.seeds import SeedGenerator
 class PhasedModel(keras.Model):
     """A `keras.Model` that says what it minimizes; `fit` does the rest.
 
-    A subclass gives `phases()`, and `prepare(x, y)` if its losses see another batch than `fit` was given. A training
+    A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch than `fit` was given. A training
     step runs each phase in order: it applies the gradients of the phase's loss with the phase's optimizer. It runs on
     TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All state,
     random seeds included, is saved with the model, so training goes on where it stopped. The config is the
@@ -61,13 +61,21 @@ class PhasedModel(keras.Model):
         super().__init__(**kwargs)
         self.seed = seed = checks.seed(type(self).__name__, seed)
         # Evaluation draws from a generator of its own, or it would change the training that follows it.
+        self.objective: Any = None
         self.training_seeds = SeedGenerator(seed)
         self.evaluation_seeds = SeedGenerator(None if seed is None else seed + 1)
 
     # === What a subclass says ===
+    def use_objective(self, objective: Any) -> None:
+        """Takes an objective, such as one of `kgen.objectives`: the phases are then its phases."""
+        objective.attach(self)
+        self.objective = objective
+
     def phases(self) -> list[Phase]:
-        """The phases of a training step, in order."""
-        raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
+        """The list of `Phase`s of one training step, in order."""
+        if self.objective is None:
+            raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
+        return self.objective.phases()
 
     def prepare(self, x: Any, y: Any = None) -> Any:
         """The batch that the losses see, from what `fit` was given."""
@@ -80,8 +88,8 @@ class PhasedModel(keras.Model):
         """Runs after the losses of an evaluation step, for instance to measure what the model generates."""
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """The optimizer of a phase when `compile` is not given one."""
-        return keras.optimizers.Adam(1e-3)
+        """The optimizer of a phase if `compile` is not given one."""
+        return keras.optimizers.Adam(1e-3) if self.objective is None else self.objective.default_optimizer(phase)
 
     def seeds(self, training: bool) -> SeedGenerator:
         """The `SeedGenerator` for the random numbers of a loss."""

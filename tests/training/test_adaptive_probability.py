@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from kgen.training import AdaptiveProbability
-from tests.checks import models
+from tests.checks.processes import in_worker, two_replicas
 
 
 def state(probability):
-    """Probability, total of signs, images seen, batches."""
+    """Probability, total of signs, pictures seen, batches."""
     return [float(keras.ops.convert_to_numpy(v)) for v in probability.variables]
 
 
@@ -52,8 +52,8 @@ def test_loads_what_was_saved_before_there_was_any_state():
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="tf.distribute needs TensorFlow")
-def test_replicas_have_one_probability_of_all_their_images():
-    together, alone = models.in_new_process(update_on_two_replicas, backend="tensorflow")
+def test_replicas_have_one_probability_of_all_their_pictures():
+    together, alone = in_worker(update_on_two_replicas, backend="tensorflow")
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert 0.0 < alone[0] < 1.0
 
@@ -61,11 +61,11 @@ def test_replicas_have_one_probability_of_all_their_images():
 def update_on_two_replicas():
     import tensorflow as tf
 
-    strategy = models.two_replicas()
+    strategy = two_replicas()
     alone = AdaptiveProbability()
     with strategy.scope():
         together = AdaptiveProbability()
-    # The first replica's images alone would lower p, the second's raise it too far.
+    # The first replica's pictures alone would lower p, the second's raise it too far.
     shares = np.float32([-1, 1, -1]), np.float32([1, 1, 1, 1, 1])
 
     @tf.function
