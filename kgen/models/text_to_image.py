@@ -26,7 +26,7 @@ from kgen.sampling.sampler import checked_postprocessing
 from kgen.sampling.text_prior import TextPrior, fit_text_prior
 from kgen.serializable import arguments_of, serializable
 from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
-from kgen.text.load_text_model import installed_model
+from kgen.text.text_models import installed_model
 from kgen.training import AdaptiveProbability, MovingAverage, network_copy
 from kgen.types import Array, ImageShape, Tensor, Verbose
 

@@ -21,11 +21,11 @@ from kgen.training.seeds import SeedGenerator
 class PhasedModel(keras.Model):
     """A `keras.Model` that says what it minimizes; `fit` does the rest.
 
-    A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch than `fit` was given. A training
-    step runs each phase in order: it applies the gradients of the phase's loss with the phase's optimizer. It runs on
-    TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All state,
-    random seeds included, is saved with the model, so training goes on where it stopped. The config is the
-    constructor's arguments: each must be an attribute of the same name.
+    A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch
+    than `fit` was given. A training step runs each phase in order: it applies the gradients of the phase's loss with
+    the phase's optimizer. It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and
+    with mixed precision. All state, random seeds included, is saved with the model, so training goes on where it
+    stopped. The config is the constructor's arguments: each must be an attribute of the same name.
 
     Args:
         seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
