@@ -136,9 +136,9 @@ def test_the_range_of_floats_is_that_of_all_pictures():
     floats[-1] = -1.0  # the only picture that shows that black is -1
     model = checks.make(tiny_text.compiled)
     model.fit(floats, captions, batch_size=4, shuffle=False, verbose=0)
-    assert model.float_range == (-1, 1)
+    assert model.image_input.float_range == (-1, 1)
     model.train_on_batch(floats[:4], captions[:4])
-    assert model.float_range == (-1, 1)
+    assert model.image_input.float_range == (-1, 1)
 
 
 def test_cached_features_train_as_captions_do():
@@ -405,7 +405,7 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     before = model.generate([unknown, "a red picture"], seed=[3, 3])
     model.remember([["a red picture"], "a blue picture", "a red picture"], sharpness=1000.0)
     assert model.memory.known.shape[0] == 2
-    features = model.prompt_intake.features([unknown], verbose=0)["pooled"][0]
+    features = model.sampler.prompts.features([unknown], verbose=0)["pooled"][0]
     known = ops.convert_to_numpy(model.memory.known)
     assert np.abs(known - features).max(axis=1).min() < 1e-4
     # Known captions stay what they are.
@@ -425,7 +425,7 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     model.compile()
     model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
     model.remember(None)
-    assert model.memory is None and model.prompt_intake.memory is None
+    assert model.memory is None and model.sampler.prompts.memory is None
 
 
 def preset_of(model, folder):

@@ -28,7 +28,7 @@ ALL_TERMS = {
 def quiet_vae_gan():
     """Conditional, with a discriminator, and latents that follow from the pictures: nothing is random."""
     vae = tiny.vae_gan(tiny.CLASSES)
-    vae.noise = lambda like, training: like[:, 1, 1:5, 0]
+    vae.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     vae.training_posterior = tiny.FixedPosterior(0.3)
     vae.compile({"discriminator": SGD(0.01), "autoencoder": SGD(1e-3)}, penalties=R1(0.1))
     return vae
@@ -77,7 +77,7 @@ def test_by_default():
     (optimizer,) = vae.optimizer.optimizers
     assert isinstance(optimizer, keras.optimizers.Adam)
     np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
-    assert vae.reconstruction.sigma == 0.5 and vae.beta == 1.0 and vae.free_nats == 0.0 and vae.adversary is None
+    assert vae.reconstruction.sigma == 0.5 and vae.beta == 1.0 and vae.free_nats == 0.0 and vae.objective.adversary is None
     assert [metric.name for metric in vae.metrics] == ["loss", "reconstruction", "kl", "active_units"]
 
 
@@ -86,7 +86,7 @@ def test_by_default_with_a_discriminator():
     vae.compile()
     assert [phase.name for phase in vae.phases()] == ["discriminator", "autoencoder"]
     assert vae.optimizer.by_phase["discriminator"].beta_1 == 0.5
-    assert type(vae.adversary.loss) is NonSaturating and [p.weight for p in vae.adversary.penalties] == [1.0]
+    assert type(vae.objective.adversary.loss) is NonSaturating and [p.weight for p in vae.objective.adversary.penalties] == [1.0]
     assert {metric.name for metric in vae.metrics} == ALL_TERMS
 
 
@@ -94,7 +94,7 @@ def test_arguments_of_compile():
     vae = tiny.vae_gan()
     vae.compile("sgd", beta=0.5, free_nats=0.1, loss="non_saturating", penalties=[], adversarial_weight=3.0)
     assert (vae.beta, vae.free_nats, vae.adversarial_weight) == (0.5, 0.1, 3.0)
-    assert vae.adversary.penalties == () and "penalty" not in {metric.name for metric in vae.metrics}
+    assert vae.objective.adversary.penalties == () and "penalty" not in {metric.name for metric in vae.metrics}
     vae.compile({"discriminator": SGD(0.1), "autoencoder": "adam"})
     assert type(vae.optimizer.by_phase["discriminator"]) is SGD
     with pytest.raises(ValueError, match=r"phases are \['discriminator', 'autoencoder'\]; got .* \['autoencoder'\]"):
@@ -349,7 +349,7 @@ def test_discrepancy_in_place_of_the_divergence(tmp_path):
     np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["mmd"]), rtol=1e-4)
     # Of latents and draws from the prior that are known.
     vae.evaluation_posterior = tiny.FixedPosterior(0.3)
-    vae.noise = lambda like, training: like[:, 1, 1:5, 0]
+    vae.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     x = ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))
     drawn = tiny.FixedPosterior(0.3)(*vae.infer(x, {})[:2])
     expected = 100.0 * ops.convert_to_numpy(losses.maximum_mean_discrepancy(drawn, x[:, 1, 1:5, 0]))
@@ -440,7 +440,7 @@ def test_saved_and_loaded(tmp_path, vae_gan):
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
     assert type(loaded) is VAE
     assert (loaded.beta, loaded.free_nats, loaded.adversarial_weight) == (0.5, 0.0, 3.0)
-    assert [penalty.weight for penalty in loaded.adversary.penalties] == [R1(0.3).weight]
+    assert [penalty.weight for penalty in loaded.objective.adversary.penalties] == [R1(0.3).weight]
     assert all(isinstance(optimizer, SGD) for optimizer in loaded.optimizer.optimizers)
     assert int(loaded.optimizer.iterations) == int(vae_gan.optimizer.iterations)
     models.assert_same_state(models.state(vae_gan), models.state(loaded))

@@ -4,7 +4,7 @@ from keras import ops
 from scipy import stats
 
 from kgen.losses import Logistic
-from kgen.models.denoising import _log_cumulative, _Noisy
+from kgen.inference.denoising import _log_cumulative, _Noisy
 from tests.models import tiny
 from tests.models.linear import SHAPE, LinearGaussian
 

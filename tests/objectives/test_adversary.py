@@ -5,7 +5,7 @@ from keras import ops
 
 from kgen.layers import AdaptiveAugment, DiffAugment, Modulation
 from kgen.losses import R1, R2, Dragan, Hinge, LeastSquares, Mixup, NonSaturating, Relativistic, Wasserstein
-from kgen.models.adversary import Adversary
+from kgen.objectives.adversary import Adversary
 from kgen.training import SeedGenerator, backend
 from tests.models import tiny
 

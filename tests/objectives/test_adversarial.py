@@ -41,7 +41,7 @@ def test_classify_in_batches_of_pictures_of_any_range(taught):
     images, _ = tiny.bands(10)
     expected = taught.discriminator.predict((images / 127.5 - 1.0).astype("float32"), verbose=0)["labels"]
     expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    taught.float_range = None
+    taught.image_input.float_range = None
     np.testing.assert_allclose(taught.classify(images, batch_size=4), expected, rtol=1e-4, atol=1e-6)
     for floats in ((images / 255.0).astype("float32"), (images / 127.5 - 1.0).astype("float32")):
         np.testing.assert_allclose(taught.classify(floats, batch_size=64), expected, rtol=1e-4, atol=1e-6)
@@ -175,7 +175,7 @@ def adaptive_and_random():
 def adaptive_and_quiet():
     """With an augmentation that does nothing, and latents that follow from the pictures: nothing is random."""
     gan = tiny.ac_gan()
-    gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    gan.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     gan.compile(SGD(0.05), penalties=R1(0.1), augmentation=AdaptiveAugment((), images=100))
     return gan
 

@@ -54,7 +54,7 @@ def test_evaluate_measures_what_the_model_draws():
     expected = FrechetDistance(extractor)
     expected.update_state(images, generated)
     np.testing.assert_allclose(results[expected.name], expected.result(), rtol=1e-4)
-    assert list(results) == [*model.trackers, *(key for metric in model.measures for key in metric.keys)]
+    assert list(results) == [*model.trackers, *(key for metric in model.sample_metrics.all for key in metric.keys)]
 
 
 @pytest.mark.backends
@@ -126,7 +126,7 @@ def test_what_is_saved(tmp_path):
     with pytest.warns(UserWarning, match="classifier_score_judge is not saved with the model"):
         model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert [metric.name for metric in loaded.measures] == ["frechet_distance_pixels"]
+    assert [metric.name for metric in loaded.sample_metrics.all] == ["frechet_distance_pixels"]
     bare = tiny.gan()
     bare.compile()
     bare.save(tmp_path / "bare.keras")
