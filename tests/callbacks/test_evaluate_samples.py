@@ -218,7 +218,7 @@ def test_classes_in_turn():
 @pytest.fixture
 def text_model():
     model = tiny_text.model()
-    model.generative_model.average.updates.assign(1.0)
+    model.average.updates.assign(1.0)
     return model
 
 

@@ -53,5 +53,5 @@ def vae():
 @pytest.fixture
 def text_model():
     model = tiny_text.model()
-    model.generative_model.average.updates.assign(1.0)
+    model.average.updates.assign(1.0)
     return model
