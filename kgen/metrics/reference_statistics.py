@@ -109,7 +109,7 @@ def reference_statistics(
     """Features of real pictures, summed up once, and from then on read from a file.
 
     Args:
-        images: uint8 `(N, H, W, C)`; a `kgen.data.PictureFolder`; or the path of a folder of pictures.
+        images: uint8 `(N, H, W, C)`; a `kgen.data.ImageFolder`; or the path of a folder of pictures.
         feature_extractor: as of the measures that will use it.
         image_size: for a path: height and width in pixels to which its pictures are resized, with antialiasing, and
             which generated ones must have.
@@ -132,7 +132,7 @@ def reference_statistics(
     ```
     """
     # Here, for `import kgen` to leave kgen.data for later.
-    from kgen.data import PictureFolder
+    from kgen.data import ImageFolder
     from kgen.data.cache_directory import cache_directory
 
     extractor = FeatureExtractor.of(feature_extractor)
@@ -146,8 +146,8 @@ def reference_statistics(
             "with nothing else."
         )
     if isinstance(images, (str, Path)):
-        images = PictureFolder(images, image_size)
-    images = images if isinstance(images, PictureFolder) else _Array(images)
+        images = ImageFolder(images, image_size)
+    images = images if isinstance(images, ImageFolder) else _Array(images)
     key = {
         "data": images.fingerprint(),
         "image_shape": list(images.image_shape),
@@ -204,7 +204,7 @@ def _differences(stored, asked):
 
 
 class _Array:
-    """Pictures in memory, read like a `PictureFolder`."""
+    """Pictures in memory, read like a `ImageFolder`."""
 
     resize = None
 

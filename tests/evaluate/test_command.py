@@ -154,7 +154,7 @@ def test_identical_folders(real, capsys):
 def test_a_keras_file(tmp_path, vae, real, capsys):
     vae.save(tmp_path / "vae.keras")
     report = run(tmp_path / "vae.keras", real, "--num-images", 15, "--seed", 4, "--metrics", "frechet_distance")
-    images = np.concatenate(list(kgen.data.PictureFolder(real, 8).batches(24)))
+    images = np.concatenate(list(kgen.data.ImageFolder(real, 8).batches(24)))
     expected = FrechetDistance("pixels", reference=reference_statistics(images, "pixels"))
     expected.update_state(None, vae.generate(15, seed=list(range(4, 19))))
     assert values(report) == pytest.approx(expected.results(), rel=1e-4)

@@ -249,7 +249,7 @@ def main():
         "一只企鹅",
     ]
     images = model.generate(prompts, seed=0)
-    kgen.callbacks.picture_grid(images, None, scale=2).save(options.output / "images.png")
+    kgen.visualization.image_grid(images, None, scale=2).save(options.output / "images.png")
 
 
 if __name__ == "__main__":
