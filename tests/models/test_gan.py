@@ -270,7 +270,7 @@ def test_labels_from_tf_data(with_labels):
     dataset = tf.data.Dataset.from_tensor_slices((tiny.pictures(), tiny.labels())).batch(8)
     with_labels.fit(dataset, verbose=0)
     assert int(with_labels.optimizer.iterations) == steps + 2
-    with pytest.raises(ValueError, match=r"GAN: the model has num_classes=3; give labels"):
+    with pytest.raises(ValueError, match=r"GAN: it learns from labels; give them: fit\(images, labels\)"):
         with_labels.fit(dataset.map(lambda image, label: image))
 
 
