@@ -128,11 +128,8 @@ def test_a_posterior_depends_on_coarser_latents_and_not_on_finer_ones(vae):
     def moments(shifted):
         """Means when the latents of one level are shifted."""
         level = iter(range(len(DIMS)))
-        return arrays(
-            ladder.split_levels(
-                vae.posterior.infer(inputs(), {}, lambda mean, _: mean + (next(level) == shifted), vae.latent_dims)[0]
-            )
-        )
+        means = vae.posterior.infer(inputs(), {}, lambda mean, _: mean + (next(level) == shifted))[0]
+        return arrays(ladder.split_levels(means, vae.latent_dims))
 
     plain = moments(None)
     for shifted in range(len(DIMS)):
