@@ -16,7 +16,7 @@ class SampleMetrics:
 
     Metrics of `kgen.metrics` measure generated images: the model gives `counterparts(batch, paired)`, the real images
     and as many generated ones. Metrics of `keras.metrics` judge answers: the model gives `judged(batch)`, what is true
-    and what it says.
+    and what it says, and perhaps weights of samples.
 
     Args:
         owner: class name that errors begin with.
@@ -62,9 +62,9 @@ class SampleMetrics:
                 real, generated = (_in_grey_levels(images) for images in model.counterparts(batch, paired))
                 update_all(metrics, real, generated, value_range=(0, 255))
         if self.of_answers:
-            truth, answers = model.judged(batch)
+            judged = model.judged(batch)
             for metric in self.of_answers:
-                metric.update_state(truth, answers)
+                metric.update_state(*judged)
 
     def results(self) -> dict[str, float]:
         """The numbers by name."""

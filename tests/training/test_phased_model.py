@@ -292,7 +292,9 @@ def test_other_models_and_what_has_no_config_are_not_saved(kind, tmp_path):
     dense.build((None, 2))
     values = {"model": models.make(toy.Lines), "layer": dense, "in a list": [dense], "no config": _Secret()}
     model.compile("sgd", bound=values[kind], weights={"a": 0.5})
-    said = r"^compile\(bound=...\) is not saved with _Chosen: give it again, model.compile\(model.optimizer, bound=...\)"
+    said = (
+        r"^compile\(bound=...\) is not saved with _Chosen: give it again, model.compile\(model.optimizer, bound=...\)"
+    )
     with pytest.warns(UserWarning, match=said) as warned:
         model.save(tmp_path / "model.keras")
     assert sum("is not saved with" in str(each.message) for each in warned) == 1
