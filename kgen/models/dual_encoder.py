@@ -71,6 +71,7 @@ class DualEncoder(ImageModel):
     """
 
     judges = True
+    image_input: CaptionInput
 
     def __init__(
         self,

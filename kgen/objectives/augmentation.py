@@ -49,7 +49,7 @@ class Augmentation:
 
     def __call__(
         self, images: Tensor, labels: Tensor | None = None, masks: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor, Any, Any]:
         """Applies the layers to a batch.
 
         Args:

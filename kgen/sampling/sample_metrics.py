@@ -33,10 +33,10 @@ class SampleMetrics:
 
     def __init__(self, owner: str, metrics: Any, image_shape: tuple, generates: bool, pairs: bool, judges: bool):
         metrics = list(metrics or [])
-        keys = []
+        keys: list[str] = []
         for metric in metrics:
             of_images = isinstance(metric, FeatureMetric)
-            if not (of_images and generates) and not (isinstance(metric, keras.metrics.Metric) and judges):
+            if not (generates if of_images else judges and isinstance(metric, keras.metrics.Metric)):
                 wanted = ["metrics of kgen.metrics, such as FrechetDistance('efficientnet_lite0')"] * generates
                 wanted += ["Keras metrics of answers, such as keras.metrics.TopKCategoricalAccuracy(5)"] * judges
                 raise TypeError(f"{owner}.compile: metrics must be {' or '.join(wanted)}; got {metric!r}.")
@@ -68,7 +68,7 @@ class SampleMetrics:
 
     def results(self) -> dict[str, float]:
         """The numbers by name."""
-        numbers = {}
+        numbers: dict[str, float] = {}
         for metric in self.all:
             is_ours = isinstance(metric, FeatureMetric)
             numbers.update(metric.results() if is_ours else {metric.name: float(metric.result())})

@@ -151,6 +151,7 @@ def test_a_gans_discriminator_and_a_vaes_encoder():
         assert np.isfinite(model.fit(images, labels, verbose=0).history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_keras_applications():
     network = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
     model = ImageClassifier(network, 4, image_shape=(16, 16, 1), frozen=True)
