@@ -1,33 +1,38 @@
-"""Features of pictures and of texts in one space."""
+"""Features of images and of texts in one space."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen.metrics.feature_extractor import FeatureExtractor
+from kgen.types import Array
 
 _BATCH = 256
 
 
 class DualFeatureExtractor(FeatureExtractor):
-    """A dual encoder: a picture and a text that says what it shows have features in nearly one direction.
+    """A dual encoder: an image and a text that says what it shows have features in nearly one direction.
 
     Args:
-        network: from images to `(batch, dim)`, as of `FeatureExtractor`.
+        network: from images to `(batch, dim)`, as in `FeatureExtractor`.
         text_network: callable from a list of strings to a numpy array `(batch, dim)`.
-        **kwargs: `name`, `image_size`, `value_range`, `interpolation`, as of `FeatureExtractor`.
+        **kwargs: `name`, `image_size`, `value_range`, `interpolation`, as in `FeatureExtractor`.
 
     Example:
 
     ```python
     encoder = kgen.metrics.DualFeatureExtractor.clip("clip_vit_base_patch32")
     alignment = kgen.metrics.TextAlignment(encoder)
+    alignment.update_state(prompts, model.generate(prompts))
     ```
     """
 
-    def __init__(self, network, text_network, **kwargs):
+    def __init__(self, network: keras.Model, text_network: Callable[[list[str]], Any], **kwargs: Any):
         super().__init__(network, **kwargs)
         if not callable(text_network):
             raise TypeError(
@@ -37,32 +42,32 @@ class DualFeatureExtractor(FeatureExtractor):
         self.text_network = text_network
 
     @classmethod
-    def of(cls, value):
+    def of(cls, value: Any) -> Any:
         """The extractor that `value` stands for: itself, None, or a dual encoder such as `kgen.models.DualEncoder`.
 
         Raises:
-            TypeError: `value` is nothing of this.
+            TypeError: if `value` is something else.
         """
         if value is None or isinstance(value, cls):
             return value
         if not hasattr(value, "as_feature_extractor"):
             raise TypeError(
-                "DualFeatureExtractor: expected a dual encoder, for pictures and texts in one space, or None; got "
+                "DualFeatureExtractor: expected a dual encoder, for images and texts in one space, or None; got "
                 f"{value!r}."
             )
         return value.as_feature_extractor()
 
     @classmethod
-    def clip(cls, preset):
+    def clip(cls, preset: str) -> DualFeatureExtractor:
         """The two towers of a CLIP [Radford et al. 2021], with the preset's name.
 
-        Pictures that are not square lose their proportions, and none of their sides.
+        Images that are not square are squeezed into one, not cropped.
 
         Args:
             preset: a KerasHub preset's name, such as "clip_vit_base_patch32", or a local directory.
 
         Raises:
-            OSError, ValueError: whatever KerasHub says of a preset that it cannot load.
+            OSError, ValueError: KerasHub's error for a preset that it cannot load.
         """
         import keras_hub
 
@@ -88,11 +93,11 @@ class DualFeatureExtractor(FeatureExtractor):
             value_range=(0.0, 255.0),
         )
 
-    def text(self, texts):
+    def text(self, texts: Any) -> Array:
         """Features `(N, dim)` float32 of a list of strings.
 
         Raises:
-            TypeError: if they are no list, or one is no string.
+            TypeError: if they are not a list, or one is not a string.
             ValueError: if there is none.
         """
         if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):

@@ -148,8 +148,8 @@ class ImageModel(PhasedModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
 
-    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What is true of a batch and what the model says, for Keras' metrics."""
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """What is true of a batch and what the model says, and perhaps weights of samples, for Keras' metrics."""
         raise NotImplementedError(f"{type(self).__name__} must define judged().")
 
     @property

@@ -26,7 +26,7 @@ def extractor(**options):
 
 # === CLIP ===
 @pytest.mark.backends
-def test_the_pictures_of_clip(preset):
+def test_the_images_of_clip(preset):
     path, backbone, preprocessor = preset
     pictures = measures.pictures(5)[0]
     extractor = DualFeatureExtractor.clip(path)
@@ -60,7 +60,7 @@ def test_the_tokens_are_those_of_the_words(preset):
     assert list(tokens[0, :5]) == [start, letters, 2 * letters + 1, 2 * letters + 3, end]
 
 
-def test_pictures_of_other_sizes(preset):
+def test_images_of_other_sizes(preset):
     extractor = DualFeatureExtractor.clip(preset[0] + "/")
     coarse = np.repeat(measures.pictures(3)[0][:, ::4, ::4], 8, axis=1).repeat(8, axis=2)
     assert extractor.extract(coarse).shape == (3, clip.DIM)

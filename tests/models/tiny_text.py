@@ -1,11 +1,11 @@
-"""A tiny TextToImage and DualEncoder of 16x16 pictures, and captioned pictures to train them on."""
+"""A tiny TextToImage and DualEncoder of 16x16 images, and captioned images to train them on."""
 
 import keras
 import numpy as np
 from keras import layers
 
 from kgen.losses import Gaussian
-from kgen.models import TextToImage
+from kgen.models import DualEncoder, TextToImage
 from kgen.networks import MultiscaleDecoder, MultiscaleEncoder
 from kgen.text import encoder_from_captions
 
@@ -57,7 +57,7 @@ def compiled_with_trainable_encoder():
 
 
 def pictures(count=16):
-    """uint8 pictures of one colour each, and a list of their two captions."""
+    """uint8 images of one colour each, and a list of their two captions."""
     names = list(COLORS)
     images = np.zeros((count, *SHAPE), "uint8")
     captions = []
@@ -76,8 +76,6 @@ def dual_encoder(trainable=False, **kwargs):
         "text_network": keras.Model(pooled, layers.Dense(8)(pooled)),
         "embedding_dim": 8,
     }
-    from kgen.models import DualEncoder
-
     return DualEncoder(text_encoder(trainable), SHAPE, seed=0, **{**parts, **kwargs})
 
 
