@@ -4,8 +4,8 @@
     python benchmarks/trace_path.py --list TextToImage  # and the files of each, in order of first use
 
 `sys.setprofile` notes each call of a function of kgen. `fit` makes one step of one batch on a compiled model, tracing
-of the graph included; nothing runs before it but the constructor and `compile`. "back" counts returns to a file that was
-left.
+of the graph included; nothing runs before it but the constructor and `compile`. "back" counts returns to a file that
+was left.
 """
 
 import argparse

@@ -2,10 +2,16 @@
 
 from kgen.layers.adaptive_augment import AdaptiveAugment
 from kgen.layers.adaptive_instance_norm import AdaptiveInstanceNorm, channel_statistics
+from kgen.layers.attention import (
+    CrossAttention2D,
+    PositionTable2D,
+    SelfAttention2D,
+    TransformerBlock2D,
+    multi_head_attention,
+)
 from kgen.layers.bad_light import ColorCast, LowLight
 from kgen.layers.blur import Blur
 from kgen.layers.color_balance import ColorBalance
-from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.degradation import Degradation
 from kgen.layers.diff_augment import DiffAugment
 from kgen.layers.downscale import Downscale
@@ -17,18 +23,14 @@ from kgen.layers.jpeg_compression import JpegCompression
 from kgen.layers.latent_injection import LatentInjection2D
 from kgen.layers.minibatch_standard_deviation import MinibatchStandardDeviation
 from kgen.layers.modulation import Modulation
-from kgen.layers.multi_head_attention import multi_head_attention
 from kgen.layers.noise import GaussianNoise, PoissonNoise
 from kgen.layers.pixel_shuffle import PixelShuffle
-from kgen.layers.position_table import PositionTable2D
 from kgen.layers.random_mask import RandomMask
 from kgen.layers.residual_block import ResidualBlock2D
 from kgen.layers.saturation import Saturation
-from kgen.layers.self_attention import SelfAttention2D
 from kgen.layers.sharpen import Sharpen
 from kgen.layers.similarity_scale import SimilarityScale
 from kgen.layers.spectral_normalization import SpectralNormalization
-from kgen.layers.transformer_block import TransformerBlock2D
 from kgen.layers.upscale import Upscale
 
 __all__ = [

@@ -2,8 +2,7 @@
 
 from kgen.training.adaptive_probability import AdaptiveProbability
 from kgen.training.moving_average import MovingAverage, network_copy
-from kgen.training.phase import Phase
-from kgen.training.phase_optimizer import PhaseOptimizer
+from kgen.training.phase_optimizer import Phase, PhaseOptimizer
 from kgen.training.phased_model import PhasedModel
 from kgen.training.seeds import SeedGenerator, image_noise
 

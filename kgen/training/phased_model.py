@@ -12,8 +12,7 @@ from keras import ops
 from kgen import checks
 from kgen.serializable import serializable
 from kgen.training import backend
-from kgen.training.phase import Phase
-from kgen.training.phase_optimizer import PhaseOptimizer
+from kgen.training.phase_optimizer import Phase, PhaseOptimizer
 from kgen.training.seeds import SeedGenerator
 
 
