@@ -49,7 +49,7 @@ def test_without_a_mask_everything_is_seen(twice_differentiable):
 
 
 @pytest.mark.backends
-def test_layer():
+def test_layer_of_position_table():
     check_layer(PositionTable2D, {}, {"inputs": (3, 2, 5, 4)}, (3, 2, 5, 4))
 
 
@@ -69,7 +69,7 @@ def test_refuses_unknown_sides():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("for_discriminators", [False, True])
-def test_layer(for_discriminators):
+def test_layer_of_self_attention(for_discriminators):
     options = dict(spectral_normalization=for_discriminators, twice_differentiable=for_discriminators)
     check_layer(
         SelfAttention2D,
@@ -80,7 +80,7 @@ def test_layer(for_discriminators):
 
 
 @pytest.mark.backends
-def test_is_the_identity_until_its_gate_opens():
+def test_is_the_identity_until_its_gate_opens_of_self_attention():
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 8)).astype("float32")
     layer = SelfAttention2D()
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x)), x)
@@ -114,7 +114,7 @@ def test_stands_a_gradient_penalty_on_request():
         assert np.all(np.isfinite(gradients[weight.path])) and np.abs(gradients[weight.path]).max() > 1e-4
 
 
-def test_refuses_heads_that_do_not_divide_the_channels():
+def test_refuses_heads_that_do_not_divide_the_channels_of_self_attention():
     with pytest.raises(ValueError, match="SelfAttention2D: 10 channels cannot be split into num_heads=4"):
         SelfAttention2D(num_heads=4)(np.zeros((1, 2, 2, 10), "float32"))
 
@@ -129,7 +129,7 @@ def image_and_tokens():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("masked", [True, False])
-def test_layer(masked):
+def test_layer_of_cross_attention(masked):
     inputs = {"x": (3, 4, 6, 8), "tokens": (3, 5, 12)}
     if masked:
         inputs["mask"] = MASK
@@ -137,7 +137,7 @@ def test_layer(masked):
 
 
 @pytest.mark.backends
-def test_is_the_identity_until_its_gate_opens():
+def test_is_the_identity_until_its_gate_opens_of_cross_attention():
     x, tokens = image_and_tokens()
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(CrossAttention2D()(x, tokens)), x)
 
@@ -167,7 +167,7 @@ def test_a_mask_is_no_reason_to_warn():
     assert getattr(y, "_keras_mask", None) is None
 
 
-def test_refuses_heads_that_do_not_divide_the_channels():
+def test_refuses_heads_that_do_not_divide_the_channels_of_cross_attention():
     with pytest.raises(ValueError, match="CrossAttention2D: 10 channels cannot be split into num_heads=4"):
         CrossAttention2D(num_heads=4)(np.zeros((1, 2, 2, 10), "float32"), np.zeros((1, 3, 4), "float32"))
 
@@ -177,7 +177,7 @@ MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], "int32")
 
 @pytest.mark.backends
 @pytest.mark.parametrize("with_text", [True, False])
-def test_layer(with_text):
+def test_layer_of_transformer_block(with_text):
     inputs = {"x": (3, 4, 6, 8)}
     if with_text:
         inputs.update(tokens=(3, 5, 12), mask=MASK, condition=(3, 7))
