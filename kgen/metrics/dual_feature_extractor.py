@@ -1,23 +1,30 @@
-"""Features of pictures and of texts in one space."""
+"""Features of images and of texts in one space."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen.metrics.feature_extractor import FeatureExtractor
+from kgen.types import Array
 
 _BATCH = 256
 
 
 class DualFeatureExtractor(FeatureExtractor):
-    """A dual encoder: a picture and a text that says what it shows have features in nearly one direction.
+    """A dual encoder: the features of an image and of a text that describes it point in nearly the same direction.
 
     Args:
-        network: from images to `(batch, dim)`, as of `FeatureExtractor`.
+        network: from images to `(batch, dim)`, see `FeatureExtractor`.
         text_network: callable from a list of strings to a numpy array `(batch, dim)`.
-        **kwargs: `name`, `image_size`, `value_range`, `interpolation`, as of `FeatureExtractor`.
+        **kwargs: `name`, `image_size`, `value_range`, `interpolation`, see `FeatureExtractor`.
+
+    Raises:
+        TypeError: if `text_network` is not callable.
 
     Example:
 
@@ -27,7 +34,7 @@ class DualFeatureExtractor(FeatureExtractor):
     ```
     """
 
-    def __init__(self, network, text_network, **kwargs):
+    def __init__(self, network: keras.layers.Layer, text_network: Callable[[list[str]], Array], **kwargs: Any):
         super().__init__(network, **kwargs)
         if not callable(text_network):
             raise TypeError(
@@ -37,32 +44,32 @@ class DualFeatureExtractor(FeatureExtractor):
         self.text_network = text_network
 
     @classmethod
-    def of(cls, value):
-        """The extractor that `value` stands for: itself, None, or a dual encoder such as `kgen.models.DualEncoder`.
+    def of(cls, value: Any) -> DualFeatureExtractor | None:
+        """The extractor of `value`: an extractor, a dual encoder such as `kgen.models.DualEncoder`, or None.
 
         Raises:
-            TypeError: `value` is nothing of this.
+            TypeError: if `value` is something else.
         """
         if value is None or isinstance(value, cls):
             return value
         if not hasattr(value, "as_feature_extractor"):
             raise TypeError(
-                "DualFeatureExtractor: expected a dual encoder, for pictures and texts in one space, or None; got "
+                "DualFeatureExtractor: expected a dual encoder, for images and texts in one space, or None; got "
                 f"{value!r}."
             )
         return value.as_feature_extractor()
 
     @classmethod
-    def clip(cls, preset):
-        """The two towers of a CLIP [Radford et al. 2021], with the preset's name.
+    def clip(cls, preset: str) -> DualFeatureExtractor:
+        """The two towers of a CLIP [Radford et al. 2021], named like the preset.
 
-        Pictures that are not square lose their proportions, and none of their sides.
+        Images that are not square are squeezed, not cropped.
 
         Args:
             preset: a KerasHub preset's name, such as "clip_vit_base_patch32", or a local directory.
 
         Raises:
-            OSError, ValueError: whatever KerasHub says of a preset that it cannot load.
+            OSError, ValueError: from KerasHub, if it cannot load the preset.
         """
         import keras_hub
 
@@ -88,12 +95,12 @@ class DualFeatureExtractor(FeatureExtractor):
             value_range=(0.0, 255.0),
         )
 
-    def text(self, texts):
+    def text(self, texts: Iterable[str]) -> Array:
         """Features `(N, dim)` float32 of a list of strings.
 
         Raises:
-            TypeError: if they are no list, or one is no string.
-            ValueError: if there is none.
+            TypeError: if `texts` is not a list of strings.
+            ValueError: if it is empty.
         """
         if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
             raise TypeError(f"DualFeatureExtractor: texts must be a list of strings; got {texts!r}.")
