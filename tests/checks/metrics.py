@@ -3,8 +3,6 @@
 Each check takes a factory of a metric, an importable function, and pairs of arrays `(real, generated)` to update it by.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import keras
