@@ -1,13 +1,32 @@
 """kgen: fast generative image models for Keras 3."""
 
+from __future__ import annotations
+
 import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 # Imported at once, for its classes to be known to `keras.models.load_model`.
-from kgen import models  # noqa: F401
+from kgen import models
+
+if TYPE_CHECKING:
+    from kgen import (
+        callbacks,
+        data,
+        evaluate,
+        layers,
+        losses,
+        metrics,
+        networks,
+        presets,
+        text,
+        training,
+        visualization,
+    )
 
 __version__ = "0.1.0"
 
-_subpackages = (
+__all__ = [
     "callbacks",
     "data",
     "evaluate",
@@ -19,16 +38,16 @@ _subpackages = (
     "presets",
     "text",
     "training",
-)
-__all__ = [*_subpackages]
+    "visualization",
+]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     # The others on first use.
-    if name in _subpackages:
+    if name in __all__:
         return importlib.import_module(f"kgen.{name}")
     raise AttributeError(f"module 'kgen' has no attribute {name!r}")
 
 
-def __dir__():
-    return sorted({*globals(), *_subpackages})
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,13 +15,13 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """A context in which to write a file under another name; it gets its own at the end, at once.
 
     Whoever reads `path` finds the old file or the new one, and never half of one. If the block raises, the old file
-    stays, and the other is removed.
+    stays, and the other is removed. Two processes that write the same file do not meet: each has its own.
 
     Args:
         path: of the file, in a directory that exists.
 
     Yields:
-        The path to write to; it keeps the suffix, for writers that go by it.
+        The path to write to; it keeps the ending, for writers that go by it.
 
     Example:
 
@@ -31,7 +31,9 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     ```
     """
     path = Path(path)
-    partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+    # Before the first dot, for endings of two parts such as .weights.h5.
+    stem, dot, ending = path.name.partition(".")
+    partial = path.with_name(f"{stem}.{os.getpid()}{PARTIAL}{dot}{ending}")
     try:
         yield partial
         with open(partial, "rb") as stream:

@@ -44,9 +44,8 @@ class Progress:
     def add(self, count: int = 1, values: list[tuple[str, float]] | None = None) -> None:
         """Counts units that were done; `values` are `(name, number)` to show beside them."""
         self.done += count
-        if self.verbose == "auto" and time.monotonic() - self.began < _PATIENCE:
-            return
-        if self.verbose and self.bar is None:
+        is_long = time.monotonic() - self.began >= _PATIENCE and self.done != self.total
+        if self.bar is None and (is_long if self.verbose == "auto" else self.verbose):
             self.bar = keras.utils.Progbar(self.total, unit_name=self.unit)
         if self.bar is not None:
             self.bar.update(self.done, values)

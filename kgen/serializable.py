@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -35,7 +36,7 @@ def serializable(cls: type) -> type:
     ```
     """
     if "get_config" not in vars(cls):
-        cls.get_config = _get_config
+        cls.get_config = _get_config_of(cls)
     if "from_config" not in vars(cls):
         cls.from_config = classmethod(_from_config)
     return keras.saving.register_keras_serializable(package="kgen")(cls)
@@ -56,12 +57,24 @@ def constructor_arguments(cls: type) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _get_config(self):
-    """The constructor's arguments, serialized."""
-    own = [base for base in type(self).__mro__ if vars(base).get("get_config") not in (None, _get_config)]
-    config = own[0].get_config(self) if own else {}
-    arguments = [name for name in constructor_arguments(type(self)) if name not in config]
-    return {**config, **{name: _serialized(getattr(self, name)) for name in arguments}}
+def arguments_of(instance: Any) -> dict[str, Any]:
+    """The constructor's arguments of an object, by name, as they are."""
+    return {name: getattr(instance, name) for name in constructor_arguments(type(instance))}
+
+
+def _get_config_of(cls):
+    def get_config(self):
+        """The constructor's arguments, serialized."""
+        config = getattr(super(cls, self), "get_config", dict)()
+        # A subclass that writes a `get_config` adds its own arguments there, whatever its attributes are called.
+        mro = type(self).__mro__
+        written = [vars(base)["get_config"] for base in mro[: mro.index(cls)] if "get_config" in vars(base)]
+        owner = type(self) if all(hasattr(each, "generated") for each in written) else cls
+        arguments = [name for name in constructor_arguments(owner) if name not in config]
+        return {**config, **{name: _serialized(getattr(self, name)) for name in arguments}}
+
+    get_config.generated = True
+    return get_config
 
 
 def _from_config(cls, config):

@@ -12,3 +12,5 @@ Tensor: TypeAlias = Any
 Array: TypeAlias = np.ndarray
 # `(height, width, channels)`.
 ImageShape: TypeAlias = tuple[int, int, int]
+# `verbose`: 0: silent; 1: a progress bar; "auto": a bar on long work.
+Verbose: TypeAlias = int | str

@@ -1,14 +1,42 @@
-"""What every test gets: quiet libraries, seeds of its own, and a skip where its backend is another."""
+"""What every test gets: quiet libraries, seeds of its own, a skip where its backend is another, and trained models."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Tests compile often and compute little: on JAX they ask what is right, not what is fast.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
+# Seconds that a test may take in CI without the mark `slow`.
+LIMIT = 20
 
+
+# === Slow tests ===
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items):
+    """Marks the tests, or all tests of the files, that slow_tests.txt lists."""
+    listed = set(SLOW_TESTS.read_text(encoding="utf-8").split("\n"))
+    for item in items:
+        if not listed.isdisjoint({item.nodeid, item.nodeid.split("[")[0], item.nodeid.split("::")[0]}):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a test that takes too long without the mark fails."""
+    report = yield
+    if os.environ.get("CI") and report.passed and call.duration > LIMIT and not item.get_closest_marker("slow"):
+        report.outcome = "failed"
+        report.longrepr = f"{call.when} took {call.duration:.0f} s. Make it faster, or mark the test slow."
+    return report
+
+
+# === Fixtures ===
 @pytest.fixture(autouse=True)
 def seeds():
     """Every test draws the same random numbers, alone or among others."""
@@ -20,3 +48,39 @@ def tensorflow_backend():
     """Skips a test of what only TensorFlow has: tf.distribute, tapes, XLA's flags."""
     if keras.backend.backend() != "tensorflow":
         pytest.skip("needs KERAS_BACKEND=tensorflow")
+
+
+# Files of models that count as trained, for tests that only need one: load them, and leave the files as they are.
+@pytest.fixture(scope="session")
+def trained_gan(tmp_path_factory):
+    """File of a GAN of `tests.models.tiny` that was trained for two steps."""
+    from tests.models import tiny
+
+    return _trained(tiny.gan, (tiny.pictures(),), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def trained_vae(tmp_path_factory):
+    """File of a VAE of `tests.models.tiny` that was trained for two steps."""
+    from tests.models import tiny
+
+    return _trained(tiny.vae, (tiny.pictures(),), tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def trained_text_to_image(tmp_path_factory):
+    """File of a TextToImage of `tests.models.tiny_text` that was trained for two steps."""
+    pytest.importorskip("tensorflow_text")
+    from tests.models import tiny_text
+
+    return _trained(tiny_text.model, tiny_text.pictures(), tmp_path_factory)
+
+
+def _trained(make, data, tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    model = make()
+    model.compile()
+    model.fit(*data, batch_size=8, verbose=0)
+    file = tmp_path_factory.mktemp("trained") / "model.keras"
+    model.save(file)
+    return file

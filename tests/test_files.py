@@ -18,3 +18,37 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert (tmp_path / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_kill_before_the_end_leaves_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "captions.csv"
+    write_whole(file, b"old")
+
+    def killed(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(file, b"new, and longer")
+    assert file.read_bytes() == b"old"
+    monkeypatch.undo()
+    write_whole(file, b"new, and longer")
+    assert [path.name for path in tmp_path.iterdir()] == ["captions.csv"] and file.read_bytes() == b"new, and longer"
+
+
+def test_processes_that_write_the_same_file_do_not_meet(tmp_path, monkeypatch):
+    with whole_file(tmp_path / "a.txt") as first:
+        first.write_text("first")
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        with whole_file(tmp_path / "a.txt") as second:
+            second.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a", ".a"])
+def test_the_partial_file_has_the_same_ending(tmp_path, name):
+    with whole_file(tmp_path / name) as partial:
+        partial.write_text("new")
+        assert partial.name != name and partial.name.endswith(name[1:])
+    assert [path.name for path in tmp_path.iterdir()] == [name]

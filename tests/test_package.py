@@ -20,10 +20,12 @@ ROOT = Path(kgen.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if (path.parent / "__init__.py").exists())
 # A module may import from the rows above its own, and from its own sub-package.
 FLOORS = [
+    {"checks", "files", "progress", "serializable", "types"},
     {"layers", "losses"},
     {"networks", "training", "text", "data", "presets"},
     {"metrics"},
     {"models"},
+    {"visualization"},
     {"callbacks"},
     {"evaluate"},
 ]
@@ -97,6 +99,11 @@ def test_sub_packages_are_there(name):
 
 def test_every_directory_is_a_sub_package_that_is_announced():
     assert sorted(p.parent.name for p in ROOT.glob("*/__init__.py")) == sorted(kgen.__all__)
+    # And to type checkers, which do not run `__getattr__`.
+    assert (ROOT / "py.typed").exists()
+    assert {name for name, _ in imports(ROOT / "__init__.py") if name.startswith("kgen.")} == {
+        f"kgen.{name}" for name in kgen.__all__
+    }
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -107,11 +114,11 @@ def test_an_unknown_name_is_an_attribute_error():
 # === House rules ===
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_down(path):
-    home = path.relative_to(ROOT).parts[0]
+    home = path.relative_to(ROOT).parts[0].removesuffix(".py")
     for name, at_top in imports(path):
         assert not name.startswith("keras.src"), f"{path.name} imports private Keras: {name}"
         assert not (at_top and name.split(".")[0] == "tensorflow"), f"{path.name} needs TensorFlow to be imported"
-        if name.startswith("kgen.") and home != "__init__.py":
+        if name.startswith("kgen.") and home != "__init__":
             used = name.split(".")[1]
             assert used == home or floor(used) < floor(home), f"kgen.{home} must not import {name}"
 
@@ -159,10 +166,13 @@ def test_version_is_the_same_everywhere():
     changelog = ROOT.parent / "CHANGELOG.md"
     if changelog.exists():
         assert f"## [{kgen.__version__}]" in changelog.read_text(encoding="utf-8")
+    citation = ROOT.parent / "CITATION.cff"
+    if citation.exists():
+        assert f"\nversion: {kgen.__version__}\n" in citation.read_text(encoding="utf-8")
     try:
-        assert importlib.metadata.version("kgen") == kgen.__version__
+        assert importlib.metadata.version("keras-kgen") == kgen.__version__
     except importlib.metadata.PackageNotFoundError:
-        pytest.skip("kgen is not installed, only imported")
+        pytest.skip("keras-kgen is not installed, only imported")
 
 
 # === Without TensorFlow ===
@@ -183,10 +193,10 @@ def test_without_tensorflow_a_model_trains_generates_and_saves(backend, tmp_path
         images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), "uint8")
         history = vae.fit(images, epochs=1, batch_size=4, verbose=0)
         assert np.isfinite(history.history["loss"]).all()
-        pictures = vae.generate(3, seed=0)
-        assert pictures.shape == (3, 32, 32, 3) and pictures.dtype == np.uint8
+        generated = vae.generate(3, seed=0)
+        assert generated.shape == (3, 32, 32, 3) and generated.dtype == np.uint8
         vae.save(sys.argv[1] + "/vae.keras")
         again = keras.saving.load_model(sys.argv[1] + "/vae.keras").generate(3, seed=0)
-        print(int(np.abs(again.astype(int) - pictures.astype(int)).max()))
+        print(int(np.abs(again.astype(int) - generated.astype(int)).max()))
     """
     assert int(run_python(code, tmp_path, backend, KERAS_BACKEND=backend).strip().splitlines()[-1]) == 0

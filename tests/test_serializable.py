@@ -54,6 +54,54 @@ def test_a_class_keeps_a_config_of_its_own():
     assert Own.from_config(Own(3.0).get_config()).weight == 6.0
 
 
+def test_a_config_of_its_own_may_add_to_that_of_its_base():
+    class Cube(ScaledTwice):
+        def __init__(self, side, **kwargs):
+            super().__init__(sides=(side, side), **kwargs)
+
+        def get_config(self):
+            config = {**super().get_config(), "side": self.sides[0]}
+            del config["sides"]
+            return config
+
+    @serializable
+    class Colored(Cube):
+        def __init__(self, color, **kwargs):
+            super().__init__(**kwargs)
+            self.color = color
+
+        def get_config(self):
+            return {**super().get_config(), "color": self.color}
+
+    config = Colored("red", side=3, factor=2.0, name="cube").get_config()
+    copy = Colored.from_config(config)
+    assert "sides" not in config
+    assert (copy.color, copy.sides, copy.inner, copy.factor, copy.name) == ("red", (3, 3), None, 2.0, "cube")
+
+
+def test_a_subclass_without_the_decorator_has_the_config_of_its_own_arguments():
+    class Tripled(Scaled):
+        def __init__(self, times=3, **kwargs):
+            super().__init__(**kwargs)
+            self.times = times
+
+    assert (Tripled(factor=2.0).get_config()["times"], Tripled.from_config({"times": 4}).times) == (3, 4)
+
+
+def test_a_subclass_may_add_to_the_config_of_its_base():
+    @keras.saving.register_keras_serializable(package="theirs")
+    class Shifted(Scaled):
+        def __init__(self, by, **kwargs):
+            super().__init__(**kwargs)
+            self.by = by
+
+        def get_config(self):
+            return {**super().get_config(), "by": self.by}
+
+    copy = Shifted.from_config(Shifted(2.0, factor=3.0).get_config())
+    assert (copy.by, copy.factor) == (2.0, 3.0)
+
+
 def test_layers_are_saved_and_loaded_with_a_model(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), Scaled(3.0)])
     model.save(tmp_path / "model.keras")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
-from kgen.models import GenerativeModel, TextToImage
+from kgen import checks
+from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
 from kgen.training import backend
+from kgen.types import Array
 
 
 class AdversarialWatch(keras.callbacks.Callback):
@@ -15,40 +20,40 @@ class AdversarialWatch(keras.callbacks.Callback):
 
     It acts, and says why, when
 
-    - a number in the logs, or a weight, is NaN or infinite, at once. Try a lower learning rate, a heavier penalty, or
+    - a number in the logs, or a weight, is NaN or infinite: at once. Try a lower learning rate, a heavier penalty, or
       float32 instead of half precision;
-    - `discriminator_accuracy`, the share of pairs of a real and a generated picture in which the discriminator prefers
-      the real one, stays at `threshold` or above for `patience` epochs: the generator learns little from a judge who is
-      always sure. Try a heavier penalty, a lower learning rate of the discriminator, a smaller one, more pictures, or
-      `augmentation=kgen.layers.DiffAugment()`;
-    - generated pictures stay much alike for `patience` epochs: their diversity, the mean distance of pairs, each the
-      root of the mean squared difference of pixels in [0, 1], is below `collapse` times the largest in this run. Of a
-      model with labels or prompts, pairs have the same one. Try a penalty such as `R1`, a larger batch, a lower
-      learning rate, or another loss.
+    - `discriminator_accuracy`, the share of pairs of a real and a generated image in which the discriminator prefers
+      the real one, stays at `threshold` or above for `patience` epochs: the generator learns little from a
+      discriminator that is always right. Try a heavier penalty, a lower learning rate of the discriminator, a smaller
+      one, more images, or `augmentation=kgen.layers.DiffAugment()`;
+    - generated images stay much alike for `patience` epochs: their diversity is below `collapse` times the largest in
+      this run. Diversity is the mean, over pairs of images, of the root mean squared difference of their pixels in
+      [0, 1]; for a model with labels or prompts, of pairs that have the same one. Try a penalty such as `R1`, a larger
+      batch, a lower learning rate, or another loss.
 
-    What it looks at that training does not is in the logs too, as `diversity`.
+    The logs then have `diversity` too.
 
     Args:
-        action: "stop"; or "lower_rate", which multiplies all learning rates by `factor`, and where training diverged or
-            collapsed first goes back to the weights and the optimizers' state of the last epoch that was well. These
-            are kept in memory. After `max_actions` times it gives up and stops.
-        threshold: of `discriminator_accuracy`, in (0.5, 1]. A model without a discriminator is not watched for it.
+        action: "stop"; or "lower_rate", which multiplies all learning rates by `factor`. Where training diverged or
+            collapsed it first goes back to the weights and the optimizers' state of the last good epoch, which are kept
+            in memory. After `max_actions` times it gives up and stops.
+        threshold: of `discriminator_accuracy`, in (0.5, 1]. Ignored for a model without a discriminator.
         patience: epochs in a row, at least 1.
-        collapse: share of the largest diversity, in (0, 1); None: pictures are not looked at.
-        num_images: how many pictures are generated after each epoch, at least 2.
-        images: uint8 `(N, H, W, C)` real pictures whose diversity is taken instead of the largest in this run; a few
+        collapse: share of the largest diversity, in (0, 1); None: diversity is not computed.
+        num_images: how many images are generated after each epoch, at least 2.
+        images: uint8 `(N, H, W, C)` real images whose diversity is taken instead of the largest in this run; a few
             hundred will do. Their labels do not matter.
-        prompts: list of strings to generate from, for a `TextToImage`, which is not watched for collapse without them.
+        prompts: list of strings to generate from, for a `TextToImage`; without them it is not watched for collapse.
         factor: in (0, 1).
         max_actions: at least 1.
-        seed: of the pictures, an integer.
-        verbose: 1: prints why it acts; 0: silent. `reason` says it in any case, and is None before.
+        seed: of the images, an integer.
+        verbose: 1: prints why it acts; 0: silent. The attribute `reason` says it in any case, and is None before.
 
     Raises:
-        TypeError: for `images` that are no uint8 array; when training begins, for a model that is none of kgen's, or a
+        TypeError: if `images` is not a uint8 array; when training begins, for a model that is not kgen's, or a
             learning-rate schedule, which cannot be lowered.
-        ValueError: for an argument out of range, pictures of another shape than the model's, or prompts for a model
-            that takes none.
+        ValueError: for an argument out of range, images of another shape than the model's, or prompts for a model that
+            takes none.
 
     Example:
 
@@ -61,53 +66,44 @@ class AdversarialWatch(keras.callbacks.Callback):
 
     def __init__(
         self,
-        action="stop",
-        threshold=0.99,
-        patience=5,
-        collapse=0.15,
-        num_images=64,
-        images=None,
-        prompts=None,
-        factor=0.5,
-        max_actions=3,
-        seed=0,
-        verbose=1,
+        action: str = "stop",
+        threshold: float = 0.99,
+        patience: int = 5,
+        collapse: float | None = 0.15,
+        num_images: int = 64,
+        images: Array | None = None,
+        prompts: Sequence[str] | None = None,
+        factor: float = 0.5,
+        max_actions: int = 3,
+        seed: int = 0,
+        verbose: int = 1,
     ):
         super().__init__()
         if action not in ("stop", "lower_rate"):
             raise ValueError(f'AdversarialWatch: action must be "stop" or "lower_rate"; got {action!r}.')
-        for name, value, least in (
-            ("patience", patience, 1),
-            ("num_images", num_images, 2),
-            ("max_actions", max_actions, 1),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"AdversarialWatch: {name} must be an integer of at least {least}; got {value!r}.")
         if not 0.5 < threshold <= 1.0:
             raise ValueError(f"AdversarialWatch: threshold must be in (0.5, 1]; got {threshold!r}.")
         for name, value in (("collapse", collapse), ("factor", factor)):
             if value is not None and not 0.0 < value < 1.0:
                 raise ValueError(f"AdversarialWatch: {name} must be in (0, 1); got {value!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"AdversarialWatch: seed must be an integer, so that latents stay the same; got {seed!r}.")
         if images is not None and (getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or len(images) < 2):
             got = f"{images.dtype} of shape {images.shape}" if hasattr(images, "dtype") else type(images).__name__
-            raise TypeError(f"AdversarialWatch: images must be a uint8 array of at least 2 pictures; got {got}.")
+            raise TypeError(f"AdversarialWatch: images must be a uint8 array of at least 2 images; got {got}.")
         self.action = action
         self.threshold = threshold
-        self.patience = patience
+        self.patience = checks.integer("AdversarialWatch", "patience", patience)
         self.collapse = collapse
-        self.num_images = num_images
+        self.num_images = checks.integer("AdversarialWatch", "num_images", num_images, least=2)
         self.images = images
         self.prompts = None if prompts is None else clean_prompts(prompts, "AdversarialWatch")
         self.factor = factor
-        self.max_actions = max_actions
-        self.seed = seed
+        self.max_actions = checks.integer("AdversarialWatch", "max_actions", max_actions)
+        self.seed = checks.seed("AdversarialWatch", seed, optional=False)
         self.verbose = verbose
-        self.reason = None
+        self.reason: str | None = None
 
     # === While training ===
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._check_model()
         self.reason = None
         self._actions = self._epoch = 0
@@ -118,17 +114,17 @@ class AdversarialWatch(keras.callbacks.Callback):
             self._check_rates()
             self._well = "the beginning", [np.array(a) for a in self._values()]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch + 1
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         bad = [name for name, value in (logs or {}).items() if not np.isfinite(value)]
         if bad and not self._stopped:
             self._act(f"training diverged: {', '.join(bad)} {'are' if len(bad) > 1 else 'is'} not finite", go_back=True)
         elif not bad:
             self._went_back = False
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         if self._went_back:
             # The metrics were reset and have seen nothing since: a mean of 0 would look like the best epoch of all.
@@ -144,7 +140,7 @@ class AdversarialWatch(keras.callbacks.Callback):
         if self.action == "lower_rate" and not self._stopped and not self._epochs_alike:
             self._well = f"epoch {self._epoch}", [np.array(a) for a in self._values()]
 
-    def _judge_accuracy(self, logs):
+    def _judge_accuracy(self, logs: dict[str, float]) -> None:
         accuracy = logs.get("discriminator_accuracy", 0.0)
         self._epochs_lost = self._epochs_lost + 1 if accuracy >= self.threshold else 0
         if self._epochs_lost >= self.patience:
@@ -153,7 +149,7 @@ class AdversarialWatch(keras.callbacks.Callback):
                 f"{_times(self.patience)}, so the generator learns little from it"
             )
 
-    def _judge_diversity(self, logs):
+    def _judge_diversity(self, logs: dict[str, float]) -> None:
         if self.collapse is None or self._stopped or (self.prompts is None and isinstance(self.model, TextToImage)):
             return
         now = logs["diversity"] = diversity(self._generated())
@@ -161,16 +157,16 @@ class AdversarialWatch(keras.callbacks.Callback):
             self._expected = max(self._expected, now)
         self._epochs_alike = self._epochs_alike + 1 if now < self.collapse * self._expected else 0
         if self._epochs_alike >= self.patience:
-            source = "in this run" if self.images is None else "of real pictures"
+            source = "in this run" if self.images is None else "of real images"
             self._act(
-                f"generated pictures are nearly all alike: their diversity is {now:.4f}, against {self._expected:.4f} "
+                f"generated images are nearly all alike: their diversity is {now:.4f}, against {self._expected:.4f} "
                 f"{source}, and was below {self.collapse:g} times that in {_times(self.patience)}",
                 go_back=True,
             )
 
     # === What it looks at ===
-    def _generated(self):
-        """uint8 pictures `(groups, N, H, W, C)`; those of a group have all but their latents in common."""
+    def _generated(self) -> Array:
+        """uint8 images `(groups, N, H, W, C)`; those of a group have all but their latents in common."""
         model, classes = self.model, getattr(self.model, "num_classes", None)
         if self.prompts is not None:
             asked, groups = self.prompts, len(self.prompts)
@@ -180,21 +176,21 @@ class AdversarialWatch(keras.callbacks.Callback):
             asked = np.repeat(np.arange(groups), self.num_images // groups)
         else:
             asked, groups, options = self.num_images, 1, {}
-        pictures = model.generate(asked, seed=self.seed, verbose=0, **options)
-        return pictures.reshape((groups, -1, *pictures.shape[1:]))
+        images = model.generate(asked, seed=self.seed, verbose=0, **options)
+        return images.reshape((groups, -1, *images.shape[1:]))
 
-    def _some(self, images):
+    def _some(self, images: Array) -> Array:
         return images[np.unique(np.linspace(0, len(images) - 1, max(self.num_images, 64)).astype(int))]
 
-    def _values(self):
+    def _values(self) -> list[Array]:
         """Arrays of all of the model's state; they may be views of what goes on changing."""
         return [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
 
-    def _variables(self):
+    def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.model.optimizer.variables]
 
     # === What it does ===
-    def _act(self, why, go_back=False):
+    def _act(self, why: str, go_back: bool = False) -> None:
         self._actions += 1
         self._epochs_lost = self._epochs_alike = 0
         self._stopped = self.action == "stop" or self._actions > self.max_actions
@@ -223,13 +219,13 @@ class AdversarialWatch(keras.callbacks.Callback):
             print(f"\n{self.reason}")
 
     @staticmethod
-    def _rate(optimizer):
+    def _rate(optimizer: Any) -> float:
         return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
     # === Checks ===
-    def _check_model(self):
+    def _check_model(self) -> None:
         model, name = self.model, type(self.model).__name__
-        if not isinstance(model, (GenerativeModel, TextToImage)):
+        if not isinstance(model, (GAN, VAE, TextToImage)):
             raise TypeError(f"AdversarialWatch: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         if self.prompts is not None and not isinstance(model, TextToImage):
             raise ValueError(f"AdversarialWatch: {name} takes no prompts; leave them out.")
@@ -239,7 +235,7 @@ class AdversarialWatch(keras.callbacks.Callback):
                 f"{tuple(self.images.shape[1:])}."
             )
 
-    def _check_rates(self):
+    def _check_rates(self) -> None:
         for name, optimizer in self.model.optimizer.by_phase.items():
             try:
                 optimizer.learning_rate = self._rate(optimizer)
@@ -250,18 +246,18 @@ class AdversarialWatch(keras.callbacks.Callback):
                 ) from error
 
 
-def diversity(pictures):
-    """Mean over pairs in the same group of the root of their mean squared difference, of pixels in [0, 1].
+def diversity(images: Array) -> float:
+    """Mean, over pairs in the same group, of the root mean squared difference of their pixels in [0, 1].
 
     Args:
-        pictures: uint8 `(groups, N, ...)`, N at least 2.
+        images: uint8 `(groups, N, ...)`, N at least 2.
     """
     distances = []
-    for group in np.asarray(pictures, "float32").reshape((*pictures.shape[:2], -1)) / 255.0:
+    for group in np.asarray(images, "float32").reshape((*images.shape[:2], -1)) / 255.0:
         for i in range(1, len(group)):
             distances.append(np.sqrt(np.mean((group[i:] - group[i - 1]) ** 2, axis=1)))
     return float(np.concatenate(distances).mean())
 
 
-def _times(count, what="epoch"):
+def _times(count: int, what: str = "epoch") -> str:
     return f"1 {what}" if count == 1 else f"{count} {what}s" + (" in a row" if what == "epoch" else "")

@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from kgen import checks
 from kgen.callbacks.summary_writer import summary_writer
+from kgen.files import whole_file, write_whole
 from kgen.metrics import FeatureMetric, TextAlignment, update_all
-from kgen.models import GenerativeModel, TextToImage
+from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
+from kgen.types import Array
 
 
 class EvaluateSamples(keras.callbacks.Callback):
-    """Generates pictures after every `every`-th epoch and after the last one, and measures them.
+    """Generates images after every `every`-th epoch and after the last one, and measures them.
 
-    The numbers stand in the logs: in the history, in the line that Keras prints, and for callbacks that come later in
-    the list. Pictures are made from the same seeds each time, by the averaged weights, and training goes on as if they
-    had not been made.
+    The numbers are in the logs: in the history, in the line that Keras prints, and for callbacks that come later in the
+    list. Images are made from the same seeds each time, by the averaged weights. Training itself does not change.
 
     Args:
-        metrics: one measure of `kgen.metrics`, or a list of them.
-        real: uint8 `(N, H, W, C)` real pictures to hold against, as large as the model's. For measures of pairs,
-            picture i is that of prompt i. None where all metrics have a `reference`, which saves to look at real
-            pictures every time, or look at generated pictures alone.
-        prompts: list of strings for a `TextToImage`, one picture each; None for other models.
+        metrics: one metric of `kgen.metrics`, or a list of them.
+        real: uint8 `(N, H, W, C)` real images to compare with, as large as the model's. For metrics of pairs, image i
+            belongs to prompt i. None where every metric has a `reference`, which saves computing the real images'
+            features each time, or looks at generated images alone.
+        prompts: list of strings for a `TextToImage`, one image each; None for other models.
         every: epochs from one measurement to the next.
-        num_images: how many pictures a GAN or VAE generates; with `num_classes`, of all labels in turn. It need not be
-            the number of real ones, but some measures depend on it.
+        num_images: how many images a GAN or VAE generates; with `num_classes`, of all labels in turn. It may differ
+            from the number of real ones, but some metrics depend on it.
         monitor: name of the number that says which weights are best, such as "frechet_distance_efficientnet_lite0";
-            whether more or less is better is known.
-        filepath: where the best weights are kept: `.weights.h5`, or `.keras` for the whole model. Beside it, `.json`
-            says how good they are, for a run that goes on after a break.
-        seed: of the pictures, an integer.
-        batch_size: pictures computed at once.
+            the metric knows whether lower or higher is better.
+        filepath: where the best weights are kept: `.weights.h5`, or `.keras` for the whole model. A `.json` file beside
+            it says how good they are, for a run that goes on after a break.
+        seed: of the images, an integer.
+        batch_size: images computed at once.
         tensorboard: also writes the numbers for TensorBoard, to this log directory.
 
     Raises:
         ImportError: for `tensorboard` without TensorFlow and TensorBoard.
-        TypeError: for metrics that are none of `kgen.metrics`, `real` that is no uint8 array, or a model that is none
-            of kgen's.
-        ValueError: for a number out of range; for `real` or prompts missing, or given where they have no meaning, or
-            of another size.
+        TypeError: for metrics that are not of `kgen.metrics`, `real` that is not a uint8 array, or a model that is not
+            kgen's.
+        ValueError: for a number out of range; for `real` or prompts that are missing, have no meaning here, or are of
+            another size.
 
     Example:
 
@@ -59,67 +63,63 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     def __init__(
         self,
-        metrics,
-        real=None,
-        prompts=None,
-        every=1,
-        num_images=1000,
-        monitor=None,
-        filepath=None,
-        seed=0,
-        batch_size=64,
-        tensorboard=None,
+        metrics: FeatureMetric | Sequence[FeatureMetric],
+        real: Array | None = None,
+        prompts: Sequence[str] | None = None,
+        every: int = 1,
+        num_images: int = 1000,
+        monitor: str | None = None,
+        filepath: str | os.PathLike | None = None,
+        seed: int = 0,
+        batch_size: int = 64,
+        tensorboard: str | os.PathLike | None = None,
     ):
         super().__init__()
         metrics = [metrics] if isinstance(metrics, FeatureMetric) else list(metrics)
         for metric in metrics:
             if not isinstance(metric, FeatureMetric):
-                raise TypeError(f"EvaluateSamples: metrics must be measures of kgen.metrics; got {metric!r}.")
+                raise TypeError(f"EvaluateSamples: metrics must be those of kgen.metrics; got {metric!r}.")
         keys = [key for metric in metrics for key in metric.keys]
         if not keys or len(set(keys)) < len(keys):
             raise ValueError(f"EvaluateSamples: give at least one metric, and all of different names; got {keys}.")
-        for name, value in (("every", every), ("num_images", num_images), ("batch_size", batch_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"EvaluateSamples: {name} must be an integer of at least 1; got {value!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"EvaluateSamples: seed must be an integer, so that latents stay the same; got {seed!r}.")
+        num_images = checks.integer("EvaluateSamples", "num_images", num_images)
         if real is not None and (getattr(real, "dtype", None) != np.uint8 or len(real.shape) != 4):
             got = f"{real.dtype} of shape {real.shape}" if hasattr(real, "dtype") else type(real).__name__
             raise TypeError(f"EvaluateSamples: real must be a uint8 array (N, height, width, channels); got {got}.")
         self.measures = metrics
         self._of_texts = [metric for metric in metrics if isinstance(metric, TextAlignment)]
-        self._of_pictures = [metric for metric in metrics if metric not in self._of_texts]
+        self._of_images = [metric for metric in metrics if metric not in self._of_texts]
         self.real = real
         self.prompts = None if prompts is None else clean_prompts(prompts, "EvaluateSamples")
-        self.every = every
-        self.num_images = num_images if prompts is None else len(self.prompts)
+        self.every = checks.integer("EvaluateSamples", "every", every)
+        self.num_images = num_images if self.prompts is None else len(self.prompts)
         self.monitor = monitor
         self.filepath = None if filepath is None else Path(filepath).expanduser()
-        self.seed = seed
-        self.batch_size = batch_size
+        self.seed = checks.seed("EvaluateSamples", seed, optional=False)
+        self.batch_size = checks.integer("EvaluateSamples", "batch_size", batch_size)
         self._check_sources()
         self._check_monitor()
-        self.best = None
-        self._measured = None
+        self.best: float | None = None
+        self._measured: Any = None
         self.writer = None if tensorboard is None else summary_writer("EvaluateSamples", tensorboard)
 
-    def _check_sources(self):
-        pairs = [metric.name for metric in self._of_pictures if metric.paired]
-        if self.real is None and any(metric.needs_real for metric in self._of_pictures):
-            raise ValueError("EvaluateSamples: give the real pictures, or metrics with a reference.")
+    def _check_sources(self) -> None:
+        pairs = [metric.name for metric in self._of_images if metric.paired]
+        if self.real is None and any(metric.needs_real for metric in self._of_images):
+            raise ValueError("EvaluateSamples: give real images, or metrics with a reference.")
         if (pairs or self._of_texts) and self.prompts is None:
-            raise ValueError("EvaluateSamples: a measure of pairs needs prompts, each with a picture of its own.")
-        if pairs and len(self.real) != len(self.prompts):
+            raise ValueError("EvaluateSamples: a metric of pairs needs prompts, each with an image of its own.")
+        real, prompts = (0 if each is None else len(each) for each in (self.real, self.prompts))
+        if pairs and real != prompts:
             raise ValueError(
-                f"EvaluateSamples: {pairs[0]} needs a real picture for each of the {len(self.prompts)} prompts; got "
-                f"{len(self.real)}."
+                f"EvaluateSamples: {pairs[0]} needs a real image for each of the {prompts} prompts; got {real}."
             )
 
-    def _check_monitor(self):
+    def _check_monitor(self) -> None:
         directions = {key: way for metric in self.measures for key, way in metric.directions.items()}
         if (self.monitor is None) != (self.filepath is None):
             raise ValueError("EvaluateSamples: give monitor and filepath together, or neither.")
-        if self.monitor is None:
+        if self.monitor is None or self.filepath is None:
             return
         if self.monitor not in directions:
             raise ValueError(f"EvaluateSamples: monitor must be one of {sorted(directions)}; got {self.monitor!r}.")
@@ -128,34 +128,34 @@ class EvaluateSamples(keras.callbacks.Callback):
         self._better = {"min": np.less, "max": np.greater}[directions[self.monitor]]
 
     # === While training ===
-    def on_train_begin(self, logs=None):
-        name, shape = type(self.model).__name__, getattr(self.model, "picture_shape", None)
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        name, shape = type(self.model).__name__, getattr(getattr(self.model, "sampler", None), "image_shape", None)
         if isinstance(self.model, TextToImage):
             if self.prompts is None:
                 raise ValueError(f"EvaluateSamples: {name} draws from prompts; give prompts=[...].")
-        elif not isinstance(self.model, GenerativeModel):
+        elif not isinstance(self.model, (GAN, VAE)):
             raise TypeError(f"EvaluateSamples: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         elif self.prompts is not None:
             raise ValueError(f"EvaluateSamples: {name} takes no prompts; leave them out, and say num_images.")
         if self.real is not None and tuple(self.real.shape[1:]) != shape:
             raise ValueError(
-                f"EvaluateSamples: real pictures must have the shape of the model's, {shape}; got "
+                f"EvaluateSamples: real images must have the shape of the model's, {shape}; got "
                 f"{tuple(self.real.shape[1:])}."
             )
-        for metric in self._of_pictures:
+        for metric in self._of_images:
             metric.build_for(shape)
         if self.model is not self._measured:
             self.best, self._measured = None, self.model
-        self._first_epoch = None
+        self._first_epoch: int | None = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self._first_epoch is None:
             self._first_epoch = epoch
             # The run goes on with one of another process.
             if epoch > 0 and self.best is None:
                 self.best = self._best_so_far()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
         if (epoch + 1) % self.every and not last:
             return
@@ -169,49 +169,42 @@ class EvaluateSamples(keras.callbacks.Callback):
                 for name, value in results.items():
                     tf.summary.scalar(name, value, step=epoch + 1)
             self.writer.flush()
-        if self.monitor is not None:
-            self._keep_if_best(results[self.monitor], epoch + 1)
+        if self.monitor is not None and self.filepath is not None:
+            self._keep_if_best(self.filepath, results[self.monitor], epoch + 1)
 
-    def measure(self):
+    def measure(self) -> dict[str, float]:
         """Dict from name to number of what the model generates now."""
-        asked, classes = self.prompts or self.num_images, getattr(self.model, "num_classes", None)
+        asked: Any = self.prompts or self.num_images
+        classes = getattr(self.model, "num_classes", None)
         if classes is not None:
             asked = np.arange(self.num_images) % classes
         generated = self.model.generate(asked, seed=self.seed, batch_size=self.batch_size, verbose=0)
         for metric in self.measures:
             metric.reset_state()
         update_all(self._of_texts, self.prompts, generated)
-        update_all(self._of_pictures, self.real, generated)
+        update_all(self._of_images, self.real, generated)
         return {name: value for metric in self.measures for name, value in metric.results().items()}
 
     # === The best weights ===
-    def _keep_if_best(self, value, epoch):
+    def _keep_if_best(self, path: Path, value: float, epoch: int) -> None:
         if not np.isfinite(value) or (self.best is not None and not self._better(value, self.best)):
             return
         self.best = value
-        whole = self.filepath.suffix == ".keras"
-        self._write(self.filepath, self.model.save if whole else self.model.save_weights)
-        record = json.dumps({"monitor": self.monitor, "value": value, "epoch": epoch}) + "\n"
-        self._write(self._record, lambda path: path.write_text(record))
-
-    def _write(self, path, write):
-        """Calls `write(path)` so that a run killed in between leaves the older file whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Keras goes by the end of the name.
-        partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
-        try:
-            write(partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        # A run killed in between leaves the older files whole.
+        with whole_file(path) as partial:
+            (self.model.save if path.suffix == ".keras" else self.model.save_weights)(partial)
+        record = {"monitor": self.monitor, "value": value, "epoch": epoch}
+        write_whole(_record(path), json.dumps(record) + "\n")
 
-    @property
-    def _record(self):
-        return self.filepath.with_name(f"{self.filepath.name}.json")
-
-    def _best_so_far(self):
+    def _best_so_far(self) -> float | None:
         """The value of the weights in the file, None without one."""
-        if self.monitor is None or not self._record.is_file() or not self.filepath.is_file():
+        if self.filepath is None or not _record(self.filepath).is_file() or not self.filepath.is_file():
             return None
-        record = json.loads(self._record.read_text())
+        record = json.loads(_record(self.filepath).read_text())
         return record["value"] if record["monitor"] == self.monitor else None
+
+
+def _record(path: Path) -> Path:
+    """The file beside the weights that says how good they are."""
+    return path.with_name(f"{path.name}.json")

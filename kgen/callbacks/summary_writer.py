@@ -1,7 +1,12 @@
 """What callbacks write to for TensorBoard."""
 
+from __future__ import annotations
 
-def summary_writer(owner, directory):
+import os
+from typing import Any
+
+
+def summary_writer(owner: str, directory: str | os.PathLike) -> Any:
     """A `tf.summary` writer to a log directory.
 
     Raises:
@@ -12,6 +17,6 @@ def summary_writer(owner, directory):
         import tensorflow as tf
     except ImportError as error:
         raise ImportError(
-            f"{owner}: writing for TensorBoard needs TensorFlow and TensorBoard: pip install tensorflow tensorboard"
+            f'{owner}: writing for TensorBoard needs TensorFlow and TensorBoard: pip install "keras-kgen[tensorboard]"'
         ) from error
     return tf.summary.create_file_writer(str(directory))

@@ -1,4 +1,4 @@
-"""From files to batches, with captions."""
+"""Data sets of images and captions: from folders, from packages, or drawn."""
 
 from kgen.data.caption_folder import caption_folder
 from kgen.data.captioned_folder import captioned_folder
@@ -6,8 +6,8 @@ from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, MASK_NAMES, captioned_shapes
 from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
 from kgen.data.from_teacher import from_teacher
+from kgen.data.image_folder import ImageFolder
 from kgen.data.openmoji import openmoji
-from kgen.data.picture_folder import PictureFolder
 from kgen.data.random_patches import random_patches
 from kgen.data.shapes_reader import attributes_match, read_shapes
 from kgen.data.textures import textures
@@ -17,7 +17,7 @@ __all__ = [
     "HELD_OUT",
     "MASK_NAMES",
     "CaptionedImages",
-    "PictureFolder",
+    "ImageFolder",
     "attributes_match",
     "caption_folder",
     "captioned_folder",

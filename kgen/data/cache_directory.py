@@ -1,17 +1,25 @@
-"""Where kgen keeps what it can make again."""
+"""Where kgen keeps files that it can make again."""
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
 
 
-def cache_directory(path=None):
+def cache_directory(path: str | os.PathLike | None = None) -> Path:
     """The directory for cached files: `path`, else `$KGEN_CACHE`, else `$XDG_CACHE_HOME/kgen`, else `~/.cache/kgen`.
 
     Args:
         path: a directory, or None for the user's own.
 
     Returns:
-        A `pathlib.Path`, which need not exist yet.
+        A path; the directory need not exist yet.
+
+    Example:
+
+    ```python
+    cache_directory() / "openmoji.npz"
+    ```
     """
     if path is None:
         path = os.environ.get("KGEN_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "kgen"

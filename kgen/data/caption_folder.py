@@ -1,17 +1,23 @@
-"""Captions for a folder of pictures that has none."""
+"""Captions for a folder of images that has none."""
+
+from __future__ import annotations
 
 import csv
 import io
 import json
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 
+from kgen import checks
 from kgen.data.folder_captions import CAPTION_TABLES
-from kgen.data.picture_folder import existing_folder, picture_files
-from kgen.data.read_picture import check_picture_options, read_picture
-from kgen.data.resumable import begin, fingerprint, was_begun, write_whole
+from kgen.data.image_folder import existing_folder, image_files
+from kgen.data.read_image import Color, check_image_options, read_image
+from kgen.data.resumable import begin, fingerprint, was_begun
+from kgen.files import write_whole
+from kgen.progress import Progress
 
 _DESCRIPTION = "captioner.json"
 _PARTIAL = "captions.jsonl.partial"
@@ -21,56 +27,63 @@ _NAMED = 10
 
 
 def caption_folder(
-    captioner, folder, batch_size=16, image_size=None, channels=3, background="white", resize="crop", verbose=True
-):
-    """Has the pictures below a folder captioned, and writes `captions.csv`, which `captioned_folder` reads.
+    captioner: Any,
+    folder: str | os.PathLike,
+    batch_size: int = 16,
+    image_size: int | None = None,
+    channels: int = 3,
+    background: Color = "white",
+    resize: str = "crop",
+    verbose: int | str = "auto",
+) -> dict[str, str]:
+    """Captions the images in a folder with a model, and writes `captions.csv`, which `captioned_folder` reads.
 
-    A call that was killed goes on where it stopped when it is made again: captions are kept, batch by batch, in
-    `captions.jsonl.partial`, and `captions.csv` is written last, whole. `captioner.json` tells who wrote them: a call
-    with another captioner or other options is refused, one with the same captions the pictures that came since.
-    Captions that were not written by this function are never touched. What cannot be read, or has an empty caption, is
-    left out with one warning that names it.
+    If a call is killed, repeat it: it goes on where it stopped. Captions are kept batch by batch in
+    `captions.jsonl.partial`; `captions.csv` is written last. `captioner.json` says who wrote them: a call with another
+    captioner or other options is refused, and a call with the same ones captions only the images that are new.
+    Captions that this function did not write are never touched. Images that cannot be read, or whose caption is empty,
+    are left out; one warning names them.
 
     Args:
-        captioner: a `kgen.models.ImageCaptioner`, or anything with `caption(images)` from uint8 pictures `(N,
-            image_size, image_size, channels)` to a list of N strings.
-        folder: the folder of pictures; sub-folders count.
-        batch_size: pictures captioned at once.
-        image_size: height and width in which pictures are shown to the captioner; None: its own `image_size`.
-        channels, background, resize: as of `captioned_folder`.
-        verbose: whether to show a progress bar.
+        captioner: a `kgen.models.ImageCaptioner`, or any object with a method `caption(images)` that takes uint8
+            `(N, image_size, image_size, channels)` and returns a list of N strings.
+        folder: the folder of images; sub-folders are included.
+        batch_size: images captioned at once.
+        image_size: height and width at which the captioner sees the images; None: its own `image_size`.
+        channels, background, resize: as in `captioned_folder`.
+        verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
 
     Returns:
         A dict from file name (relative, with `/`) to caption.
 
     Raises:
         TypeError: the captioner has no `caption`.
-        ValueError: no such folder, no pictures or none that could be captioned, an option out of range, another
-            captioner than before, or not one caption a picture.
+        ValueError: the folder does not exist or has no images, none could be captioned, an option is out of range,
+            the captioner is not the one from before, or it does not give one caption per image.
         FileExistsError: the folder has captions that this function did not write.
 
     Example:
 
     ```python
     captioner = kgen.models.ImageCaptioner(keras_hub.models.CausalLM.from_preset("pali_gemma_3b_mix_224"))
-    kgen.data.caption_folder(captioner, "my_pictures")
-    model.fit(kgen.data.captioned_folder("my_pictures"))
+    kgen.data.caption_folder(captioner, "my_images")
+    model.fit(kgen.data.captioned_folder("my_images"))
     ```
     """
     if not callable(getattr(captioner, "caption", None)):
         raise TypeError(f"caption_folder: captioner must have caption(images); got {type(captioner).__name__}.")
-    image_size = image_size or getattr(captioner, "image_size", None)
-    check_picture_options("caption_folder", image_size, channels, background, resize)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"caption_folder: batch_size must be an integer of at least 1; got {batch_size!r}.")
+    shown_size = getattr(captioner, "image_size", None) if image_size is None else image_size
+    image_size = check_image_options("caption_folder", shown_size, channels, background, resize)
+    batch_size = checks.integer("caption_folder", "batch_size", batch_size)
     folder = existing_folder(folder, "caption_folder")
-    files = picture_files(folder, "caption_folder")
+    files = image_files(folder, "caption_folder")
     own = captioner.fingerprint() if hasattr(captioner, "fingerprint") else fingerprint(captioner)
-    shown = {"image_size": int(image_size), "channels": channels, "background": str(background), "resize": resize}
+    shown = {"image_size": image_size, "channels": channels, "background": str(background), "resize": resize}
     _claim(folder, files, {"format": _FORMAT, "captioner": own, **shown})
-    captions, problems = _known(folder), []
+    captions = _known(folder)
+    problems: list[str] = []
     missing = [name for name in files if name not in captions]
-    options = (int(image_size), channels, background, resize)
+    options = (image_size, channels, background, resize)
     with open(folder / _PARTIAL, "a", encoding="utf-8") as kept:
         for rows in _captioned(captioner, folder, missing, batch_size, options, problems, verbose):
             captions.update(rows)
@@ -78,13 +91,13 @@ def caption_folder(
             kept.flush()
             os.fsync(kept.fileno())
     captions = {name: captions[name] for name in files if name in captions}
-    summary = f"{len(problems)} of {len(files)} pictures in '{folder}' have no caption: {'; '.join(problems[:_NAMED])}"
+    summary = f"{len(problems)} of {len(files)} images in '{folder}' have no caption: {'; '.join(problems[:_NAMED])}"
     summary += f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
     if not captions:
         raise ValueError(f"caption_folder: {summary}.")
     table = io.StringIO()
     csv.writer(table).writerows([("file_name", "text"), *captions.items()])
-    write_whole(folder / CAPTION_TABLES[0], table.getvalue().encode("utf-8"))
+    write_whole(folder / CAPTION_TABLES[0], table.getvalue())
     (folder / _PARTIAL).unlink()
     if problems:
         warnings.warn(f"caption_folder: {summary}.", stacklevel=2)
@@ -92,31 +105,29 @@ def caption_folder(
 
 
 def _captioned(captioner, folder, names, batch_size, options, problems, verbose):
-    """Yields dicts from name to caption, and appends what was left out to `problems`."""
-    import keras
-
-    progress = keras.utils.Progbar(len(names), unit_name="picture", verbose=int(bool(verbose)))
+    """Yields dicts from name to caption; adds what was left out to `problems`."""
+    progress = Progress(len(names), "image", verbose)
     for start in range(0, len(names), batch_size):
-        part, pictures = [], []
+        part, images = [], []
         for name in names[start : start + batch_size]:
             try:
-                pictures.append(read_picture(folder / name, *options))
+                images.append(read_image(folder / name, *options))
                 part.append(name)
             except Exception as error:  # noqa: BLE001  (Pillow's decoders raise a dozen types for broken files)
                 problems.append(f"{name}: unreadable ({type(error).__name__}: {error})")
-        texts = captioner.caption(np.stack(pictures)) if pictures else []
+        texts = captioner.caption(np.stack(images)) if images else []
         if isinstance(texts, str) or len(texts) != len(part) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"caption_folder: caption() must give {len(part)} strings, one a picture; got {texts!r}.")
+            raise ValueError(f"caption_folder: caption() must give {len(part)} strings, one per image; got {texts!r}.")
         rows = {name: " ".join(text.split()) for name, text in zip(part, texts)}
         problems += [f"{name}: empty caption" for name in part if not rows[name]]
         yield {name: text for name, text in rows.items() if text}
-        progress.update(min(start + batch_size, len(names)))
+        progress.add(len(names[start : start + batch_size]))
 
 
 def _claim(folder, files, description):
-    """Makes the folder's captions this captioner's, unless they are another's."""
+    """Claims the folder for this captioner, unless its captions are someone else's."""
     file = folder / _DESCRIPTION
-    instead = f"take away {_DESCRIPTION}, {CAPTION_TABLES[0]} and {_PARTIAL} first"
+    instead = f"remove {_DESCRIPTION}, {CAPTION_TABLES[0]} and {_PARTIAL} first"
     if was_begun("caption_folder", file, description, "captioned", instead):
         return
     found = [name for name in CAPTION_TABLES if (folder / name).exists()]
@@ -127,7 +138,7 @@ def _claim(folder, files, description):
 
 
 def _known(folder):
-    """Captions that are there already; what a killed run left is made whole again."""
+    """Captions that exist already; drops the half line that a killed run may have left."""
     captions = {}
     if (folder / CAPTION_TABLES[0]).is_file():
         with open(folder / CAPTION_TABLES[0], encoding="utf-8", newline="") as table:
@@ -138,8 +149,7 @@ def _known(folder):
             try:
                 row = json.loads(line)
             except ValueError:
-                # Cut short, as the last line may be.
-                continue
+                continue  # the last line may be cut short
             captions[row["file_name"]] = row["text"]
             lines.append(line + b"\n")
     write_whole(folder / _PARTIAL, b"".join(lines))

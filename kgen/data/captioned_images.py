@@ -1,26 +1,36 @@
-"""Pictures with their captions: what every loader of `kgen.data` returns."""
+"""Images with their captions: what every loader of `kgen.data` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kgen import checks
 from kgen.data.pixel_store import copy_rows
+from kgen.types import Array, ImageShape
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class CaptionedImages:
-    """Pictures of one size, each with one or more captions.
+    """Images of one size, each with one or more captions.
 
-    Serves training as a `tf.data.Dataset` (`as_dataset`) or as plain arrays (`arrays`). `data[i]` is the picture
-    `(H, W, C)` and its list of captions; `data[2:5]` or `data[[7, 1]]` is a smaller `CaptionedImages`.
+    To train, pass it to `fit`, or take a `tf.data.Dataset` (`as_dataset`) or plain arrays (`arrays`). `data[i]` is the
+    image `(H, W, C)` and its list of captions; `data[2:5]` or `data[[7, 1]]` is a smaller `CaptionedImages`.
 
     Args:
         images: uint8 `(N, H, W, C)`, an `np.ndarray` or `np.memmap`, values 0 to 255.
-        captions: N entries, each a string or a list of strings that all describe the picture.
-        file_names: N strings that say where each picture came from. Defaults to `"0"`, `"1"`, ...
-        attributes: N objects with what is known of each picture besides its captions, or None.
-        report: strings, the problems a loader met (files it skipped and why).
+        captions: N entries, each a string or a list of strings that all describe the image.
+        file_names: N strings that say where each image came from. Default: `"0"`, `"1"`, ...
+        attributes: N objects with more facts about each image, or None.
+        report: strings, the problems that a loader met (files it skipped, and why).
 
     Raises:
-        TypeError: images are no uint8 array, or a caption is no string.
-        ValueError: wrong rank, no pictures, numbers that do not match, or an empty caption.
+        TypeError: images are not a uint8 array, or a caption is not a string.
+        ValueError: the rank is wrong, there are no images, numbers do not match, or a caption is empty.
 
     Example:
         >>> images = np.zeros((3, 32, 32, 3), "uint8")
@@ -30,7 +40,14 @@ class CaptionedImages:
         (2, (32, 32, 3))
     """
 
-    def __init__(self, images, captions, file_names=None, attributes=None, report=()):
+    def __init__(
+        self,
+        images: Array,
+        captions: Sequence[str | Sequence[str]],
+        file_names: Iterable[str] | None = None,
+        attributes: Iterable[Any] | None = None,
+        report: Iterable[str] = (),
+    ):
         self.images = _checked_images(images)
         self.captions = _checked_captions(captions, len(images))
         file_names = [str(i) for i in range(len(images))] if file_names is None else list(file_names)
@@ -38,25 +55,25 @@ class CaptionedImages:
         for name, values in (("file_names", file_names), ("attributes", attributes)):
             if values is not None and len(values) != len(images):
                 raise ValueError(
-                    f"CaptionedImages: {name} must have one entry per picture; got {len(values)} for {len(images)}."
+                    f"CaptionedImages: {name} must have one entry per image; got {len(values)} for {len(images)}."
                 )
         self.file_names = file_names
         self.attributes = attributes
         self.report = list(report)
 
     @property
-    def image_shape(self):
-        """`(H, W, C)` of every picture."""
+    def image_shape(self) -> ImageShape:
+        """`(H, W, C)` of every image."""
         return tuple(self.images.shape[1:])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         captions = sum(len(texts) for texts in self.captions)
-        return f"<CaptionedImages: {len(self)} pictures of {self.image_shape}, {captions} captions>"
+        return f"<CaptionedImages: {len(self)} images of {self.image_shape}, {captions} captions>"
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (int, np.integer)):
             return self.images[index], self.captions[index]
         return self._rows(np.arange(len(self))[index])
@@ -68,33 +85,33 @@ class CaptionedImages:
             images, pick(self.captions), pick(self.file_names), pick(self.attributes), report=self.report
         )
 
-    def split(self, test, seed=0):
-        """Parts the pictures at random into those to train on and those to test with.
+    def split(self, test: int | float, seed: int = 0) -> tuple[CaptionedImages, CaptionedImages]:
+        """Splits the images at random into a training set and a test set.
 
         Args:
-            test: how many pictures to keep for testing (int), or which share of them (float between 0 and 1).
-            seed: int; the same seed gives the same parts.
+            test: number of test images (int), or their share (float between 0 and 1).
+            seed: integer; the same seed gives the same split.
 
         Returns:
-            `(train, test)`, two `CaptionedImages`, neither empty.
+            `(train, test)`, two `CaptionedImages`, both with images.
 
         Raises:
-            ValueError: one of the parts would be empty.
+            ValueError: one of the two would be empty.
         """
         count = round(test * len(self)) if isinstance(test, (float, np.floating)) else test
         if isinstance(test, bool) or not isinstance(count, (int, np.integer)) or not 0 < count < len(self):
             raise ValueError(
-                f"CaptionedImages.split: test must leave at least one of the {len(self)} pictures on each side, as a "
-                f"number of pictures (int) or a share of them (float); got {test!r}."
+                f"CaptionedImages.split: test must leave at least one of the {len(self)} images on each side, as a "
+                f"number of images (int) or a share of them (float); got {test!r}."
             )
         order = np.random.default_rng(seed).permutation(len(self))
         return self._rows(np.sort(order[count:])), self._rows(np.sort(order[:count]))
 
-    def arrays(self, expand=False):
-        """The pictures and one caption each, as plain arrays.
+    def arrays(self, expand: bool = False) -> tuple[Array, list[str]]:
+        """The images with one caption each, as plain arrays.
 
         Args:
-            expand: False takes the first caption of each picture; True repeats a picture for each of its captions.
+            expand: False takes the first caption of each image; True repeats an image for each of its captions.
 
         Returns:
             `(images, captions)`: uint8 `(M, H, W, C)` and a list of M strings; M is N unless `expand`.
@@ -104,28 +121,25 @@ class CaptionedImages:
         rows = np.repeat(np.arange(len(self)), [len(texts) for texts in self.captions])
         return copy_rows(self.images, rows), [text for texts in self.captions for text in texts]
 
-    def as_dataset(self, batch_size=32, shuffle=True, seed=0):
-        """Batches of `{"images": uint8 (B, H, W, C), "captions": string (B,)}`, one picture once an epoch.
+    def as_dataset(self, batch_size: int = 32, shuffle: bool = True, seed: int = 0) -> tf.data.Dataset:
+        """Batches `{"images": uint8 (B, H, W, C), "captions": string (B,)}`; every image once per epoch.
 
-        With `shuffle`, each epoch has its own order and draws one of each picture's captions anew, both decided by
-        `seed`. Without (for validation), pictures come in their order with their first caption. The last batch may be
-        smaller.
+        With `shuffle`, each epoch has a new order and draws one caption of each image again; both follow from `seed`.
+        Without it (for validation), images keep their order and their first caption. The last batch may be smaller.
 
         Args:
-            batch_size: pictures in a batch.
-            shuffle: whether to shuffle and to draw among the captions.
-            seed: int.
+            batch_size: images per batch.
+            shuffle: whether to shuffle, and to draw among the captions.
+            seed: integer.
 
         Returns:
             A `tf.data.Dataset` of known length.
 
         Raises:
             ImportError: TensorFlow is not installed; use `arrays()`.
+            ValueError: `batch_size` is not an integer of at least 1.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-            raise ValueError(
-                f"CaptionedImages.as_dataset: batch_size must be an integer of at least 1; got {batch_size!r}."
-            )
+        batch_size = checks.integer("CaptionedImages.as_dataset", "batch_size", batch_size)
         try:
             import tensorflow as tf
         except ImportError as error:
@@ -134,7 +148,7 @@ class CaptionedImages:
                 "`pip install tensorflow`, or train on `arrays()`."
             ) from error
         counts = np.array([len(texts) for texts in self.captions], "int64")
-        # On the host: string tensors and their lookup exist only there, and pixels travel to the device by the batch.
+        # On the host: strings can only be there, and pixels go to the device one batch at a time.
         with tf.device("cpu"):
             texts = tf.constant([text for texts in self.captions for text in texts])
             first = tf.constant(np.cumsum(counts) - counts)
@@ -161,7 +175,7 @@ def _checked_images(images):
     if not isinstance(images, np.ndarray):
         raise TypeError(
             f"CaptionedImages: images must be a NumPy array (N, height, width, channels) of uint8; "
-            f"got {type(images).__name__}. Use `np.asarray`, or `np.stack` for a list of pictures of one size."
+            f"got {type(images).__name__}. Use `np.asarray`, or `np.stack` for a list of images of one size."
         )
     if dtype != np.uint8:
         span = (
@@ -177,38 +191,37 @@ def _checked_images(images):
             + (" Add the channel axis with `images[..., None]`." if len(shape) == 3 else "")
         )
     if 0 in shape:
-        raise ValueError(f"CaptionedImages: there must be at least one picture with pixels; got the shape {shape}.")
+        raise ValueError(f"CaptionedImages: there must be at least one image with pixels; got the shape {shape}.")
     return images
 
 
 def _checked_captions(captions, expected):
     if isinstance(captions, (str, bytes)) or not hasattr(captions, "__len__"):
         raise TypeError(
-            f"CaptionedImages: captions must be a list with a string, or a list of strings, per picture; "
+            f"CaptionedImages: captions must be a list with a string, or a list of strings, per image; "
             f"got {type(captions).__name__}."
         )
     if len(captions) != expected:
         raise ValueError(
             f"CaptionedImages: there must be as many captions as images; got {len(captions)} captions for {expected} "
-            "images. Several captions of one picture go into a list of their own."
+            "images. Several captions of one image go into a list of their own."
         )
     checked = []
     for i, texts in enumerate(captions):
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(texts, (list, tuple, np.ndarray)):
             raise TypeError(
-                f"CaptionedImages: the captions of picture {i} must be a string or a list of strings; got {texts!r}."
+                f"CaptionedImages: the captions of image {i} must be a string or a list of strings; got {texts!r}."
             )
         for text in texts:
             if not isinstance(text, str):
                 raise TypeError(
-                    f"CaptionedImages: each caption of picture {i} must be a string; "
-                    f"got {type(text).__name__} {text!r}."
+                    f"CaptionedImages: each caption of image {i} must be a string; got {type(text).__name__} {text!r}."
                 )
         if len(texts) == 0 or any(not text.strip() for text in texts):
             raise ValueError(
-                f"CaptionedImages: picture {i} has an empty caption ({list(texts)!r}). "
-                "Describe the picture or leave it out."
+                f"CaptionedImages: image {i} has an empty caption ({list(texts)!r}). "
+                "Describe the image or leave it out."
             )
         checked.append([str(text) for text in texts])
     return checked

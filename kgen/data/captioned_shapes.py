@@ -1,10 +1,16 @@
-"""Procedural coloured shapes with captions, to count how faithful pictures are to text."""
+"""Drawings of coloured shapes with captions, to count how faithful images are to text."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
 
 import numpy as np
 
+from kgen import checks
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.pixel_store import pixel_store
 from kgen.data.shapes_drawing import BACKGROUNDS, COLORS, SHAPES, SIZES, coverage
+from kgen.types import Array
 
 # Never drawn for training: each colour once, each shape at least once.
 HELD_OUT = (
@@ -36,45 +42,53 @@ _WORDINGS = {
     "cross": ("cross", "plus sign"),
 }
 _NUMBERS = ("zero", "one", "two", "three", "four")
-_CAPTIONS_PER_PICTURE = 3
+_CAPTIONS_PER_IMAGE = 3
 
 
+@overload
+def captioned_shapes(
+    n: int, image_size: int = 32, seed: int = 0, split: str = "train", masks: Literal[False] = False
+) -> CaptionedImages: ...
+@overload
+def captioned_shapes(
+    n: int, image_size: int = 32, seed: int = 0, split: str = "train", *, masks: Literal[True]
+) -> tuple[CaptionedImages, Array]: ...
 def captioned_shapes(n, image_size=32, seed=0, split="train", masks=False):
-    """Draws pictures of coloured shapes and says what is on them in varied words.
+    """Draws images of coloured shapes, with captions in varied words.
 
-    A picture shows one object, two to four equal ones ("three small red circles"), or two in a relation ("a large red
+    An image shows one object, two to four equal ones ("three small red circles"), or two in a relation ("a large red
     circle above a small blue square"), on a white, black or navy background. There are 8 colours, 6 shapes and 2
-    sizes; place, size and brightness vary a little. Everything a caption says is in `attributes` too, as
+    sizes; place, size and brightness vary a little. `attributes` has everything that a caption says, as
     `{"background": ..., "relation": ... or None, "objects": [{"count", "size", "color", "shape"}, ...]}`, and
-    `read_shapes` reads it back from a picture.
+    `read_shapes` reads it from an image.
 
-    Eight pairs of colour and shape (`HELD_OUT`) are kept from training: a model that draws them from words has
-    understood colour and shape apart.
+    Eight pairs of colour and shape (`HELD_OUT`) are never in the training split. A model that draws them from words
+    has learned colour and shape separately.
 
     Args:
-        n: number of pictures.
-        image_size: height and width in pixels, at least 16; read back reliably from 32 on.
-        seed: int of at least 0. Picture i depends on the seed, the split and i alone.
-        split: `"train"`; `"seen"`, other pictures of the same kinds, to test with; or `"held_out"`, pictures that each
+        n: number of images.
+        image_size: height and width in pixels, at least 16; `read_shapes` is reliable from 32 on.
+        seed: integer of at least 0. Image i depends only on the seed, the split and i.
+        split: `"train"`; `"seen"`, other images of the same kinds, to test with; or `"held_out"`, images that each
             show at least one of the held-out pairs.
-        masks: whether to give, too, what each pixel is of: the shape that covers half of it or more.
+        masks: whether to return the class of each pixel too: the shape that covers half of it or more.
 
     Returns:
-        A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`, with one to three captions a picture and
-        `attributes`; with `masks` the pair of it and uint8 `(n, image_size, image_size)`, whose numbers are those of
-        `MASK_NAMES`, 0 being the background.
+        A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)` with one to three captions per image and
+        `attributes`. With `masks`, a pair: this, and uint8 `(n, image_size, image_size)` with indices into
+        `MASK_NAMES`; 0 is the background.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of its range.
 
     Example:
         >>> data = captioned_shapes(2, image_size=32)
         >>> data.images.shape
         (2, 32, 32, 3)
     """
-    for name, value, least in (("n", n, 1), ("image_size", image_size, 16), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"captioned_shapes: {name} must be an integer of at least {least}; got {value!r}.")
+    n = checks.integer("captioned_shapes", "n", n)
+    image_size = checks.integer("captioned_shapes", "image_size", image_size, 16)
+    seed = checks.integer("captioned_shapes", "seed", seed, 0)
     if split not in SPLITS:
         raise ValueError(f"captioned_shapes: split must be one of {', '.join(SPLITS)}; got {split!r}.")
     images = pixel_store((n, image_size, image_size, 3))
@@ -84,20 +98,20 @@ def captioned_shapes(n, image_size=32, seed=0, split="train", masks=False):
         random = np.random.default_rng([seed, SPLITS.index(split), i])
         scene = _scene(random, split)
         images[i] = draw_scene(scene, image_size, random, masked[i] if masks else None)
-        captions.append(list(dict.fromkeys(_caption(scene, random) for _ in range(_CAPTIONS_PER_PICTURE))))
+        captions.append(list(dict.fromkeys(_caption(scene, random) for _ in range(_CAPTIONS_PER_IMAGE))))
         attributes.append(scene)
     data = CaptionedImages(images, captions, attributes=attributes)
     return (data, masked) if masks else data
 
 
 def draw_scene(scene, image_size, random, mask=None):
-    """Draws one picture of given attributes.
+    """Draws one image with given attributes.
 
     Args:
         scene: attributes as in `captioned_shapes`.
-        image_size: side in pixels.
+        image_size: height and width in pixels.
         random: `np.random.Generator` for what the attributes leave open.
-        mask: array `(image_size, image_size)` of zeros that gets the numbers of `MASK_NAMES`, or None.
+        mask: zeros `(image_size, image_size)`, to be filled with indices into `MASK_NAMES`; or None.
 
     Returns:
         uint8 `(image_size, image_size, 3)`.
@@ -138,11 +152,11 @@ def _object(random, held_out):
 
 
 def _centers(scene, random):
-    """Where the objects are, from 0 to 1, never touching each other or the edge."""
+    """Centres of the objects, from 0 to 1, so that they touch neither each other nor the edge."""
     size = scene["objects"][0]["size"]
     if scene["relation"]:
         along = np.array(RELATIONS[scene["relation"]])
-        across = along[::-1]  # the two may be a little beside each other, far less than they are apart
+        across = along[::-1]  # the two may be shifted sideways, far less than they are apart
         middle = 0.5 + random.uniform(-0.01, 0.01) * along + random.uniform(-0.08, 0.08) * across
         offset = random.uniform(0.24, 0.25) * along + random.uniform(-0.08, 0.08) * across
         return [middle + offset, middle - offset]
@@ -150,7 +164,7 @@ def _centers(scene, random):
     if count == 1:
         margin = 0.16 if size == "small" else 0.26
         return [random.uniform(margin, 1 - margin, 2)]
-    cells = random.permutation(4)[:count]  # a quarter of the picture each
+    cells = random.permutation(4)[:count]  # a quarter of the image each
     jitter = 0.09 if size == "small" else 0.01
     corners = np.stack([cells % 2, cells // 2], axis=1)
     return list(0.25 + 0.5 * corners + random.uniform(-jitter, jitter, (count, 2)))
@@ -160,7 +174,7 @@ def _caption(scene, random):
     phrases = [_phrase(thing, random) for thing in scene["objects"]]
     relation = scene["relation"]
     if relation:
-        if random.random() < 0.3:  # the same picture told from the other side
+        if random.random() < 0.3:  # the same image told from the other side
             phrases, relation = phrases[::-1], _OPPOSITE[relation]
         text = f"{phrases[0]} {_word(relation, random)} {phrases[1]}"
     else:

@@ -1,6 +1,8 @@
 """The Unicode groups of emoji, which OpenMoji uses too."""
 
-# Every sequence belongs to the group of its first character, as in emoji-test.txt of Unicode 17.
+from __future__ import annotations
+
+# A sequence belongs to the group of its first character, as in emoji-test.txt of Unicode 17.
 EMOJI_GROUPS = {
     "smileys-emotion": (
         "☠☹☺❣❤👹👺👻👽👾👿💀💋💌💓💔💕💖💗💘💙💚💛💜💝💞💟💢💤💥💦💨💩💫💬💭💯🕳🖤🗨🗯😀😁😂😃😄😅😆😇😈😉😊"
@@ -54,6 +56,6 @@ EMOJI_GROUPS = {
 }
 
 
-def emoji_group(emoji):
-    """The name of the group that an emoji belongs to, or None for one that is newer than this table."""
+def emoji_group(emoji: str) -> str | None:
+    """The name of an emoji's group, or None for an emoji that is newer than this table."""
     return next((group for group, first in EMOJI_GROUPS.items() if emoji[0] in first), None)

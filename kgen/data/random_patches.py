@@ -1,50 +1,58 @@
-"""Patches to train on, cut from larger pictures."""
+"""Patches to train on, cut from larger images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
+from kgen.types import Array
 
-def random_patches(pictures, size, count, seed=None, flips=True):
-    """Squares cut from pictures at random places: what `ImageRestorer` trains on.
 
-    Each place of each picture is equally likely, so that larger pictures give more patches.
+def random_patches(
+    images: Iterable[Array], size: int, count: int, seed: int | None = None, flips: bool = True
+) -> Array:
+    """Squares cut from images at random places, for `ImageRestorer` to train on.
+
+    Every place in every image is equally likely, so larger images give more patches.
 
     Args:
-        pictures: list of arrays `(height, width, channels)` of any sizes, of one dtype.
-        size: side of a patch in pixels.
+        images: list of arrays `(height, width, channels)` of any sizes, of one dtype.
+        size: height and width of a patch in pixels.
         count: number of patches.
-        seed: integer or None.
-        flips: whether to mirror patches and turn them by quarters, at random.
+        seed: integer, or None for other patches each time.
+        flips: whether to mirror and rotate patches (by multiples of 90 degrees) at random.
 
     Returns:
-        Array `(count, size, size, channels)` of the pictures' dtype.
+        Array `(count, size, size, channels)` of the images' dtype.
 
     Raises:
-        ValueError: there are no pictures, they differ in channels or dtype, or one is smaller than a patch.
+        ValueError: there are no images, they differ in channels or dtype, or one is smaller than a patch.
 
     Example:
         >>> import numpy as np
         >>> kgen.data.random_patches([np.zeros((90, 120, 3), "uint8")], size=32, count=8).shape
         (8, 32, 32, 3)
     """
-    pictures = [np.asarray(picture) for picture in pictures]
-    kinds = {(picture.ndim, picture.shape[-1], picture.dtype.name) for picture in pictures if picture.ndim}
+    images = [np.asarray(image) for image in images]
+    kinds = {(image.ndim, image.shape[-1], image.dtype.name) for image in images if image.ndim}
     if len(kinds) != 1 or next(iter(kinds))[0] != 3:
         raise ValueError(
-            "random_patches: pictures must be arrays (height, width, channels), at least one, alike in channels and "
-            f"dtype; got {sorted({(picture.shape, picture.dtype.name) for picture in pictures})}."
+            "random_patches: images must be arrays (height, width, channels), at least one, alike in channels and "
+            f"dtype; got {sorted({(image.shape, image.dtype.name) for image in images})}."
         )
-    small = [picture.shape for picture in pictures if min(picture.shape[:2]) < size]
+    small = [image.shape for image in images if min(image.shape[:2]) < size]
     if small:
-        raise ValueError(f"random_patches: pictures must be at least {size} x {size}; got {small[0]}.")
+        raise ValueError(f"random_patches: images must be at least {size} x {size}; got {small[0]}.")
     numbers = np.random.default_rng(seed)
-    places = np.array([(p.shape[0] - size + 1) * (p.shape[1] - size + 1) for p in pictures], "float64")
-    patches = np.empty((count, size, size, pictures[0].shape[-1]), pictures[0].dtype)
-    for i, choice in enumerate(numbers.choice(len(pictures), count, p=places / places.sum())):
-        picture = pictures[choice]
-        top, left = (numbers.integers(side - size + 1) for side in picture.shape[:2])
-        patch = picture[top : top + size, left : left + size]
+    places = np.array([(p.shape[0] - size + 1) * (p.shape[1] - size + 1) for p in images], "float64")
+    patches = np.empty((count, size, size, images[0].shape[-1]), images[0].dtype)
+    for i, choice in enumerate(numbers.choice(len(images), count, p=places / places.sum())):
+        image = images[choice]
+        top, left = (numbers.integers(side - size + 1) for side in image.shape[:2])
+        patch = image[top : top + size, left : left + size]
         if flips:
-            patch = np.rot90(patch, numbers.integers(4))
+            patch = np.rot90(patch, int(numbers.integers(4)))
             patch = patch[:, ::-1] if numbers.integers(2) else patch
         patches[i] = patch
     return patches

@@ -1,20 +1,20 @@
-"""What long work leaves in a folder, so that it can go on after it was killed."""
+"""What long work keeps in a folder, so that it can go on after it was killed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from keras import ops
 
-PARTIAL = ".partial"
+from kgen.files import write_whole
 
 
-def fingerprint(model):
-    """Class and weights, as a string; what a model makes depends on no more."""
-    from keras import ops
-
+def fingerprint(model: Any) -> str:
+    """A model's class and a hash of its weights: all that its output depends on."""
     digest = hashlib.sha256()
     for weight in getattr(model, "weights", None) or []:
         value = ops.convert_to_numpy(weight.value)
@@ -23,18 +23,18 @@ def fingerprint(model):
     return f"{type(model).__name__} {digest.hexdigest()}"
 
 
-def was_begun(owner, file, description, done, otherwise):
-    """Whether the work that a file describes is the one that is described.
+def was_begun(owner: str, file: Path, description: dict[str, Any], done: str, otherwise: str) -> bool:
+    """Whether this work was begun before; refuses a folder where other work was.
 
     Args:
         owner: name that the error begins with.
         file: path of the description, a JSON file that `begin` wrote.
-        description: dict.
-        done: what was done with the folder, such as "drawn".
-        otherwise: what one may do instead, for the error.
+        description: what this work is.
+        done: what was done with the folder, such as "drawn"; for the error.
+        otherwise: what the user may do instead; for the error.
 
     Returns:
-        False where there is no such file.
+        False if the file does not exist.
 
     Raises:
         ValueError: if it describes other work.
@@ -51,16 +51,6 @@ def was_begun(owner, file, description, done, otherwise):
     return True
 
 
-def begin(file, description):
-    """Writes a description, for `was_begun`."""
-    write_whole(file, (json.dumps(description, indent=2) + "\n").encode())
-
-
-def write_whole(file, content):
-    """Writes bytes to a file that is there whole or not at all."""
-    partial = file.with_name(file.name + PARTIAL)
-    with open(partial, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, file)
+def begin(file: Path, description: dict[str, Any]) -> None:
+    """Writes a description for `was_begun`."""
+    write_whole(file, json.dumps(description, indent=2) + "\n")

@@ -1,9 +1,13 @@
-"""How the coloured shapes look: their palette, their outlines, and one antialiased drawing of both.
+"""How the coloured shapes look: their colours, their outlines, and an antialiased drawing of both.
 
-`captioned_shapes` draws with it and `read_shapes` compares with it, so the two can't disagree on what a star is.
+`captioned_shapes` draws with it and `read_shapes` compares with it, so the two agree on what a star is.
 """
 
+from __future__ import annotations
+
 import numpy as np
+
+from kgen.types import Array
 
 COLORS = {
     "red": (220, 40, 40),
@@ -16,16 +20,16 @@ COLORS = {
     "grey": (128, 128, 128),
 }
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "navy": (20, 30, 90)}
-SIZES = {"small": 0.11, "large": 0.18}  # radius, as a share of the picture's side
-# Outer reach of each shape for the radius 1, chosen so that shapes of one size cover similar areas.
+SIZES = {"small": 0.11, "large": 0.18}  # radius, as a share of the image's width
+# Outer reach of each shape of radius 1, chosen so that shapes of one size cover similar areas.
 REACH = {"circle": 1.0, "square": 0.89, "triangle": 1.25, "star": 1.22, "cross": 1.1, "ring": 1.12}
 SHAPES = tuple(REACH)
 
 _SUPERSAMPLE = 4  # 16 samples a pixel: 17 levels of coverage
 
 
-def inside(shape, x, y):
-    """Which points lie in a shape of radius 1 around the origin.
+def inside(shape: str, x: Array, y: Array) -> Array:
+    """Which points are in a shape of radius 1 around the origin.
 
     Args:
         shape: one of `SHAPES`.
@@ -55,14 +59,14 @@ def inside(shape, x, y):
     return (notch[0] - 1) * across - notch[1] * (along - 1) >= 0
 
 
-def coverage(shape, center, radius, image_size):
+def coverage(shape: str, center: tuple[float, float], radius: float, image_size: int) -> Array:
     """How much of each pixel a shape covers.
 
     Args:
         shape: one of `SHAPES`.
-        center: `(x, y)` in pixels, the picture's left upper corner being `(0, 0)`.
+        center: `(x, y)` in pixels; `(0, 0)` is the image's upper left corner.
         radius: in pixels; the shape reaches `REACH[shape] * radius` from its centre.
-        image_size: side of the picture in pixels.
+        image_size: height and width of the image in pixels.
 
     Returns:
         float32 `(image_size, image_size)` from 0 to 1.

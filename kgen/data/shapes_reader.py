@@ -1,34 +1,38 @@
-"""Reads the attributes of `captioned_shapes` off a picture, so that faithfulness to text is a count, not an opinion."""
+"""Reads the attributes of `captioned_shapes` from an image, so that faithfulness to text can be counted."""
+
+from __future__ import annotations
 
 from functools import cache
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
 from kgen.data.shapes_drawing import BACKGROUNDS, COLORS, SHAPES, SIZES, coverage
+from kgen.types import Array
 
-_MOST_OBJECTS = 6  # more than any caption asks for; keeps a picture full of specks cheap to judge
+_MOST_OBJECTS = 6  # more than any caption asks for; keeps an image full of specks cheap to read
 _COLOR_TOLERANCE = 70.0  # grey levels; half the distance between the closest colours, so that "none of these" exists
-_LEAST_OVERLAP = 0.6  # intersection over union below which a blob is none of the shapes
+_LEAST_OVERLAP = 0.6  # intersection over union; below, a blob is none of the shapes
 _RADII = (0.7 * SIZES["small"], np.sqrt(SIZES["small"] * SIZES["large"]), 1.35 * SIZES["large"])
 
 
-def read_shapes(image):
-    """Reads background and objects off a picture of coloured shapes; tolerant of blur and noise.
+def read_shapes(image: Array) -> dict[str, Any]:
+    """Reads the background and the objects in an image of coloured shapes; tolerates blur and noise.
 
-    Each pixel is explained as a mixture of the background and the one palette colour that fits best; connected pixels
-    of more than half of that colour are an object; its shape is the drawn template with the greatest overlap.
+    Each pixel is a mixture of the background and the one palette colour that fits best. Connected pixels with more
+    than half of that colour are an object; its shape is the drawn template with the greatest overlap.
 
     Args:
         image: `(H, H, 3)`, uint8 or float in [0, 1] or [-1, 1] (recognised by its negative values).
 
     Returns:
-        A dict: `"background"` (name, or None if none is close), `"count"`, `"relation"` of the first object to the
+        A dict: `"background"` (name, or None if no colour is close), `"count"`, `"relation"` of the first object to the
         second if there are exactly two, and `"objects"` in reading order, each a dict of `"color"`, `"shape"`, `"size"`
-        (None where nothing fits), `"center"` (x, y from 0 to 1), `"radius"` (share of the side), `"overlap"` (0 to 1).
+        (None where nothing fits), `"center"` (x, y from 0 to 1), `"radius"` (share of the width), `"overlap"` (0 to 1).
 
     Raises:
-        ValueError: wrong shape or range.
+        ValueError: the image has another shape or range.
 
     Example:
         >>> data = captioned_shapes(1)
@@ -54,22 +58,22 @@ def read_shapes(image):
     }
 
 
-def attributes_match(expected, read):
-    """Says, attribute by attribute, whether a picture shows what was asked for.
+def attributes_match(expected: dict[str, Any], read: dict[str, Any]) -> dict[str, bool]:
+    """Whether an image shows what was asked for, attribute by attribute.
 
-    The objects read are assigned to those expected in the way that agrees best; an attribute is right if it is right
-    for every expected object. `all(result.values())` is the strict verdict.
+    Objects that were read are assigned to the expected ones in the way that agrees best. An attribute is right if it is
+    right for every expected object; `all(result.values())` is true if everything is.
 
     Args:
-        expected: attributes as `captioned_shapes` gives them.
-        read: what `read_shapes` gives.
+        expected: attributes from `captioned_shapes`.
+        read: the result of `read_shapes`.
 
     Returns:
         A dict of bool: `"background"`, `"count"`, `"color"`, `"shape"`, `"size"` and, where expected, `"relation"`.
     """
     things = [thing for thing in expected["objects"] for _ in range(thing["count"])]
     found = read["objects"] + [None] * max(0, len(things) - len(read["objects"]))
-    best = {}
+    best: dict[str, bool] = {}
     for chosen in permutations(found, len(things)):
         match = {
             key: all(

@@ -1,16 +1,21 @@
-"""Pictures of patterns, made and not found: styles for those who have no paintings at hand."""
+"""Drawn patterns: style images for those who have no paintings at hand."""
+
+from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from kgen import checks
+from kgen.types import Array
 
-def textures(count, image_size=128, seed=0):
-    """Draws patterns in colours of their own: mosaics, brush strokes, marble, stripes, dots and weaves.
 
-    Picture i depends on `seed` and i alone.
+def textures(count: int, image_size: int = 128, seed: int = 0) -> Array:
+    """Draws patterns in random colours: mosaics, brush strokes, marble, stripes, dots and weaves.
+
+    Image i depends only on `seed` and i.
 
     Args:
-        count: how many.
+        count: number of images.
         image_size: height and width in pixels, at least 16.
         seed: integer of at least 0.
 
@@ -24,21 +29,21 @@ def textures(count, image_size=128, seed=0):
         >>> kgen.data.textures(6, image_size=32).shape
         (6, 32, 32, 3)
     """
-    for name, value, least in (("count", count, 1), ("image_size", image_size, 16), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"textures: {name} must be an integer of at least {least}; got {value!r}.")
-    return np.stack([_texture(np.random.default_rng([seed, i]), int(image_size)) for i in range(count)])
+    count = checks.integer("textures", "count", count)
+    image_size = checks.integer("textures", "image_size", image_size, 16)
+    seed = checks.integer("textures", "seed", seed, 0)
+    return np.stack([_texture(np.random.default_rng([seed, i]), image_size) for i in range(count)])
 
 
 def _texture(numbers, size):
-    # Twice the size, for edges without steps.
+    # Drawn at twice the size, for smooth edges.
     kind = (_mosaic, _strokes, _marble, _stripes, _dots, _weave)[numbers.integers(6)]
-    picture = kind(numbers, 2 * size, _palette(numbers))
-    return np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS))
+    image = kind(numbers, 2 * size, _palette(numbers))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def _palette(numbers, count=6):
-    """Colours between two or three that are far from each other."""
+    """Colours between two or three that differ strongly."""
     ends = numbers.integers(0, 256, (numbers.integers(2, 4), 3)).astype("float64")
     ends[0] *= 0.4
     ends[-1] = 255 - 0.5 * (255 - ends[-1])
@@ -61,8 +66,8 @@ def _mosaic(numbers, size, palette):
 
 
 def _strokes(numbers, size, palette):
-    picture = Image.new("RGB", (size, size), tuple(map(int, palette[0])))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (size, size), tuple(map(int, palette[0])))
+    draw = ImageDraw.Draw(image)
     turn, width, length = (
         numbers.uniform(0, np.pi),
         int(numbers.integers(3, 1 + size // 16)),
@@ -75,7 +80,7 @@ def _strokes(numbers, size, palette):
         dx, dy = 0.5 * length * np.cos(angle), 0.5 * length * np.sin(angle)
         color = np.clip(palette[numbers.integers(len(palette))] + numbers.normal(0, 10, 3), 0, 255)
         draw.line((x - dx, y - dy, x + dx, y + dy), fill=tuple(map(int, color)), width=width)
-    return picture
+    return image
 
 
 def _marble(numbers, size, palette):
@@ -93,13 +98,13 @@ def _stripes(numbers, size, palette):
 
 
 def _dots(numbers, size, palette):
-    picture = Image.new("RGB", (size, size), tuple(map(int, palette[0])))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (size, size), tuple(map(int, palette[0])))
+    draw = ImageDraw.Draw(image)
     for _ in range(int(numbers.integers(60, 700))):
         (x, y), radius = numbers.uniform(0, size, 2), numbers.uniform(0.005, 0.04) * size
         color = palette[numbers.integers(1, len(palette))]
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(map(int, color)))
-    return picture
+    return image
 
 
 def _weave(numbers, size, palette):
@@ -112,6 +117,6 @@ def _weave(numbers, size, palette):
 
 
 def _smooth(numbers, size, cells):
-    """Noise from -1 to 1 that changes over `1 / cells` of the picture."""
+    """Noise from -1 to 1 that changes over `1 / cells` of the image."""
     grid = Image.fromarray(numbers.uniform(-1, 1, (cells + 3, cells + 3)).astype("float32"))
     return np.asarray(grid.resize((size, size), Image.Resampling.BICUBIC))

@@ -8,14 +8,16 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 
 import kgen
 from kgen.data import PictureFolder
-from kgen.evaluate.sources import source_of
+from kgen.evaluate.sources import Source, source_of
+from kgen.files import write_whole
 from kgen.metrics import (
     ClassifierScore,
     DensityCoverage,
@@ -30,8 +32,10 @@ from kgen.metrics import (
     reference_statistics,
     update_all,
 )
+from kgen.progress import Progress
+from kgen.types import Array, ImageShape
 
-_METRICS = {
+_METRICS: dict[str, Any] = {
     "frechet_distance": FrechetDistance,
     "kernel_distance": KernelDistance,
     "precision_recall": PrecisionRecall,
@@ -40,12 +44,26 @@ _METRICS = {
     "reconstruction_error": ReconstructionError,
 }
 _DEFAULT = ["frechet_distance", "kernel_distance", "precision_recall", "density_coverage"]
-# Pictures that are in memory at once.
+# Images that are in memory at once.
 _CHUNK = 512
 
 
-def main(arguments=None):
-    """Measures how near generated pictures, those of a folder or of a saved model, are to real ones."""
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Measures how near generated images, those of a folder or of a saved model, are to real ones.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+
+    Returns:
+        The report that `--json` writes, as a dict.
+
+    Example:
+
+    ```python
+    report = kgen.evaluate.main(["generated", "real", "--metrics", "frechet_distance"])
+    report["numbers"][0]["value"]
+    ```
+    """
     options = _parse(arguments)
     start = time.time()
     try:
@@ -58,29 +76,31 @@ def main(arguments=None):
         report["seconds"] = round(time.time() - start, 1)
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(report, indent=2) + "\n")
+            write_whole(options.json, json.dumps(report, indent=2) + "\n")
     except (OSError, TypeError, ValueError, ImportError) as error:
         sys.exit(f"kgen.evaluate: {error}")
     print(table(report))
     return report
 
 
-def _parse(arguments):
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m kgen.evaluate", description=main.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        "python -m kgen.evaluate",
+        description=str(main.__doc__).partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("generated", help="folder of pictures; or a .keras file, a preset, a SavedModel")
-    parser.add_argument("real", type=Path, help="folder of pictures; or an .npz file of reference statistics")
+    parser.add_argument("generated", help="folder of images; or a .keras file, a preset, a SavedModel")
+    parser.add_argument("real", type=Path, help="folder of images; or an .npz file of reference statistics")
     parser.add_argument("--metrics", nargs="+", choices=list(_METRICS), default=_DEFAULT, help="what to measure")
     parser.add_argument("--features", default="efficientnet_lite0", help="name of a feature extractor")
     parser.add_argument("--classifier", default="efficientnet_lite0_probabilities", help="of classifier_score")
     parser.add_argument("--clip", metavar="PRESET", help="also text_alignment in the features of this KerasHub CLIP")
-    parser.add_argument("--image-size", type=int, help="pixels a side; by default those of the first generated picture")
-    parser.add_argument("--num-images", type=int, default=5000, help="at most so many generated pictures")
-    parser.add_argument("--prompts", type=Path, help="text file with a prompt a line; else the real folder's captions")
-    parser.add_argument("--seed", type=int, default=0, help="of the first generated picture")
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures computed at once")
-    parser.add_argument("--reference", type=Path, help=".npz file to keep the real pictures' statistics in")
+    parser.add_argument("--image-size", type=int, help="pixels a side; by default those of the first generated image")
+    parser.add_argument("--num-images", type=int, default=5000, help="at most so many generated images")
+    parser.add_argument("--prompts", type=Path, help="text file, one prompt a line; else the real folder's captions")
+    parser.add_argument("--seed", type=int, default=0, help="of the first generated image")
+    parser.add_argument("--batch-size", type=int, default=64, help="images computed at once")
+    parser.add_argument("--reference", type=Path, help=".npz file to keep the real images' statistics in")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     options = parser.parse_args(arguments)
     if min(options.num_images, options.batch_size, 1 if options.image_size is None else options.image_size) < 1:
@@ -88,28 +108,29 @@ def _parse(arguments):
     return options
 
 
-def evaluate(options):
-    """The numbers that the options ask for, with what they are of, as a dict for JSON."""
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """The numbers that the options ask for, and what they were computed from, as a dict for JSON."""
     names = list(dict.fromkeys(options.metrics))
     extractor = FeatureExtractor.of(options.features)
     source = source_of(options)
-    if options.clip and source.prompts is None:
-        raise ValueError("--clip measures what a text says, which only a model that draws from prompts has.")
+    prompts = source.prompts or []
+    if options.clip and not prompts:
+        raise ValueError("--clip compares images with their prompts; only a model that draws from prompts has them.")
     partners = _partners(options, source) if "reconstruction_error" in names else None
     compared = set(names) - {"reconstruction_error", "classifier_score"}
     reference = _reference(options, extractor, source.image_shape) if compared else None
     metrics = [_metric(name, options, extractor, reference) for name in names]
     alignment = [TextAlignment(DualFeatureExtractor.clip(options.clip))] if options.clip else []
-    print(f"{len(source)} generated pictures of {options.generated}")
-    # Of a text that comes again the first picture counts: no picture could find it among its copies.
-    spoken = list({text: i for i, text in reversed([*enumerate(source.prompts)])}.values()) if alignment else []
-    progress, done = keras.utils.Progbar(len(source), unit_name="image"), 0
+    print(f"{len(source)} generated images of {options.generated}")
+    # Of a text that comes again the first image counts: no image could find it among its copies.
+    spoken = list({text: i for i, text in reversed([*enumerate(prompts)])}.values()) if alignment else []
+    progress, done = Progress(len(source), verbose=1), 0
     for images in source.batches(_CHUNK):
         update_all(metrics, next(partners) if partners else None, images)
         if rows := [i for i in spoken if done <= i < done + len(images)]:
-            update_all(alignment, [source.prompts[i] for i in rows], images[np.subtract(rows, done)])
+            update_all(alignment, [prompts[i] for i in rows], images[np.subtract(rows, done)])
         done += len(images)
-        progress.update(done)
+        progress.add(len(images))
     return {
         "generated": options.generated,
         "real": str(options.real),
@@ -123,7 +144,7 @@ def evaluate(options):
     }
 
 
-def table(report):
+def table(report: dict[str, Any]) -> str:
     """The numbers of a report as lines of text."""
     rows = [("measure", "value", "better", "features")]
     for number in report["numbers"]:
@@ -134,11 +155,11 @@ def table(report):
     lines.insert(1, "-" * len(max(lines, key=len)))
     height, width, _ = report["image_shape"]
     real = f" against {report['real_count']} real ones" if report["real_count"] else ""
-    lines.append(f"{report['generated_count']} generated pictures{real}, {height} x {width} pixels")
+    lines.append(f"{report['generated_count']} generated images{real}, {height} x {width} pixels")
     return "\n".join(lines)
 
 
-def _numbers(metric):
+def _numbers(metric: Any) -> list[dict[str, Any]]:
     """What a report says of each number of a metric."""
     extractor = metric.feature_extractor
     return [
@@ -152,7 +173,9 @@ def _numbers(metric):
     ]
 
 
-def _metric(name, options, extractor, reference):
+def _metric(
+    name: str, options: argparse.Namespace, extractor: FeatureExtractor, reference: ReferenceStatistics | None
+) -> Any:
     kind = _METRICS[name]
     if kind is ClassifierScore:
         return kind(options.classifier)
@@ -161,27 +184,29 @@ def _metric(name, options, extractor, reference):
     return kind(extractor, reference=reference)
 
 
-def _reference(options, extractor, image_shape):
-    """Statistics of the real pictures, read as large and with as many channels as the generated ones."""
+def _reference(
+    options: argparse.Namespace, extractor: FeatureExtractor, image_shape: ImageShape
+) -> ReferenceStatistics:
+    """Statistics of the real images, read as large and with as many channels as the generated ones."""
     if options.real.suffix == ".npz":
         reference = ReferenceStatistics.load(options.real)
         reference.check_image_shape("--real", image_shape)
         return reference
-    print(f"real pictures of {options.real}")
+    print(f"real images of {options.real}")
     folder = _folder(options.real, image_shape)
     return reference_statistics(folder, extractor, file=options.reference, batch_size=options.batch_size)
 
 
-def _partners(options, source):
-    """Batches of the real pictures that have the names of the generated ones."""
+def _partners(options: argparse.Namespace, source: Source) -> Iterator[Array]:
+    """Batches of the real images that have the names of the generated ones."""
     real = _folder(options.real, source.image_shape, limit=options.num_images, on_error="raise")
     if source.files != real.files:
-        raise ValueError("reconstruction_error holds pictures of the same file name in two folders against each other.")
+        raise ValueError("reconstruction_error compares images of the same file name in two folders.")
     return real.batches(_CHUNK)
 
 
-def _folder(path, image_shape, **options):
+def _folder(path: Path, image_shape: ImageShape, **options: Any) -> PictureFolder:
     height, width, channels = image_shape
     if height != width:
-        raise ValueError(f"folders are read as square pictures, but the model's are {height} x {width}.")
+        raise ValueError(f"folders are read as square images, but the model's are {height} x {width}.")
     return PictureFolder(path, height, channels, **options)

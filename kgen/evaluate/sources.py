@@ -1,9 +1,12 @@
-"""Where generated pictures come from: a folder, a model of kgen, a SavedModel."""
+"""Where generated images come from: a folder, a kgen model, a SavedModel."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -11,19 +14,20 @@ from PIL import Image
 
 from kgen.data import PictureFolder
 from kgen.data.folder_captions import folder_captions
-from kgen.models import GenerativeModel, TextToImage
+from kgen.models import GAN, VAE, TextToImage
 from kgen.presets import load_preset, preset_names
+from kgen.types import Array
 
 
-def source_of(options):
-    """What gives the generated pictures: has `image_shape`, `files`, `prompts`, a length and `batches(size)`.
+def source_of(options: argparse.Namespace) -> Source:
+    """What gives the generated images: has `image_shape`, `files`, `prompts`, a length and `batches(size)`.
 
     Args:
-        options: of the command; `generated` says where from.
+        options: of the command; `generated` says where the images come from.
 
     Raises:
         ImportError: for a SavedModel without TensorFlow.
-        OSError, ValueError: if there is nothing of the kind at `options.generated`.
+        OSError, ValueError: if there is no such source at `options.generated`.
     """
     name, path = options.generated, Path(options.generated).expanduser()
     if path.suffix == ".keras":
@@ -35,60 +39,62 @@ def source_of(options):
     if (path / "saved_model.pb").is_file():
         return FromSavedModel(path, options)
     if not path.is_dir():
-        raise ValueError(f"'{name}' is no folder of pictures, .keras file, SavedModel or preset of kgen.")
+        raise ValueError(f"'{name}' is no folder of images, .keras file, SavedModel or preset of kgen.")
     return FromFolder(path, options)
 
 
 class FromFolder:
-    """The pictures of a folder."""
+    """The images of a folder."""
 
     prompts = None
 
-    def __init__(self, path, options):
+    def __init__(self, path: Path, options: argparse.Namespace):
         size = options.image_size
         if size is None:
             first = PictureFolder(path, 1)
-            with Image.open(first.path / first.files[0]) as picture:
-                size = min(picture.size)
+            with Image.open(first.path / first.files[0]) as image:
+                size = min(image.size)
         self.folder = PictureFolder(path, size, limit=options.num_images, on_error="raise")
         self.image_shape = self.folder.image_shape
         self.files = self.folder.files
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.files)
 
-    def batches(self, size):
+    def batches(self, size: int) -> Iterator[Array]:
         """Yields uint8 `(at most size, H, W, C)`."""
         return self.folder.batches(size)
 
 
 class FromModel:
-    """What a model of kgen draws: picture i has the seed `options.seed + i`."""
+    """What a kgen model generates: image i has the seed `options.seed + i`."""
 
     files = None
 
-    def __init__(self, model, options):
-        if not isinstance(model, (GenerativeModel, TextToImage)):
-            raise ValueError(f"'{options.generated}' holds no model of kgen, but a {type(model).__name__}.")
-        if options.image_size not in (None, model.picture_shape[0]):
-            raise ValueError(f"--image-size is for folders; the model draws {model.picture_shape[0]} pixels a side.")
+    def __init__(self, model: Any, options: argparse.Namespace):
+        if not isinstance(model, (GAN, VAE, TextToImage)):
+            raise ValueError(f"'{options.generated}' holds no kgen model, but a {type(model).__name__}.")
+        if options.image_size not in (None, model.sampler.image_shape[0]):
+            raise ValueError(
+                f"--image-size is for folders; the model draws {model.sampler.image_shape[0]} pixels a side."
+            )
         self.model = model
         self.options = options
-        self.image_shape = model.picture_shape
+        self.image_shape = model.sampler.image_shape
         self.num_classes = getattr(model, "num_classes", None)
         self.prompts = _prompts(options) if isinstance(model, TextToImage) else None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.options.num_images if self.prompts is None else len(self.prompts)
 
-    def batches(self, size):
+    def batches(self, size: int) -> Iterator[Array]:
         """Yields uint8 `(at most size, H, W, C)`."""
         for start in range(0, len(self), size):
             rows = np.arange(start, min(start + size, len(self)))
             yield self.draw(rows)
 
-    def draw(self, rows):
-        """uint8 pictures of these numbers."""
+    def draw(self, rows: Array) -> Array:
+        """uint8 images of these numbers."""
         asked = len(rows) if self.num_classes is None else rows % self.num_classes
         if self.prompts is not None:
             asked = [self.prompts[i] for i in rows]
@@ -97,15 +103,15 @@ class FromModel:
 
 
 class FromSavedModel(FromModel):
-    """What an exported model draws, from prompts or by number: each batch has a seed, that of its first picture."""
+    """What an exported model generates, from prompts or by count: each batch has the seed of its first image."""
 
-    def __init__(self, path, options):
+    def __init__(self, path: Path, options: argparse.Namespace):
         try:
             import tensorflow as tf
         except ImportError as error:
             raise ImportError(f"'{path}' is a SavedModel, which needs TensorFlow: pip install tensorflow") from error
         with contextlib.suppress(ImportError):
-            import tensorflow_text  # noqa: F401  (operations of a tokenizer that may be in it)
+            import tensorflow_text  # noqa: F401  (registers the operations of a tokenizer that may be in it)
 
         # A signature does not keep its model alive.
         self.model, self.options = tf.saved_model.load(path), options
@@ -114,12 +120,12 @@ class FromSavedModel(FromModel):
         if "labels" in inputs:
             raise ValueError(f"'{path}' does not say how many classes it has; give the model's .keras file or preset.")
         if not {"prompts", "count"} & set(inputs) or "images" not in self.serve.structured_outputs:
-            raise ValueError(f"'{path}' is no SavedModel of kgen.")
+            raise ValueError(f"'{path}' is not a SavedModel of kgen.")
         self.image_shape = tuple(self.serve.structured_outputs["images"].shape[1:])
         self.prompts = _prompts(options) if "prompts" in inputs else None
 
-    def draw(self, rows):
-        """uint8 pictures of these numbers."""
+    def draw(self, rows: Array) -> Array:
+        """uint8 images of these numbers."""
         import tensorflow as tf
 
         images = []
@@ -134,15 +140,18 @@ class FromSavedModel(FromModel):
         return np.concatenate(images)
 
 
-def _prompts(options):
-    """Prompts of a text file, or a caption of each picture in the real folder; in turn, where they are too few."""
+Source: TypeAlias = FromFolder | FromModel
+
+
+def _prompts(options: argparse.Namespace) -> list[str]:
+    """Prompts of a text file, or a caption of each image in the real folder; repeated where they are too few."""
     if options.prompts is not None:
         prompts = [line.strip() for line in options.prompts.read_text(encoding="utf-8").splitlines() if line.strip()]
     elif options.real.is_dir():
-        # Pictures without a caption have no part in it.
+        # Images without a caption are left out.
         prompts = [captions[0] for captions in folder_captions(options.real, lambda *_: None).values()]
     else:
-        raise ValueError("this model draws from prompts: give --prompts, or a folder of captioned real pictures.")
+        raise ValueError("this model draws from prompts: give --prompts, or a folder of captioned real images.")
     if not prompts:
         raise ValueError(f"there are no prompts in '{options.prompts or options.real}'.")
     return [prompts[i % len(prompts)] for i in range(options.num_images)]

@@ -1,32 +1,36 @@
-"""Augmentation that is as strong as a discriminator needs it."""
+"""Augmentation whose strength follows how much a discriminator overfits."""
 
-import keras
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from kgen.checks import number
 from kgen.layers.diff_augment import DiffAugment
+from kgen.layers.seeded_layer import Seed
+from kgen.serializable import serializable
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class AdaptiveAugment(DiffAugment):
-    """`DiffAugment` whose probability follows how far the discriminator overfits, from 0, where training begins.
+    """`DiffAugment` whose probability follows how much the discriminator overfits; it starts at 0.
 
-    Of r = E[sign(D(x))] over the real images x of four batches, D the logit: 0 says that the discriminator cannot tell
-    them from generated ones, 1 that it knows every one. Where r is above the target, each transformation of each image
-    becomes more likely, where it is below, less: the probability p moves by a share of 1 / `images` for every image
-    seen, and stays in [0, 1] (Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data",
-    section 3). So a large set is left alone, and a small one gets what it needs.
+    The measure is r = E[sign(D(x))] over the real images x of four batches, where D gives logits. At r = 0 the
+    discriminator cannot tell real images from generated ones; at r = 1 it recognises every real one. While r is above
+    the target, the probability p of each transformation grows; while it is below, p shrinks. Each image seen moves p
+    by 1 / `images`, and p stays in [0, 1] (Karras et al. 2020, "Training Generative Adversarial Networks with Limited
+    Data", section 3). A large data set is thus left alone, and a small one gets the augmentation it needs.
 
-    The model that trains keeps p, which is saved with it, and reports it as `augmentation_probability`. Called on its
-    own, the layer is `DiffAugment`.
+    The model that trains keeps p, saves it, and reports it as `augmentation_probability`. Called on its own, the layer
+    is a `DiffAugment`.
 
     Args:
-        policy: as of `DiffAugment`.
-        strength: as of `DiffAugment`.
-        seed: as of `DiffAugment`.
-        target: r to hold, in (0, 1). The paper's 0.6 suits most sets.
-        images: number of images in which p can go from 0 to 1: fewer for a short training.
+        policy, strength, seed: as in `DiffAugment`.
+        target: the r to hold, above 0 and below 1. The paper's 0.6 suits most data sets.
+        images: number of images after which p can have gone from 0 to 1. Use fewer for a short training.
 
     Raises:
-        ValueError: `target` or `images` is out of range, or what `DiffAugment` refuses.
+        ValueError: if `target` or `images` is out of range, or for what `DiffAugment` refuses.
 
     Example:
         ```python
@@ -36,21 +40,15 @@ class AdaptiveAugment(DiffAugment):
 
     def __init__(
         self,
-        policy=("color", "translation", "cutout"),
-        strength=1.0,
-        seed=None,
-        target=0.6,
-        images=500_000,
-        **kwargs,
+        policy: str | Sequence[str] = ("color", "translation", "cutout"),
+        strength: float = 1.0,
+        seed: Seed = None,
+        target: float = 0.6,
+        images: float = 500_000,
+        **kwargs: Any,
     ):
         super().__init__(policy, strength, seed, **kwargs)
         if not 0 < target < 1:
             raise ValueError(f"AdaptiveAugment: target must be between 0 and 1; got {target}.")
-        if isinstance(images, bool) or not images >= 1:
-            raise ValueError(f"AdaptiveAugment: images must be at least 1; got {images!r}.")
         self.target = target
-        self.images = images
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "target": self.target, "images": self.images}
+        self.images = number("AdaptiveAugment", "images", images, least=1)

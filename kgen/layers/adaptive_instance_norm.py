@@ -1,21 +1,33 @@
-"""Features of one picture with the statistics of another's: what carries a style over."""
+"""Features of one image with the statistics of another: how a style is transferred."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-@keras.saving.register_keras_serializable(package="kgen")
+
+@serializable
 class AdaptiveInstanceNorm(keras.layers.Layer):
-    """Gives each channel of each picture's features a mean and a deviation from elsewhere.
+    """Gives each channel of each image's features a mean and a standard deviation that come from elsewhere.
 
         y = sigma_s * (x - mu(x)) / sigma(x) + mu_s
 
     with mu(x) and sigma(x) the mean and standard deviation over positions [Huang & Belongie 2017, "Arbitrary style
-    transfer in real-time with adaptive instance normalization"]. It has no weights. As y is linear in mu_s and sigma_s,
-    mixed statistics give the mix of what each would give.
+    transfer in real-time with adaptive instance normalization"]. It has no weights. Because y is linear in mu_s and
+    sigma_s, a mix of two styles' statistics gives the same mix of their results.
+
+    Called as `layer(x, statistics)`: x `(B, H, W, C)`, statistics `(B, 2 C)` from `channel_statistics`.
 
     Args:
         epsilon: added to the variance of x.
+
+    Raises:
+        ValueError: if the number of statistics does not fit the channels.
 
     Example:
         ```python
@@ -24,41 +36,37 @@ class AdaptiveInstanceNorm(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(self, epsilon: float = 1e-5, **kwargs: Any):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, x_shape, statistics_shape=None):
+    def build(self, x_shape: tuple, statistics_shape: tuple) -> None:
         if statistics_shape[-1] != 2 * x_shape[-1]:
             raise ValueError(
-                f"AdaptiveInstanceNorm: of {x_shape[-1]} channels there are {2 * x_shape[-1]} statistics, as of "
-                f"channel_statistics; got {statistics_shape[-1]}."
+                f"AdaptiveInstanceNorm: {x_shape[-1]} channels need {2 * x_shape[-1]} statistics, as "
+                f"channel_statistics gives them; got {statistics_shape[-1]}."
             )
 
-    def call(self, x, statistics):
+    def call(self, x: Tensor, statistics: Tensor) -> Tensor:
         mean, deviation = ops.split(ops.cast(statistics, "float32")[:, None, None, :], 2, axis=-1)
         own_mean, own = ops.split(channel_statistics(x, self.epsilon)[:, None, None, :], 2, axis=-1)
         # One factor and one offset a channel: one pass over x.
         factor = deviation / own
         return x * ops.cast(factor, x.dtype) + ops.cast(mean - own_mean * factor, x.dtype)
 
-    def compute_output_shape(self, x_shape, statistics_shape=None):
+    def compute_output_shape(self, x_shape: tuple, statistics_shape: tuple | None = None) -> tuple:
         return x_shape
 
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
 
-
-def channel_statistics(features, epsilon=1e-5):
+def channel_statistics(features: Tensor, epsilon: float = 1e-5) -> Tensor:
     """Mean and standard deviation of each channel over positions.
 
     Args:
         features: `(batch, height, width, C)`.
-        epsilon: added to the variance, so that the root has a slope at 0.
+        epsilon: added to the variance, so that the square root has a finite slope at 0.
 
     Returns:
-        float32 tensor `(batch, 2 C)`: the means, then the deviations.
+        float32 tensor `(batch, 2 C)`: the means, then the standard deviations.
 
     Example:
         ```python

@@ -1,28 +1,35 @@
-"""Pictures out of focus."""
+"""Images out of focus."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.layers.degradation import Degradation, checked_range, drawn_between
+from kgen.layers.degradation import Degradation, Range, checked_range, drawn_between
+from kgen.layers.seeded_layer import Seed
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-# Narrower, and a pixel has no neighbours: the identity, without a division by 0.
+# Below this a pixel sees no neighbour: the result is the image, without a division by 0.
 _LEAST = 0.05
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Blur(Degradation):
-    """Pictures `(B, H, W, C)` in [0, 1] blurred by a Gaussian, of one deviation for each picture.
+    """Blurs images `(B, H, W, C)` in [0, 1] by a Gaussian, with one sigma for each image.
 
-    The weights within the picture are divided by their sum. Keras' `RandomGaussianBlur` draws one deviation for the
-    whole batch, of at most one pixel.
+    At the border, the weights inside the image are divided by their sum. Keras' `RandomGaussianBlur` draws one sigma
+    for the whole batch, of at most one pixel.
 
     Args:
-        sigma: deviation in pixels, a number or `(low, high)`; 0 changes nothing.
-        seed: as of `Degradation`.
+        sigma: standard deviation in pixels, a number or `(low, high)`; 0 changes nothing.
+        seed: as in `Degradation`.
 
     Raises:
-        ValueError: for a negative deviation.
+        ValueError: if `sigma` is negative.
 
     Example:
         ```python
@@ -30,23 +37,19 @@ class Blur(Degradation):
         ```
     """
 
-    def __init__(self, sigma=(0.0, 2.0), seed=None, **kwargs):
+    def __init__(self, sigma: Range = (0.0, 2.0), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.sigma = checked_range("Blur", "sigma", sigma)
 
-    def parameters(self, batch, shape, seed):
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         return {"sigma": drawn_between(self.sigma, batch, seed)}
 
-    def apply(self, images, parameters):
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         height, width = images.shape[1:3]
         sigma = ops.maximum(parameters["sigma"], _LEAST)
         x = ops.transpose(images, (0, 3, 1, 2))
         x = ops.matmul(_weights(height, sigma), ops.matmul(x, ops.swapaxes(_weights(width, sigma), 2, 3)))
         return ops.transpose(x, (0, 2, 3, 1))
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "sigma": list(self.sigma)}
 
 
 def _weights(length, sigma):

@@ -1,29 +1,36 @@
 """Attention from the positions of an image to the tokens of a text."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from kgen.layers.modulation import Modulation
 from kgen.layers.multi_head_attention import multi_head_attention
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class CrossAttention2D(keras.layers.Layer):
-    """Every position of an image reads the words that concern it.
+    """Lets every position of an image read the tokens of a text.
 
         y = x + gate * W_o attention(W_q n(x), W_k n(tokens), W_v n(tokens); mask)
 
-    with n RMS normalisation (of each position, of each token) and the gate one learned number, 0 at the start by
-    default. A row whose mask is all zero reads nothing: y = x. Called as
-    `layer(x, tokens, mask=None)`: x `(B, H, W, C)`, tokens `(B, T, D)`, mask `(B, T)` with 1 (or True) at the real
-    tokens; what stands at the others is of no effect. Gives `(B, H, W, C)`.
+    with n RMS normalisation (of each position and each token) and the gate one learned number, which starts at 0 by
+    default. A row whose mask is all zero reads nothing: y = x.
+
+    Called as `layer(x, tokens, mask=None)`: x `(B, H, W, C)`, tokens `(B, T, D)`, mask `(B, T)` with 1 (or True) for
+    real tokens; padding has no effect. Returns `(B, H, W, C)`.
 
     Args:
         num_heads: number of attention heads; it must divide C.
-        gate_initializer: start of the gate. `"ones"` where the text must be read from the first step.
+        gate_initializer: start of the gate. Use `"ones"` where the text must be read from the first step.
 
     Raises:
-        ValueError: C is not divisible by `num_heads`.
+        ValueError: if `num_heads` does not divide C.
 
     Example:
         ```python
@@ -32,13 +39,13 @@ class CrossAttention2D(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, num_heads=4, gate_initializer="zeros", **kwargs):
+    def __init__(self, num_heads: int = 4, gate_initializer: Any = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.supports_masking = True  # `mask` is an ordinary argument here: nothing to warn of
         self.gate_initializer = keras.initializers.get(gate_initializer)
 
-    def build(self, x_shape, tokens_shape):
+    def build(self, x_shape: tuple, tokens_shape: tuple) -> None:
         channels = x_shape[-1]
         if channels % self.num_heads:
             raise ValueError(f"CrossAttention2D: {channels} channels cannot be split into num_heads={self.num_heads}.")
@@ -58,7 +65,7 @@ class CrossAttention2D(keras.layers.Layer):
         self.output_projection.build(x_shape)
         self.gate = self.add_weight(shape=(), initializer=self.gate_initializer, name="gate")
 
-    def call(self, x, tokens, mask=None):
+    def call(self, x: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         shape = ops.shape(x)
         positions = ops.reshape(self.normalize(x), (-1, shape[1] * shape[2], x.shape[-1]))
         key, value = ops.split(self.key_value(self.normalize_tokens(tokens)), 2, axis=-1)
@@ -66,19 +73,10 @@ class CrossAttention2D(keras.layers.Layer):
         out = self.output_projection(out)
         return x + self.gate * ops.reshape(out, (-1, shape[1], shape[2], x.shape[-1]))
 
-    def compute_mask(self, inputs, previous_mask):
-        return None  # the mask is the tokens', not the image's
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        return None  # the mask belongs to the tokens, not to the image
 
-    def compute_output_shape(self, x_shape, tokens_shape=None, mask_shape=None):
+    def compute_output_shape(
+        self, x_shape: tuple, tokens_shape: tuple | None = None, mask_shape: tuple | None = None
+    ) -> tuple:
         return x_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "gate_initializer": keras.initializers.serialize(self.gate_initializer),
-            }
-        )
-        return config

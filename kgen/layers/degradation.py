@@ -1,73 +1,86 @@
-"""What spoils pictures, at random."""
+"""Base of the layers that degrade images at random."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
 
-from kgen.layers.seeded_layer import SeededLayer
+from kgen.layers.seeded_layer import Seed, SeededLayer
+from kgen.types import Tensor
+
+# A number, or `(low, high)` to draw one for each image.
+Range: TypeAlias = float | Sequence[float]
 
 
 class Degradation(SeededLayer):
-    """Base of the layers that spoil pictures `(B, H, W, C)` in [0, 1]; what they give is in [0, 1] too.
+    """Base of the layers that degrade images `(B, H, W, C)` in [0, 1]; their results are in [0, 1] too.
 
-    They do so in training and outside of it, and each picture gets draws of its own. A subclass gives
-    `parameters(batch, shape, seed)`, which draws, and `apply(images, parameters)`, which does not: to spoil two batches
-    alike, draw once and apply twice.
+    They work the same in training and outside of it, and draw random numbers for each image. A subclass defines
+    `parameters(batch, shape, seed)`, which draws, and `apply(images, parameters)`, which does not. To degrade two
+    batches in the same way, draw once and apply twice.
 
     Args:
-        seed: `None`, an int, or a `keras.random.SeedGenerator` (or a subclass) to draw from.
+        seed: an int, a `keras.random.SeedGenerator` to share with others, or None for a random seed.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: for another seed.
+        TypeError: if `seed` is something else.
 
     Example:
+        ```python
+        @keras.saving.register_keras_serializable(package="mine")
+        class Fog(kgen.layers.Degradation):
+            def parameters(self, batch, shape, seed):
+                return {"share": keras.random.uniform((batch, 1, 1, 1), seed=seed)}
 
-    ```python
-    @keras.saving.register_keras_serializable(package="mine")
-    class Fog(kgen.layers.Degradation):
-        def parameters(self, batch, shape, seed):
-            return {"share": keras.random.uniform((batch, 1, 1, 1), seed=seed)}
-
-        def apply(self, images, parameters):
-            return images + parameters["share"] * (1.0 - images)
-    ```
+            def apply(self, images, parameters):
+                return images + parameters["share"] * (1.0 - images)
+        ```
     """
 
-    # Both sides of a picture become so many times smaller.
+    # How many times smaller both sides of an image become.
     shrinks = 1
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: Seed = None, **kwargs: Any):
         super().__init__(seed, **kwargs)
         # Nothing to build; Keras, on JAX and torch, would build it by calling the model that it is part of.
         self.built = True
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         return ops.cast(self.degrade(images, self.seed_generator), self.compute_dtype)
 
-    def degrade(self, images, seed):
-        """Spoiled pictures in float32.
+    def degrade(self, images: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+        """Degrades images, drawing from a given generator instead of the layer's own.
 
         Args:
-            images: `(batch, height, width, channels)` in [0, 1]; height and width must be known.
-            seed: a `SeedGenerator` to draw from instead of the layer's own.
+            images: `(batch, height, width, channels)` in [0, 1], with known height and width.
+            seed: a `SeedGenerator`.
+
+        Returns:
+            float32 images in [0, 1].
+
+        Raises:
+            ValueError: if the images have another rank, or sides that are not known.
         """
         shape = tuple(images.shape)
         if len(shape) != 4 or None in shape[1:]:
             raise ValueError(
-                f"{type(self).__name__}: pictures must be (batch, height, width, channels) of known sides, in [0, 1]; "
-                f"got shape {shape}."
+                f"{type(self).__name__}: images must be (batch, height, width, channels) in [0, 1], with known height "
+                f"and width; got shape {shape}."
             )
         images = ops.cast(images, "float32")
         return ops.clip(self.apply(images, self.parameters(ops.shape(images)[0], shape[1:], seed)), 0.0, 1.0)
 
-    def parameters(self, batch, shape, seed):
-        """Draws what is to happen to each picture.
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
+        """Draws what happens to each image.
 
         Args:
-            batch: number of pictures, an int or a scalar tensor.
-            shape: `(height, width, channels)` of the pictures.
+            batch: number of images, an int or a scalar tensor.
+            shape: `(height, width, channels)` of the images.
             seed: a `SeedGenerator`.
 
         Returns:
@@ -75,31 +88,33 @@ class Degradation(SeededLayer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define parameters().")
 
-    def apply(self, images, parameters):
-        """Does to each picture what `parameters` say; what leaves [0, 1] is cut off afterwards."""
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        """Changes each image as `parameters` say; the result is clipped to [0, 1] afterwards."""
         raise NotImplementedError(f"{type(self).__name__} must define apply().")
 
-    def compute_output_shape(self, images_shape):
+    def compute_output_shape(self, images_shape: tuple) -> tuple:
         return images_shape
 
 
-def checked_range(owner, name, value, least=0.0, most=float("inf")):
-    """`(low, high)` of a number or a pair of them.
+def checked_range(
+    owner: str, name: str, value: Any, least: float = 0.0, most: float = float("inf")
+) -> tuple[float, float]:
+    """`(low, high)` of a number or a pair of numbers.
 
     Raises:
-        ValueError: for anything else, or numbers outside of `least` to `most`.
+        ValueError: if it is something else, or not within `least` and `most`.
     """
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    numbers = len(pair) == 2 and all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in pair)
+    numbers = len(pair) == 2 and all(isinstance(n, Real) and not isinstance(n, bool) for n in pair)
     if not numbers or not least <= pair[0] <= pair[1] <= most:
         raise ValueError(
-            f"{owner}: {name} must be a number, or (low, high) to draw one for each picture, from {least:g} to "
+            f"{owner}: {name} must be a number, or (low, high) to draw one for each image, from {least:g} to "
             f"{most:g}; got {value!r}."
         )
-    return tuple(float(n) for n in pair)
+    return float(pair[0]), float(pair[1])
 
 
-def drawn_between(limits, batch, seed):
-    """`(batch, 1, 1, 1)`: a number for each picture, uniform between `limits`."""
+def drawn_between(limits: tuple[float, float], batch: int | Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+    """`(batch, 1, 1, 1)`: a number for each image, uniform between `limits`."""
     low, high = limits
     return low + (high - low) * keras.random.uniform((batch, 1, 1, 1), dtype="float32", seed=seed)

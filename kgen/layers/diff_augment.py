@@ -1,9 +1,16 @@
 """Augmentation that gradients pass through, so that a generator can learn behind it."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
-from kgen.layers.seeded_layer import SeededLayer
+from kgen.layers.seeded_layer import Seed, SeededLayer
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 POLICY = {
     "color": ("brightness", "saturation", "contrast"),
@@ -13,35 +20,34 @@ POLICY = {
 TRANSFORMATIONS = tuple(name for names in POLICY.values() for name in names)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class DiffAugment(SeededLayer):
     """Changes images at random in ways that gradients pass through, for discriminators with little data.
 
-    A discriminator that sees only augmented images, real and generated, cannot learn the few real ones by heart; as
-    every change is differentiable, the generator still learns what is under it (Zhao et al. 2020, "Differentiable
-    Augmentation for Data-Efficient GAN Training"). At strength s, of every image x, in this order:
+    A discriminator that only sees augmented images, real and generated, cannot memorise the few real ones. Every
+    change is differentiable, so the generator still learns from what is under it (Zhao et al. 2020, "Differentiable
+    Augmentation for Data-Efficient GAN Training"). At strength s, each image x goes through, in this order:
 
-    - `"color"`: x + b, b ~ U(-s/2, s/2); then colours moved from each pixel's mean over channels by a factor
-      U(1 - s, 1 + s) (grey images have none); then everything from the image's mean by a factor U(1 - s/2, 1 + s/2).
-    - `"translation"`: by whole pixels, up to s/8 of each side, with zeros moving in.
+    - `"color"`: x + b with b ~ U(-s/2, s/2); then colours are moved from each pixel's mean over channels by a factor
+      U(1 - s, 1 + s) (grey images have none); then all values from the image's mean by a factor U(1 - s/2, 1 + s/2).
+    - `"translation"`: by whole pixels, up to s/8 of each side; zeros move in.
     - `"cutout"`: a rectangle of s/2 of each side becomes zero, its centre anywhere in the image.
 
-    Called as `layer(images, probability=None, training=False)`: images `(B, H, W, C)`, float in [-1, 1], H and W known;
-    the result has the same shape and may leave that range. Nothing happens outside of training. Each of the five
-    transformations happens to each image with `probability`, a number or a scalar tensor, which may change from call
-    to call without a new trace, as adaptive augmentation needs (Karras et al. 2020, "Training Generative Adversarial
-    Networks with Limited Data"). Two calls draw two sets of random numbers; to treat two batches alike, draw once with
-    `parameters` and hand them to `apply` twice.
+    Called as `layer(images, probability=None, training=False)`: images `(B, H, W, C)`, float in [-1, 1], H and W known.
+    The result has the same shape and may leave that range. Outside of training nothing changes. Each of the five
+    transformations happens to each image with `probability`, a number or a scalar tensor. It may change from call to
+    call without a new trace, as adaptive augmentation needs (Karras et al. 2020, "Training Generative Adversarial
+    Networks with Limited Data"). Two calls draw different random numbers; to change two batches in the same way, call
+    `parameters` once and `apply` twice.
 
     Args:
         policy: which of `"color"`, `"translation"`, `"cutout"`; a name or a sequence of names.
-        strength: s above, from 0 (nothing changes) to 1 (the paper's).
-        seed: `None`, an int, or a `keras.random.SeedGenerator` (or a subclass) to draw from, which may be shared with
-            others.
+        strength: s above, from 0 (nothing changes) to 1 (as in the paper).
+        seed: an int, a `keras.random.SeedGenerator` to share with others, or None for a random seed.
 
     Raises:
-        ValueError: unknown names in `policy`, `strength` out of range, or images that are no float images.
-        TypeError: `seed` is something else.
+        ValueError: for unknown names in `policy`, `strength` out of range, or images that are not float.
+        TypeError: if `seed` is something else.
 
     Example:
         ```python
@@ -49,11 +55,17 @@ class DiffAugment(SeededLayer):
         real, fake = keras.random.uniform((8, 32, 32, 3), -1), keras.random.uniform((8, 32, 32, 3), -1)
         augment(fake, probability=0.5, training=True).shape  # (8, 32, 32, 3)
         drawn = augment.parameters(8, 32, 32)
-        real, fake = augment.apply(real, drawn), augment.apply(fake, drawn)  # changed alike
+        real, fake = augment.apply(real, drawn), augment.apply(fake, drawn)  # changed in the same way
         ```
     """
 
-    def __init__(self, policy=("color", "translation", "cutout"), strength=1.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        policy: str | Sequence[str] = ("color", "translation", "cutout"),
+        strength: float = 1.0,
+        seed: Seed = None,
+        **kwargs: Any,
+    ):
         super().__init__(seed, **kwargs)
         policy = (policy,) if isinstance(policy, str) else tuple(policy)
         strange = [name for name in policy if name not in POLICY]
@@ -64,27 +76,26 @@ class DiffAugment(SeededLayer):
         self.policy = policy
         self.strength = strength
 
-    def call(self, images, probability=None, training=False):
+    def call(self, images: Tensor, probability: Tensor | None = None, training: bool = False) -> Tensor:
         if not training:
             return images
         height, width = _sides(images)
         return self.apply(images, self.parameters(ops.shape(images)[0], height, width), probability)
 
-    def parameters(self, batch, height, width, seed=None):
-        """Draws what is to happen to each image.
+    def parameters(self, batch: int | Tensor, height: int, width: int, seed: Seed = None) -> dict[str, Tensor]:
+        """Draws what happens to each image.
 
         Args:
             batch: number of images, an int or a scalar tensor.
-            height: of the images, an int.
-            width: of the images, an int.
+            height, width: of the images.
             seed: an int or a `SeedGenerator` to draw from instead of the layer's own.
 
         Returns:
-            Dict with those of the following that the policy names, and `chance`. `brightness`, `saturation`,
+            Dict with `chance`, and with those of the others that the policy names. `brightness`, `saturation`,
             `contrast`: `(batch,)`, a summand and two factors. `translation`: int32 `(batch, 2)`, pixels down and to
             the right. `cutout`: int32 `(batch, 2)`, row and column of the rectangle's first corner, which may lie
-            outside of the image. `chance`: `(batch, 5)` in [0, 1); a transformation happens where its number, in the
-            order named here, is below the probability.
+            outside of the image. `chance`: `(batch, 5)` in [0, 1); a transformation happens where its number, in this
+            order, is below the probability.
         """
         seed = self.seed_generator if seed is None else seed
         # One draw for everything: an int as seed would give several draws the same numbers.
@@ -100,14 +111,14 @@ class DiffAugment(SeededLayer):
         chosen = [name for group in self.policy for name in POLICY[group]]
         return {**{name: drawn[name] for name in chosen}, "chance": uniform[:, 7:]}
 
-    def apply(self, images, parameters, probability=None):
-        """Does to each image what `parameters` say, in training or not.
+    def apply(self, images: Tensor, parameters: dict[str, Tensor], probability: Tensor | None = None) -> Tensor:
+        """Changes each image as `parameters` say, in training or not.
 
         Args:
             images: float tensor `(batch, height, width, channels)`.
-            parameters: dict as `parameters` gives, or some of its entries; a transformation without one is left out.
-            probability: number or scalar tensor in [0, 1] with which each transformation of each image happens;
-                `None` is 1. Anything else needs the entry `chance`.
+            parameters: what `parameters` returns, or some of its entries; transformations without one are left out.
+            probability: number or scalar tensor in [0, 1], the probability of each transformation of each image. None
+                means 1; anything else needs the entry `chance`.
 
         Returns:
             A tensor like `images`.
@@ -167,21 +178,17 @@ class DiffAugment(SeededLayer):
     def _cutout_side(self, side):
         return int(side * self.strength / 2 + 0.5)
 
-    def compute_output_shape(self, images_shape, probability_shape=None):
+    def compute_output_shape(self, images_shape: tuple, probability_shape: tuple | None = None) -> tuple:
         return images_shape
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "policy": list(self.policy), "strength": self.strength}
 
 
 def _sides(images):
-    """Height and width, for images that can be augmented."""
+    """Height and width of images that can be augmented."""
     shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
     if len(shape) != 4 or None in shape[1:] or "float" not in dtype:
         raise ValueError(
-            "DiffAugment: images must be float (batch, height, width, channels) of known sides, in [-1, 1]; "
-            f"got {dtype} of shape {shape}."
+            "DiffAugment: images must be float (batch, height, width, channels) in [-1, 1], with known height and "
+            f"width; got {dtype} of shape {shape}."
         )
     return shape[1:3]
 
@@ -197,7 +204,7 @@ def _both(rows, columns):
 
 
 def _with_probability(parameters, probability, outside):
-    """The parameters, with those that do nothing where a transformation is not to happen."""
+    """The parameters, replaced by those that change nothing where a transformation does not happen."""
     nothing = {"brightness": 0.0, "saturation": 1.0, "contrast": 1.0, "translation": 0, "cutout": outside}
     happens = parameters["chance"] < ops.convert_to_tensor(probability, "float32")
     switched = {}

@@ -1,22 +1,30 @@
-"""Smaller pictures."""
+"""Smaller images."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 
+from kgen.checks import integer
 from kgen.layers.degradation import Degradation
 from kgen.layers.resize import KERNELS, resize
+from kgen.layers.seeded_layer import Seed
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Downscale(Degradation):
-    """Pictures `(B, H, W, C)` in [0, 1] so many times smaller, antialiased, as Pillow resizes. It draws nothing.
+    """Shrinks images `(B, H, W, C)` in [0, 1] by a whole factor, antialiased as Pillow does it. It draws nothing.
 
     Args:
-        factor: integer above 1 that divides both sides.
+        factor: integer of at least 2 that divides height and width.
         interpolation: `"bicubic"`, `"lanczos"` or `"bilinear"`.
-        seed: as of `Degradation`.
+        seed: as in `Degradation`.
 
     Raises:
-        ValueError: for another factor or interpolation, or pictures whose sides it does not divide.
+        ValueError: if `factor` or `interpolation` is something else, or if `factor` does not divide the sides.
 
     Example:
         ```python
@@ -24,33 +32,22 @@ class Downscale(Degradation):
         ```
     """
 
-    def __init__(self, factor=2, interpolation="bicubic", seed=None, **kwargs):
+    def __init__(self, factor: int = 2, interpolation: str = "bicubic", seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
-        if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
-            raise ValueError(f"Downscale: factor must be an integer above 1; got {factor!r}.")
+        self.factor = self.shrinks = integer("Downscale", "factor", factor, least=2)
         if interpolation not in KERNELS:
             raise ValueError(f"Downscale: interpolation must be one of {sorted(KERNELS)}; got {interpolation!r}.")
-        self.factor = factor
         self.interpolation = interpolation
 
-    @property
-    def shrinks(self):
-        """The factor."""
-        return self.factor
-
-    def parameters(self, batch, shape, seed):
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         return {}
 
-    def apply(self, images, parameters):
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         return resize(images, self.compute_output_shape(images.shape)[1:3], self.interpolation)
 
-    def compute_output_shape(self, images_shape):
+    def compute_output_shape(self, images_shape: tuple) -> tuple:
         batch, height, width, channels = images_shape
         if any(side is not None and side % self.factor for side in (height, width)):
-            raise ValueError(f"Downscale: {self.factor} must divide both sides of a picture; got {height} x {width}.")
+            raise ValueError(f"Downscale: {self.factor} must divide both sides of an image; got {height} x {width}.")
         height, width = (None if side is None else side // self.factor for side in (height, width))
         return (batch, height, width, channels)
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}

@@ -1,21 +1,29 @@
-"""Features drawn towards those that are known."""
+"""Features pulled towards known ones."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
+from kgen.checks import integer, number
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-@keras.saving.register_keras_serializable(package="kgen")
+
+@serializable
 class FeatureMemory(keras.layers.Layer):
-    """What comes in, put together from the known vectors that are most like it.
+    """Replaces each vector by a mixture of the known vectors that are most like it.
 
         y = sum_i softmax_i(sharpness cos(x, k_i)) k_i
 
     with the known vectors k: one step of a modern Hopfield network [Ramsauer et al. 2021, "Hopfield networks is all
-    you need"]. A network behind it sees hardly anything but what it has learned from. `(B, D)` to `(B, D)`.
+    you need"]. A network behind it sees little else than what it was trained on. `(B, D)` to `(B, D)`.
 
     Args:
-        size: how many vectors are known.
-        sharpness: 0 gives the mean of them all, a large number the one with the largest cosine.
+        size: number of known vectors.
+        sharpness: 0 gives the mean of all of them, a large number the one with the largest cosine.
 
     Raises:
         ValueError: if `size` is below 1, or `sharpness` negative.
@@ -29,16 +37,12 @@ class FeatureMemory(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, size, sharpness=80.0, **kwargs):
+    def __init__(self, size: int, sharpness: float = 80.0, **kwargs: Any):
         super().__init__(**kwargs)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"FeatureMemory: size must be an integer of at least 1; got {size!r}.")
-        if sharpness < 0:
-            raise ValueError(f"FeatureMemory: sharpness must not be negative; got {sharpness}.")
-        self.size = size
-        self.sharpness = sharpness
+        self.size = integer("FeatureMemory", "size", size)
+        self.sharpness = number("FeatureMemory", "sharpness", sharpness, least=0.0)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.known = self.add_weight(
             shape=(self.size, input_shape[-1]),
             initializer="glorot_uniform",
@@ -47,16 +51,12 @@ class FeatureMemory(keras.layers.Layer):
             name="known",
         )
 
-    def call(self, inputs):
-        # Cosines of float16 are too coarse for a softmax as sharp as this.
+    def call(self, inputs: Tensor) -> Tensor:
+        # Cosines in float16 are too coarse for such a sharp softmax.
         known = ops.cast(self.known, "float32")
         inputs = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
         like = ops.matmul(inputs, ops.transpose(ops.normalize(known, axis=-1)))
         return ops.cast(ops.matmul(ops.softmax(self.sharpness * like), known), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "size": self.size, "sharpness": self.sharpness}

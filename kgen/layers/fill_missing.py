@@ -1,23 +1,28 @@
-"""A first guess at what is missing."""
+"""A first guess at missing pixels."""
+
+from __future__ import annotations
 
 import keras
 from keras import ops
 
-# A wider window has a say where the narrower ones hold hardly a known pixel.
+from kgen.serializable import serializable
+from kgen.types import Tensor
+
+# A wider window counts only where the narrower ones hold hardly any known pixel.
 _WINDOWS = (3, 7, 15, 31)
 _FADING = 1e-2
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class FillMissing(keras.layers.Layer):
-    """Missing pixels from known ones around them: `(B, H, W, C + 1)` to `(B, H, W, C)`, as of `RandomMask`.
+    """Fills missing pixels from known ones around them: `(B, H, W, C + 1)` to `(B, H, W, C)`, see `RandomMask`.
 
-    With m the last channel, 1 where a pixel x is missing, it becomes a mean of known pixels in windows k of 3, 7, 15
-    and 31 pixels, A_k the mean over a window [normalised convolution; Knutsson & Westin 1993]:
+    The last channel m is 1 where a pixel x is missing. Such a pixel becomes a mean of known pixels in windows k of 3,
+    7, 15 and 31 pixels [normalised convolution; Knutsson & Westin 1993], where A_k is the mean over a window:
 
         sum_k e^k A_k((1 - m) x) / sum_k e^k A_k(1 - m),  e = 0.01
 
-    Known pixels stay as they are; where no window holds a known pixel, so does x.
+    Known pixels do not change, nor do missing ones with no known pixel in any window.
 
     Example:
         ```python
@@ -25,7 +30,7 @@ class FillMissing(keras.layers.Layer):
         ```
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         inputs = ops.cast(inputs, "float32")
         images, missing = inputs[..., :-1], inputs[..., -1:]
         known = 1.0 - missing
@@ -35,12 +40,12 @@ class FillMissing(keras.layers.Layer):
         filled = ops.where(share > 0.0, means[..., :-1] / ops.maximum(share, 1e-12), images)
         return ops.cast(images * known + filled * missing, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:3], input_shape[3] - 1)
 
 
 def _window_means(maps, window):
-    """Means over windows as far as they lie within the picture: down, then across, which costs less."""
+    """Means over the part of each window that lies within the image: down, then across, which costs less."""
     for sides in ((window, 1), (1, window)):
         maps = ops.average_pool(maps, sides, strides=1, padding="same", data_format="channels_last")
     return maps

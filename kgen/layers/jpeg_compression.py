@@ -1,11 +1,18 @@
-"""Pictures that were compressed too much."""
+"""Images with the artefacts of strong JPEG compression."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.layers.degradation import Degradation, checked_range, drawn_between
+from kgen.layers.degradation import Degradation, Range, checked_range, drawn_between
 from kgen.layers.resize import along_sides
+from kgen.layers.seeded_layer import Seed
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 # Quantisation tables for luma and chroma (ITU-T T.81, annex K.1), at quality 50.
 _LUMA = """
@@ -17,7 +24,7 @@ _CHROMA = """
 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99 99
 """
 _TABLES = [np.array(table.split(), "float32").reshape(8, 8) for table in (_LUMA, _CHROMA)]
-# From red, green and blue to luma and two differences of colour (ITU-R BT.601, as JFIF has it).
+# From red, green and blue to luma and two colour differences (ITU-R BT.601, as in JFIF).
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], "float32")
 _FROM_YCC = np.linalg.inv(_TO_YCC).astype("float32")
 _PLACES = np.arange(8)
@@ -27,20 +34,19 @@ _DCT[0] /= np.sqrt(2)
 _DCT = _DCT.astype("float32")
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class JpegCompression(Degradation):
-    """Pictures `(B, H, W, C)` in [0, 1] as JPEG of a low quality leaves them, one quality for each picture.
+    """Degrades images `(B, H, W, C)` in [0, 1] as JPEG does at low quality, with one quality for each image.
 
-    Blocks of 8 x 8 are transformed by cosines, and the coefficients rounded to multiples that the standard's example
-    tables give for a quality; colour has half the resolution. It is what a JPEG loses, not its file; rounding has no
-    gradient.
+    Blocks of 8 x 8 go through a cosine transform, and the coefficients are rounded to multiples that the standard's
+    example tables give for a quality; colour has half the resolution. Rounding has no gradient.
 
     Args:
-        quality: 1 to 100, as of libjpeg, a number or `(low, high)`.
-        seed: as of `Degradation`.
+        quality: from 1 to 100 as in libjpeg, a number or `(low, high)`.
+        seed: as in `Degradation`.
 
     Raises:
-        ValueError: for a quality out of range, or pictures of other than 1 or 3 channels.
+        ValueError: if `quality` is out of range, or images do not have 1 or 3 channels.
 
     Example:
         ```python
@@ -48,20 +54,20 @@ class JpegCompression(Degradation):
         ```
     """
 
-    def __init__(self, quality=(20.0, 80.0), seed=None, **kwargs):
+    def __init__(self, quality: Range = (20.0, 80.0), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.quality = checked_range("JpegCompression", "quality", quality, least=1.0, most=100.0)
 
-    def parameters(self, batch, shape, seed):
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         return {"quality": drawn_between(self.quality, batch, seed)}
 
-    def apply(self, images, parameters):
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         height, width, channels = images.shape[1:]
         if channels not in (1, 3):
-            raise ValueError(f"JpegCompression: pictures must have 1 or 3 channels; got {channels}.")
+            raise ValueError(f"JpegCompression: images must have 1 or 3 channels; got {channels}.")
         quality = parameters["quality"]
         scale = ops.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0)
-        # Whole blocks, of colour too: the border repeated.
+        # The border is repeated until there are whole blocks, of colour too.
         rows, columns = (np.minimum(np.arange(-(-side // 16) * 16), side - 1) for side in (height, width))
         x = 255.0 * ops.take(ops.take(images, rows, axis=1), columns, axis=2)
         if channels == 1:
@@ -74,10 +80,6 @@ class JpegCompression(Degradation):
             chroma = along_sides(chroma, *(2.0 * matrix.T for matrix in doubles))
             x = ops.matmul(ops.concatenate([luma, chroma], axis=-1), ops.convert_to_tensor(_FROM_YCC.T))
         return x[:, :height, :width] / 255.0
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "quality": list(self.quality)}
 
 
 def _quantized(planes, table, scale):

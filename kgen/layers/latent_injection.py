@@ -1,27 +1,31 @@
-"""Latents into features: one level of a hierarchical prior."""
+"""Latents added to features: one level of a hierarchical prior."""
+
+from __future__ import annotations
 
 import keras
 from keras import ops
 
 from kgen.layers.modulation import Modulation
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 _MAX_LOG_SIGMA = 2.0
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class LatentInjection2D(keras.layers.Layer):
-    """Adds latents to the features of an image, where and as widely as these features say.
+    """Adds latents to the features of an image, with a mean and a scale that depend on these features.
 
         z = mu(h) + sigma(h) * eps,    y = h + W z
 
-    With standard normal eps, z is drawn from the learned prior p(z | h) = N(mu(h), sigma(h)^2) of a level of a ladder
-    of latents, h being what all coarser levels made (Sønderby et al. 2016, "Ladder variational autoencoders"). A
+    With standard normal eps, z is drawn from the learned prior p(z | h) = N(mu(h), sigma(h)^2), one level of a ladder
+    of latents where h comes from all coarser levels (Sønderby et al. 2016, "Ladder variational autoencoders"). A
     posterior q(eps) = N(m, s^2) stands for q(z) = N(mu + sigma m, (sigma s)^2), the posterior relative to the prior of
-    NVAE (Vahdat & Kautz 2020, section 3.2): KL(q(z) || p(z)) is KL(q(eps) || N(0, 1)), whatever mu and sigma are.
+    NVAE (Vahdat & Kautz 2020, section 3.2): KL(q(z) || p(z)) equals KL(q(eps) || N(0, 1)) for any mu and sigma.
 
-    mu and log sigma are one linear projection of h in unit size. It begins at 0, so that the prior begins standard
-    normal; sigma stays within exp(-2) and exp(2). Called as `layer(h, eps)`: h `(B, H, W, C)`, eps
-    `(B, H, W, channels)`; gives `(B, H, W, C)`.
+    mu and log sigma are one linear projection of the normalised h. It starts at 0, so that the prior starts standard
+    normal; sigma stays between exp(-2) and exp(2). Called as `layer(h, eps)`: h `(B, H, W, C)`, eps
+    `(B, H, W, channels)`. Returns `(B, H, W, C)`.
 
     Example:
         ```python
@@ -30,7 +34,7 @@ class LatentInjection2D(keras.layers.Layer):
         ```
     """
 
-    def build(self, h_shape, eps_shape):
+    def build(self, h_shape: tuple, eps_shape: tuple) -> None:
         # === Layers ===
         self.normalize = Modulation("rms", dtype=self.dtype_policy, name="normalize")
         self.normalize.build(h_shape)
@@ -41,21 +45,21 @@ class LatentInjection2D(keras.layers.Layer):
         self.projection = keras.layers.Dense(
             h_shape[-1],
             use_bias=False,
-            # Small: at first the latents are noise to who reads the features.
+            # Small: at first the latents are noise to the layers that read the features.
             kernel_initializer=keras.initializers.VarianceScaling(0.1, "fan_avg", "uniform"),
             dtype=self.dtype_policy,
             name="projection",
         )
         self.projection.build(eps_shape)
 
-    def prior(self, h):
-        """The prior's mu and log sigma given h, each `(B, H, W, channels)`."""
+    def prior(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mu and log sigma of the prior given h, each `(B, H, W, channels)`."""
         mean, log_sigma = ops.split(self.moments(self.normalize(h)), 2, axis=-1)
         return mean, _MAX_LOG_SIGMA * ops.tanh(log_sigma / _MAX_LOG_SIGMA)
 
-    def call(self, h, eps):
+    def call(self, h: Tensor, eps: Tensor) -> Tensor:
         mean, log_sigma = self.prior(h)
         return h + self.projection(mean + ops.exp(log_sigma) * eps)
 
-    def compute_output_shape(self, h_shape, eps_shape=None):
+    def compute_output_shape(self, h_shape: tuple, eps_shape: tuple | None = None) -> tuple:
         return h_shape

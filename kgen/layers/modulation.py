@@ -1,35 +1,42 @@
 """Normalisation whose scale and shift come from a condition vector."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
+
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 NORMALIZATIONS = ("rms", "layer", "group", "batch", None)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class Modulation(keras.layers.Layer):
-    """Normalises features, then scales and shifts each channel as a condition says.
+    """Normalises features, then scales and shifts each channel by functions of a condition.
 
         y = normalize(x) * (1 + scale(c)) + shift(c)
 
-    with `scale` and `shift` one linear projection of c that starts at 0, so that the layer begins as a plain
+    with `scale` and `shift` one linear projection of c that starts at 0, so that the layer starts as a plain
     normalisation. This is FiLM (Perez et al. 2018) over a normalised input, the form shared by AdaIN (Huang &
-    Belongie 2017) and conditional batch normalisation (de Vries et al. 2017). Called without a condition, scale and
-    shift are learned constants. Statistics are float32. But for `"batch"` they never cross images, so that a batch
-    changes nothing.
+    Belongie 2017) and conditional batch normalisation (de Vries et al. 2017). Without a condition, scale and shift are
+    learned constants. Statistics are float32. Except for `"batch"` they are those of one image, whatever its batch.
+
+    Called as `layer(x, condition=None)`: x `(B, ..., C)`, condition `(B, P)`. Returns `(B, ..., C)`.
 
     Args:
-        normalization: what is brought to unit size: `"rms"`, each position by the root mean square of its channels;
-            `"layer"`, each position by mean and variance of its channels; `"group"`, each group of channels by mean
-            and variance over the image (the quickest on CPU); `"batch"`, each channel by mean and variance over the
-            batch and all positions in training, by their moving averages otherwise (Ioffe & Szegedy 2015), which with
-            a condition is conditional batch normalisation; `None`, nothing.
+        normalization: `"rms"`: each position by the root mean square of its channels; `"layer"`: each position by
+            mean and variance of its channels; `"group"`: each group of channels by mean and variance over the image
+            (fastest on CPU); `"batch"`: each channel by mean and variance over the batch and all positions in
+            training, by their moving averages otherwise (Ioffe & Szegedy 2015); None: nothing.
         groups: number of groups for `"group"`; it must divide the channels.
         epsilon: added to the variance or mean square.
         momentum: of the moving averages of `"batch"`.
 
     Raises:
-        ValueError: unknown `normalization`, or channels that `groups` does not divide.
+        ValueError: if `normalization` is unknown, or `groups` does not divide the channels.
 
     Example:
         ```python
@@ -38,7 +45,14 @@ class Modulation(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, normalization="rms", groups=8, epsilon=1e-5, momentum=0.99, **kwargs):
+    def __init__(
+        self,
+        normalization: str | None = "rms",
+        groups: int = 8,
+        epsilon: float = 1e-5,
+        momentum: float = 0.99,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"Modulation: normalization must be one of {NORMALIZATIONS}; got {normalization!r}.")
@@ -47,7 +61,7 @@ class Modulation(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
 
-    def build(self, x_shape, condition_shape=None):
+    def build(self, x_shape: tuple, condition_shape: tuple | None = None) -> None:
         channels = x_shape[-1]
         if self.normalization == "group" and channels % self.groups:
             raise ValueError(f"Modulation: {channels} channels cannot be split into groups={self.groups}.")
@@ -75,7 +89,7 @@ class Modulation(keras.layers.Layer):
             name=name,
         )
 
-    def call(self, x, condition=None, training=None):
+    def call(self, x: Tensor, condition: Tensor | None = None, training: bool | None = None) -> Tensor:
         scale, shift = self._scale_and_shift(x, condition)
         if self.normalization in ("group", "batch"):
             group = self.normalization == "group"
@@ -119,7 +133,7 @@ class Modulation(keras.layers.Layer):
         return mean, ops.maximum(square - ops.square(mean), 0.0)
 
     def _batch_moments(self, x, training):
-        """Float32 mean and variance of each channel: of this batch in training, which moves the averages, or these."""
+        """Float32 mean and variance of each channel: of this batch in training, the moving averages otherwise."""
         if not training:
             return self.moving_mean.value, self.moving_variance.value
         wide, axes = ops.cast(x, "float32"), tuple(range(len(x.shape) - 1))
@@ -135,18 +149,5 @@ class Modulation(keras.layers.Layer):
         shared = ops.mean(grouped, axis=-1, keepdims=True) + ops.zeros_like(grouped)
         return ops.reshape(shared, (-1,) + tuple(per_channel.shape[1:]))
 
-    def compute_output_shape(self, x_shape, condition_shape=None):
+    def compute_output_shape(self, x_shape: tuple, condition_shape: tuple | None = None) -> tuple:
         return x_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "normalization": self.normalization,
-                "groups": self.groups,
-                "epsilon": self.epsilon,
-                "momentum": self.momentum,
-            }
-        )
-        return config

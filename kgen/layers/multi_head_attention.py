@@ -1,11 +1,22 @@
 """Scaled dot-product attention with several heads, as one function of four tensors."""
 
+from __future__ import annotations
+
 import keras
 from keras import ops
 
+from kgen.types import Tensor
 
-def multi_head_attention(query, key, value, num_heads, mask=None, twice_differentiable=False):
-    """Attention of several heads over flat sequences, without any projection.
+
+def multi_head_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    num_heads: int,
+    mask: Tensor | None = None,
+    twice_differentiable: bool = False,
+) -> Tensor:
+    """Multi-head attention over sequences, without projections.
 
     Each head h attends on its own slice of the channels (Vaswani et al. 2017, "Attention Is All You Need"):
 
@@ -14,13 +25,12 @@ def multi_head_attention(query, key, value, num_heads, mask=None, twice_differen
     A row whose mask is all zero attends to nothing: its output is 0, not an average of padding and not NaN.
 
     Args:
-        query: `(B, T, C)` float tensor, C divisible by `num_heads`.
-        key: `(B, S, C)` float tensor.
-        value: `(B, S, C)` float tensor.
-        num_heads: number of heads.
+        query: `(B, T, C)` float tensor.
+        key, value: `(B, S, C)` float tensors.
+        num_heads: number of heads; it must divide C.
         mask: optional `(B, S)` tensor, bool or number; 0 hides a position of `key` and `value`.
-        twice_differentiable: write the products out, for gradient penalties: torch's fused kernel, which
-            `keras.ops.dot_product_attention` calls whatever it is asked, has no second derivative.
+        twice_differentiable: write the products out, which gradient penalties need on torch: its fused kernel, which
+            `keras.ops.dot_product_attention` always calls, has no second derivative.
 
     Returns:
         `(B, T, C)` tensor.

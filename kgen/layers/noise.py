@@ -1,26 +1,33 @@
-"""Pictures with noise."""
+"""Images with noise."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
-from kgen.layers.degradation import Degradation, checked_range, drawn_between
+from kgen.layers.degradation import Degradation, Range, checked_range, drawn_between
+from kgen.layers.seeded_layer import Seed
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 _WHITE = 255.0
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class GaussianNoise(Degradation):
-    """Normal noise, of one deviation for each picture: x + sigma / 255 n, cut off at 0 and 1.
+    """Adds Gaussian noise to images, with one sigma for each image: x + sigma / 255 n, clipped to [0, 1].
 
-    Pictures `(B, H, W, C)` are in [0, 1]; sigma is in grey levels of 0 to 255, as papers on denoising give it. Keras'
-    `GaussianNoise` has one deviation for all pictures, works in training alone and does not cut.
+    Images `(B, H, W, C)` are in [0, 1]; sigma is in grey levels from 0 to 255, as in papers on denoising. Keras'
+    `GaussianNoise` has one sigma for all images, works only in training and does not clip.
 
     Args:
-        sigma: deviation in grey levels, a number or `(low, high)`.
-        seed: as of `Degradation`.
+        sigma: standard deviation in grey levels, a number or `(low, high)`.
+        seed: as in `Degradation`.
 
     Raises:
-        ValueError: for a deviation outside of 0 to 255.
+        ValueError: if `sigma` is not within 0 and 255.
 
     Example:
         ```python
@@ -28,36 +35,33 @@ class GaussianNoise(Degradation):
         ```
     """
 
-    def __init__(self, sigma=(0.0, 50.0), seed=None, **kwargs):
+    def __init__(self, sigma: Range = (0.0, 50.0), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.sigma = checked_range("GaussianNoise", "sigma", sigma, most=_WHITE)
 
-    def parameters(self, batch, shape, seed):
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         return {
             "sigma": drawn_between(self.sigma, batch, seed),
             "noise": keras.random.normal((batch, *shape), dtype="float32", seed=seed),
         }
 
-    def apply(self, images, parameters):
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         return images + parameters["sigma"] / _WHITE * parameters["noise"]
 
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "sigma": list(self.sigma)}
 
-
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class PoissonNoise(Degradation):
-    """Shot noise, that of few photons: x + sqrt(x / peak) n, the normal approximation of Poisson(peak x) / peak.
+    """Adds the shot noise of few photons: x + sqrt(x / peak) n, the normal approximation of Poisson(peak x) / peak.
 
-    Pictures `(B, H, W, C)` are in [0, 1]. Bright parts have more of it than dark ones, but less for their brightness.
+    Images `(B, H, W, C)` are in [0, 1]. Bright parts get more noise than dark ones, but less relative to their
+    brightness.
 
     Args:
-        peak: photons that make white, a number or `(low, high)`; the fewer, the noisier.
-        seed: as of `Degradation`.
+        peak: number of photons that make white, a number or `(low, high)`; fewer are noisier.
+        seed: as in `Degradation`.
 
     Raises:
-        ValueError: for a peak below 1.
+        ValueError: if `peak` is below 1.
 
     Example:
         ```python
@@ -65,19 +69,15 @@ class PoissonNoise(Degradation):
         ```
     """
 
-    def __init__(self, peak=(20.0, 200.0), seed=None, **kwargs):
+    def __init__(self, peak: Range = (20.0, 200.0), seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.peak = checked_range("PoissonNoise", "peak", peak, least=1.0)
 
-    def parameters(self, batch, shape, seed):
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         return {
             "peak": drawn_between(self.peak, batch, seed),
             "noise": keras.random.normal((batch, *shape), dtype="float32", seed=seed),
         }
 
-    def apply(self, images, parameters):
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         return images + ops.sqrt(ops.maximum(images, 0.0) / parameters["peak"]) * parameters["noise"]
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "peak": list(self.peak)}

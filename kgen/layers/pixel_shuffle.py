@@ -1,23 +1,32 @@
-"""Channels into pixels: upsampling without interpolation."""
+"""Channels moved into pixels: upsampling without interpolation."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
+from kgen.checks import integer
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-@keras.saving.register_keras_serializable(package="kgen")
+
+@serializable
 class PixelShuffle(keras.layers.Layer):
     """Moves blocks of channels into space: `(B, H, W, factor^2 * C)` to `(B, factor * H, factor * W, C)`.
 
         y[b, f*h + i, f*w + j, c] = x[b, h, w, (f*i + j) * C + c]
 
-    After a convolution this is the sub-pixel convolution of Shi et al. (2016): a coarse convolution makes the fine
-    pixels, several times cheaper on CPU than a convolution over the upsampled image.
+    It is `keras.ops.depth_to_space` as a layer. After a convolution this is the sub-pixel convolution of Shi et al.
+    (2016): a coarse convolution makes the fine pixels, several times cheaper on CPU than a convolution over the
+    upsampled image.
 
     Args:
-        factor: how many times larger both sides become.
+        factor: how many times larger both sides become; 1 changes nothing.
 
     Raises:
-        ValueError: `factor` is below 1, or factor^2 does not divide the channels.
+        ValueError: if `factor` is below 1, or factor^2 does not divide the channels.
 
     Example:
         ```python
@@ -25,32 +34,21 @@ class PixelShuffle(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, factor=2, **kwargs):
+    def __init__(self, factor: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
-        if factor < 1:
-            raise ValueError(f"PixelShuffle: factor must be at least 1; got {factor}.")
-        self.factor = factor
+        self.factor = integer("PixelShuffle", "factor", factor)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         if input_shape[-1] % self.factor**2:
             raise ValueError(
                 f"PixelShuffle: {input_shape[-1]} channels cannot be spread over {self.factor}x{self.factor} pixels."
             )
 
-    def call(self, inputs):
-        factor, shape = self.factor, ops.shape(inputs)
-        channels = inputs.shape[-1] // factor**2
-        x = ops.reshape(inputs, (-1, shape[1], shape[2], factor, factor, channels))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(x, (-1, factor * shape[1], factor * shape[2], channels))
+    def call(self, inputs: Tensor) -> Tensor:
+        # Keras refuses a factor of 1.
+        return inputs if self.factor == 1 else ops.depth_to_space(inputs, self.factor, data_format="channels_last")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, height, width, channels = input_shape
         height, width = (None if side is None else side * self.factor for side in (height, width))
         return (batch, height, width, channels // self.factor**2)
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update({"factor": self.factor})
-        return config

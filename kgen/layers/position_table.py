@@ -1,19 +1,26 @@
 """A learned vector for every position of an image."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-@keras.saving.register_keras_serializable(package="kgen")
+
+@serializable
 class PositionTable2D(keras.layers.Layer):
-    """Adds a learned `(H, W, C)` table to an image, so that attention knows where each position lies.
+    """Adds a learned `(H, W, C)` table to an image, which tells attention where each position is.
 
-    Inputs and outputs are `(B, H, W, C)`; H and W are fixed by the first call.
+    Inputs and outputs are `(B, H, W, C)`; the first call fixes H and W.
 
     Args:
-        initializer: start of the table; by default normal with deviation 0.02.
+        initializer: start of the table; by default normal with standard deviation 0.02.
 
     Raises:
-        ValueError: the first call's H or W is unknown.
+        ValueError: if H or W is not known in the first call.
 
     Example:
         ```python
@@ -21,23 +28,17 @@ class PositionTable2D(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, initializer=None, **kwargs):
+    def __init__(self, initializer: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.initializer = keras.initializers.get(initializer or keras.initializers.RandomNormal(stddev=0.02))
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         if None in input_shape[1:]:
             raise ValueError(f"PositionTable2D: height, width and channels must be known; got {tuple(input_shape)}.")
         self.table = self.add_weight(shape=input_shape[1:], initializer=self.initializer, name="table")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs + self.table
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update({"initializer": keras.initializers.serialize(self.initializer)})
-        return config

@@ -1,28 +1,35 @@
-"""Pictures with parts missing."""
+"""Images with missing parts."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
-from kgen.layers.degradation import Degradation, checked_range, drawn_between
+from kgen.layers.degradation import Degradation, Range, checked_range, drawn_between
+from kgen.layers.seeded_layer import Seed
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 MISSING = 0.5
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class RandomMask(Degradation):
-    """Pictures with squares missing, and one more channel that says where: `(B, H, W, C)` to `(B, H, W, C + 1)`.
+    """Removes random squares of images and appends a channel that marks them: `(B, H, W, C)` to `(B, H, W, C + 1)`.
 
-    A picture in [0, 1] is cut into squares, from a corner that is drawn; each of them is missing with a probability
-    that is drawn for the picture. What is missing is mid-grey, 0.5, and 1 in the last channel, which is 0 elsewhere.
+    Each image in [0, 1] is divided into squares, from a random corner. Each square is missing with a probability that
+    is drawn for the image. Missing pixels are mid-grey, 0.5; the last channel is 1 there and 0 elsewhere.
 
     Args:
         fraction: probability of each square to be missing, a number or `(low, high)`.
-        size: side of the squares in pixels, an integer or `(low, high)`, from which one is drawn for each picture; 1
-            for single pixels.
-        seed: as of `Degradation`.
+        size: side of the squares in pixels, an integer or `(low, high)` to draw one for each image; 1 for single
+            pixels.
+        seed: as in `Degradation`.
 
     Raises:
-        ValueError: for a fraction outside of 0 to 1, or a size below 1.
+        ValueError: if `fraction` is not within 0 and 1, or `size` is below 1.
 
     Example:
         ```python
@@ -30,14 +37,14 @@ class RandomMask(Degradation):
         ```
     """
 
-    def __init__(self, fraction=(0.1, 0.5), size=1, seed=None, **kwargs):
+    def __init__(self, fraction: Range = (0.1, 0.5), size: Range = 1, seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.fraction = checked_range("RandomMask", "fraction", fraction, most=1.0)
         self.size = tuple(int(side) for side in checked_range("RandomMask", "size", size, least=1))
 
-    def parameters(self, batch, shape, seed):
+    def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         least, most = self.size
-        # One square more than fit: where the first begins is drawn.
+        # One square more than fits: the first may begin before the image.
         squares = [-(-side // least) + 1 for side in shape[:2]]
         uniform = keras.random.uniform((batch, 3), dtype="float32", seed=seed)
         size = _whole(uniform[:, :1], most - least + 1) + least
@@ -48,29 +55,25 @@ class RandomMask(Degradation):
             "chance": keras.random.uniform((batch, *squares, 1), dtype="float32", seed=seed),
         }
 
-    def apply(self, images, parameters):
+    def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         missing = ops.cast(parameters["chance"] < parameters["fraction"], "float32")
         for axis in (1, 2):
-            # Pixel i lies in square (i + corner) // size of its picture.
+            # Pixel i lies in square (i + corner) // size of its image.
             start = parameters["corner"][:, axis - 1 : axis]
             square = (ops.arange(images.shape[axis], dtype="int32")[None] + start) // parameters["size"]
             square = ops.expand_dims(square, (2, 3) if axis == 1 else (1, 3))
             missing = ops.take_along_axis(missing, square, axis=axis)
         return ops.concatenate([hidden(images, missing), missing], axis=-1)
 
-    def compute_output_shape(self, images_shape):
+    def compute_output_shape(self, images_shape: tuple) -> tuple:
         return (*images_shape[:3], images_shape[3] + 1)
 
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "fraction": list(self.fraction), "size": list(self.size)}
 
-
-def hidden(images, missing):
-    """Pictures `(B, H, W, C)` that are mid-grey where `missing`, `(B, H, W, 1)`, is 1."""
+def hidden(images: Tensor, missing: Tensor) -> Tensor:
+    """Images `(B, H, W, C)`, mid-grey where `missing`, `(B, H, W, 1)`, is 1."""
     return images * (1.0 - missing) + MISSING * missing
 
 
 def _whole(uniform, count):
-    """Integers from 0 to `count` - 1 of numbers in [0, 1), which rounding may bring to 1."""
+    """Integers from 0 to `count` - 1 from numbers in [0, 1), which rounding may bring to 1."""
     return ops.minimum(ops.cast(ops.floor(uniform * ops.cast(count, "float32")), "int32"), count - 1)

@@ -7,6 +7,8 @@ import functools
 import numpy as np
 from keras import ops
 
+from kgen.types import Array, Tensor
+
 
 def _cubic(x):
     """Keys' cubic convolution with a = -1/2."""
@@ -18,18 +20,18 @@ def _lanczos(x):
     return np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0)
 
 
-# The kernels, as functions of the distance, and their radius does not matter: they are 0 beyond it.
+# Kernels as functions of the distance, 0 beyond their radius.
 KERNELS = {"bicubic": _cubic, "bilinear": lambda x: np.maximum(1 - x, 0), "lanczos": _lanczos}
 
-# Of the widest of them, in pixels.
+# Radius of the widest of them, in pixels.
 _RADIUS = 3
 
 
-def resize(images, size, interpolation="bicubic"):
-    """Images of another size, as Pillow resizes float images channel by channel (mode "F"), not rounded or clipped.
+def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bicubic") -> Tensor:
+    """Resizes images as Pillow does with float images, channel by channel (mode "F"), without rounding or clipping.
 
-    Each axis is one product with a matrix of coefficients: the kernel around the centre of an output pixel, as wide as
-    the reduction asks for, its weights within the image divided by their sum. `keras.ops.image.resize` gives the same
+    Each axis is one product with a matrix of coefficients: the kernel around the centre of an output pixel, widened by
+    the reduction; its weights within the image are divided by their sum. `keras.ops.image.resize` gives the same
     values on TensorFlow, but through an operation that XLA cannot compile; on torch it has another cubic kernel, and no
     Lanczos one.
 
@@ -42,10 +44,9 @@ def resize(images, size, interpolation="bicubic"):
         A tensor `(batch, *size, channels)`.
 
     Example:
-        >>> import numpy as np
-        >>> from kgen.layers.resize import resize
-        >>> resize(np.zeros((2, 64, 64, 3), "float32"), (224, 224)).shape == (2, 224, 224, 3)
-        True
+        ```python
+        resize(np.zeros((2, 64, 64, 3), "float32"), (224, 224)).shape  # (2, 224, 224, 3)
+        ```
     """
     height, width = images.shape[1:3]
     if (height, width) == tuple(size):
@@ -55,23 +56,23 @@ def resize(images, size, interpolation="bicubic"):
     )
 
 
-def enlarge(images, factor, interpolation="bicubic"):
-    """As `resize` to so many times the size, of images whose height and width need not be known beforehand.
+def enlarge(images: Tensor, factor: int, interpolation: str = "bicubic") -> Tensor:
+    """Enlarges images by a whole factor like `resize`, but needs no known height and width.
 
     Args:
         images: `(batch, height, width, channels)`, float.
         factor: integer.
-        interpolation: as of `resize`.
+        interpolation: as in `resize`.
 
     Returns:
         A tensor `(batch, factor * height, factor * width, channels)`.
 
     Example:
-        >>> import numpy as np
-        >>> enlarge(np.zeros((2, 8, 8, 3), "float32"), 2).shape == (2, 16, 16, 3)
-        True
+        ```python
+        enlarge(np.zeros((2, 8, 8, 3), "float32"), 2).shape  # (2, 16, 16, 3)
+        ```
     """
-    # Pixel i becomes `factor` pixels, which lie off its centre by these shares of a pixel.
+    # Pixel i becomes `factor` pixels, whose centres are off its own by these shares of a pixel.
     off = (np.arange(factor) + 0.5) / factor - 0.5
     weights = KERNELS[interpolation](np.abs(np.arange(-_RADIUS, _RADIUS + 1)[:, None] - off)).astype("float32")
 
@@ -85,14 +86,14 @@ def enlarge(images, factor, interpolation="bicubic"):
 
     shape, channels = ops.shape(images), images.shape[-1]
     planes = ops.reshape(ops.transpose(images, (0, 3, 1, 2)), (-1, shape[1], shape[2], 1))
-    # What lies outside of an image counts for nothing: the weights within are divided by their sum.
+    # What is outside of an image does not count: the weights within are divided by their sum.
     planes = enlarged(planes) / enlarged(ops.ones_like(planes[:1]))
     planes = ops.reshape(planes, (-1, channels, shape[1] * factor, shape[2] * factor))
     return ops.transpose(planes, (0, 2, 3, 1))
 
 
-def along_sides(images, rows, columns):
-    """Images `(B, H, W, C)` with a numpy matrix `(H', H)` applied along their height, another along their width."""
+def along_sides(images: Tensor, rows: Array, columns: Array) -> Tensor:
+    """Multiplies images `(B, H, W, C)` by a NumPy matrix `(H', H)` along their height, another along their width."""
     channels_first = ops.transpose(images, (0, 3, 1, 2))
     result = ops.matmul(ops.convert_to_tensor(rows), ops.matmul(channels_first, ops.convert_to_tensor(columns.T)))
     return ops.transpose(result, (0, 2, 3, 1))

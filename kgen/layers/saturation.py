@@ -1,25 +1,35 @@
-"""More or less colourful pictures."""
+"""More or less colourful images."""
 
-import keras
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from keras import ops
 
-# How bright red, green and blue look (ITU-R BT.601), as Pillow weighs them.
+from kgen.checks import number
+from kgen.layers.image_filter import ImageFilter
+from kgen.serializable import serializable
+from kgen.types import Tensor
+
+# How bright red, green and blue look (ITU-R BT.601), as in Pillow.
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class Saturation(keras.layers.Layer):
-    """Colours of pictures `(B, H, W, 3)` in [0, 1] moved away from grey: Y + factor (x - Y), Y the luma of a pixel.
+@serializable
+class Saturation(ImageFilter):
+    """Moves colours of images `(B, H, W, 3)` in [0, 1] away from grey, for a model's `postprocessing`.
 
-    Cut off at 0 and 1. Pictures of one channel stay as they are. Keras' `RandomSaturation` works in training alone, for
-    augmentation. Post-processing, for a model's `postprocessing`.
+        y = Y + factor (x - Y),    Y the luma of a pixel
+
+    clipped to [0, 1]. Images with one channel do not change. Keras' `RandomSaturation` works only in training, for
+    augmentation.
 
     Args:
-        factor: 0 leaves greys, 1 changes nothing, above 1 is more colourful.
+        factor: at least 0. 0 leaves only greys, 1 changes nothing, above 1 is more colourful.
 
     Raises:
-        ValueError: for a negative factor.
+        ValueError: if `factor` is negative.
 
     Example:
         ```python
@@ -27,22 +37,12 @@ class Saturation(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, factor=1.2, **kwargs):
+    def __init__(self, factor: float = 1.2, **kwargs: Any):
         super().__init__(**kwargs)
-        if not factor >= 0:
-            raise ValueError(f"Saturation: factor must not be negative; got {factor!r}.")
-        self.factor = factor
+        self.factor = number("Saturation", "factor", factor, least=0.0)
 
-    def call(self, images):
+    def apply(self, images: Tensor) -> Tensor:
         if images.shape[-1] == 1:
             return images
-        images = ops.cast(images, "float32")
         luma = ops.sum(images * ops.convert_to_tensor(_LUMA), axis=-1, keepdims=True)
-        return ops.cast(ops.clip(luma + self.factor * (images - luma), 0.0, 1.0), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "factor": self.factor}
+        return luma + self.factor * (images - luma)

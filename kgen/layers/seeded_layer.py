@@ -1,42 +1,40 @@
-"""What layers that draw random numbers share: where these come from."""
+"""Base of the layers that draw random numbers."""
 
 from __future__ import annotations
 
+import numbers
+from typing import Any, TypeAlias
+
 import keras
 
+from kgen.serializable import serializable
 
+Seed: TypeAlias = int | keras.random.SeedGenerator | None
+
+
+@serializable
 class SeededLayer(keras.layers.Layer):
-    """Base of the layers that draw from a `keras.random.SeedGenerator`, their own or one that they are given.
+    """Base of the layers that draw random numbers: it holds the `keras.random.SeedGenerator` that they draw from.
 
     Args:
-        seed: `None`, an int, or a `SeedGenerator` (or a subclass) to draw from.
+        seed: an int, a `SeedGenerator` to share with others, or None for a random seed.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: for another seed.
+        TypeError: if `seed` is something else.
 
     Example:
-
-    ```python
-    kgen.layers.GaussianSampling(seed=kgen.training.SeedGenerator(0)).seed_generator     # that one
-    ```
+        ```python
+        seeds = kgen.training.SeedGenerator(0)
+        first, second = GaussianSampling(seed=seeds), GaussianSampling(seed=seeds)  # both draw from `seeds`
+        ```
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: Seed = None, **kwargs: Any):
         super().__init__(**kwargs)
-        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
+        if seed is not None and not isinstance(seed, (numbers.Integral, keras.random.SeedGenerator)):
             raise TypeError(f"{type(self).__name__}: seed must be None, an int or a SeedGenerator; got {seed!r}.")
-        self.seed = seed
+        # Keras' own generator takes no integers of NumPy.
+        self.seed = int(seed) if isinstance(seed, numbers.Integral) else seed
         is_generator = isinstance(seed, keras.random.SeedGenerator)
-        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "seed": keras.saving.serialize_keras_object(self.seed)}
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config.get("seed"), dict):
-            config["seed"] = keras.saving.deserialize_keras_object(config["seed"])
-        return cls(**config)
+        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(self.seed)

@@ -1,31 +1,37 @@
 """Self-attention between the positions of an image."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from kgen.layers.modulation import Modulation
 from kgen.layers.multi_head_attention import multi_head_attention
 from kgen.layers.spectral_normalization import SpectralNormalization
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class SelfAttention2D(keras.layers.Layer):
-    """Every position of an image looks at every other: far parts of a picture agree with each other.
+    """Lets every position of an image look at every other, so that distant parts agree with each other.
 
         y = x + gate * W_o attention(W_q n(x), W_k n(x), W_v n(x))
 
-    over the H * W positions, n being RMS normalisation and the products 1x1 convolutions. The gate is one learned
-    number; at its default start of 0 the layer begins as the identity and lets attention in as it becomes useful
-    (SAGAN, Zhang et al. 2019). Inputs and outputs are `(B, H, W, C)`. Memory grows with (H * W)^2: 32x32 is large.
+    over the H * W positions, with n RMS normalisation. The gate is one learned number. At its default start of 0 the
+    layer starts as the identity and lets attention in as it becomes useful (SAGAN, Zhang et al. 2019). Inputs and
+    outputs are `(B, H, W, C)`. Memory grows with (H * W)^2: 32x32 is large.
 
     Args:
         num_heads: number of attention heads; it must divide C.
-        gate_initializer: start of the gate. `"ones"` where attention must work from the first step.
+        gate_initializer: start of the gate. Use `"ones"` where attention must work from the first step.
         spectral_normalization: keep the spectral norm of the two projections at 1 (discriminators).
-        twice_differentiable: bear a gradient penalty on every backend, as in `multi_head_attention`.
+        twice_differentiable: allow gradient penalties on every backend, see `multi_head_attention`.
 
     Raises:
-        ValueError: C is not divisible by `num_heads`.
+        ValueError: if `num_heads` does not divide C.
 
     Example:
         ```python
@@ -35,11 +41,11 @@ class SelfAttention2D(keras.layers.Layer):
 
     def __init__(
         self,
-        num_heads=4,
-        gate_initializer="zeros",
-        spectral_normalization=False,
-        twice_differentiable=False,
-        **kwargs,
+        num_heads: int = 4,
+        gate_initializer: Any = "zeros",
+        spectral_normalization: bool = False,
+        twice_differentiable: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -47,7 +53,7 @@ class SelfAttention2D(keras.layers.Layer):
         self.spectral_normalization = spectral_normalization
         self.twice_differentiable = twice_differentiable
 
-    def build(self, x_shape):
+    def build(self, x_shape: tuple) -> None:
         channels = x_shape[-1]
         if channels % self.num_heads:
             raise ValueError(f"SelfAttention2D: {channels} channels cannot be split into num_heads={self.num_heads}.")
@@ -62,7 +68,7 @@ class SelfAttention2D(keras.layers.Layer):
             layer.build(x_shape)
         self.gate = self.add_weight(shape=(), initializer=self.gate_initializer, name="gate")
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         shape = ops.shape(x)
         positions = ops.reshape(self.normalize(x), (-1, shape[1] * shape[2], x.shape[-1]))
         query, key, value = ops.split(self.query_key_value(positions, training=training), 3, axis=-1)
@@ -70,18 +76,5 @@ class SelfAttention2D(keras.layers.Layer):
         out = self.output_projection(out, training=training)
         return x + self.gate * ops.reshape(out, (-1, shape[1], shape[2], x.shape[-1]))
 
-    def compute_output_shape(self, x_shape):
+    def compute_output_shape(self, x_shape: tuple) -> tuple:
         return x_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "gate_initializer": keras.initializers.serialize(self.gate_initializer),
-                "spectral_normalization": self.spectral_normalization,
-                "twice_differentiable": self.twice_differentiable,
-            }
-        )
-        return config

@@ -1,27 +1,33 @@
-"""Sharper pictures."""
+"""Sharper images."""
+
+from __future__ import annotations
 
 import functools
+from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
+from kgen.checks import number
+from kgen.layers.image_filter import ImageFilter
 from kgen.layers.resize import along_sides
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class Sharpen(keras.layers.Layer):
-    """Unsharp masking of pictures `(B, H, W, C)` in [0, 1]: x + amount (x - G x), cut off at 0 and 1.
+@serializable
+class Sharpen(ImageFilter):
+    """Sharpens images `(B, H, W, C)` in [0, 1] by unsharp masking, for a model's `postprocessing`.
 
-    G blurs by a Gaussian, whose weights within the picture are divided by their sum. Post-processing, for a model's
-    `postprocessing`.
+        y = x + amount (x - G x)
+
+    clipped to [0, 1]. G is a Gaussian blur; at the border, its weights inside the image are divided by their sum.
 
     Args:
-        amount: how much of what blurring takes away is added; 0 changes nothing.
+        amount: how much of what blurring takes away is added, at least 0; 0 changes nothing.
         radius: standard deviation of the Gaussian in pixels, above 0.
 
     Raises:
-        ValueError: for a negative amount, or a radius that is not positive.
+        ValueError: if `amount` is negative, or `radius` not positive.
 
     Example:
         ```python
@@ -29,27 +35,17 @@ class Sharpen(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, amount=0.5, radius=1.0, **kwargs):
+    def __init__(self, amount: float = 0.5, radius: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
-        if not amount >= 0:
-            raise ValueError(f"Sharpen: amount must not be negative; got {amount!r}.")
+        self.amount = number("Sharpen", "amount", amount, least=0.0)
         if not radius > 0:
             raise ValueError(f"Sharpen: radius must be positive; got {radius!r}.")
-        self.amount = amount
         self.radius = radius
 
-    def call(self, images):
+    def apply(self, images: Tensor) -> Tensor:
         height, width = images.shape[1:3]
-        images = ops.cast(images, "float32")
         blurred = along_sides(images, _gaussian(height, self.radius), _gaussian(width, self.radius))
-        return ops.cast(ops.clip(images + self.amount * (images - blurred), 0.0, 1.0), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "amount": self.amount, "radius": self.radius}
+        return images + self.amount * (images - blurred)
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,22 +1,28 @@
-"""How sharply likeness counts: the learned temperature of contrastive learning."""
+"""The learned temperature of contrastive learning."""
+
+from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-@keras.saving.register_keras_serializable(package="kgen")
+
+@serializable
 class SimilarityScale(keras.layers.Layer):
-    """Logits of cosines: y = exp(t) x + b, with t learned, and b where there is one.
+    """Turns cosines into logits: y = exp(t) x + b, with t learned, and optionally b.
 
-    1 / exp(t) is known as the temperature. Learned as a logarithm, and kept within bounds after each step, as by
-    Radford et al. 2021, "Learning transferable visual models from natural language supervision": without them a scale
-    that grows and grows stands in for features that learn. Takes any shape and gives it back.
+    1 / exp(t) is known as the temperature. It is learned as a logarithm and kept within bounds after each step
+    (Radford et al. 2021, "Learning transferable visual models from natural language supervision"). Without bounds, a
+    scale that keeps growing replaces features that learn. The output has the shape of the input.
 
     Args:
         initial: the scale exp(t) at the start.
-        largest: the scale is kept between 1 and this.
+        largest: the scale stays between 1 and this.
         initial_bias: b at the start; None for no bias.
 
     Raises:
@@ -28,7 +34,9 @@ class SimilarityScale(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, initial=1.0 / 0.07, largest=100.0, initial_bias=None, **kwargs):
+    def __init__(
+        self, initial: float = 1.0 / 0.07, largest: float = 100.0, initial_bias: float | None = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if not 1.0 <= initial <= largest:
             raise ValueError(f"SimilarityScale: initial must be from 1 to largest={largest}; got {initial}.")
@@ -36,7 +44,7 @@ class SimilarityScale(keras.layers.Layer):
         self.largest = float(largest)
         self.initial_bias = None if initial_bias is None else float(initial_bias)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         highest = math.log(self.largest)
         self.log_scale = self.add_weight(
             shape=(),
@@ -50,15 +58,9 @@ class SimilarityScale(keras.layers.Layer):
                 shape=(), initializer=keras.initializers.Constant(self.initial_bias), name="bias"
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         logits = ops.exp(self.log_scale) * inputs
         return logits if self.bias is None else logits + self.bias
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update({"initial": self.initial, "largest": self.largest, "initial_bias": self.initial_bias})
-        return config

@@ -1,7 +1,15 @@
 """A layer whose weight matrix is divided by its largest singular value."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
+
+from kgen.checks import integer
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 WRAPPABLE = (
     keras.layers.Dense,
@@ -16,25 +24,25 @@ WRAPPABLE = (
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class SpectralNormalization(keras.layers.Layer):
-    """Runs a linear layer with W / sigma(W) for its weights: a discriminator with bounded slope.
+    """Runs a linear layer with W / sigma(W) in place of its weights W, which bounds a discriminator's slope.
 
         u, v: left and right singular vectors of W by power iteration,    sigma = v^T W u
 
-    (Miyato et al. 2018). W is the kernel as a matrix, every input and tap by every output. u is all the state there
-    is: a call in training moves it on by `power_iterations` and keeps it, a call outside of training leaves it. The
-    kernel itself is never written; gradients flow through sigma with u and v held constant. As the layer is linear,
-    W / sigma applied to x is W applied to x / sigma, and that is how it is computed: nothing of the wrapped layer is
-    touched, so it is right within traces, nested scopes and second derivatives alike.
+    (Miyato et al. 2018). W is the kernel as a matrix, inputs and taps by outputs. The only state is u: a call in
+    training moves it by `power_iterations` and keeps it, other calls leave it alone. The kernel itself is never
+    written; gradients flow through sigma with u and v held constant. The layer is linear, so W / sigma applied to x is
+    W applied to x / sigma, which is how it is computed. The wrapped layer is not touched, so this is right within
+    traces, nested scopes and second derivatives too.
 
     Args:
         layer: a `Dense`, `Conv`, `ConvTranspose` or `Embedding` layer.
-        power_iterations: steps of power iteration a call.
+        power_iterations: steps of power iteration in each call, at least 1.
 
     Raises:
-        TypeError: `layer` is of another kind.
-        ValueError: `power_iterations` is below 1.
+        TypeError: if `layer` is of another kind.
+        ValueError: if `power_iterations` is below 1.
 
     Example:
         ```python
@@ -43,19 +51,17 @@ class SpectralNormalization(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, layer, power_iterations=1, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(layer, WRAPPABLE):
             raise TypeError(
                 "SpectralNormalization: layer must be a Dense, Conv, ConvTranspose or Embedding layer; "
                 f"got {type(layer).__name__}."
             )
-        if power_iterations < 1:
-            raise ValueError(f"SpectralNormalization: power_iterations must be at least 1; got {power_iterations}.")
         self.layer = layer
-        self.power_iterations = power_iterations
+        self.power_iterations = integer("SpectralNormalization", "power_iterations", power_iterations)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
         self.u = self.add_weight(
@@ -68,14 +74,14 @@ class SpectralNormalization(keras.layers.Layer):
             name="u",
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         sigma = self.spectral_norm(update=bool(training))
         if isinstance(self.layer, keras.layers.Embedding):
             outputs = self.layer(inputs)
             return outputs / ops.cast(sigma, outputs.dtype)
         return self.layer(inputs / ops.cast(sigma, inputs.dtype))
 
-    def spectral_norm(self, update=False):
+    def spectral_norm(self, update: bool = False) -> Tensor:
         """The largest singular value of the kernel, a float32 scalar through which gradients flow.
 
         Args:
@@ -101,22 +107,5 @@ class SpectralNormalization(keras.layers.Layer):
             kernel = ops.swapaxes(kernel, -1, -2)  # their kernels are stored as (..., outputs, inputs)
         return ops.reshape(kernel, (-1, kernel.shape[-1]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return self.layer.compute_output_shape(input_shape)
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "layer": keras.saving.serialize_keras_object(self.layer),
-                "power_iterations": self.power_iterations,
-            }
-        )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**config)

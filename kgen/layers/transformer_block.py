@@ -1,29 +1,39 @@
 """The attention block that networks are made of at their coarse resolutions."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from kgen.layers.cross_attention import CrossAttention2D
 from kgen.layers.modulation import Modulation
 from kgen.layers.self_attention import SelfAttention2D
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class TransformerBlock2D(keras.layers.Layer):
-    """A transformer block over the positions of an image: read the text, look around, think.
+    """A transformer block over the positions of an image: cross-attention, self-attention and an MLP.
 
         x = x + gate * cross_attention(x, tokens)    (where there are tokens)
         x = x + gate * self_attention(x)
         x = x + W_2 act(W_1 modulation(x, c))
 
-    the decoder block of Vaswani et al. (2017) in pre-normalised form, its MLP modulated by a condition. Called as
+    the decoder block of Vaswani et al. (2017) in pre-normalised form, its MLP modulated by a condition c. Called as
     `block(x, tokens=None, mask=None, condition=None)`: x `(B, H, W, C)`, tokens `(B, T, D)`, mask `(B, T)`, condition
-    `(B, P)`; gives `(B, H, W, C)`. What the first call leaves out, later calls must leave out too.
+    `(B, P)`. Returns `(B, H, W, C)`. Inputs that the first call leaves out must be left out in later calls too.
 
     Args:
         num_heads: number of attention heads; it must divide C.
         mlp_ratio: width of the MLP as a multiple of C.
         activation: name or function, within the MLP.
-        gate_initializer: start of both gates; open, as these blocks carry the whole of a coarse stage.
+        gate_initializer: start of both gates. They start open, because these blocks carry a whole coarse stage.
+
+    Raises:
+        ValueError: if `num_heads` does not divide C, or if tokens or a condition appear in one call and not in another.
 
     Example:
         ```python
@@ -32,7 +42,14 @@ class TransformerBlock2D(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, num_heads=4, mlp_ratio=2, activation="leaky_relu", gate_initializer="ones", **kwargs):
+    def __init__(
+        self,
+        num_heads: int = 4,
+        mlp_ratio: float = 2,
+        activation: str | Callable = "leaky_relu",
+        gate_initializer: Any = "ones",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.supports_masking = True  # `mask` is an ordinary argument here: nothing to warn of
@@ -40,7 +57,7 @@ class TransformerBlock2D(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.gate_initializer = keras.initializers.get(gate_initializer)
 
-    def build(self, x_shape, tokens_shape=None, condition_shape=None):
+    def build(self, x_shape: tuple, tokens_shape: tuple | None = None, condition_shape: tuple | None = None) -> None:
         channels, policy = x_shape[-1], self.dtype_policy
         # === Layers ===
         self.cross_attention = None
@@ -61,30 +78,30 @@ class TransformerBlock2D(keras.layers.Layer):
         self.contract = keras.layers.Dense(channels, dtype=policy, name="contract")
         self.contract.build((*x_shape[:-1], hidden))
 
-    def call(self, x, tokens=None, mask=None, condition=None, training=None):
+    def call(
+        self,
+        x: Tensor,
+        tokens: Tensor | None = None,
+        mask: Tensor | None = None,
+        condition: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         if (tokens is None) != (self.cross_attention is None):
             built, came = ("without", "got some") if self.cross_attention is None else ("with", "got none")
             raise ValueError(f"TransformerBlock2D: {self.name} was built {built} tokens and now {came}.")
-        if tokens is not None:
+        if self.cross_attention is not None:
             x = self.cross_attention(x, tokens, mask=mask)
         x = self.self_attention(x, training=training)
         return x + self.contract(self.activation(self.expand(self.modulation(x, condition))))
 
-    def compute_mask(self, inputs, previous_mask):
-        return None  # the mask is the tokens', not the image's
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        return None  # the mask belongs to the tokens, not to the image
 
-    def compute_output_shape(self, x_shape, tokens_shape=None, mask_shape=None, condition_shape=None):
+    def compute_output_shape(
+        self,
+        x_shape: tuple,
+        tokens_shape: tuple | None = None,
+        mask_shape: tuple | None = None,
+        condition_shape: tuple | None = None,
+    ) -> tuple:
         return x_shape
-
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "mlp_ratio": self.mlp_ratio,
-                "activation": keras.activations.serialize(self.activation),
-                "gate_initializer": keras.initializers.serialize(self.gate_initializer),
-            }
-        )
-        return config

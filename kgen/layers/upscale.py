@@ -1,24 +1,28 @@
-"""Larger pictures."""
+"""Larger images."""
 
-import keras
-from keras import ops
+from __future__ import annotations
 
+from typing import Any
+
+from kgen.layers.image_filter import ImageFilter
 from kgen.layers.resize import KERNELS, enlarge, resize
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class Upscale(keras.layers.Layer):
-    """Pictures so many times as large, `(B, H, W, C)` in [0, 1], by a kernel that blurs little: as Pillow resizes.
+@serializable
+class Upscale(ImageFilter):
+    """Enlarges images `(B, H, W, C)` in [0, 1] as Pillow does, for a model's `postprocessing`.
 
-    Values that a kernel overshoots by are cut off at 0 and 1. Post-processing, for a model's `postprocessing`.
+    Sharp kernels overshoot at edges; values are clipped to [0, 1].
 
     Args:
-        factor: above 1; sides are rounded to whole pixels. Pictures whose sides are not known beforehand, in a network
-            of `keras.Input((None, None, 3))`, need an integer.
+        factor: above 1; sides are rounded to whole pixels. It must be an integer where height and width are not known
+            in advance, as in a network with `keras.Input((None, None, 3))`.
         interpolation: `"lanczos"`, `"bicubic"` or `"bilinear"`, from sharp to soft.
 
     Raises:
-        ValueError: for another factor or interpolation.
+        ValueError: if `factor` or `interpolation` is something else.
 
     Example:
         ```python
@@ -26,7 +30,7 @@ class Upscale(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, factor=2, interpolation="lanczos", **kwargs):
+    def __init__(self, factor: float = 2, interpolation: str = "lanczos", **kwargs: Any):
         super().__init__(**kwargs)
         if isinstance(factor, bool) or not factor > 1:
             raise ValueError(f"Upscale: factor must be above 1; got {factor!r}.")
@@ -35,24 +39,17 @@ class Upscale(keras.layers.Layer):
         self.factor = factor
         self.interpolation = interpolation
 
-    def call(self, images):
+    def apply(self, images: Tensor) -> Tensor:
         size = self.compute_output_shape(images.shape)[1:3]
-        images = ops.cast(images, "float32")
         if None in size:
-            larger = enlarge(images, self.factor, self.interpolation)
-        else:
-            larger = resize(images, size, self.interpolation)
-        return ops.cast(ops.clip(larger, 0.0, 1.0), self.compute_dtype)
+            return enlarge(images, int(self.factor), self.interpolation)
+        return resize(images, size, self.interpolation)
 
-    def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
+    def compute_output_shape(self, images_shape: tuple) -> tuple:
+        batch, height, width, channels = images_shape
         if None in (height, width) and not isinstance(self.factor, int):
             raise ValueError(
-                f"Upscale: sides that are not known beforehand need a factor that is an integer; got {self.factor!r}."
+                f"Upscale: where height and width are not known, factor must be an integer; got {self.factor!r}."
             )
         height, width = (None if side is None else round(side * self.factor) for side in (height, width))
         return (batch, height, width, channels)
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "factor": self.factor, "interpolation": self.interpolation}

@@ -31,6 +31,8 @@ from kgen.losses.reconstruction import (
     OptimalGaussian,
     PixelGaussian,
     Reconstruction,
+    decoded_shape,
+    reconstruction_of,
 )
 from kgen.losses.segmentation import dice, pixel_cross_entropy
 from kgen.losses.style import content_loss, gram_loss, gram_matrix, style_loss
@@ -82,6 +84,8 @@ __all__ = [
     "pair_accuracy",
     "pixel_cross_entropy",
     "style_loss",
+    "decoded_shape",
+    "reconstruction_of",
 ]
 
 # Short names, as Keras has them for optimizers and activations; and what another object needs to take their place.

@@ -343,6 +343,20 @@ class Laplace(Reconstruction):
         return ops.full_like(outputs, 2.0 * self.scale**2)
 
 
+def reconstruction_of(argument: Any) -> Any:
+    """The `Reconstruction` that an argument of a VAE stands for: "auto" is `Gaussian(0.5)`, others as in `get`."""
+    from kgen import losses
+
+    automatic = isinstance(argument, str) and argument == "auto"
+    return losses.get("reconstruction loss", Gaussian(0.5) if automatic else argument)
+
+
+def decoded_shape(image_shape: tuple, reconstruction: Any) -> tuple:
+    """The shape of a decoder's outputs that describe images of a shape."""
+    *size, channels = image_shape
+    return *size, channels * getattr(reconstruction, "channels", 1)
+
+
 def _positive(owner, name, value):
     if not 0 < value < math.inf:
         raise ValueError(f"{owner}: {name} must be positive; got {value}.")

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from kgen import networks
-from kgen.models.inversion import invert
-from kgen.models.judged_model import JudgedModel
-from kgen.models.network_inputs import feed, parted
-from kgen.training import Phase
+from kgen import checks, networks
+from kgen.inference.classify import classifier_probabilities, named
+from kgen.inference.inversion import invert
+from kgen.inputs import ClassLabels, ImageInput
+from kgen.inputs.image_input import label_condition
+from kgen.models.image_model import ImageModel
+from kgen.networks.interface import check_discriminator, check_generator
+from kgen.objectives import Adversarial
+from kgen.sampling.sampler import Sampler, checked_postprocessing
+from kgen.serializable import arguments_of, serializable
+from kgen.training import AdaptiveProbability, MovingAverage
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class GAN(JudgedModel):
+@serializable
+class GAN(ImageModel):
     """A generator and a discriminator that learn from each other [Goodfellow et al. 2014].
 
-    Each step first trains the discriminator to tell real pictures from generated ones, then the generator to deceive
-    it. The logs name `discriminator_loss` and `generator_loss`, and `discriminator_accuracy`: of pairs of a real and a
-    generated picture, the share of which the real one is judged the more real. At 0.5 the discriminator cannot tell,
-    at 1 it always wins.
+    Each step first trains the discriminator to tell real images from generated ones, then the generator to deceive it.
+    The logs name `discriminator_loss` and `generator_loss`, and `discriminator_accuracy`: of pairs of a real and a
+    generated image, the share in which the real one is judged the more real. At 0.5 the discriminator cannot tell, at 1
+    it always wins.
 
     Args:
         generator: built `keras.Model` from latents `(batch, latent_dim)` to images `(batch, H, W, C)` in [-1, 1];
@@ -28,11 +37,15 @@ class GAN(JudgedModel):
             (AC-GAN), which learns to `classify` as well.
         latent_dim: length of a latent vector.
         num_classes: number of classes for a class-conditional GAN, whose `pooled` is the one-hot label.
-        ema_momentum: of the average of the generator's weights, which is what `generate` uses.
+        ema_momentum: of the average of the generator's weights, which is what `generate` uses, in [0, 1).
         seed: integer or None; where training's random numbers begin.
-        **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
+        postprocessing: list of layers for what `generate` and the SavedModel give, in order, from images in [0, 1] to
+            images in [0, 1], which may be larger: `kgen.layers.Sharpen`, `Upscale` and the like, or a network of yours.
+            They are saved with the model and not trained; losses and metrics do not see them.
+        **kwargs: `name`, `dtype`.
 
     Raises:
+        TypeError: if a network is not a `keras.Model`.
         ValueError: if the shapes of the networks do not fit together.
 
     Example:
@@ -41,31 +54,57 @@ class GAN(JudgedModel):
     gan = kgen.models.GAN.from_image_shape((32, 32, 3))
     gan.compile()
     gan.fit(images, epochs=10, batch_size=32)       # uint8, or float in [0, 1] or [-1, 1]
-    pictures = gan.generate(16, seed=0)             # uint8 (16, 32, 32, 3)
+    generated = gan.generate(16, seed=0)            # uint8 (16, 32, 32, 3)
     ```
     """
 
-    def __init__(self, generator, discriminator, latent_dim, num_classes=None, ema_momentum=0.999, seed=None, **kwargs):
-        super().__init__(generator, latent_dim, num_classes, ema_momentum, seed, **kwargs)
+    generates = True
+    # What the generator gives are images.
+    reconstruction = None
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        latent_dim: int,
+        num_classes: int | None = None,
+        ema_momentum: float = 0.999,
+        seed: int | None = None,
+        postprocessing: Any = (),
+        **kwargs: Any,
+    ):
+        super().__init__(seed=seed, **kwargs)
+        self.latent_dim, self.num_classes = check_generator(type(self).__name__, generator, latent_dim, num_classes)
+        self.image_shape = tuple(generator.output_shape[1:])
+        check_discriminator(type(self).__name__, discriminator, self.image_shape, num_classes)
+        self.ema_momentum = ema_momentum
         # === Layers ===
         self.generator = generator
-        self.take_discriminator(discriminator)
-        self.choose_losses()
+        self.discriminator = discriminator
+        self.average = MovingAverage(generator, ema_momentum)
+        # Made here, not in `compile` where an adaptive augmentation is chosen: Keras could not let go of it.
+        self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
+        self.postprocessing = checked_postprocessing(type(self).__name__, postprocessing)
+        # === Parts ===
+        targets = {} if num_classes is None else {"labels": ClassLabels(num_classes)}
+        self.image_input = ImageInput(type(self).__name__, self.image_shape, self.float_scale, targets)
+        self.sampler = Sampler(self)
+        self.use_objective(Adversarial())
         self.built = True
 
     @classmethod
     def from_image_shape(
         cls,
-        image_shape,
-        latent_dim=128,
-        num_classes=None,
-        architecture="auto",
-        size="small",
-        conditioning="projection",
-        attention_resolutions=(),
-        **kwargs,
-    ):
-        """A GAN with networks for pictures of this shape.
+        image_shape: ImageShape,
+        latent_dim: int = 128,
+        num_classes: int | None = None,
+        architecture: str = "auto",
+        size: str = "small",
+        conditioning: str = "projection",
+        attention_resolutions: tuple = (),
+        **kwargs: Any,
+    ) -> GAN:
+        """A GAN with networks for images of this shape.
 
         Args:
             image_shape: `(height, width, channels)`. For all but "perceptron", halving both sides equally often must
@@ -74,41 +113,35 @@ class GAN(JudgedModel):
             num_classes: number of classes of a class-conditional GAN; None without labels.
             architecture: "perceptron", dense layers alone; "dcgan" (Radford et al. 2016); "resnet" with spectral
                 normalisation (Miyato et al. 2018); "r3gan" (Huang et al. 2024); "multiscale", a `MultiscaleDecoder`
-                and a `MultiscaleEncoder`; "auto", what learns quickest: "perceptron" below 16 pixels a side and
-                "dcgan" from there.
+                and a `MultiscaleEncoder`; "auto", what learns fastest: "perceptron" below 16 pixels a side and "dcgan"
+                from there.
             size: "small", for a CPU, "medium" or "large".
-            conditioning: how the discriminator deals with classes: "projection", it is told the class and asks whether
-                the picture fits it too; "classifier", it says the class (AC-GAN), so that the model can `classify`.
+            conditioning: what the discriminator does with classes: "projection", it is told the class and asks whether
+                the image fits it too; "classifier", it names the class (AC-GAN), so that the model can `classify`.
             attention_resolutions: shorter sides of the grids with self-attention, in both networks.
-            **kwargs: as of `GAN`.
+            **kwargs: as in `GAN`.
 
         Raises:
-            ValueError: for a name that there is not, or a shape that the architecture cannot draw.
+            ValueError: for an unknown name, or a shape that the architecture cannot make.
         """
         generator, discriminator = networks.generator_and_discriminator(
-            cls.__name__,
-            image_shape,
-            latent_dim,
-            num_classes,
-            architecture,
-            size,
-            conditioning,
-            attention_resolutions,
+            cls.__name__, image_shape, latent_dim, num_classes, architecture, size, conditioning, attention_resolutions
         )
         return cls(generator, discriminator, latent_dim, num_classes=num_classes, **kwargs)
 
+    # === Training ===
     def compile(
         self,
-        optimizer="auto",
-        loss="auto",
-        penalties="auto",
-        mixing=None,
-        augmentation=None,
-        discriminator_steps=1,
-        classification_weight=1.0,
-        feature_matching=0.0,
-        **kwargs,
-    ):
+        optimizer: Any = "auto",
+        loss: Any = "auto",
+        penalties: Any = "auto",
+        mixing: Any = None,
+        augmentation: Any = None,
+        discriminator_steps: int = 1,
+        classification_weight: float = 1.0,
+        feature_matching: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
@@ -116,134 +149,168 @@ class GAN(JudgedModel):
                 `generator`.
             loss: a `kgen.losses.AdversarialLoss` or its short name: "non_saturating", which "auto" is, "minimax",
                 "least_squares", "hinge", "wasserstein" or "relativistic".
-            penalties: list of `kgen.losses.Penalty`, or one; `[]` is none. "auto" is `[R1(1.0, every=8)]`, but none
-                where the discriminator has batch normalisation, as then a picture's slope depends on the others in the
-                batch. By name: "r1", "r2", "gradient_penalty", "dragan".
-            mixing: a `kgen.losses.Mixup` or "mixup": the discriminator sees mixtures of real and generated pictures;
-                None: sees both as they are.
-            augmentation: a `kgen.layers.DiffAugment` of all that the discriminator sees, for sets of few pictures; or
-                an `AdaptiveAugment`, which augments only as much as it must. By name: "diff_augment",
-                "adaptive_augment".
+            penalties: a `kgen.losses.Penalty` or a list of them; `[]` for none. "auto" is `[R1(1.0, every=8)]`, but
+                none if the discriminator has batch normalisation, as then the slope of one image depends on the others
+                in the batch. By name: "r1", "r2", "gradient_penalty", "dragan".
+            mixing: a `kgen.losses.Mixup` or "mixup": the discriminator sees mixtures of real and generated images;
+                None: it sees both as they are.
+            augmentation: a `kgen.layers.DiffAugment` of all that the discriminator sees, for small data sets; or an
+                `AdaptiveAugment`, which augments only as much as it must. By name: "diff_augment", "adaptive_augment".
             discriminator_steps: steps of the discriminator for each one of the generator; each has a batch of its own.
-            classification_weight: of the labels' cross-entropy, where the discriminator has a classifier: the
-                discriminator minimises it on real pictures, the generator on its own.
+            classification_weight: of the labels' cross-entropy, if the discriminator has a classifier: the
+                discriminator minimises it on real images, the generator on its own.
             feature_matching: weight, in the generator's loss, of `kgen.losses.feature_matching` of the features that
                 `kgen.networks.feature_network` finds in the discriminator.
-            **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
-                `steps_per_execution`, `jit_compile`.
+            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of one
+                generated image for each real one; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+
+        Raises:
+            TypeError, ValueError: for an unknown loss, penalty or augmentation, or a number out of range.
         """
-        self.choose_losses(
-            loss, penalties, mixing, augmentation, discriminator_steps, classification_weight, feature_matching
-        )
-        super().compile(optimizer, **kwargs)
+        arguments = loss, penalties, mixing, augmentation, discriminator_steps, classification_weight, feature_matching
+        self.use_objective(Adversarial(*arguments))
+        super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
 
-    def choose_losses(
-        self,
-        loss="auto",
-        penalties="auto",
-        mixing=None,
-        augmentation=None,
-        discriminator_steps=1,
-        classification_weight=1.0,
-        feature_matching=0.0,
-    ):
-        """What `compile` chooses beside the optimizer; see there."""
-        if isinstance(discriminator_steps, bool) or not isinstance(discriminator_steps, int) or discriminator_steps < 1:
-            raise ValueError(
-                f"GAN.compile: discriminator_steps must be an integer of at least 1; got {discriminator_steps!r}."
-            )
-        self.adversary = self.judged_by(loss, penalties, mixing, augmentation, classification_weight, feature_matching)
-        self.discriminator_steps = discriminator_steps
-
-    def losses_config(self):
-        """The arguments of `choose_losses`, serialized."""
-        return {**self.adversary.get_config(), "discriminator_steps": self.discriminator_steps}
-
-    def default_optimizer(self, phase):
-        """Adam without momentum, which two players turn into circles; quick, as what generates is the average."""
-        return keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99)
-
-    def phases(self):
-        """The discriminator, then the generator."""
-        return [
-            self.discriminator_phase(),
-            Phase(
-                "generator",
-                self.generator_loss,
-                self.generator.trainable_variables,
-                every=self.discriminator_steps,
-            ),
-        ]
-
-    @property
-    def generating_phase(self):
-        """Name of the phase that trains the network which generates."""
-        return "generator"
-
-    def generator_loss(self, batch, training):
-        """L_G on generated pictures."""
-        real, condition = parted(batch)
-        fake = self.generated(real, condition, training)
-        return self.adversary.generator_loss(real, fake, condition, training, self.seeds(training))
-
-    def generated(self, like, condition, training):
-        return feed(self.generator, "latents", self.noise(like, training), condition, training)
-
-    def after_step(self):
+    def after_step(self) -> None:
         """Updates the averaged generator."""
         self.average.update(self.generator)
 
-    def synthesize(self, latents, condition):
-        """Images in [-1, 1] from the averaged generator."""
-        return feed(self.average.network, "latents", latents, condition, False)
+    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
+        """Real images, and generated ones of the same condition."""
+        images, condition = self.conditioned(batch, False)
+        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
-    def call(self, inputs):
+    # === Images out ===
+    def call(self, inputs: Any) -> Tensor:
         """Images in [-1, 1] from latents, or from `{"latents", "pooled"}`."""
         return self.average.network(inputs, training=False)
 
-    # === Pictures to latents and back ===
-    def encode(self, images, labels=None, steps=300, seed=0, batch_size=64, verbose="auto"):
-        """Latents whose pictures come near to given ones, found by gradient descent; see `kgen.models.inversion`.
-
-        A picture that the generator cannot draw has no such latents; what comes is near to it. The descent may also
-        end in a local minimum: another seed begins elsewhere.
+    def generate(
+        self,
+        what: Any = 1,
+        seed: Any = None,
+        truncation: float | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Array:
+        """Generates images.
 
         Args:
-            images: pictures `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            what: how many; or, for a model with `num_classes`, a label or a list of labels.
+            seed: an integer, or one for each image. The same seed gives the same images, in batches of any size, on
+                every backend. None draws one.
+            truncation: the largest a latent number may be, such as 0.7: latents are drawn from a normal distribution
+                cut off there, for images that are more typical and less varied [Brock et al. 2019, "Large scale GAN
+                training for high fidelity natural image synthesis"]. None: all of it.
+            batch_size: images computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            uint8 array `(N, height, width, channels)`.
+
+        Raises:
+            ValueError: for a count below 1, a label out of range, or a wrong number of seeds.
+        """
+        return self.sampler.generate(what, seed, truncation, batch_size, verbose)
+
+    def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
+        """Images on the way from one seed's image to another's.
+
+        Latents turn from one to the other at constant speed, and so stay as long as latents are: spherical
+        interpolation [White 2016, "Sampling generative networks"].
+
+        Args:
+            first_seed, second_seed: integers; the first and the last image are those of `generate(1, seed)`.
+            steps: how many images, at least 2, both ends among them.
+            label: of all of them, for a model with `num_classes`.
+
+        Returns:
+            uint8 array `(steps, height, width, channels)`.
+
+        Raises:
+            ValueError: for fewer than 2 steps, a wrong seed, or a missing, needless or wrong label.
+        """
+        return self.sampler.interpolate(first_seed, second_seed, steps, label)
+
+    def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """The images of latents: of `encode`'s, or any others.
+
+        Args:
+            latents: float array `(N, latent_dim)`.
             labels: integers `(N,)` for a model with `num_classes`, else None.
-            steps: of the descent, at least 1; each costs about three pictures generated.
-            seed: an integer; the same one gives the same latents, for a picture alone as in a batch.
-            batch_size: pictures at once.
-            verbose: 0: silent; 1 or "auto": a progress bar.
+            batch_size, verbose: as in `generate`.
+
+        Returns:
+            uint8 array `(N, height, width, channels)`.
+
+        Raises:
+            ValueError: for latents of another shape or not finite, or wrong labels.
+        """
+        return self.sampler.decode(latents, labels, batch_size, verbose)
+
+    # === Images in ===
+    def encode(
+        self,
+        images: Any,
+        labels: Any = None,
+        steps: int = 300,
+        seed: int = 0,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Array:
+        """Latents whose images come near to given ones, found by gradient descent; see `kgen.inference.inversion`.
+
+        An image that the generator cannot make has no such latents; what comes is near to it. The descent may also end
+        in a local minimum: another seed begins elsewhere.
+
+        Args:
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            labels: integers `(N,)` for a model with `num_classes`, else None.
+            steps: of the descent, at least 1; each costs about three generated images.
+            seed: an integer; the same one gives the same latents, for an image alone as in a batch.
+            batch_size, verbose: as in `generate`.
 
         Returns:
             float32 array `(N, latent_dim)`, for `decode`.
 
         Raises:
-            TypeError: if `images` is no array of pictures.
-            ValueError: for pictures of another shape or range, wrong labels, or a number out of range.
+            TypeError: if `images` is not an array of images.
+            ValueError: for images of another shape or range, wrong labels, or a number out of range.
         """
-        pixel_range = self.find_range(images, some_of_many=True, owner="GAN.encode")
-        conditions = self.condition_of("encode", labels, len(images))
-        for name, value in (("steps", steps), ("batch_size", batch_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"GAN.encode: {name} must be an integer of at least 1; got {value!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"GAN.encode: seed must be an integer; got {seed!r}.")
-        return invert(self, images, pixel_range, conditions, steps, seed, batch_size, verbose)
+        checked = self.image_input.images(images, "GAN.encode")
+        condition = label_condition("GAN.encode", self.num_classes, labels, len(checked))
+        steps = checks.integer("GAN.encode", "steps", steps)
+        batch_size = checks.integer("GAN.encode", "batch_size", batch_size)
+        seed = checks.integer("GAN.encode", "seed", seed, least=None)
+        return invert(self, checked, condition, steps, seed, batch_size, verbose)
 
-    # === Config ===
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "generator": keras.saving.serialize_keras_object(self.generator),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-        }
+    def classify(
+        self,
+        images: Any,
+        class_names: Any = None,
+        *,
+        top: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Any:
+        """The classes of images, by the auxiliary classifier of the discriminator.
 
-    @classmethod
-    def from_config(cls, config):
-        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in ("generator", "discriminator")}
-        return cls(**{**config, **parts})
+        Args:
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            class_names: names of the classes, in the order of the labels, for `top`; None: their numbers.
+            top: how many of the most probable classes to give for each image; None: the probabilities of all.
+            batch_size, verbose: as in `generate`.
 
-    def get_compile_config(self):
-        return {**super().get_compile_config(), **self.losses_config()} if self.compiled else {}
+        Returns:
+            float32 array `(N, num_classes)`; with `top` a list of N lists of `(name, probability)`, best first.
+
+        Raises:
+            TypeError: if `images` is not an array of images.
+            ValueError: for images of another shape or range, or a discriminator without a classifier.
+        """
+        return named("GAN.classify", classifier_probabilities(self, images, batch_size, verbose), class_names, top)
+
+    @property
+    def discriminator_features(self) -> keras.Model:
+        """A network from images in [-1, 1] to the discriminator's features; see `kgen.networks.feature_network`."""
+        return networks.feature_network(self.discriminator)

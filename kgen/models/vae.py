@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
-from keras import ops
+import numpy as np
 
 from kgen import losses, networks
-from kgen.layers import GaussianSampling
-from kgen.models import ladder
-from kgen.models.generative_model import check_network, named_input
-from kgen.models.likelihood_model import LikelihoodModel
-from kgen.models.network_inputs import feed, parted
-from kgen.models.perceptual_term import PerceptualTerm
-from kgen.training import Phase
+from kgen.inference.classify import classifier_probabilities, named
+from kgen.inference.denoising import posterior_mean
+from kgen.inference.posterior import Posterior
+from kgen.inputs import ClassLabels, ImageInput
+from kgen.models.image_model import ImageModel
+from kgen.networks import ladder
+from kgen.networks.interface import (
+    check_discriminator,
+    check_generator,
+    check_network,
+    named_input,
+    outputs_of,
+    split_batch,
+)
+from kgen.objectives import ELBO
+from kgen.sampling.latent_prior import LatentPrior
+from kgen.sampling.sampler import Sampler, checked_postprocessing
+from kgen.serializable import arguments_of, serializable
+from kgen.training import AdaptiveProbability, MovingAverage
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class VAE(LikelihoodModel):
+@serializable
+class VAE(ImageModel):
     """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
 
     With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
@@ -32,18 +47,20 @@ class VAE(LikelihoodModel):
             `(batch, 2 * latent_dim)`: means, then log-variances, of q(z|x); or a `LadderEncoder`.
         decoder: built `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled", ...}`, to
             `(batch, H, W, C)`, as `reconstruction` reads them: pixels, or logits for "logistic"; `(batch, H, W, 2 C)`
-            where it learns how widely pixels are spread, as "pixel_gaussian" and "discretized_logistic" do.
+            if it learns how widely pixels are spread, as "pixel_gaussian" and "discretized_logistic" do.
         latent_dim: length of a latent vector; in a hierarchy, of all levels together.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
             `Gaussian(0.5)`. "learned_gaussian" and "optimal_gaussian" balance reconstruction and KL by themselves.
         discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with a
-            classifier or without, as of `GAN`.
+            classifier or without, as in `GAN`.
         num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
-        ema_momentum: of the average of the decoder's weights, which is what `generate` uses.
+        ema_momentum: of the average of the decoder's weights, which is what `generate` uses, in [0, 1).
         seed: integer or None; where training's random numbers begin.
-        **kwargs: `postprocessing`, layers for what `generate` gives, as of `DrawingModel`; `name`, `dtype`.
+        postprocessing: as in `GAN`.
+        **kwargs: `name`, `dtype`.
 
     Raises:
+        TypeError: if a network is not a `keras.Model`.
         ValueError: if the shapes of the networks do not fit together.
 
     Example:
@@ -52,324 +69,370 @@ class VAE(LikelihoodModel):
     vae = kgen.models.VAE.from_image_shape((32, 32, 3), latent_dim=64)
     vae.compile()
     vae.fit(images, epochs=10, batch_size=32)       # uint8, or float in [0, 1] or [-1, 1]
-    pictures = vae.generate(16, seed=0)             # uint8 (16, 32, 32, 3)
+    generated = vae.generate(16, seed=0)            # uint8 (16, 32, 32, 3)
     ```
     """
 
-    # Reconstructions.
-    draws_pairs = True
+    generates = pairs = True
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        latent_dim,
-        reconstruction="auto",
-        discriminator=None,
-        num_classes=None,
-        ema_momentum=0.999,
-        seed=None,
-        **kwargs,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        latent_dim: int,
+        reconstruction: Any = "auto",
+        discriminator: keras.Model | None = None,
+        num_classes: int | None = None,
+        ema_momentum: float = 0.999,
+        seed: int | None = None,
+        postprocessing: Any = (),
+        **kwargs: Any,
     ):
-        super().__init__(decoder, latent_dim, num_classes, ema_momentum, seed, **kwargs)
-        check_network("VAE", "encoder", encoder)
-        images = named_input("VAE", encoder, "images")
-        self.reconstruction = reconstruction_of(reconstruction)
-        self.image_shape = tuple(images.shape[1:])
-        wanted = decoded_shape(self.image_shape, self.reconstruction)
+        super().__init__(seed=seed, **kwargs)
+        owner = type(self).__name__
+        self.latent_dim, self.num_classes = check_generator(owner, decoder, latent_dim, num_classes)
+        self.reconstruction = losses.reconstruction_of(reconstruction)
+        check_network(owner, "encoder", encoder)
+        self.image_shape = tuple(named_input(owner, encoder, "images").shape[1:])
+        wanted = losses.decoded_shape(self.image_shape, self.reconstruction)
         if tuple(decoder.output_shape[1:]) != wanted:
             raise ValueError(
-                f"VAE: the encoder takes images of shape {self.image_shape}, but the decoder gives "
+                f"{owner}: the encoder takes images of shape {self.image_shape}, but the decoder gives "
                 f"{tuple(decoder.output_shape[1:])}; {type(self.reconstruction).__name__} needs {wanted} for them."
             )
-        ladder.check_posterior("VAE", encoder, decoder, latent_dim)
+        ladder.check_posterior(owner, encoder, decoder, self.latent_dim)
+        if discriminator is not None:
+            check_discriminator(owner, discriminator, self.image_shape, num_classes)
+        self.latent_dims = ladder.latent_dims(decoder, self.latent_dim)
+        self.ema_momentum = ema_momentum
         # === Layers ===
         self.encoder = encoder
         self.decoder = decoder
-        self.latent_dims = ladder.latent_dims(decoder, latent_dim)
-        self.take_discriminator(discriminator, optional=True)
-        self.training_posterior = GaussianSampling(self.training_seeds)
-        self.evaluation_posterior = GaussianSampling(self.evaluation_seeds)
-        for posterior in (self.training_posterior, self.evaluation_posterior):
-            # Else Keras, on JAX and under tf.distribute, would build it by calling this model without the labels.
-            posterior.build((None, latent_dim))
-        self.choose_losses()
+        self.discriminator = discriminator
+        self.average = MovingAverage(decoder, ema_momentum)
+        if discriminator is not None:
+            self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
+        self.postprocessing = checked_postprocessing(owner, postprocessing)
+        # === Parts ===
+        targets = {} if num_classes is None else {"labels": ClassLabels(num_classes)}
+        self.image_input = ImageInput(owner, self.image_shape, self.float_scale, targets)
+        self.sampler = Sampler(self)
+        self.posterior = Posterior(self)
+        self.use_objective(ELBO())
         self.built = True
 
     @classmethod
     def from_image_shape(
         cls,
-        image_shape,
-        latent_dim=64,
-        num_classes=None,
-        adversarial=False,
-        reconstruction="auto",
-        size="small",
-        levels=1,
-        latent_channels=2,
-        attention_resolutions=(),
-        multiscale=False,
-        **kwargs,
-    ):
-        """A VAE with an encoder and a decoder for pictures of this shape.
+        image_shape: ImageShape,
+        latent_dim: int = 64,
+        num_classes: int | None = None,
+        adversarial: bool = False,
+        reconstruction: Any = "auto",
+        size: str = "small",
+        levels: int = 1,
+        latent_channels: Any = 2,
+        attention_resolutions: tuple = (),
+        multiscale: bool = False,
+        **kwargs: Any,
+    ) -> VAE:
+        """A VAE with an encoder and a decoder for images of this shape.
 
         Args:
             image_shape: `(height, width, channels)`.
             latent_dim: length of the latent vector; in a hierarchy, of the first level.
-            num_classes: as of the constructor.
+            num_classes: as in `VAE`.
             adversarial: whether to have a discriminator, a `MultiscaleEncoder`.
-            reconstruction: as of the constructor.
+            reconstruction: as in `VAE`.
             size: of the networks, "small", "medium" or "large".
             levels: of latents: 1, a vector and so a plain VAE; each further one lies on a grid, the coarsest first.
             latent_channels: numbers at each place of a grid, one or one for each further level.
             attention_resolutions: shorter sides of the grids with self-attention, in encoder and decoder.
             multiscale: whether the decoder makes an image at every scale, and the loss looks at all; see `compile`.
-            **kwargs: `ema_momentum`, `seed` and `name`.
+            **kwargs: `ema_momentum`, `seed`, `postprocessing`, `name`.
 
         Raises:
-            ValueError: for pictures of a shape that doubling does not reach, or too many levels for it.
+            ValueError: for a shape that doubling does not reach, or too many levels for it.
         """
-        reconstruction = reconstruction_of(reconstruction)
-        channels = decoded_shape(image_shape, reconstruction)[-1]
-        encoder, decoder = networks.encoder_and_decoder(
-            "VAE",
-            image_shape,
-            latent_dim,
-            channels,
-            num_classes,
-            size,
-            levels,
-            latent_channels,
-            attention_resolutions,
-            multiscale,
-        )
+        reconstruction = losses.reconstruction_of(reconstruction)
+        channels = losses.decoded_shape(image_shape, reconstruction)[-1]
+        sizes = size, levels, latent_channels, attention_resolutions, multiscale
+        encoder, decoder = networks.encoder_and_decoder("VAE", image_shape, latent_dim, channels, num_classes, *sizes)
         discriminator = None
         if adversarial:
             discriminator = networks.sized_encoder("VAE", image_shape, 1, num_classes, size, "discriminator")
-        return cls(
-            encoder,
-            decoder,
-            sum(ladder.latent_dims(decoder, latent_dim)),
-            reconstruction,
-            discriminator,
-            num_classes,
-            **kwargs,
-        )
+        all_latents = sum(ladder.latent_dims(decoder, latent_dim))
+        return cls(encoder, decoder, all_latents, reconstruction, discriminator, num_classes, **kwargs)
 
+    # === Training ===
     def compile(
         self,
-        optimizer="auto",
-        beta=1.0,
-        warmup_steps=0,
-        free_nats=0.0,
-        divergence="kl",
-        scales_weight=1.0,
-        perceptual=None,
-        perceptual_weight=1.0,
-        loss="auto",
-        penalties="auto",
-        mixing=None,
-        augmentation=None,
-        adversarial_weight=1.0,
-        classification_weight=1.0,
-        feature_matching=0.0,
-        **kwargs,
-    ):
+        optimizer: Any = "auto",
+        beta: float = 1.0,
+        warmup_steps: int = 0,
+        free_nats: float = 0.0,
+        divergence: str = "kl",
+        scales_weight: float = 1.0,
+        perceptual: Any = None,
+        perceptual_weight: float = 1.0,
+        loss: Any = "auto",
+        penalties: Any = "auto",
+        mixing: Any = None,
+        augmentation: Any = None,
+        adversarial_weight: float = 1.0,
+        classification_weight: float = 1.0,
+        feature_matching: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
-            optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, where the model has one,
+            optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
-            warmup_steps: number of training steps over which the weight grows linearly from 0 to `beta`, so that the
-                decoder learns to use the latents before they cost anything [Bowman et al. 2016, "Generating sentences
-                from a continuous space"; Sønderby et al. 2016, "Ladder variational autoencoders"]. Evaluation always
-                counts `beta` in full.
-            free_nats: information that each latent may carry at no price; see `kgen.losses.gaussian_kl`.
-            divergence: "kl"; or "mmd", which asks only that the latents of all pictures together look like the prior's
-                [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the
-                term `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from
-                q(z|x). That is a number of about 1, not of nats per image: choose a `beta` of the size of the
-                reconstruction term, in the hundreds or thousands.
-            scales_weight: of the pictures at coarser scales, where the decoder makes them: the loss then has the term
-                `scales`, this weight times the negative log-likelihoods of the training pictures averaged down to each
-                of these scales. It is no part of the bound; `reconstruction` is of the full resolution alone.
-            perceptual: adds the term `perceptual`, how far reconstructions are from pictures in features of a network:
-                a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
-                "efficientnet_lite0" [Hou et al. 2017, "Deep feature consistent variational autoencoder"]. One that has
-                no name is not saved with the model.
-            perceptual_weight: of that term beside nats per image.
-            loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
-            penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
-            adversarial_weight: of the discriminator's word beside reconstruction and KL, in nats per image.
-            classification_weight, feature_matching: within the discriminator's word; see `GAN.compile`.
-            **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
-                `steps_per_execution`, `jit_compile`.
+            beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight: the terms of the
+                loss, explained by `kgen.objectives.ELBO`.
+            loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching: what a
+                discriminator adds; see there.
+            **kwargs: `metrics`, of `kgen.metrics`, as in `GAN.compile`, those of pairs on reconstructions;
+                `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
                 discriminator that the model does not have.
         """
-        own = (beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight)
-        judging = (loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching)
-        self.choose_losses(*own, *judging)
-        super().compile(optimizer, **kwargs)
-
-    def choose_losses(
-        self,
-        beta=1.0,
-        warmup_steps=0,
-        free_nats=0.0,
-        divergence="kl",
-        scales_weight=1.0,
-        perceptual=None,
-        perceptual_weight=1.0,
-        loss="auto",
-        penalties="auto",
-        mixing=None,
-        augmentation=None,
-        adversarial_weight=1.0,
-        classification_weight=1.0,
-        feature_matching=0.0,
-    ):
-        """What `compile` chooses beside the optimizer; see there."""
-        weights = {"beta": beta, "free_nats": free_nats, "adversarial_weight": adversarial_weight}
-        for name, value in {**weights, "scales_weight": scales_weight}.items():
-            if value < 0:
-                raise ValueError(f"VAE.compile: {name} must not be negative; got {value}.")
-        if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int) or warmup_steps < 0:
-            raise ValueError(f"VAE.compile: warmup_steps must be an integer of at least 0; got {warmup_steps!r}.")
-        if divergence not in ("kl", "mmd"):
-            raise ValueError(f"VAE.compile: divergence must be 'kl' or 'mmd'; got {divergence!r}.")
-        if free_nats and divergence != "kl":
-            raise ValueError("VAE.compile: free_nats are of the divergence 'kl'; leave them out with 'mmd'.")
-        self.beta = beta
-        self.warmup_steps = warmup_steps
-        self.free_nats = free_nats
-        self.divergence = divergence
-        self.scales_weight = scales_weight
-        self.perceptual = PerceptualTerm.of("VAE", perceptual, perceptual_weight)
-        self.adversarial_weight = adversarial_weight
-        self.adversary = None
-        judging = (loss, penalties, mixing, augmentation, classification_weight, feature_matching)
-        if self.discriminator is not None:
-            self.adversary = self.judged_by(*judging)
-        elif judging != ("auto", "auto", None, None, 1.0, 0.0):
-            raise ValueError(
-                "VAE.compile: loss, penalties, mixing, augmentation, classification_weight and feature_matching are a "
-                "discriminator's; this model was built without one."
-            )
-
-    def losses_config(self):
-        """The arguments of `choose_losses`, serialized."""
-        return {
-            **(self.adversary.get_config() if self.adversary else {}),
-            **(self.perceptual.get_config() if self.perceptual else {}),
-            "beta": self.beta,
-            "warmup_steps": self.warmup_steps,
-            "free_nats": self.free_nats,
-            "divergence": self.divergence,
-            "scales_weight": self.scales_weight,
-            "adversarial_weight": self.adversarial_weight,
-        }
-
-    def default_optimizer(self, phase):
-        """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else keras.optimizers.Adam(4e-4, beta_1=0.5)
-
-    def phases(self):
-        """The discriminator where there is one, then encoder, decoder and what the likelihood learns together."""
-        # A likelihood may learn too.
-        parts = (self.encoder, self.decoder, self.reconstruction)
-        variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
-        terms = ["reconstruction", self.divergence]
-        terms += ["scales"] * self.multiscale + ["perceptual"] * (self.perceptual is not None)
-        terms += ["adversarial"] * (self.adversary is not None)
-        measures = ("active_units", *self.level_names)
-        autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=measures)
-        return [autoencoder] if self.adversary is None else [self.discriminator_phase(), autoencoder]
+        own = beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight
+        judging = loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching
+        self.use_objective(ELBO(*own, *judging))
+        super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
 
     @property
-    def generating_phase(self):
-        """Name of the phase that trains the network which generates."""
-        return "autoencoder"
+    def generator(self) -> keras.Model:
+        """The network that generates: the decoder."""
+        return self.decoder
 
-    def autoencoder_loss(self, batch, training):
-        """Reconstruction and divergence, the discriminator's word on pictures from the prior, and active units."""
-        images, condition = parted(batch)
-        posterior = self.training_posterior if training else self.evaluation_posterior
-        mean, log_variance, latents, scales = self.infer_scales(images, condition, posterior, training=training)
-        if self.divergence == "kl":
-            divergence = losses.gaussian_kl(mean, log_variance, self.free_nats)
-        else:
-            divergence = losses.maximum_mean_discrepancy(latents, self.noise(images, training))
-        parts = {
-            "reconstruction": self.reconstruction.loss(images, scales[-1]),
-            self.divergence: self.divergence_weight(training) * divergence,
-            "active_units": losses.active_units(mean),
-        }
-        if self.multiscale:
-            coarser = sum(self.reconstruction.loss(ladder.averaged_down(images, scale), scale) for scale in scales[:-1])
-            parts["scales"] = self.scales_weight * coarser
-        if self.perceptual is not None:
-            drawn = self.reconstruction.mean(ops.cast(scales[-1], "float32"))
-            parts["perceptual"] = self.perceptual.loss(0.5 * images + 0.5, 0.5 * drawn + 0.5)
-        for name, *moments in zip(self.level_names, self.by_level(mean), self.by_level(log_variance)):
-            parts[name] = losses.gaussian_kl(*moments)
-        if self.adversary is not None:
-            fake = self.generated(images, condition, training)
-            word = self.adversary.generator_loss(images, fake, condition, training, self.seeds(training))
-            parts["adversarial"] = self.adversarial_weight * word
-        return parts
-
-    def divergence_weight(self, training):
-        """`beta`; in training what it has grown to by this step."""
-        if not training or not self.warmup_steps:
-            return self.beta
-        return self.beta * ops.minimum(self.average.updates / self.warmup_steps, 1.0)
-
-    def generated(self, like, condition, training):
-        outputs = feed(self.decoder, "latents", self.noise(like, training), condition, training)
-        return self.reconstruction.mean(ops.cast(outputs, "float32"))
-
-    def after_step(self):
+    def after_step(self) -> None:
         """Updates the averaged decoder."""
         self.average.update(self.decoder)
 
-    def synthesize(self, latents, condition):
-        """Images in [-1, 1] from the averaged decoder."""
-        outputs = feed(self.average.network, "latents", latents, condition, False)
-        return self.reconstruction.mean(ops.cast(outputs, "float32"))
+    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
+        """Real images, and their reconstructions or images generated from the prior."""
+        images, condition = self.conditioned(batch, False)
+        if paired:
+            return images, self.reconstruction.mean(self.posterior.infer(images, condition)[-1])
+        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
-    def call(self, images):
+    # === Images out ===
+    def call(self, images: Any) -> Tensor:
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""
-        batch = images if isinstance(images, dict) else {"images": images}
-        images, condition = parted(batch)
-        return self.reconstruction.mean(self.infer(images, condition, averaged=True)[-1])
+        images, condition = split_batch(images if isinstance(images, dict) else {"images": images})
+        return self.reconstruction.mean(self.posterior.infer(images, condition)[-1])
 
-    # === Config ===
-    def get_config(self):
-        parts = {key: getattr(self, key) for key in ("encoder", "decoder", "discriminator", "reconstruction")}
-        serialized = {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()}
-        return {**super().get_config(), **serialized}
+    def generate(
+        self,
+        what: Any = 1,
+        seed: Any = None,
+        truncation: float | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Array:
+        """Generates images, from the prior or from what `fit_prior` learned; see `GAN.generate`."""
+        return self.sampler.generate(what, seed, truncation, batch_size, verbose)
 
-    @classmethod
-    def from_config(cls, config):
-        keys = ("encoder", "decoder", "discriminator", "reconstruction")
-        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys}
-        return cls(**{**config, **parts})
+    def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
+        """Images on the way from one seed's image to another's; see `GAN.interpolate`."""
+        return self.sampler.interpolate(first_seed, second_seed, steps, label)
 
-    def get_compile_config(self):
-        return {**super().get_compile_config(), **self.losses_config()} if self.compiled else {}
+    def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """The images of latents; see `GAN.decode`."""
+        return self.sampler.decode(latents, labels, batch_size, verbose)
 
+    # === Images in ===
+    def encode(
+        self,
+        images: Any,
+        labels: Any = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Array:
+        """The latents of images: one pass through the encoder.
 
-def reconstruction_of(argument):
-    """The `kgen.losses.Reconstruction` that a VAE's argument stands for."""
-    automatic = isinstance(argument, str) and argument == "auto"
-    return losses.get("reconstruction loss", losses.Gaussian(0.5) if automatic else argument)
+        Args:
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            labels: integers `(N,)` for a model with `num_classes`, else None.
+            seed: None for the means of q(z|x); an integer for a draw from it, which depends on the image and the seed
+                alone.
+            batch_size: images at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
+        Returns:
+            float32 array `(N, latent_dim)`, for `decode`.
 
-def decoded_shape(image_shape, reconstruction):
-    """The shape of a decoder's outputs that describe pictures of a shape."""
-    *size, channels = image_shape
-    return *size, channels * getattr(reconstruction, "channels", 1)
+        Raises:
+            TypeError: if `images` is not an array of images.
+            ValueError: for images of another shape or range, or wrong labels.
+        """
+        inputs = self.posterior.inputs("encode", images, labels, 0 if seed is None else seed)
+        graph = self.posterior.posterior_means if seed is None else self.posterior.posterior_draws
+        return self.in_batches(graph, inputs, batch_size, verbose)
+
+    def reconstruct(self, images: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """`decode(encode(images))`, uint8 `(N, height, width, channels)`; arguments as in `encode`."""
+        inputs = self.posterior.inputs("reconstruct", images, labels)
+        return self.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
+
+    def elbo(self, images: Any, labels: Any = None, samples: int = 1, seed: int = 0, **options: Any) -> Array:
+        """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises.
+
+        Args:
+            images, labels: as in `encode`.
+            samples: draws from q(z|x) for the expectation; more make it steadier, not higher.
+            seed: an integer. The same one gives an image the same draws, alone as in a batch.
+            **options: `batch_size`, draws computed at once, 64; `verbose`, as in `encode`.
+
+        Returns:
+            float64 array `(N,)`, in nats.
+
+        Raises:
+            TypeError, ValueError: as in `encode`; and for `samples` below 1.
+        """
+        return self.posterior.bounds_of("elbo", images, labels, samples, seed, **options)[:, 1]
+
+    def log_likelihood(
+        self, images: Any, labels: Any = None, samples: int = 50, seed: int = 0, **options: Any
+    ) -> Array:
+        """The importance-weighted bound of log p(x), or of log p(x|label) if there are labels.
+
+            log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x),    z_k ~ q(z|x)
+
+        [Burda et al. 2016, "Importance weighted autoencoders"]. With one draw it is, in expectation, the `elbo`; with
+        more it rises to log p(x). The prior p(z) is the standard normal one, or what `fit_prior` found. It is the
+        probability of an image for "bernoulli" and "discretized_logistic", a density in [-1, 1] for the others.
+
+        Args:
+            images, labels, seed, **options: as in `elbo`.
+            samples: K, draws from q(z|x).
+
+        Returns:
+            float64 array `(N,)`, in nats.
+
+        Raises:
+            TypeError, ValueError: as in `elbo`.
+        """
+        return self.posterior.bounds_of("log_likelihood", images, labels, samples, seed, **options)[:, 0]
+
+    def anomaly_score(self, images: Any, labels: Any = None, samples: int = 50, seed: int = 0, **options: Any) -> Array:
+        """Minus `log_likelihood`, in nats: the higher, the less an image looks like those that the model knows.
+
+        Images with little in them can be likely under a model that never saw any such [Nalisnick et al. 2019, "Do deep
+        generative models know what they don't know?"]: compare scores of images of one kind.
+        """
+        return -self.posterior.bounds_of("anomaly_score", images, labels, samples, seed, **options)[:, 0]
+
+    def classify(
+        self,
+        images: Any,
+        class_names: Any = None,
+        *,
+        top: int | None = None,
+        samples: int | None = None,
+        class_shares: Any = None,
+        seed: int = 0,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Any:
+        """The class of images by Bayes' rule, p(label|x) = p(x|label) p(label) / sum, for a model with `num_classes`.
+
+        p(x|label) is the `log_likelihood` bound under each label in turn, with the same draws for all of them. A model
+        whose discriminator has an auxiliary classifier asks that one instead, unless `samples` is given.
+
+        Args:
+            images, class_names, top: as in `GAN.classify`.
+            samples: draws from q(z|x, label) for each label; None is 1.
+            class_shares: p(label), `(num_classes,)`, up to a factor; None: all alike.
+            seed: an integer; of the draws.
+            batch_size: images, or draws, computed at once.
+            verbose: as in `encode`.
+
+        Returns:
+            As in `GAN.classify`.
+
+        Raises:
+            TypeError: if `images` is not an array of images.
+            ValueError: for a model without classes, images of another shape or range, or wrong shares.
+        """
+        owner, discriminator = f"{type(self).__name__}.classify", self.discriminator
+        if self.num_classes is None and discriminator is None:
+            raise ValueError(f"{owner}: this model knows no classes; build it with num_classes.")
+        has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
+        if self.num_classes is None or (has_classifier and samples is None):
+            return named(owner, classifier_probabilities(self, images, batch_size, verbose), class_names, top)
+        draws = 1 if samples is None else samples
+        options = draws, class_shares, seed, batch_size, verbose
+        return named(owner, self.posterior.class_probabilities(images, *options), class_names, top)
+
+    def denoise(
+        self, images: Any, noise_std: float, labels: Any = None, value_range: tuple | None = None, **options: Any
+    ) -> Array:
+        """Noisy images without their noise: the mean of p(x|noisy image); see `kgen.inference.denoising`.
+
+        Args:
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or, with `value_range`,
+                floats that noise may have taken out of their range.
+            noise_std: standard deviation of the normal noise, where black is 0 and white is 1, whatever the range of
+                the arrays.
+            labels: integers `(N,)` for a model with `num_classes`, else None.
+            value_range: None: noisy images were cut to their range, as uint8 are. `(0, 1)` or `(-1, 1)`: float images
+                whose noise was left as it is; the range is that of the images without noise.
+            **options: `steps` of the search (150), `samples` that are averaged (16), `seed`, `batch_size`, `verbose`;
+                as in `kgen.inference.denoising.posterior_mean`.
+
+        Returns:
+            uint8 array `(N, height, width, channels)`.
+
+        Raises:
+            TypeError, ValueError: for wrong images or labels, or a number out of range.
+        """
+        return posterior_mean(self, images, noise_std, labels, value_range, **options)
+
+    def fit_prior(
+        self,
+        images: Any,
+        labels: Any = None,
+        components: int = 10,
+        iterations: int = 100,
+        seed: int = 0,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> float:
+        """Learns where latents are, for `generate` to draw from there: a `kgen.sampling.latent_prior.LatentPrior`.
+
+        It is saved with the model, and is in presets and in what `export` writes; `log_likelihood` counts with it.
+        Training anew drops it.
+
+        Args:
+            images, labels: as in `encode`: what the model was trained on, or a good part of it.
+            components: normal distributions in the mixture, for each class.
+            iterations: of expectation and maximisation, at most.
+            seed: an integer; of the draws, and of where the search begins.
+            batch_size, verbose: as in `encode`.
+
+        Returns:
+            By how many nats an image the mixture raises the `elbo` of these images.
+
+        Raises:
+            TypeError, ValueError: as in `encode`; and for more components than there are images for.
+        """
+        latents = self.encode(images, labels, seed, batch_size, verbose)
+        labels = np.zeros(len(latents), int) if self.num_classes is None else np.asarray(labels)
+        owner, classes = f"{type(self).__name__}.fit_prior", self.num_classes or 1
+        prior = LatentPrior.fit(owner, latents, labels, classes, components, iterations, seed)
+        self.sampler.prior = prior
+        return prior.gain
+
+    @property
+    def discriminator_features(self) -> keras.Model:
+        """A network from images in [-1, 1] to the discriminator's features; see `kgen.networks.feature_network`."""
+        if self.discriminator is None:
+            raise ValueError("VAE.discriminator_features: this model was built without a discriminator.")
+        return networks.feature_network(self.discriminator)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
@@ -15,10 +15,18 @@ from kgen.networks.perceptron import perceptron_discriminator, perceptron_genera
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.stages import check_image_shape, coarsest_side
+from kgen.types import ImageShape
 
 
-def multiscale_generator(image_shape, latent_dim, pooled_dim=None, patch=1, attention_resolutions=(), **kwargs):
-    """A `MultiscaleDecoder` that begins where halving leads, with tanh; arguments are its own."""
+def multiscale_generator(
+    image_shape: ImageShape,
+    latent_dim: int,
+    pooled_dim: int | None = None,
+    patch: int = 1,
+    attention_resolutions: Sequence[int] = (),
+    **kwargs: Any,
+) -> MultiscaleDecoder:
+    """A `MultiscaleDecoder` with tanh that begins at the `coarsest_side`; it takes the same arguments."""
     return MultiscaleDecoder(
         image_shape,
         latent_dim,
@@ -33,9 +41,14 @@ def multiscale_generator(image_shape, latent_dim, pooled_dim=None, patch=1, atte
 
 
 def multiscale_discriminator(
-    image_shape, pooled_dim=None, num_classes=None, patch=1, attention_resolutions=(), **kwargs
-):
-    """A `MultiscaleEncoder` with one logit, and a classifier's where it is to have one; arguments are its own."""
+    image_shape: ImageShape,
+    pooled_dim: int | None = None,
+    num_classes: int | None = None,
+    patch: int = 1,
+    attention_resolutions: Sequence[int] = (),
+    **kwargs: Any,
+) -> keras.Model:
+    """A `MultiscaleEncoder` with one logit, and a classifier if asked for; it takes the same arguments."""
     check_told_or_asked("multiscale_discriminator", pooled_dim, num_classes)
     encoder = MultiscaleEncoder(
         image_shape,
@@ -54,20 +67,27 @@ def multiscale_discriminator(
 
 
 class Architecture(NamedTuple):
-    """Two functions of networks, and the arguments of each at each size."""
+    """Two functions that build networks, and their arguments for each size."""
 
-    generator: Callable
-    discriminator: Callable
-    generator_sizes: dict
-    discriminator_sizes: dict
+    generator: Callable[..., keras.Model]
+    discriminator: Callable[..., keras.Model]
+    generator_sizes: dict[str, dict[str, Any]]
+    discriminator_sizes: dict[str, dict[str, Any]]
 
 
-def _alike(generator, discriminator, small, medium, large):
+def _alike(
+    generator: Callable[..., keras.Model],
+    discriminator: Callable[..., keras.Model],
+    small: dict[str, Any],
+    medium: dict[str, Any],
+    large: dict[str, Any],
+) -> Architecture:
+    """An architecture whose two networks take the same arguments."""
     sizes = {"small": small, "medium": medium, "large": large}
     return Architecture(generator, discriminator, sizes, sizes)
 
 
-# "small" is for a CPU, where time goes into positions more than channels: it keeps from the image's own grid.
+# "small" is for a CPU, where positions cost more time than channels: it avoids the image's full resolution.
 ARCHITECTURES = {
     "perceptron": Architecture(
         perceptron_generator,
@@ -108,42 +128,43 @@ ARCHITECTURES = {
 }
 
 
-def auto_architecture(image_shape):
-    """Name of the architecture that suits pictures of this shape."""
+def auto_architecture(image_shape: ImageShape) -> str:
+    """Name of the architecture that suits images of this shape."""
     return "dcgan" if min(image_shape[:2]) >= 16 else "perceptron"
 
 
 def generator_and_discriminator(
-    owner,
-    image_shape,
-    latent_dim,
-    num_classes=None,
-    architecture="auto",
-    size="small",
-    conditioning="projection",
-    attention_resolutions=(),
-):
+    owner: str,
+    image_shape: ImageShape,
+    latent_dim: int,
+    num_classes: int | None = None,
+    architecture: str = "auto",
+    size: str = "small",
+    conditioning: str = "projection",
+    attention_resolutions: Sequence[int] = (),
+) -> tuple[keras.Model, keras.Model]:
     """Two networks that fit each other.
 
     Args:
         owner: name that errors begin with.
         image_shape: `(height, width, channels)`.
         latent_dim: length of a latent vector.
-        num_classes: number of classes, which the generator is told as one-hot `pooled`; None without labels.
+        num_classes: number of classes, for a generator with a one-hot `pooled` input; None without labels.
         architecture: a name in `ARCHITECTURES`, or "auto".
         size: "small", "medium" or "large".
-        conditioning: "projection", the discriminator is told the class too; "classifier", it says the class.
+        conditioning: "projection": the discriminator is told the class too; "classifier": it predicts the class.
         attention_resolutions: shorter sides of the grids with self-attention, in both networks.
 
     Returns:
         `(generator, discriminator)`, two `keras.Model`.
 
     Raises:
-        ValueError: for a name that there is not, or a shape that the architecture cannot draw.
+        ValueError: for an unknown name, or a shape that the architecture cannot make.
 
     Example:
         ```python
-        generator_and_discriminator("MyModel", (28, 28, 1), latent_dim=64, architecture="dcgan")
+        generator, discriminator = generator_and_discriminator("MyModel", (28, 28, 1), latent_dim=64)
+        discriminator(generator(keras.random.normal((2, 64)))).shape  # (2, 1)
         ```
     """
     check_image_shape(owner, image_shape)

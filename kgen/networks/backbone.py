@@ -1,30 +1,37 @@
-"""Any network that looks at pictures, as the part of another that answers questions about them."""
+"""Any network that reads images, as a part of another network."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 from keras import layers
 
+from kgen.types import Tensor
 
-def backbone_encoder(backbone, wanted=("vector",), owner="backbone_encoder"):
-    """A network from what a backbone takes to the parts of it that others build on, with the same weights.
 
-    The *vector* `(batch, n)` is what the layer named "features" gives, as in the discriminators and encoders of
-    kgen; where there is none, the output, its mean over positions where it has positions. The *maps* are the last
-    feature map on every grid of which a position is a whole number of pixels, fine to coarse.
+def backbone_encoder(
+    backbone: keras.Model, wanted: Iterable[str] = ("vector",), owner: str = "backbone_encoder"
+) -> keras.Model:
+    """A network from images to the features of a backbone, with the same weights.
+
+    The *vector* `(batch, n)` is the output of the layer named "features", as in the discriminators and encoders of
+    kgen. Without such a layer it is the backbone's output, averaged over positions if there are any. The *maps* are
+    the last feature map on every grid whose positions cover a whole number of pixels, fine to coarse.
 
     Args:
-        backbone: a functional `keras.Model` or a built `keras.Sequential` from pictures: a discriminator or its
-            features, a VAE's encoder, one of `keras.applications` or a backbone of KerasHub.
-        wanted: which of "vector" and "maps".
+        backbone: a functional `keras.Model` or a built `keras.Sequential` that takes images: a discriminator or its
+            features, a VAE's encoder, a model of `keras.applications` or a backbone of KerasHub.
+        wanted: "vector", "maps", or both.
         owner: name that errors begin with.
 
     Returns:
-        A `keras.Model` to the dict of what is wanted: `{"vector": (batch, n), "maps": [(batch, h, w, c), ...]}`.
+        A `keras.Model` with a dict of the wanted features: `{"vector": (batch, n), "maps": [(batch, h, w, c), ...]}`.
 
     Raises:
-        TypeError: if the backbone is no Keras model.
-        ValueError: if its graph is not known, it takes more than pictures, or it has nothing of what is wanted.
+        TypeError: if the backbone is not a Keras model.
+        ValueError: if its graph is not known, it takes more than images, or it has no such features.
 
     Example:
 
@@ -42,17 +49,17 @@ def backbone_encoder(backbone, wanted=("vector",), owner="backbone_encoder"):
         )
     if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
         raise ValueError(
-            f"{owner}: the backbone must take pictures (batch, height, width, channels) alone; {backbone.name!r} takes "
-            f"{[tuple(each.shape) for each in backbone.inputs]}. Of a conditional network, which is told the class, "
-            "there are no features of the picture alone."
+            f"{owner}: the backbone must take only images (batch, height, width, channels); {backbone.name!r} takes "
+            f"{[tuple(each.shape) for each in backbone.inputs]}. The features of a network that is told the class "
+            "do not depend on the image alone."
         )
     find = {"vector": _vector, "maps": _maps}
     outputs = {name: find[name](owner, backbone) for name in wanted}
     return keras.Model(backbone.inputs[0], outputs, name=f"{backbone.name}_encoder")
 
 
-def _vector(owner, backbone):
-    # What this function made before may come back, from a saved model.
+def _vector(owner: str, backbone: keras.Model) -> Tensor:
+    # The backbone may be an encoder from here that was saved and loaded.
     x = _known(backbone, "vector")
     for layer in backbone.layers if x is None else []:
         if layer.name == "features":
@@ -60,8 +67,8 @@ def _vector(owner, backbone):
     x = _output(backbone) if x is None else x
     if isinstance(x, dict) or len(getattr(x, "shape", ())) not in (2, 3, 4):
         raise ValueError(
-            f"{owner}: {backbone.name!r} has no layer named 'features', and its output is no tensor (batch, ..., "
-            "features). Give a model that ends in the features, such as kgen.networks.feature_network(network)."
+            f"{owner}: {backbone.name!r} has no layer named 'features', and its output is not a tensor (batch, "
+            "..., features). Give a model that ends in the features, such as kgen.networks.feature_network(network)."
         )
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="mean_of_positions")(x)
@@ -70,20 +77,20 @@ def _vector(owner, backbone):
     return x
 
 
-def _maps(owner, backbone):
+def _maps(owner: str, backbone: keras.Model) -> list[Tensor]:
     if (known := _known(backbone, "maps")) is not None:
         return list(known)
     height, width = backbone.inputs[0].shape[1:3]
     if None in (height, width):
-        raise ValueError(f"{owner}: {backbone.name!r} must know the size of its pictures, to have maps of known sizes.")
-    found = {}
+        raise ValueError(f"{owner}: {backbone.name!r} must know the size of its images, for maps of known sizes.")
+    found: dict[int, Tensor] = {}
     for layer in backbone.layers:
         try:
             output = layer.output
         except (AttributeError, ValueError):
             # A layer that is used twice has no single output.
             continue
-        shape = getattr(output, "shape", ())
+        shape: Any = getattr(output, "shape", ())
         if isinstance(layer, layers.InputLayer) or len(shape) != 4 or None in shape[1:]:
             continue
         if height % shape[1] == width % shape[2] == 0 and height // shape[1] == width // shape[2]:
@@ -93,10 +100,10 @@ def _maps(owner, backbone):
     return [found[reduction] for reduction in sorted(found)]
 
 
-def _known(backbone, name):
+def _known(backbone: keras.Model, name: str) -> Any:
     output = _output(backbone)
     return output[name] if isinstance(output, dict) and set(output) <= {"vector", "maps"} else None
 
 
-def _output(backbone):
+def _output(backbone: keras.Model) -> Any:
     return backbone.outputs[0] if isinstance(backbone, keras.Sequential) else backbone.output

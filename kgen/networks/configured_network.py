@@ -1,44 +1,58 @@
-"""Networks that follow from a few arguments."""
+"""Networks that are rebuilt from the arguments of their constructor."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
+from kgen.serializable import constructor_arguments, serializable
 
+
+@serializable
 class ConfiguredNetwork(keras.Model):
-    """Base of the functional models that are built from the arguments of their constructor, which are their config.
+    """Base of the functional models whose config is their constructor's arguments.
 
-    A subclass builds its graph, calls `super().__init__(inputs, outputs, **kwargs)` and then `keep(...)`.
+    A subclass builds its graph, calls `super().__init__(inputs, outputs, **kwargs)` and then `keep(locals())`. Its
+    constructor takes a `dtype`.
 
     Example:
 
     ```python
+    @serializable
     class Doubling(ConfiguredNetwork):
         def __init__(self, size, dtype=None, **kwargs):
             inputs = keras.Input((size,))
             super().__init__(inputs, keras.layers.Rescaling(2.0, dtype=dtype)(inputs), **kwargs)
-            self.keep(dtype, size=size)
+            self.keep(locals())
+
+    Doubling(3).get_config()["size"]      # 3
     ```
     """
 
-    def keep(self, dtype, **arguments):
-        """Keeps the arguments as attributes: lists as tuples, an `activation` as the function that it names."""
-        self.dtype_policy = keras.dtype_policies.get(dtype)
-        self.arguments = tuple(arguments)
-        for name, value in arguments.items():
-            if name == "activation":
-                value = keras.activations.get(value)
-            setattr(self, name, tuple(value) if isinstance(value, list) else value)
+    def keep(self, variables: Mapping[str, Any]) -> None:
+        """Keeps the constructor's arguments as attributes: lists as tuples, an `activation` as a function.
+
+        Args:
+            variables: the constructor's `locals()`, which hold its arguments by name; others are ignored.
+        """
+        for name in constructor_arguments(type(self)):
+            if name not in variables:
+                continue
+            value = variables[name]
+            if name == "dtype":
+                self.dtype_policy = keras.dtype_policies.get(value)
+            elif name == "activation":
+                self.activation = keras.activations.get(value)
+            else:
+                setattr(self, name, tuple(value) if isinstance(value, list) else value)
 
     # === Config ===
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # Not super's: a functional model would list its layers, and these follow from the arguments.
-        config = {name: getattr(self, name) for name in self.arguments}
+        config = {name: getattr(self, name) for name in constructor_arguments(type(self))}
         if "activation" in config:
-            config["activation"] = keras.activations.serialize(config["activation"])
+            config["activation"] = keras.activations.serialize(self.activation)
         dtype = keras.dtype_policies.serialize(self.dtype_policy)
         return {**config, "dtype": dtype, "name": self.name, "trainable": self.trainable}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
@@ -11,40 +12,48 @@ from kgen.layers import Modulation, SelfAttention2D
 from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
 from kgen.networks.generator_ends import generator_inputs, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
+from kgen.types import ImageShape, Tensor
 
 
 def dcgan_generator(
-    image_shape, latent_dim=100, pooled_dim=None, filters=512, patch=1, attention_resolutions=(), name="generator"
-):
-    """Latents to pictures by convolutions that double the grid, each with batch normalisation and ReLU.
+    image_shape: ImageShape,
+    latent_dim: int = 100,
+    pooled_dim: int | None = None,
+    filters: int | Sequence[int] = 512,
+    patch: int = 1,
+    attention_resolutions: Sequence[int] = (),
+    name: str = "generator",
+) -> keras.Model:
+    """Latents to images by convolutions that double the grid, each with batch normalisation and ReLU.
 
     The generator of Radford et al. (2016), "Unsupervised Representation Learning with Deep Convolutional Generative
-    Adversarial Networks". A dense layer makes the coarsest grid; at every doubling the channels halve; a convolution
-    of the finest grid makes the pixels, through tanh. Where the paper has transposed convolutions, grids are doubled by
-    repetition and convolved, which leaves no checkerboards (Odena et al. 2016, "Deconvolution and Checkerboard
-    Artifacts") and on CPU trains many times quicker, as XLA is slow at the gradient of the others. With a condition,
-    batch normalisation is conditional (de Vries et al. 2017).
+    Adversarial Networks". A dense layer makes the coarsest grid; each doubling halves the channels; a convolution of
+    the finest grid and tanh make the pixels. The paper has transposed convolutions. Here grids are doubled by
+    repetition and convolved: this leaves no checkerboards (Odena et al. 2016, "Deconvolution and Checkerboard
+    Artifacts"), and it trains many times faster on CPU, where XLA is slow at the gradient of a transposed convolution.
+    With a condition, batch normalisation is conditional (de Vries et al. 2017).
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         latent_dim: length of a latent vector.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
         filters: channels of the coarsest grid (halved at each doubling, not below 32), or of each grid, coarse to fine.
-        patch: the finest grid is 1 / patch of the image's size, and a pixel shuffle makes the pixels.
+        patch: the finest grid is the image's size / patch, and a pixel shuffle makes the pixels.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`.
-        name: of the model.
+        name: name of the model.
 
     Returns:
         A `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled"}`, to float32 images
         `(batch, *image_shape)` in [-1, 1].
 
     Raises:
-        ValueError: an argument does not fit the image shape.
+        ValueError: if an argument does not fit the image shape.
 
     Example:
 
     ```python
     generator = kgen.networks.dcgan_generator((32, 32, 3))
+    generator(keras.random.normal((2, 100))).shape      # (2, 32, 32, 3)
     ```
     """
     owner = "dcgan_generator"
@@ -53,7 +62,7 @@ def dcgan_generator(
     check_attention_resolutions(owner, attention_resolutions, grids)
     inputs = generator_inputs(owner, latent_dim, pooled_dim)
 
-    def finish(x, side):
+    def finish(x: Tensor, side: int) -> Tensor:
         condition = () if pooled_dim is None else (inputs["pooled"],)
         x = Modulation("batch", name=f"normalize_{side}")(x, *condition)
         x = layers.ReLU(name=f"relu_{side}")(x)
@@ -73,42 +82,42 @@ def dcgan_generator(
 
 
 def dcgan_discriminator(
-    image_shape,
-    pooled_dim=None,
-    num_classes=None,
-    filters=512,
-    normalization=None,
-    attention_resolutions=(),
-    name="discriminator",
-):
-    """Pictures to logits by convolutions of stride 2 with leaky ReLU: the mirror of `dcgan_generator`.
+    image_shape: ImageShape,
+    pooled_dim: int | None = None,
+    num_classes: int | None = None,
+    filters: int | Sequence[int] = 512,
+    normalization: str | None = None,
+    attention_resolutions: Sequence[int] = (),
+    name: str = "discriminator",
+) -> keras.Model:
+    """Images to logits by convolutions of stride 2 with leaky ReLU: the mirror of `dcgan_generator`.
 
-    The discriminator of Radford et al. (2016). Convolutions are 4x4, so that every pixel is seen equally often.
-    Features are the flattened coarsest grid. A condition is projected on them, or a classifier reads them, as in
-    `discriminator_head`.
+    The discriminator of Radford et al. (2016). Convolutions are 4x4, so that every pixel is seen equally often. The
+    features are the flattened coarsest grid; `discriminator_head` makes the logits.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        num_classes: of an auxiliary classifier, which goes without a condition; None without one.
+        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
         filters: channels of the coarsest grid (halved at each finer one, not below 32), or of each grid but the
             image's, coarse to fine.
-        normalization: of every convolution but the first, as in `Modulation`. `"batch"` is the paper's; with it a
-            picture's logit depends on its batch, which gradient penalties take no account of.
+        normalization: after every convolution but the first, as in `Modulation`. The paper has `"batch"`; then an
+            image's logit depends on its batch, which gradient penalties ignore.
         attention_resolutions: shorter sides of the grids, but the image's, that end in a `SelfAttention2D`.
-        name: of the model.
+        name: name of the model.
 
     Returns:
         A `keras.Model` from images `(batch, *image_shape)` in [-1, 1], or `{"images", "pooled"}`, to float32 logits
         `(batch, 1)`; with `num_classes` to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
 
     Raises:
-        ValueError: an argument does not fit the image shape, or both `pooled_dim` and `num_classes` are given.
+        ValueError: if an argument does not fit the image shape, or both `pooled_dim` and `num_classes` are given.
 
     Example:
 
     ```python
     discriminator = kgen.networks.dcgan_discriminator((32, 32, 3), normalization="batch")
+    discriminator(keras.random.normal((2, 32, 32, 3))).shape      # (2, 1)
     ```
     """
     owner = "dcgan_discriminator"

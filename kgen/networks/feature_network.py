@@ -1,26 +1,28 @@
-"""What a discriminator knows of pictures, for other uses."""
+"""The features of a discriminator, for other uses."""
 
 from __future__ import annotations
 
 import keras
 
+from kgen.types import Tensor
 
-def feature_network(discriminator):
-    """The part of a discriminator before its verdict: a network from pictures to features, with the same weights.
 
-    The features are what the layer named "features" gives; where there is none, what goes into the last layer that has
-    weights. As weights are shared, the features change as the discriminator trains.
+def feature_network(discriminator: keras.Model) -> keras.Model:
+    """The part of a discriminator before its logits: a network from images to features, with the same weights.
+
+    The features are the output of the layer named "features" or, without such a layer, the input of the last layer
+    that has weights. As weights are shared, the features change while the discriminator trains.
 
     Args:
         discriminator: a functional `keras.Model`, or a built `keras.Sequential`.
 
     Returns:
-        A `keras.Model` that takes what the discriminator takes and gives features `(batch, ...)`.
+        A `keras.Model` with the discriminator's inputs that gives features `(batch, ...)`.
 
     Raises:
         ValueError: if the model's layers are not known as a graph, or none of them has weights.
 
-    Example: a classifier of few labelled pictures, on features learnt from many without labels.
+    Example: a classifier trained on few labelled images, with features learned from many unlabelled ones.
 
     ```python
     features = kgen.networks.feature_network(gan.discriminator)
@@ -35,8 +37,8 @@ def feature_network(discriminator):
     return keras.Model(inputs, features, name=f"{discriminator.name}_features")
 
 
-def feature_tensor(discriminator):
-    """The symbolic features within a discriminator's graph; see `feature_network`."""
+def feature_tensor(discriminator: keras.Model) -> Tensor:
+    """The symbolic features in a discriminator's graph; see `feature_network`."""
     if not isinstance(discriminator, (keras.Sequential, keras.Function)) or not discriminator.built:
         raise ValueError(
             "feature_network: the discriminator must be a functional keras.Model or a built keras.Sequential, whose "

@@ -5,10 +5,12 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kgen.checks import integer
 from kgen.layers import PixelShuffle
+from kgen.types import Tensor
 
 
-def generator_inputs(owner, latent_dim, pooled_dim=None):
+def generator_inputs(owner: str, latent_dim: int, pooled_dim: int | None = None) -> dict[str, Tensor]:
     """The symbolic inputs of a generator.
 
     Args:
@@ -17,28 +19,25 @@ def generator_inputs(owner, latent_dim, pooled_dim=None):
         pooled_dim: length of a condition; None without one.
 
     Returns:
-        A dict of `"latents"`, and `"pooled"` with a condition.
+        A dict with `"latents"`, and `"pooled"` if there is a condition.
 
     Raises:
-        ValueError: for a length below 1.
+        ValueError: if a length is not an integer of at least 1.
     """
-    for name, size in (("latent_dim", latent_dim), ("pooled_dim", pooled_dim)):
-        if size is None and name == "latent_dim" or size is not None and size < 1:
-            raise ValueError(f"{owner}: {name} must be at least 1; got {size}.")
-    inputs = {"latents": keras.Input((latent_dim,), name="latents")}
+    inputs = {"latents": keras.Input((integer(owner, "latent_dim", latent_dim),), name="latents")}
     if pooled_dim is not None:
-        inputs["pooled"] = keras.Input((pooled_dim,), name="pooled")
+        inputs["pooled"] = keras.Input((integer(owner, "pooled_dim", pooled_dim),), name="pooled")
     return inputs
 
 
-def to_pixels(x, channels, kernel_size=3, patch=1):
-    """Features to float32 images in [-1, 1]: a convolution, a pixel shuffle where a position is a patch, tanh.
+def to_pixels(x: Tensor, channels: int, kernel_size: int = 3, patch: int = 1) -> Tensor:
+    """Features to float32 images in [-1, 1]: a convolution, a pixel shuffle if a position is a patch, and tanh.
 
     Args:
         x: symbolic tensor `(batch, H, W, C)`.
         channels: of the image.
         kernel_size: of the convolution.
-        patch: how many pixels a side each position of x becomes.
+        patch: each position of x becomes `patch` x `patch` pixels.
 
     Returns:
         A symbolic tensor `(batch, patch * H, patch * W, channels)`.

@@ -1,10 +1,16 @@
 """From latents at several resolutions and a condition to an image, coarse to fine."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from kgen.layers import LatentInjection2D, PositionTable2D, ResidualBlock2D, SelfAttention2D
 from kgen.networks.configured_network import ConfiguredNetwork
+from kgen.networks.discriminator_head import single
 from kgen.networks.generator_ends import generator_inputs
 from kgen.networks.multiscale_ends import condition_vector, lift, to_image, upsample
 from kgen.networks.stages import (
@@ -14,46 +20,48 @@ from kgen.networks.stages import (
     stage_grids,
     stage_latents,
 )
+from kgen.serializable import serializable
+from kgen.types import ImageShape, Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class LadderDecoder(ConfiguredNetwork):
     """A decoder with a hierarchy of latents: the top-down path, which the prior and the posterior share.
 
-    The first level is a vector: with the pooled condition it becomes a vector c, which modulates every block, and the
-    coarsest grid, as in `MultiscaleDecoder`. Each further level lies on a grid, coarse to fine, and is added to the
-    features there by `LatentInjection2D`, in the place and to the extent that the features so far say: that is its
+    The first level is a vector. Together with the pooled condition it becomes a vector c, which modulates every block,
+    and the coarsest grid, as in `MultiscaleDecoder`. Each further level lies on a grid, coarse to fine.
+    `LatentInjection2D` adds it to the features there, with a mean and a scale that the features so far determine: its
     learned prior given all coarser levels (Ladder VAE, Sønderby et al. 2016; NVAE, Vahdat & Kautz 2020; VDVAE, Child
-    2021). To who calls it, all latents are one standard normal vector, level after level, coarse to fine; a decoder of
+    2021). To the caller, all latents are one standard normal vector, level after level, coarse to fine. A decoder with
     one level is a plain decoder.
 
-    `LadderEncoder` is the posterior that belongs to it, `descend` the way down on which the two meet.
+    `LadderEncoder` is its posterior. In `descend` the two meet.
 
     Inputs: `latents` (B, sum(decoder.latent_dims)), or a dict of `"latents"` and `"pooled"` (B, pooled_dim). Output:
     float32 images (B, height, width, channels); `scales` gives them at every scale.
 
     Args:
         image_shape: (height, width, channels). Both sides are a coarsest side times a power of two times `patch`;
-            28 pixels go with `start=7`.
+            28 pixels need `start=7`.
         latent_dim: length of the first level's vector.
         levels: number of levels; each but the first takes one grid, the coarsest first.
-        latent_channels: of a level on a grid, one number or one for each such level.
+        latent_channels: channels of the levels on grids, one number or one for each such level.
         pooled_dim: length of a pooled condition vector, or `None` without one.
         start: shorter side of the coarsest grid.
         filters: channels of the coarsest stage (halved at each stage, not below 32), or of each stage, coarse to fine.
-        blocks: residual blocks of each stage, one number or one a stage, coarse to fine.
+        blocks: residual blocks of each stage, one number or one per stage, coarse to fine.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`.
         num_heads: attention heads; must divide the channels there.
-        patch: the finest stage runs at 1 / patch of the image's size, and a last pixel shuffle makes the pixels.
+        patch: the finest stage runs at the image's size / patch, and a last pixel shuffle makes the pixels.
         condition_dim: length of c.
         activation: of every block and of the MLP that makes c.
         normalization: of the residual blocks, as in `Modulation`.
         output_activation: `"linear"` or `"tanh"`.
         all_scales: make an image at every stage.
-        dtype: dtype or policy of all layers; `None` is Keras' global one. Images are float32 under any.
+        dtype: dtype or policy of all layers; `None` is Keras' global one. Images are always float32.
 
     Raises:
-        ValueError: an argument does not fit the image shape or the other arguments.
+        ValueError: if an argument does not fit the image shape or the other arguments.
 
     Example:
         ```python
@@ -65,25 +73,25 @@ class LadderDecoder(ConfiguredNetwork):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim,
-        levels=2,
-        latent_channels=4,
-        pooled_dim=None,
-        start=4,
-        filters=256,
-        blocks=1,
-        attention_resolutions=(),
-        num_heads=4,
-        patch=1,
-        condition_dim=128,
-        activation="leaky_relu",
-        normalization="rms",
-        output_activation="linear",
-        all_scales=False,
-        dtype=None,
-        **kwargs,
-    ):
+        image_shape: ImageShape,
+        latent_dim: int,
+        levels: int = 2,
+        latent_channels: int | Sequence[int] = 4,
+        pooled_dim: int | None = None,
+        start: int = 4,
+        filters: int | Sequence[int] = 256,
+        blocks: int | Sequence[int] = 1,
+        attention_resolutions: Sequence[int] = (),
+        num_heads: int = 4,
+        patch: int = 1,
+        condition_dim: int = 128,
+        activation: str | Callable = "leaky_relu",
+        normalization: str | None = "rms",
+        output_activation: str = "linear",
+        all_scales: bool = False,
+        dtype: str | keras.DTypePolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
         owner = type(self).__name__
         grids = stage_grids(owner, image_shape, start, patch)
         widths = stage_filters(owner, filters, len(grids))
@@ -94,7 +102,7 @@ class LadderDecoder(ConfiguredNetwork):
             raise ValueError(f"{owner}: output_activation must be 'linear' or 'tanh'; got {output_activation!r}.")
 
         # === Layers ===
-        def begin(x, stage):
+        def begin(x: Tensor, stage: int) -> Tensor:
             side = min(grids[stage])
             if stage:
                 x = upsample(x, widths[stage], f"upsample_{side}", dtype)
@@ -102,7 +110,7 @@ class LadderDecoder(ConfiguredNetwork):
                 x = PositionTable2D(dtype=dtype, name=f"positions_{side}")(x)
             return x
 
-        def finish(x, c, stage):
+        def finish(x: Tensor, c: Tensor, stage: int) -> Tensor:
             side = min(grids[stage])
             for i in range(depths[stage]):
                 block = ResidualBlock2D(
@@ -117,8 +125,8 @@ class LadderDecoder(ConfiguredNetwork):
                 x = SelfAttention2D(num_heads, "ones", dtype=dtype, name=f"attention_{side}")(x)
             return x
 
-        def level(index, inputs, x, c):
-            """The network of a level, from its features through its stages to the next one's, or to the end."""
+        def level(index: int, inputs: dict[str, Tensor], x: Tensor, c: Tensor) -> keras.Model:
+            """The network of a level, from its features through its stages to the next level, or to the end."""
             last, images = index == levels - 1, []
             for stage in range(max(index - 1, 0), len(grids) if last else index):
                 x = finish(x, c, stage)
@@ -149,58 +157,47 @@ class LadderDecoder(ConfiguredNetwork):
         latent_dims = tuple(part.input["latents"].shape[-1] for part in parts)
         whole = generator_inputs(owner, sum(latent_dims), pooled_dim)
         images = _descend(parts, _slices(whole["latents"], latent_dims), whole)
-        super().__init__(
-            inputs=whole if len(whole) > 1 else whole["latents"],
-            outputs=images[-1],
-            **kwargs,
-        )
+        super().__init__(inputs=single(whole), outputs=images[-1], **kwargs)
 
-        self.keep(
-            dtype,
-            image_shape=image_shape,
-            latent_dim=latent_dim,
-            levels=levels,
-            latent_channels=latent_channels,
-            pooled_dim=pooled_dim,
-            start=start,
-            filters=filters,
-            blocks=blocks,
-            attention_resolutions=attention_resolutions,
-            num_heads=num_heads,
-            patch=patch,
-            condition_dim=condition_dim,
-            activation=activation,
-            normalization=normalization,
-            output_activation=output_activation,
-            all_scales=all_scales,
-        )
+        self.keep(locals())
         self.latent_dims = latent_dims
-        # What the posterior of each level but the first sees of this network.
+        # Shapes of the features that the posterior of each level but the first takes.
         self.feature_shapes = tuple(part.input["features"].shape[1:] for part in parts[1:])
         self.resolutions = tuple(min(grid) * patch for grid in (grids if all_scales else grids[-1:]))
 
-    def descend(self, latents_of, condition=None, training=None):
-        """The way down, on which each level's latents are chosen when it is their turn.
+    def descend(
+        self,
+        latents_of: Callable[[int, Tensor | None], Tensor],
+        condition: Mapping[str, Tensor] | None = None,
+        training: bool | None = None,
+    ) -> list[Tensor]:
+        """Goes down the levels, and asks for each level's latents when its features are known.
 
         Args:
-            latents_of: function from the index of a level, 0 the coarsest, and the features there,
-                (B, height, width, channels) or None for the first, to its latents (B, latent_dims[index]).
-            condition: dict of `"pooled"`, where the decoder has it.
-            training: whether it is for training.
+            latents_of: function from a level's index, 0 for the coarsest, and its features, (B, height, width,
+                channels) or None for the first level, to its latents (B, latent_dims[index]).
+            condition: dict with `"pooled"`, if the decoder takes it.
+            training: whether the decoder is in training.
 
         Returns:
-            List of images, coarse to fine: at all scales, or the one that there is.
+            List of images, coarse to fine: one per scale with `all_scales`, otherwise one.
         """
         parts = [self.get_layer(f"level_{index + 1}") for index in range(self.levels)]
         return _descend(parts, latents_of, condition or {}, training)
 
-    def scales(self, latents, condition=None):
-        """The images of all scales, coarse to fine, from latents as the decoder takes them."""
+    def scales(self, latents: Tensor, condition: Mapping[str, Tensor] | None = None) -> list[Tensor]:
+        """The images of all scales, coarse to fine, from the latents (B, sum(latent_dims)) of all levels."""
         return self.descend(_slices(ops.convert_to_tensor(latents), self.latent_dims), condition)
 
 
-def _descend(parts, latents_of, condition, training=None):
-    known, images = dict(condition), []
+def _descend(
+    parts: Sequence[keras.Model],
+    latents_of: Callable[[int, Tensor | None], Tensor],
+    condition: Mapping[str, Tensor],
+    training: bool | None = None,
+) -> list[Tensor]:
+    known: dict[str, Tensor] = dict(condition)
+    images: list[Tensor] = []
     for index, part in enumerate(parts):
         known["latents"] = latents_of(index, known.get("features"))
         results = part({name: known[name] for name in part.input}, training=training)
@@ -209,10 +206,10 @@ def _descend(parts, latents_of, condition, training=None):
     return images
 
 
-def _slices(latents, latent_dims):
-    """`latents_of` for latents that are there already."""
+def _slices(latents: Tensor, latent_dims: Sequence[int]) -> Callable[[int, Tensor | None], Tensor]:
+    """`latents_of` for latents that are known beforehand."""
 
-    def latents_of(index, features):
+    def latents_of(index: int, features: Tensor | None) -> Tensor:
         first = sum(latent_dims[:index])
         return latents[:, first : first + latent_dims[index]]
 

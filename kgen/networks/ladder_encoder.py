@@ -1,38 +1,47 @@
-"""From an image, with a condition or without, to what the posterior of each level of latents needs of it."""
+"""From an image, and a condition if there is one, to what the posterior of each level of latents needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
+from kgen.checks import integer
 from kgen.layers import Modulation
 from kgen.networks.configured_network import ConfiguredNetwork
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.stages import stage_filters, stage_grids, stage_latents
+from kgen.serializable import serializable
+from kgen.types import ImageShape, Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class LadderEncoder(ConfiguredNetwork):
     """The posterior over the latents of a `LadderDecoder`: a bottom-up path, and a head for each level.
 
-    The bottom-up path is a `MultiscaleEncoder`: its vector is the first level's means and log-variances, and what its
-    stages make of the image goes to the heads of the further levels. A head sees that and the decoder's features at
-    its level, which hold all coarser latents, so that q(z|x) = q(z_1|x) q(z_2|z_1, x) ... in the order of the prior
-    (Ladder VAE, Sønderby et al. 2016; NVAE, Vahdat & Kautz 2020). It speaks of the latents as `LadderDecoder` takes
-    them, relative to the prior, where all are standard normal: KL(q || p) is `kgen.losses.gaussian_kl`. With one level
-    this is the `MultiscaleEncoder`.
+    The bottom-up path is a `MultiscaleEncoder`. Its vector is the first level's means and log-variances; the outputs of
+    its stages go to the heads of the further levels. A head also sees the decoder's features at its level, which
+    contain all coarser latents, so that q(z|x) = q(z_1|x) q(z_2|z_1, x) ... in the order of the prior (Ladder VAE,
+    Sønderby et al. 2016; NVAE, Vahdat & Kautz 2020). Its latents are those that `LadderDecoder` takes: relative to the
+    prior, where all are standard normal, so that KL(q || p) is `kgen.losses.gaussian_kl`. With one level this is the
+    `MultiscaleEncoder`.
 
     Inputs: images (B, height, width, channels) in [-1, 1] alone, or the dict `{"images", "pooled"}` with pooled
-    (B, pooled_dim). Output: a list, coarse to fine, of what `posterior` wants for each level; of one level the vector.
+    (B, pooled_dim). Output: a list, coarse to fine, of the `encoded` of each level for `posterior`; with one level the
+    vector alone.
 
     Args:
         image_shape: (height, width, channels). Both sides are a coarsest side times a power of two times `patch`;
-            28 pixels go with `end=7`.
-        latent_dim, levels, latent_channels: as of the `LadderDecoder`.
-        decoder_filters: the decoder's `filters`; `None` where they are the same.
+            28 pixels need `end=7`.
+        latent_dim, levels, latent_channels: as in `LadderDecoder`.
+        decoder_filters: the decoder's `filters`; `None` if they are the same.
         pooled_dim, end, filters, blocks, attention_resolutions, num_heads, patch, feature_dim, activation,
-            normalization, dtype: as of `MultiscaleEncoder`.
+            normalization, dtype: as in `MultiscaleEncoder`.
 
     Raises:
-        ValueError: an argument does not fit the image shape or the other arguments.
+        ValueError: if an argument does not fit the image shape or the other arguments.
 
     Example:
         ```python
@@ -44,27 +53,26 @@ class LadderEncoder(ConfiguredNetwork):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim,
-        levels=2,
-        latent_channels=4,
-        decoder_filters=None,
-        pooled_dim=None,
-        end=4,
-        filters=256,
-        blocks=1,
-        attention_resolutions=(),
-        num_heads=4,
-        patch=1,
-        feature_dim=256,
-        activation="leaky_relu",
-        normalization="rms",
-        dtype=None,
-        **kwargs,
-    ):
+        image_shape: ImageShape,
+        latent_dim: int,
+        levels: int = 2,
+        latent_channels: int | Sequence[int] = 4,
+        decoder_filters: int | Sequence[int] | None = None,
+        pooled_dim: int | None = None,
+        end: int = 4,
+        filters: int | Sequence[int] = 256,
+        blocks: int | Sequence[int] = 1,
+        attention_resolutions: Sequence[int] = (),
+        num_heads: int = 4,
+        patch: int = 1,
+        feature_dim: int = 256,
+        activation: str | Callable = "leaky_relu",
+        normalization: str | None = "rms",
+        dtype: str | keras.DTypePolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
         owner = type(self).__name__
-        if not isinstance(latent_dim, int) or latent_dim < 1:
-            raise ValueError(f"{owner}: latent_dim must be an integer of at least 1; got {latent_dim!r}.")
+        latent_dim = integer(owner, "latent_dim", latent_dim)
         grids = stage_grids(owner, image_shape, end, patch)
         channels = stage_latents(owner, latent_channels, levels, grids)
         given = filters if decoder_filters is None else decoder_filters
@@ -89,10 +97,10 @@ class LadderEncoder(ConfiguredNetwork):
         super().__init__(inputs=path.input, outputs=[path.output, *path.stage_ends[: levels - 1]], **kwargs)
 
         # === Layers ===
-        def normalized(x, name):
+        def normalized(x: Tensor, name: str) -> Tensor:
             return Modulation("rms", dtype=dtype, name=name)(x)
 
-        def head(encoded, width, latents, name):
+        def head(encoded: Tensor, width: int, latents: int, name: str) -> keras.Model:
             inputs = {
                 "encoded": keras.Input(encoded.shape[1:], dtype=encoded.dtype, name="encoded"),
                 "features": keras.Input((*encoded.shape[1:-1], width), dtype=encoded.dtype, name="features"),
@@ -111,36 +119,21 @@ class LadderEncoder(ConfiguredNetwork):
             for index, (encoded, width, latents) in enumerate(zip(path.stage_ends, decoder_widths, channels))
         ]
 
-        self.keep(
-            dtype,
-            image_shape=image_shape,
-            latent_dim=latent_dim,
-            levels=levels,
-            latent_channels=latent_channels,
-            decoder_filters=decoder_filters,
-            pooled_dim=pooled_dim,
-            end=end,
-            filters=filters,
-            blocks=blocks,
-            attention_resolutions=attention_resolutions,
-            num_heads=num_heads,
-            patch=patch,
-            feature_dim=feature_dim,
-            activation=activation,
-            normalization=normalization,
-        )
+        self.keep(locals())
         self.latent_dims = (latent_dim, *(h * w * latents for (h, w), latents in zip(grids, channels)))
-        # What the heads want to see of the decoder.
+        # Shapes of the decoder's features that the heads take.
         self.feature_shapes = tuple(head.input["features"].shape[1:] for head in self.heads)
 
-    def posterior(self, index, encoded, features=None, training=None):
+    def posterior(
+        self, index: int, encoded: Tensor, features: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         """Means, then log-variances, of q(eps | x, coarser latents) of one level.
 
         Args:
-            index: of the level, 0 the coarsest.
-            encoded: what the encoder gave for that level.
-            features: the decoder's, as `LadderDecoder.descend` has them; None for the first level.
-            training: whether it is for training.
+            index: index of the level; 0 is the coarsest.
+            encoded: the encoder's output for that level.
+            features: the decoder's features, as in `LadderDecoder.descend`; None for the first level.
+            training: whether the networks are in training.
 
         Returns:
             Tensor (B, 2 * latent_dims[index]), float32.

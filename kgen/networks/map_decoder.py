@@ -1,32 +1,37 @@
-"""From the feature maps of a backbone back to a map of the picture's size."""
+"""From the feature maps of a backbone to a map of the image's size."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from keras import layers
 
 from kgen.layers import PixelShuffle, ResidualBlock2D
+from kgen.types import Tensor
 
 
-def map_decoder(images, maps, channels, filters=16, name="decoder"):
-    """Feature maps, coarse to fine, to as many numbers a pixel as are asked for.
+def map_decoder(
+    images: Tensor, maps: Sequence[Tensor], channels: int, filters: int = 16, name: str = "decoder"
+) -> Tensor:
+    """Feature maps to a vector at each pixel.
 
     The expanding path of the U-Net [Ronneberger et al. 2015, "U-Net: convolutional networks for biomedical image
-    segmentation"]: from the coarsest map on, each is enlarged by a pixel shuffle, joined to the backbone's next finer
-    one, and passed through a residual block; the last is joined to the picture itself.
+    segmentation"]. Starting from the coarsest, each map is enlarged by a pixel shuffle, joined to the backbone's next
+    finer one, and passed through a residual block. The last is joined to the image itself.
 
     Args:
         images: symbolic tensor `(batch, height, width, C)`.
-        maps: list of symbolic tensors, fine to coarse, as of `backbone_encoder`: of each, a position is a whole number
-            of pixels.
-        channels: length of the output at each pixel.
-        filters: channels of the finest block; doubled at each coarser one, up to four times as many.
-        name: that the names of the layers begin with.
+        maps: symbolic tensors, fine to coarse, from `backbone_encoder`. A position of each covers a whole number of
+            pixels.
+        channels: length of the vector at each pixel.
+        filters: channels of the finest block, doubled at each coarser block, up to four times as many.
+        name: prefix of the layers' names.
 
     Returns:
         A symbolic tensor `(batch, height, width, channels)`, float32.
 
     Raises:
-        ValueError: if one map's grid is no whole number of times as fine as the next one's.
+        ValueError: if a map cannot be enlarged to the next by a whole number.
 
     Example:
 
@@ -46,7 +51,7 @@ def map_decoder(images, maps, channels, filters=16, name="decoder"):
         if rest or skip.shape[2] != factor * x.shape[2]:
             raise ValueError(
                 f"map_decoder: a map of {x.shape[1]}x{x.shape[2]} cannot be enlarged to the next of "
-                f"{skip.shape[1]}x{skip.shape[2]} by a whole number. Choose pictures of a size that halves evenly."
+                f"{skip.shape[1]}x{skip.shape[2]} by a whole number. Choose images of a size that halves evenly."
             )
         side = min(skip.shape[1:3])
         x = layers.Dense(factor**2 * width, name=f"{name}_expand_{side}")(x)

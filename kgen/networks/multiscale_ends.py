@@ -1,15 +1,26 @@
-"""What decoders over several grids share: how latents become a vector, that a grid, that a finer one, that an image."""
+"""What decoders on several grids share: latents to a vector, to a grid, to finer grids, to an image."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
 from keras import layers
 
 from kgen.layers import Modulation, PixelShuffle
+from kgen.types import Tensor
 
 
-def condition_vector(inputs, units, activation="leaky_relu", dtype=None):
-    """Latents, and the pooled condition where there is one, mixed to one vector by a small MLP.
+def condition_vector(
+    inputs: dict[str, Tensor],
+    units: int,
+    activation: str | Callable = "leaky_relu",
+    dtype: str | keras.DTypePolicy | None = None,
+) -> Tensor:
+    """Latents, and the pooled condition if there is one, to one vector by a small MLP.
 
     Args:
-        inputs: dict of the symbolic tensors `"latents"` `(batch, n)` and perhaps `"pooled"` `(batch, m)`.
+        inputs: dict of the symbolic tensors `"latents"` `(batch, n)` and, with a condition, `"pooled"` `(batch, m)`.
         units: length of the vector.
         activation: of the MLP.
         dtype: dtype or policy of all layers.
@@ -24,7 +35,7 @@ def condition_vector(inputs, units, activation="leaky_relu", dtype=None):
     return layers.Dense(units, activation=activation, dtype=dtype, name="condition_2")(c)
 
 
-def lift(c, grid, width, dtype=None):
+def lift(c: Tensor, grid: tuple[int, int], width: int, dtype: str | keras.DTypePolicy | None = None) -> Tensor:
     """A vector to the coarsest grid, by a dense layer.
 
     Args:
@@ -34,19 +45,19 @@ def lift(c, grid, width, dtype=None):
         dtype: dtype or policy of all layers.
 
     Returns:
-        A symbolic tensor `(batch, height, width, channels)`.
+        A symbolic tensor `(batch, *grid, width)`.
     """
     x = layers.Dense(grid[0] * grid[1] * width, dtype=dtype, name="lift")(c)
     return layers.Reshape((*grid, width), dtype=dtype, name="lift_to_grid")(x)
 
 
-def upsample(x, width, name, dtype=None):
+def upsample(x: Tensor, width: int, name: str, dtype: str | keras.DTypePolicy | None = None) -> Tensor:
     """A grid to one twice as fine, by a 1x1 convolution and a pixel shuffle.
 
     Args:
         x: symbolic tensor `(batch, H, W, C)`.
-        width: channels of the finer one.
-        name: that layers' names begin with.
+        width: channels of the finer grid.
+        name: prefix of the layers' names.
         dtype: dtype or policy of all layers.
 
     Returns:
@@ -56,14 +67,23 @@ def upsample(x, width, name, dtype=None):
     return PixelShuffle(2, dtype=dtype, name=f"{name}_shuffle")(x)
 
 
-def to_image(x, channels, name, patch=1, activation="leaky_relu", normalization="rms", output="linear", dtype=None):
-    """Features to a float32 image: normalised, a convolution, and a pixel shuffle where a position is a patch.
+def to_image(
+    x: Tensor,
+    channels: int,
+    name: str,
+    patch: int = 1,
+    activation: str | Callable = "leaky_relu",
+    normalization: str | None = "rms",
+    output: str = "linear",
+    dtype: str | keras.DTypePolicy | None = None,
+) -> Tensor:
+    """Features to a float32 image: normalisation, a convolution, and a pixel shuffle if a position is a patch.
 
     Args:
         x: symbolic tensor `(batch, H, W, C)`.
         channels: of the image.
-        name: of the last layer; other names begin with it.
-        patch: how many pixels a side each position of x becomes.
+        name: name of the last layer and prefix of the others.
+        patch: each position of x becomes `patch` x `patch` pixels.
         activation: before the convolution.
         normalization: as in `Modulation`.
         output: activation of the image.

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
+from kgen.checks import integer
 from kgen.layers import GroupedConvolution2D, SelfAttention2D
 from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
 from kgen.networks.generator_ends import generator_inputs, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
+from kgen.types import ImageShape, Tensor
 
 SLOPE = 0.2
-GAIN = 2 / (1 + SLOPE**2)  # of leaky ReLU: what keeps the variance of signals
+GAIN = 2 / (1 + SLOPE**2)  # keeps the variance of signals through leaky ReLU
 
 
 def r3gan_generator(
-    image_shape,
-    latent_dim=64,
-    pooled_dim=None,
-    filters=256,
-    blocks=1,
-    group_width=16,
-    patch=1,
-    attention_resolutions=(),
-    name="generator",
-):
-    """Latents to pictures by residual inverted bottlenecks between bilinear enlargements.
+    image_shape: ImageShape,
+    latent_dim: int = 64,
+    pooled_dim: int | None = None,
+    filters: int | Sequence[int] = 256,
+    blocks: int | Sequence[int] = 1,
+    group_width: int = 16,
+    patch: int = 1,
+    attention_resolutions: Sequence[int] = (),
+    name: str = "generator",
+) -> keras.Model:
+    """Latents to images by residual inverted bottlenecks between bilinear enlargements.
 
     The generator of Huang et al. (2024), "The GAN is dead; long live the GAN! A Modern Baseline GAN". A linear
-    function of the latents weighs a learned basis of the coarsest grid, one picture a channel. Every stage runs its
+    function of the latents weighs a learned basis of the coarsest grid, one grid per channel. Every stage runs its
     blocks,
 
         y = x + W_3 act(W_2 act(W_1 x))
 
     with W_1 a 1x1 convolution to twice the channels, W_2 a 3x3 one in groups, W_3 a 1x1 one back, and act leaky ReLU.
-    A stage begins by a 1x1 convolution where the channels change, and a bilinear enlargement. There is no
+    A stage begins with a 1x1 convolution if the channels change, and a bilinear enlargement. There is no
     normalisation: W_3 starts at 0, so that blocks begin as the identity, and the others are scaled down by the number
     of blocks (Zhang et al. 2019, "Fixup Initialization"). A condition is embedded and joined to the latents.
 
@@ -45,24 +48,25 @@ def r3gan_generator(
         latent_dim: length of a latent vector.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
         filters: channels of the coarsest stage (halved at each stage, not below 32), or of each stage, coarse to fine.
-        blocks: blocks of each stage, one number or one a stage, coarse to fine; the paper has 2.
+        blocks: blocks of each stage, one number or one per stage, coarse to fine; the paper has 2.
         group_width: channels of a group of W_2; must divide twice the channels.
-        patch: the finest stage runs at 1 / patch of the image's size, and a pixel shuffle makes the pixels. The paper
-            has 1; 2 saves most of the time.
+        patch: the finest stage runs at the image's size / patch, and a pixel shuffle makes the pixels. The paper has 1;
+            2 saves most of the time.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`; the paper has none.
-        name: of the model.
+        name: name of the model.
 
     Returns:
         A `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled"}`, to float32 images
         `(batch, *image_shape)` in [-1, 1].
 
     Raises:
-        ValueError: an argument does not fit the image shape or the other arguments.
+        ValueError: if an argument does not fit the image shape or the other arguments.
 
     Example:
 
     ```python
     generator = kgen.networks.r3gan_generator((32, 32, 3), blocks=2)
+    generator(keras.random.normal((2, 64))).shape      # (2, 32, 32, 3)
     ```
     """
     grids, widths, depths = _stages(
@@ -75,7 +79,7 @@ def r3gan_generator(
         embedded = _linear(inputs["pooled"], latent_dim, "embedding")
         x = layers.Concatenate(name="latents_and_condition")([x, embedded])
     x = _linear(x, widths[0], "weights")
-    # Each channel's picture of the grid, as often as its weight says.
+    # Each channel of the grid is its basis times its weight.
     x = layers.EinsumDense(
         "bc,hwc->bhwc",
         (*grids[0], widths[0]),
@@ -96,48 +100,48 @@ def r3gan_generator(
 
 
 def r3gan_discriminator(
-    image_shape,
-    pooled_dim=None,
-    num_classes=None,
-    filters=256,
-    blocks=1,
-    group_width=16,
-    patch=1,
-    attention_resolutions=(),
-    name="discriminator",
-):
-    """Pictures to logits by residual inverted bottlenecks between bilinear reductions: `r3gan_generator` mirrored.
+    image_shape: ImageShape,
+    pooled_dim: int | None = None,
+    num_classes: int | None = None,
+    filters: int | Sequence[int] = 256,
+    blocks: int | Sequence[int] = 1,
+    group_width: int = 16,
+    patch: int = 1,
+    attention_resolutions: Sequence[int] = (),
+    name: str = "discriminator",
+) -> keras.Model:
+    """Images to logits by residual inverted bottlenecks between bilinear reductions: the mirror of `r3gan_generator`.
 
-    The discriminator of Huang et al. (2024): blocks as in the generator, mean pooling of 2x2, which is what bilinear
-    interpolation at half the size comes to, and a weighted sum over the coarsest grid's positions, with weights for
-    each channel, for features. It bears gradients of gradients, and is meant for R1 and R2 penalties together with
-    the relativistic loss. A condition is projected on the features, or a classifier reads them, as in
-    `discriminator_head`.
+    The discriminator of Huang et al. (2024): blocks as in the generator, and 2x2 mean pooling, which equals bilinear
+    interpolation to half the size. The features are a weighted sum over the coarsest grid, with weights for each
+    channel; `discriminator_head` makes the logits. It has second derivatives, for R1 and R2 penalties, and is meant
+    for these together with the relativistic loss.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        num_classes: of an auxiliary classifier, which goes without a condition; None without one.
+        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
         filters: channels of the coarsest stage (halved at each finer stage, not below 32), or of each stage, coarse to
             fine.
-        blocks: blocks of each stage, one number or one a stage, coarse to fine; the paper has 2.
+        blocks: blocks of each stage, one number or one per stage, coarse to fine; the paper has 2.
         group_width: channels of a group of the 3x3 convolutions; must divide twice the channels.
-        patch: the first convolution sees each patch of this side by itself; the finest stage runs at 1 / patch of the
-            image's size.
+        patch: the first convolution sees each patch of this side by itself; the finest stage runs at the image's size /
+            patch.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`; the paper has none.
-        name: of the model.
+        name: name of the model.
 
     Returns:
         A `keras.Model` from images `(batch, *image_shape)` in [-1, 1], or `{"images", "pooled"}`, to float32 logits
         `(batch, 1)`; with `num_classes` to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
 
     Raises:
-        ValueError: an argument does not fit the image shape or the other arguments.
+        ValueError: if an argument does not fit the image shape or the other arguments.
 
     Example:
 
     ```python
     discriminator = kgen.networks.r3gan_discriminator((32, 32, 3), blocks=2)
+    discriminator(keras.random.normal((2, 32, 32, 3))).shape      # (2, 1)
     ```
     """
     grids, widths, depths = _stages(
@@ -167,9 +171,9 @@ def r3gan_discriminator(
     return keras.Model(single(inputs), discriminator_head(h, inputs.get("pooled"), num_classes), name=name)
 
 
-def _block(x, group_width, blocks, name):
+def _block(x: Tensor, group_width: int, blocks: int, name: str) -> Tensor:
     """The block of `r3gan_generator`, in a network of so many blocks."""
-    # Fixup: with m = 3 layers a block, each but the last is scaled by blocks^(-1 / (2m - 2)).
+    # Fixup: with m = 3 layers per block, each but the last is scaled by blocks^(-1 / (2m - 2)).
     scaled, inner = _normal(GAIN / blocks**0.5), 2 * x.shape[-1]
     h = layers.Dense(inner, kernel_initializer=scaled, name=f"{name}_expand")(x)
     h = layers.LeakyReLU(SLOPE, name=f"{name}_leaky_relu_1")(h)
@@ -181,20 +185,28 @@ def _block(x, group_width, blocks, name):
     return layers.Add(name=name)([x, h])
 
 
-def _linear(x, width, name):
+def _linear(x: Tensor, width: int, name: str) -> Tensor:
     """A 1x1 convolution, or a dense layer, that keeps the variance."""
     return layers.Dense(width, use_bias=False, kernel_initializer=_normal(), name=name)(x)
 
 
-def _normal(scale=1.0):
+def _normal(scale: float = 1.0) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(scale, "fan_in", "untruncated_normal")
 
 
-def _stages(owner, image_shape, filters, blocks, group_width, patch, attention_resolutions):
+def _stages(
+    owner: str,
+    image_shape: ImageShape,
+    filters: int | Sequence[int],
+    blocks: int | Sequence[int],
+    group_width: int,
+    patch: int,
+    attention_resolutions: Sequence[int],
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
     """Grids, channels and numbers of blocks, coarse to fine."""
     grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch), patch)
     check_attention_resolutions(owner, attention_resolutions, grids)
     widths = stage_filters(owner, filters, len(grids))
-    if group_width < 1 or any(2 * width % group_width for width in widths):
+    if any(2 * width % integer(owner, "group_width", group_width) for width in widths):
         raise ValueError(f"{owner}: group_width must divide twice the channels {widths}; got {group_width}.")
     return grids, widths, stage_blocks(owner, blocks, len(grids))

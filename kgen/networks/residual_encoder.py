@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from kgen.networks.stages import coarsest_side, stage_blocks, stage_grids
+from kgen.types import ImageShape, Tensor
 
 
-def residual_encoder(image_shape, filters=64, blocks=1, patch=2, feature_dim=128, dropout=0.2, name="encoder"):
-    """Pictures to features by convolutions with batch normalisation and residual blocks, for classifiers.
+def residual_encoder(
+    image_shape: ImageShape,
+    filters: int = 64,
+    blocks: int | Sequence[int] = 1,
+    patch: int = 2,
+    feature_dim: int = 128,
+    dropout: float = 0.2,
+    name: str = "encoder",
+) -> keras.Model:
+    """Images to features by convolutions with batch normalisation and residual blocks, for classifiers.
 
-    After He et al. (2016), "Deep residual learning for image recognition", made for few processor cores: the first
-    convolution leaves a grid of 1 / patch of the picture's size, every stage has blocks of a single convolution,
-    y = x + relu(norm(W x)), and the next one half the grid and twice the channels. The coarsest grid is pooled and
-    flattened, so that places are kept apart.
+    After He et al. (2016), "Deep residual learning for image recognition", made for few processor cores. The first
+    convolution gives a grid of the image's size / patch. Every stage has blocks of a single convolution,
+    y = x + relu(norm(W x)), and the next stage has half the grid and twice the channels. The coarsest grid is pooled
+    and flattened, which keeps positions apart.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
-        filters: channels of the finest stage; doubled at each coarser one, up to four times as many.
-        blocks: residual blocks of each stage, one number or one a stage, fine to coarse.
-        patch: the first convolution has this stride.
+        filters: channels of the finest stage, doubled at each coarser stage, up to four times as many.
+        blocks: residual blocks of each stage, one number or one per stage, fine to coarse.
+        patch: stride of the first convolution.
         feature_dim: length of the features, the layer "features".
-        dropout: share of the channels of the coarsest grid's values that is left out in training.
-        name: of the model.
+        dropout: share of the coarsest grid's values that is dropped in training, in [0, 1).
+        name: name of the model.
 
     Returns:
         A `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to features `(batch, feature_dim)`, at least 0.
 
     Raises:
-        ValueError: an argument does not fit the image shape.
+        ValueError: if an argument does not fit the image shape.
 
     Example:
 
@@ -42,8 +53,8 @@ def residual_encoder(image_shape, filters=64, blocks=1, patch=2, feature_dim=128
     grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch), patch)[::-1]
     depths = stage_blocks(owner, blocks, len(grids))
 
-    def unit(x, width, kernel_size, strides, unit_name):
-        # Without a bias: the normalisation has one.
+    def unit(x: Tensor, width: int, kernel_size: int, strides: int, unit_name: str) -> Tensor:
+        # No bias: the normalisation has one.
         x = layers.Conv2D(
             width,
             kernel_size,
@@ -55,7 +66,7 @@ def residual_encoder(image_shape, filters=64, blocks=1, patch=2, feature_dim=128
         )(x)
         return normalized(x, unit_name)
 
-    def normalized(x, unit_name):
+    def normalized(x: Tensor, unit_name: str) -> Tensor:
         x = layers.BatchNormalization(momentum=0.9, name=f"{unit_name}_normalize")(x)
         return layers.ReLU(name=f"{unit_name}_relu")(x)
 

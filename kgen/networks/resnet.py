@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import layers, ops
@@ -11,39 +12,47 @@ from kgen.layers import Modulation, ResidualBlock2D, SelfAttention2D, SpectralNo
 from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
 from kgen.networks.generator_ends import generator_inputs, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
+from kgen.types import ImageShape
 
 
 def resnet_generator(
-    image_shape, latent_dim=128, pooled_dim=None, filters=256, patch=1, attention_resolutions=(), name="generator"
-):
-    """Latents to pictures by residual blocks with batch normalisation, each after the grid was doubled.
+    image_shape: ImageShape,
+    latent_dim: int = 128,
+    pooled_dim: int | None = None,
+    filters: int | Sequence[int] = 256,
+    patch: int = 1,
+    attention_resolutions: Sequence[int] = (),
+    name: str = "generator",
+) -> keras.Model:
+    """Latents to images by residual blocks with batch normalisation, each on a doubled grid.
 
-    The generator of Miyato et al. (2018), "Spectral Normalization for Generative Adversarial Networks", and with a
-    condition, when batch normalisation is conditional, that of Miyato & Koyama (2018). A dense layer makes the
-    coarsest grid. Every stage doubles it by repetition and runs a `ResidualBlock2D`; as normalisation, ReLU and 1x1
-    convolution do the same before repetition as after it, this is the paper's block with upsampling inside.
+    The generator of Miyato et al. (2018), "Spectral Normalization for Generative Adversarial Networks". With a
+    condition, batch normalisation is conditional, as in Miyato & Koyama (2018). A dense layer makes the coarsest grid.
+    Every stage doubles it by repetition and runs a `ResidualBlock2D`. This equals the paper's block with upsampling
+    inside, because normalisation, ReLU and 1x1 convolution give the same before repetition as after it.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         latent_dim: length of a latent vector.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
         filters: channels of the coarsest stage (halved at each stage, not below 32), or of each stage, coarse to fine.
-        patch: the finest stage runs at 1 / patch of the image's size, and a pixel shuffle makes the pixels. The paper
-            has 1; 2 saves most of the time.
+        patch: the finest stage runs at the image's size / patch, and a pixel shuffle makes the pixels. The paper has 1;
+            2 saves most of the time.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D` (Zhang et al. 2019).
-        name: of the model.
+        name: name of the model.
 
     Returns:
         A `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled"}`, to float32 images
         `(batch, *image_shape)` in [-1, 1].
 
     Raises:
-        ValueError: an argument does not fit the image shape.
+        ValueError: if an argument does not fit the image shape.
 
     Example:
 
     ```python
     generator = kgen.networks.resnet_generator((32, 32, 3), filters=(256, 256, 256, 256))
+    generator(keras.random.normal((2, 128))).shape      # (2, 32, 32, 3)
     ```
     """
     grids, widths = _stages("resnet_generator", image_shape, filters, patch, attention_resolutions)
@@ -65,43 +74,43 @@ def resnet_generator(
 
 
 def resnet_discriminator(
-    image_shape,
-    pooled_dim=None,
-    num_classes=None,
-    filters=256,
-    patch=1,
-    spectral_normalization=True,
-    attention_resolutions=(),
-    name="discriminator",
-):
-    """Pictures to logits by residual blocks with spectral normalisation, and halving of the grid between.
+    image_shape: ImageShape,
+    pooled_dim: int | None = None,
+    num_classes: int | None = None,
+    filters: int | Sequence[int] = 256,
+    patch: int = 1,
+    spectral_normalization: bool = True,
+    attention_resolutions: Sequence[int] = (),
+    name: str = "discriminator",
+) -> keras.Model:
+    """Images to logits by residual blocks with spectral normalisation, which halve the grid between them.
 
-    The discriminator of Miyato et al. (2018): blocks of ReLU and convolution without normalisation of features, mean
-    pooling between them, and the sum over the coarsest grid's positions for features. A condition is
-    projected on them, or a classifier reads them, as in `discriminator_head`.
+    The discriminator of Miyato et al. (2018): blocks of ReLU and convolution without feature normalisation, mean
+    pooling between them. The features are the sum over the coarsest grid; `discriminator_head` makes the logits.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        num_classes: of an auxiliary classifier, which goes without a condition; None without one.
+        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
         filters: channels of the coarsest stage (halved at each finer stage, not below 32), or of each stage, coarse to
             fine.
-        patch: the first convolution has this stride; the finest stage runs at 1 / patch of the image's size.
+        patch: stride of the first convolution; the finest stage runs at the image's size / patch.
         spectral_normalization: keep the spectral norm of every layer at 1.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`.
-        name: of the model.
+        name: name of the model.
 
     Returns:
         A `keras.Model` from images `(batch, *image_shape)` in [-1, 1], or `{"images", "pooled"}`, to float32 logits
         `(batch, 1)`; with `num_classes` to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
 
     Raises:
-        ValueError: an argument does not fit the image shape, or both `pooled_dim` and `num_classes` are given.
+        ValueError: if an argument does not fit the image shape, or both `pooled_dim` and `num_classes` are given.
 
     Example:
 
     ```python
     discriminator = kgen.networks.resnet_discriminator((32, 32, 3), filters=(128, 128, 128, 128))
+    discriminator(keras.random.normal((2, 32, 32, 3))).shape      # (2, 1)
     ```
     """
     grids, widths = _stages("resnet_discriminator", image_shape, filters, patch, attention_resolutions)
@@ -133,7 +142,13 @@ def resnet_discriminator(
     return keras.Model(single(inputs), outputs, name=name)
 
 
-def _stages(owner, image_shape, filters, patch, attention_resolutions):
+def _stages(
+    owner: str,
+    image_shape: ImageShape,
+    filters: int | Sequence[int],
+    patch: int,
+    attention_resolutions: Sequence[int],
+) -> tuple[list[tuple[int, int]], list[int]]:
     """Grids and channels, coarse to fine."""
     grids = stage_grids(owner, image_shape, coarsest_side(owner, image_shape, patch), patch)
     check_attention_resolutions(owner, attention_resolutions, grids)

@@ -1,38 +1,42 @@
 """Spectral normalisation of a whole network by one call."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from kgen.layers import PositionTable2D, SpectralNormalization
 from kgen.layers.spectral_normalization import WRAPPABLE
 
-# Their weights of several dimensions act on each number by itself: no matrix, nothing to normalise.
+# Their weights of several dimensions act elementwise: there is no matrix to normalise.
 ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, PositionTable2D)
 
 
-def spectrally_normalized(model, iterations=1):
+def spectrally_normalized(model: keras.Model, iterations: int = 1) -> keras.Model:
     """A copy of a network in which every weight matrix is divided by its largest singular value.
 
-    A discriminator of which every layer has slope at most 1 has a bounded slope itself (Miyato et al. 2018, "Spectral
-    Normalization for Generative Adversarial Networks"). The copy has weights of its own, equal to the model's; the
-    model is left as it is. Singular values are estimated from random vectors at first, and come right within some
-    tens of calls in training.
+    If the slope of every layer is bounded, so is that of the discriminator (Miyato et al. 2018, "Spectral Normalization
+    for Generative Adversarial Networks"). The copy has its own weights, equal to the model's; the model does not
+    change. Singular values are estimated from random vectors at first, and become accurate within some tens
+    of calls in training.
 
-    Reached are `Dense`, `Conv`, `ConvTranspose` and `Embedding` layers, each wrapped in a `SpectralNormalization` of
-    the same name; layers and networks that have an argument `spectral_normalization`, such as `ResidualBlock2D` and
-    `MultiscaleEncoder`, which are made anew with it set to True; and all of these in nested models. What several
-    places share stays shared, and what is normalised already stays so.
+    `Dense`, `Conv`, `ConvTranspose` and `Embedding` layers are wrapped in a `SpectralNormalization` of the same name.
+    Layers and networks with an argument `spectral_normalization`, such as `ResidualBlock2D` and `MultiscaleEncoder`,
+    are rebuilt with it set to True. Nested models are treated in the same way. Shared layers stay shared, and layers
+    that are already normalised stay so.
 
     Args:
         model: a built `keras.Sequential` or functional model, or a network with the argument above.
-        iterations: steps of power iteration a call, the `power_iterations` of `SpectralNormalization`.
+        iterations: steps of power iteration per call, the `power_iterations` of `SpectralNormalization`.
 
     Returns:
-        A Keras model that takes and gives what `model` does, and saves and loads like it.
+        A Keras model with the inputs and outputs of `model`, which saves and loads like it.
 
     Raises:
-        TypeError: `model` is a subclassed model, whose layers cannot be replaced.
-        ValueError: `model` is not built, or has a layer with a weight matrix that cannot be reached; it is named.
+        TypeError: if `model` is a subclassed model, whose layers cannot be replaced.
+        ValueError: if `model` is not built, or a layer has a weight matrix that cannot be normalised.
 
     Example:
         ```python
@@ -47,14 +51,15 @@ def spectrally_normalized(model, iterations=1):
         raise ValueError(
             f"spectrally_normalized: {model.name} is not built and has no weights to copy. Begin it with a keras.Input."
         )
-    copies = {}  # by the id of the original: (original, copy); a shared layer is met several times
+    # By the id of the original: (original, copy). A shared layer is met several times.
+    copies: dict[int, tuple[keras.layers.Layer, keras.layers.Layer]] = {}
     copy = _copy(model, iterations, copies)
     for original, normalized in copies.values():
         _copy_weights(original, normalized)
     return copy
 
 
-def _copy(layer, iterations, copies):
+def _copy(layer: Any, iterations: int, copies: dict[int, tuple[keras.layers.Layer, keras.layers.Layer]]) -> Any:
     if not isinstance(layer, keras.layers.Layer):
         return layer  # an operation of keras.ops in a functional model
     if id(layer) not in copies:
@@ -62,7 +67,9 @@ def _copy(layer, iterations, copies):
     return copies[id(layer)][1]
 
 
-def _make_copy(layer, iterations, copies):
+def _make_copy(
+    layer: keras.layers.Layer, iterations: int, copies: dict[int, tuple[keras.layers.Layer, keras.layers.Layer]]
+) -> keras.layers.Layer:
     if isinstance(layer, WRAPPABLE):
         return SpectralNormalization(
             _rebuilt(layer), power_iterations=iterations, name=layer.name, dtype=layer.dtype_policy
@@ -70,7 +77,7 @@ def _make_copy(layer, iterations, copies):
     if _flag(layer) is not None:
         if iterations != 1 and not _flag(layer):
             raise ValueError(
-                f"spectrally_normalized: {_named(layer)} normalises itself, by 1 iteration a call; got "
+                f"spectrally_normalized: {_named(layer)} normalises itself, with 1 iteration per call; got "
                 f"iterations={iterations}."
             )
         return _rebuilt(layer, spectral_normalization=True)
@@ -95,23 +102,23 @@ def _make_copy(layer, iterations, copies):
     return _rebuilt(layer)
 
 
-def _rebuilt(layer, **changes):
+def _rebuilt(layer: keras.layers.Layer, **changes: Any) -> keras.layers.Layer:
     return type(layer).from_config({**layer.get_config(), **changes})
 
 
-def _flag(layer):
-    """The layer's argument `spectral_normalization`, or None where it has none."""
+def _flag(layer: keras.layers.Layer) -> bool | None:
+    """The layer's argument `spectral_normalization`, or None if it has no such argument."""
     flag = getattr(layer, "spectral_normalization", None)
     return flag if isinstance(flag, bool) else None
 
 
-def _named(layer):
+def _named(layer: keras.layers.Layer) -> str:
     return f"{type(layer).__name__} {layer.name!r}"
 
 
-def _copy_weights(original, copy):
+def _copy_weights(original: keras.layers.Layer, copy: keras.layers.Layer) -> None:
     if isinstance(original, (keras.Sequential, keras.Function)) and _flag(original) is None:
-        return  # its layers are in the list themselves
+        return  # its layers are copied one by one
     if isinstance(original, WRAPPABLE):
         copy = copy.layer
     weights = copy.weights

@@ -1,10 +1,17 @@
-"""The stages of a multiscale network: their grids, widths and depths, from arguments a person writes."""
+"""The stages of a multiscale network: their grids, channels and depths, from the arguments that a user writes."""
 
-MIN_FILTERS = 32  # narrower convolutions are slower than their size on every machine
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kgen.checks import integer
+from kgen.types import ImageShape
+
+MIN_FILTERS = 32  # narrower convolutions are slower than their size suggests, on every machine
 
 
-def stage_grids(owner, image_shape, coarsest, patch):
-    """Grid of each stage, coarse to fine, each twice the one before, the last `image_shape / patch`.
+def stage_grids(owner: str, image_shape: ImageShape, coarsest: int, patch: int) -> list[tuple[int, int]]:
+    """Grid of each stage, coarse to fine. Each is twice the one before; the last is the image's size / patch.
 
     Args:
         owner: name that errors begin with.
@@ -16,7 +23,7 @@ def stage_grids(owner, image_shape, coarsest, patch):
         A list of `(height, width)`.
 
     Raises:
-        ValueError: the shape is no image shape or cannot be reached by doubling.
+        ValueError: if the shape is no image shape, or doubling does not lead to it.
 
     Example:
         ```python
@@ -24,8 +31,9 @@ def stage_grids(owner, image_shape, coarsest, patch):
         ```
     """
     check_image_shape(owner, image_shape)
+    patch = integer(owner, "patch", patch)
     height, width, _ = image_shape
-    if patch < 1 or height % patch or width % patch:
+    if height % patch or width % patch:
         raise ValueError(f"{owner}: patch must divide height and width; got {patch} for {height}x{width}.")
     grids = [(height // patch, width // patch)]
     while min(grids[0]) > coarsest and all(side % 2 == 0 for side in grids[0]):
@@ -33,14 +41,15 @@ def stage_grids(owner, image_shape, coarsest, patch):
     if min(grids[0]) != coarsest:
         reached = sorted({min(grid) for grid in grids})
         raise ValueError(
-            f"{owner}: {height}x{width} pixels in patches of {patch} are not a coarsest side of {coarsest} doubled. "
-            f"Halving reaches {', '.join(map(str, reached))}: choose one of these, or another image_shape or patch."
+            f"{owner}: doubling a coarsest side of {coarsest} does not lead to {height}x{width} pixels in patches of "
+            f"{patch}. Halving reaches {', '.join(map(str, reached))}: choose one of these, or another image_shape or "
+            "patch."
         )
     return grids
 
 
-def coarsest_side(owner, image_shape, patch=1):
-    """Shorter side of the grid, of 4 to 7, that halving an image leads to.
+def coarsest_side(owner: str, image_shape: ImageShape, patch: int = 1) -> int:
+    """Shorter side, 4 to 7, of the coarsest grid that halving an image leads to.
 
     Args:
         owner: name that errors begin with.
@@ -51,7 +60,7 @@ def coarsest_side(owner, image_shape, patch=1):
         4, 5, 6 or 7, for `stage_grids`.
 
     Raises:
-        ValueError: the shape is no image shape, or halving leads to no such grid.
+        ValueError: if the shape is no image shape, or halving leads to no such grid.
 
     Example:
         ```python
@@ -66,109 +75,99 @@ def coarsest_side(owner, image_shape, patch=1):
             return side
     raise ValueError(
         f"{owner}: {height}x{width} pixels cannot be reached by doubling both sides of a grid whose shorter side is 4, "
-        f"5, 6 or 7, {4 * patch} pixels being the least. Scale, crop or pad the pictures to such sides as 28, 32, 40, "
-        "48, 64, 96 or 128."
+        f"5, 6 or 7. The least is {4 * patch} pixels. Scale, crop or pad the images to sides such as 28, 32, 40, 48, "
+        "64, 96 or 128."
     )
 
 
-def stage_filters(owner, filters, stages):
-    """Channels of each stage, coarse to fine: those given, or one number halved at every stage down to a floor.
+def stage_filters(owner: str, filters: int | Sequence[int], stages: int) -> list[int]:
+    """Channels of each stage, coarse to fine: a given list, or one number that is halved down to a floor.
 
     Args:
         owner: name that errors begin with.
         filters: channels of the coarsest stage, or of each stage.
         stages: number of stages.
 
-    Returns:
-        A list of ints.
-
     Raises:
-        ValueError: as many numbers as there are stages were not given, or one is below 1.
+        ValueError: if a list has another length, or a number is not an integer of at least 1.
     """
-    if isinstance(filters, int):
+    if not isinstance(filters, Iterable):
+        filters = integer(owner, "filters", filters)
         floor = min(MIN_FILTERS, filters)
         filters = [max(filters // 2**stage, floor) for stage in range(stages)]
-    return _one_per_stage(owner, "filters", filters, stages, smallest=1)
+    return _numbers(owner, "filters", filters, stages, "one per stage, coarse to fine")
 
 
-def stage_blocks(owner, blocks, stages):
-    """Number of blocks of each stage, coarse to fine: those given, or the same everywhere.
+def stage_blocks(owner: str, blocks: int | Sequence[int], stages: int) -> list[int]:
+    """Number of blocks of each stage, coarse to fine: a given list, or the same number everywhere.
 
     Args:
         owner: name that errors begin with.
-        blocks: one number, or one for each stage; 0 leaves a stage to its resampling alone.
+        blocks: one number, or one per stage. A stage with 0 only resamples.
         stages: number of stages.
 
-    Returns:
-        A list of ints.
-
     Raises:
-        ValueError: as many numbers as there are stages were not given, or one is below 0.
+        ValueError: if a list has another length, or a number is not an integer of at least 0.
     """
-    blocks = [blocks] * stages if isinstance(blocks, int) else blocks
-    return _one_per_stage(owner, "blocks", blocks, stages, smallest=0)
+    return _numbers(owner, "blocks", blocks, stages, "one per stage, coarse to fine", least=0)
 
 
-def stage_latents(owner, latent_channels, levels, grids):
-    """Channels of the latents on each grid of a ladder, coarse to fine; its first level, a vector, lies on none.
+def stage_latents(
+    owner: str, latent_channels: int | Sequence[int], levels: int, grids: Sequence[tuple[int, int]]
+) -> list[int]:
+    """Channels of the latents on each grid of a ladder, coarse to fine. The first level is a vector, on no grid.
 
     Args:
         owner: name that errors begin with.
         latent_channels: one number, or one for each level but the first.
-        levels: number of levels, the first one included.
+        levels: number of levels, including the first.
         grids: `(height, width)` of each stage.
 
     Returns:
-        A list of `levels - 1` ints.
+        A list of `levels - 1` integers.
 
     Raises:
-        ValueError: there are not so many grids, or not so many numbers, or one is below 1.
+        ValueError: if there are more levels than grids allow, a list has another length, or a number is not an
+            integer of at least 1.
     """
-    if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= len(grids) + 1:
-        raise ValueError(
-            f"{owner}: levels must be 1, a vector, and at most one more for each of the {len(grids)} grids "
-            f"{', '.join(f'{height}x{width}' for height, width in grids)}; got {levels!r}."
-        )
-    channels = [latent_channels] * (levels - 1) if isinstance(latent_channels, int) else list(latent_channels)
-    if len(channels) != levels - 1 or min(channels, default=1) < 1:
-        raise ValueError(
-            f"{owner}: latent_channels must be one number of at least 1, or one for each level but the first, which is "
-            f"{levels - 1}; got {latent_channels}."
-        )
-    return channels
+    sizes = ", ".join(f"{height}x{width}" for height, width in grids)
+    levels = integer(owner, f"levels (a vector, and up to {len(grids)} grids: {sizes})", levels, 1, len(grids) + 1)
+    return _numbers(owner, "latent_channels", latent_channels, levels - 1, "one for each level but the first")
 
 
-def check_attention_resolutions(owner, attention_resolutions, grids):
-    """Refuses a resolution that no stage has.
+def check_attention_resolutions(
+    owner: str, attention_resolutions: Sequence[int], grids: Sequence[tuple[int, int]]
+) -> None:
+    """Checks that every attention resolution is the shorter side of a grid.
 
     Args:
         owner: name that errors begin with.
-        attention_resolutions: shorter sides of the grids that are to have attention.
+        attention_resolutions: shorter sides of the grids with attention.
         grids: `(height, width)` of each stage.
 
     Raises:
-        ValueError: a resolution is the shorter side of no grid.
+        ValueError: if there is no such grid.
     """
     sides = [min(grid) for grid in grids]
-    strange = [resolution for resolution in attention_resolutions if resolution not in sides]
-    if strange:
-        raise ValueError(f"{owner}: attention_resolutions {strange} are no stage's; the stages' are {sides}.")
+    unknown = [resolution for resolution in attention_resolutions if resolution not in sides]
+    if unknown:
+        raise ValueError(f"{owner}: no stage has attention_resolutions {unknown}; the stages have {sides}.")
 
 
-def check_image_shape(owner, image_shape):
-    """Refuses what is not three whole numbers of at least 1."""
-    if len(image_shape) != 3 or any(not isinstance(side, int) or side < 1 for side in image_shape):
-        raise ValueError(
-            f"{owner}: image_shape must be (height, width, channels) in whole numbers; got {tuple(image_shape)}."
-        )
+def check_image_shape(owner: str, image_shape: ImageShape) -> None:
+    """Checks that a shape is `(height, width, channels)`, three integers of at least 1."""
+    if len(image_shape) != 3:
+        raise ValueError(f"{owner}: image_shape must be (height, width, channels); got {tuple(image_shape)}.")
+    for name, size in zip(("height", "width", "channels"), image_shape):
+        integer(owner, f"{name} in image_shape", size)
 
 
-def _one_per_stage(owner, argument, numbers, stages, smallest):
-    numbers = list(numbers)
-    if len(numbers) != stages:
-        raise ValueError(
-            f"{owner}: {argument} must be one number or {stages}, one a stage, coarse to fine; got {numbers}."
-        )
-    if min(numbers) < smallest:
-        raise ValueError(f"{owner}: {argument} must be at least {smallest}; got {numbers}.")
-    return numbers
+def _numbers(
+    owner: str, argument: str, numbers: int | Sequence[int], count: int, meaning: str, least: int = 1
+) -> list[int]:
+    """A list of `count` integers from one number or from as many."""
+    if not isinstance(numbers, Iterable):
+        return [integer(owner, argument, numbers, least)] * count
+    if len(numbers) != count:
+        raise ValueError(f"{owner}: {argument} must be one number, or {count}, {meaning}; got {list(numbers)}.")
+    return [integer(owner, argument, number, least) for number in numbers]

@@ -1,34 +1,40 @@
 """From the features of a text to one vector."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import layers
 
+from kgen.checks import integer
 from kgen.layers import TransformerBlock2D
 from kgen.networks.configured_network import ConfiguredNetwork
+from kgen.serializable import serializable
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class TextProjection(ConfiguredNetwork):
-    """A few learned readers of a text's tokens, begun by its pooled features: what stands on a frozen text encoder.
+    """Projects the features of a frozen text encoder to one vector, by attention to the tokens.
 
-    A language model's pooled vector says what a sentence is about, but hardly which of two things in it is red. Here a
-    dense layer makes `readers` vectors of it; each `TransformerBlock2D` lets them read the tokens and each other; a
-    dense layer makes the output of them all, beside what it makes of the pooled vector directly.
+    A language model's pooled vector tells what a sentence is about, but hardly which of two things in it is red. Here
+    a dense layer turns it into `readers` vectors. In each `TransformerBlock2D` they attend to the tokens and to each
+    other. The output is the sum of a dense layer of all readers and a dense layer of the pooled vector.
 
     Inputs: `{"pooled": (B, pooled_dim), "tokens": (B, T, token_dim), "mask": (B, T)}`, any T. Output:
     `(B, output_dim)`, float32, linear.
 
     Args:
-        pooled_dim, token_dim: lengths of the pooled and of a token's features.
+        pooled_dim, token_dim: lengths of the pooled features and of a token's features.
         output_dim: length of the output.
         width: features of a reader; divisible by `num_heads`.
-        readers: how many.
-        blocks: transformer blocks; 0 for the dense layers alone, which read no tokens.
+        readers: number of readers.
+        blocks: number of transformer blocks; with 0, tokens are not read.
         num_heads: attention heads.
         dtype: dtype or policy of all layers; `None` is Keras' global one.
 
     Raises:
-        ValueError: a size is below 1, or `width` is not divisible by `num_heads`.
+        ValueError: if a size is not an integer of at least 1, or `width` is not divisible by `num_heads`.
 
     Example:
         ```python
@@ -40,13 +46,20 @@ class TextProjection(ConfiguredNetwork):
     """
 
     def __init__(
-        self, pooled_dim, token_dim, output_dim, width=64, readers=4, blocks=2, num_heads=4, dtype=None, **kwargs
-    ):
-        sizes = {"pooled_dim": pooled_dim, "token_dim": token_dim, "output_dim": output_dim, "width": width,
-                 "readers": readers}  # fmt: skip
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"TextProjection: {name} must be at least 1; got {size}.")
+        self,
+        pooled_dim: int,
+        token_dim: int,
+        output_dim: int,
+        width: int = 64,
+        readers: int = 4,
+        blocks: int = 2,
+        num_heads: int = 4,
+        dtype: str | keras.DTypePolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
+        sizes = {"pooled_dim": pooled_dim, "token_dim": token_dim, "output_dim": output_dim, "width": width}
+        for name, size in {**sizes, "readers": readers, "num_heads": num_heads}.items():
+            integer("TextProjection", name, size)
         if width % num_heads:
             raise ValueError(f"TextProjection: width={width} cannot be split into num_heads={num_heads}.")
         # === Functional Model ===
@@ -65,13 +78,4 @@ class TextProjection(ConfiguredNetwork):
         direct = layers.Dense(output_dim, use_bias=False, dtype="float32", name="direct")(inputs["pooled"])
         super().__init__(inputs, layers.Add(dtype="float32", name="sum")([read, direct]), **kwargs)
 
-        self.keep(
-            dtype,
-            pooled_dim=pooled_dim,
-            token_dim=token_dim,
-            output_dim=output_dim,
-            width=width,
-            readers=readers,
-            blocks=blocks,
-            num_heads=num_heads,
-        )
+        self.keep(locals())

@@ -1,4 +1,4 @@
-"""Trained models on disk: how they are written, found and checked."""
+"""Trained models on disk: to save, find and load them."""
 
 from kgen.presets.preset import load_preset, preset_description, preset_names, save_preset
 

@@ -1,25 +1,28 @@
-"""The weights in a .keras file, in less space."""
+"""Smaller .keras files."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 
 import h5py
 import numpy as np
 
+from kgen.files import whole_file
+
 _WEIGHTS = "model.weights.h5"
 
 
-def compact_weights(file, dtype=None):
-    """Rewrites a `.keras` file: equal weights once, float32 ones in `dtype`, all compressed.
+def compact_weights(file: str | os.PathLike, dtype: str | None = None) -> None:
+    """Rewrites a `.keras` file: equal weights only once, float32 weights in `dtype`, everything compressed.
 
-    Keras reads it like any other, and casts weights to the dtype of their variables.
+    Keras reads it like any other file, and casts weights to the dtype of their variables.
 
     Args:
         file: path of the file.
-        dtype: "float16", or None to keep what there is.
+        dtype: "float16", or None to keep the dtypes.
 
     Raises:
         ValueError: if a weight is too large for float16.
@@ -37,7 +40,7 @@ def compact_weights(file, dtype=None):
     with h5py.File(io.BytesIO(contents[_WEIGHTS])) as source, h5py.File(compact, "w") as target:
         _copy(source, target, dtype, {})
     contents[_WEIGHTS] = compact.getvalue()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with whole_file(file) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
 
@@ -54,7 +57,7 @@ def _copy(source, target, dtype, kept):
                 array = array.astype(dtype)
             if not np.isfinite(array).all():
                 raise ValueError(f"save_to_preset: the weight {item.name} is too large for {dtype}, or not finite.")
-        # The same array under two names: HDF5 calls it a hard link.
+        # The same array under two names: a hard link in HDF5.
         key = array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
         if key in kept:
             target[name] = kept[key]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
+from kgen.files import whole_file, write_whole
 from kgen.presets.compact_weights import compact_weights
 
 _DESCRIPTION = "preset.json"
@@ -17,31 +18,32 @@ _MODEL = "model.keras"
 _FORMAT = 1
 
 
-def preset_names():
-    """Names of the presets that are part of kgen.
+def preset_names() -> list[str]:
+    """Names of the presets that come with kgen.
 
     Example:
 
     ```python
-    kgen.presets.preset_names()
+    kgen.presets.preset_names()      # ["denoise_photo", ..., "upscale_photo_2x"]
     ```
     """
     return sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{_DESCRIPTION}"))
 
 
-def save_preset(model, directory, dtype=None, **remarks):
-    """Writes a model, without optimizers and metrics, as a preset.
+def save_preset(model: keras.Model, directory: str | os.PathLike, dtype: str | None = None, **remarks: Any) -> None:
+    """Saves a model, without optimizers and metrics, as a preset.
 
     Args:
         model: a kgen model.
-        directory: where to write; created, and an older preset there replaced.
-        dtype: "float16" to keep float32 weights in half the space, rounded to 11 bits; they are float32 again when the
-            preset is loaded. None keeps them as they are. Weights that are equal are kept once in either case: give a
-            network its averaged weights before, if nobody is to train on from the others.
-        **remarks: more for `preset_description` to give, under "remarks"; what JSON can hold.
+        directory: where to write; created if it does not exist. An older preset there is replaced.
+        dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; they are float32 again when the
+            preset is loaded. None keeps the dtypes. Equal weights are saved only once: for a smaller file that nobody
+            will train further, set a network to its averaged weights first.
+        **remarks: facts for `preset_description` to give under "remarks"; anything that JSON can hold.
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
+        TypeError: for a remark that JSON cannot hold.
         ValueError: for another dtype, or weights that float16 cannot hold.
 
     Example:
@@ -54,27 +56,25 @@ def save_preset(model, directory, dtype=None, **remarks):
         raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
     directory = Path(directory)
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir()) and not _is_preset(directory)):
-        raise FileExistsError(f"save_to_preset: {directory} exists and is no preset; choose another directory.")
+        raise FileExistsError(f"save_to_preset: {directory} exists and is not a preset; choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
-    # Whole files only: a run killed half-way leaves the older preset.
-    with tempfile.TemporaryDirectory(dir=directory) as folder:
-        written = Path(folder) / _MODEL
-        _save_without_training_state(model, written)
-        compact_weights(written, dtype)
+    with whole_file(directory / _MODEL) as partial:
+        _save_without_training_state(model, partial)
+        compact_weights(partial, dtype)
         description = {
             "format": _FORMAT,
             "class": keras.saving.get_registered_name(type(model)),
             "image_shape": list(model.image_shape),
             "parameters": int(model.count_params()),
-            "sha256": {_MODEL: _sha256(written)},
+            "sha256": {_MODEL: _sha256(partial)},
             "remarks": remarks,
         }
-        (Path(folder) / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        os.replace(written, directory / _MODEL)
-        os.replace(Path(folder) / _DESCRIPTION, directory / _DESCRIPTION)
+        # Before the older model is replaced, in case JSON cannot hold a remark.
+        text = json.dumps(description, indent=2) + "\n"
+    write_whole(directory / _DESCRIPTION, text)
 
 
-def load_preset(name, expected=None):
+def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = None) -> keras.Model:
     """Loads the model of a preset.
 
     Args:
@@ -82,22 +82,24 @@ def load_preset(name, expected=None):
         expected: class that the model must be of, or None.
 
     Returns:
-        The model, ready to generate; compile it to train on.
+        The model, ready for use; compile it to train it further.
 
     Raises:
-        ValueError: for an unknown name, a directory that is no preset, a file that was damaged or changed, or a model
-            of another class.
+        ValueError: for an unknown name, a directory that is not a preset, a file that was damaged or changed, or a
+            model of another class.
 
     Example:
 
     ```python
-    model = kgen.presets.load_preset("cat")
+    model = kgen.presets.load_preset("openmoji_64")
+    model.generate(["a black cat"], seed=0)
     ```
     """
     directory, description = _directory(name), preset_description(name)
     if description["format"] > _FORMAT:
         raise ValueError(
-            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMAT}. Upgrade."
+            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMAT}. "
+            "Upgrade: pip install --upgrade keras-kgen"
         )
     file = directory / _MODEL
     if not file.is_file() or _sha256(file) != description["sha256"][_MODEL]:
@@ -111,14 +113,14 @@ def load_preset(name, expected=None):
     return model
 
 
-def preset_description(name):
-    """What `preset.json` says of a preset, as a dict.
+def preset_description(name: str | os.PathLike) -> dict[str, Any]:
+    """The contents of a preset's `preset.json`.
 
     Args:
         name: one of `preset_names()`, or a directory that `save_preset` wrote.
 
     Raises:
-        ValueError: for an unknown name, or a directory that is no preset.
+        ValueError: for an unknown name, or a directory that is not a preset.
 
     Example:
 
@@ -171,7 +173,7 @@ def _save_without_training_state(model, file):
 
 
 def _models_in(model):
-    """The model and those that it holds: a text encoder, say, may have been compiled by itself."""
+    """The model and all models in it: a text encoder, for example, may have been compiled by itself."""
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):

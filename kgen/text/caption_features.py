@@ -1,51 +1,74 @@
-"""The features of captions, computed once."""
+"""The captions of a data set as a network reads them: features computed once, or tokens; and batches with images."""
 
+from __future__ import annotations
+
+import copy
+import dataclasses
 import hashlib
 import json
 import os
 import warnings
 import zlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from kgen.text.prompt_cleaning import clean_prompts
+from kgen.files import whole_file
+from kgen.progress import Progress
+from kgen.text.prompt_cleaner import clean_prompts
+from kgen.types import Array
 
-_CHUNK = 512  # captions: what a killed run loses at most
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from kgen.text.text_encoder import TextEncoder
+
+_CHUNK = 512  # captions: the most that a killed run loses
 _SUFFIX = ".features.npz"
 
 
 class CaptionFeatures:
-    """What a frozen `TextEncoder` says of each different caption of a data set, kept for all epochs.
+    """The features of every different caption of a data set, computed once by a frozen `TextEncoder`.
 
     Only real tokens are kept. In memory, 10,000 captions of 10 tokens and 384 features take 150 MB; with `path`, token
-    features stay in a directory and are read as they are needed.
+    features stay in a directory and are read when needed.
 
-    The directory belongs to one encoder. Its files are written whole and carry a checksum, and their captions, so that
-    a run killed half-way goes on from there, and captions are added to it from run to run. Files of another encoder,
-    or damaged ones, are computed again, with a warning.
+    The directory belongs to one encoder. Its files are complete and carry a checksum and their captions: a killed run
+    goes on from there, and further runs add captions. Files of another encoder and damaged files are computed again,
+    with a warning.
 
     Args:
         encoder: a `TextEncoder` that is not trainable.
-        captions: list of strings; duplicates are free.
+        captions: list of strings; duplicates cost nothing.
         path: directory to keep the features in. None: memory.
-        batch_size: how many captions to encode at a time.
+        batch_size: captions encoded at once.
         dtype: `"float32"`, or `"float16"` to keep tokens in half the space; rounding changes a feature by less than
             one part in a thousand.
-        verbose: show a progress bar: 1 or 0, or `"auto"`: for more than 200 new captions.
+        verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
 
     Raises:
-        TypeError: a caption is no string.
-        ValueError: no captions, an empty one, an encoder that is trained on, or another dtype.
+        TypeError: a caption is not a string.
+        ValueError: there are no captions, one is empty, the encoder is trainable, or the dtype is another.
 
     Example:
-        ```python
-        features = kgen.text.CaptionFeatures(encoder, ["a cat", "a dog", "a cat"])
-        features.gather(features.index(["a dog", "a cat"]))["tokens"].shape  # (2, 32, 384)
-        ```
+
+    ```python
+    features = kgen.text.CaptionFeatures(encoder, ["a cat", "a dog", "a cat"])
+    features.gather(features.index(["a dog", "a cat"]))["tokens"].shape      # (2, 32, 384)
+    ```
     """
 
-    def __init__(self, encoder, captions, path=None, batch_size=64, dtype="float32", verbose="auto"):
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        captions: Sequence[str],
+        path: str | os.PathLike | None = None,
+        batch_size: int = 64,
+        dtype: str = "float32",
+        verbose: int | str = "auto",
+    ):
         if encoder.trainable:
             raise ValueError(
                 "CaptionFeatures: the encoder is trainable, so its features change while it trains. Set "
@@ -57,45 +80,44 @@ class CaptionFeatures:
         self.path = None if path is None else os.fspath(path)
         self.batch_size = batch_size
         self.dtype = dtype
-        self.vocabulary = []
-        self._rows = {}
-        self._places = []  # of each row: its chunk, and its position there
-        self._stored = {}
+        self.vocabulary: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._places: list[tuple[_Chunk, int]] = []  # of each row: its chunk, and its position there
+        self._stored: dict[str, tuple[_Chunk, int]] = {}
         if self.path is not None:
             os.makedirs(self.path, exist_ok=True)
             self._fingerprint = f"{encoder.fingerprint()}-{dtype}"
             self._read_directory()
         self.extend(captions, verbose)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.vocabulary)
 
-    def __contains__(self, caption):
+    def __contains__(self, caption: str) -> bool:
         return clean_prompts([caption], "CaptionFeatures")[0] in self._rows
 
-    def extend(self, captions, verbose="auto"):
-        """Adds captions; those that are known already cost nothing, and keep their rows."""
+    def extend(self, captions: Sequence[str], verbose: int | str = "auto") -> None:
+        """Adds captions; known ones cost nothing and keep their rows."""
         captions = clean_prompts(captions, "CaptionFeatures")
         wanted = [caption for caption in dict.fromkeys(captions) if caption not in self._rows]
         missing = [caption for caption in wanted if caption not in self._stored]
-        show = len(missing) > 200 if verbose == "auto" else bool(verbose) and bool(missing)
-        bar = keras.utils.Progbar(len(missing), unit_name="caption", verbose=int(show))
+        progress = Progress(len(missing), "caption", verbose)
         for start in range(0, len(missing), _CHUNK):
             chunk = _Chunk.of(self.encoder, missing[start : start + _CHUNK], self.batch_size, self.dtype)
             if self.path is not None:
                 chunk.write(self.path, self._fingerprint)
             self._stored.update(chunk.places())
-            bar.add(len(chunk.captions))
+            progress.add(len(chunk.captions))
         for caption in wanted:
             self._rows[caption] = len(self.vocabulary)
             self.vocabulary.append(caption)
             self._places.append(self._stored[caption])
 
-    def index(self, captions):
+    def index(self, captions: Sequence[str]) -> Array:
         """The row of each caption, as an int32 array.
 
         Raises:
-            KeyError: for a caption that was never given.
+            KeyError: for a caption that was never added.
         """
         captions = clean_prompts(captions, "CaptionFeatures")
         unknown = list(dict.fromkeys(caption for caption in captions if caption not in self._rows))
@@ -106,11 +128,11 @@ class CaptionFeatures:
             )
         return np.array([self._rows[caption] for caption in captions], "int32")
 
-    def gather(self, rows):
-        """The features of rows, as `TextEncoder.encode` gives them: float32 `pooled` and `tokens`, bool `mask`.
+    def gather(self, rows: Array | Sequence[int]) -> dict[str, Array]:
+        """The features of rows, as in `TextEncoder.encode`: float32 `pooled` and `tokens`, bool `mask`.
 
         Raises:
-            IndexError: for a row that is not there.
+            IndexError: for a row that does not exist.
         """
         rows = np.asarray(rows)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
@@ -155,17 +177,176 @@ class CaptionFeatures:
                     os.remove(leftover)
 
 
+class CaptionTokens:
+    """The tokens of every different caption of a data set, for a text encoder that is trained.
+
+    Args:
+        encoder: a `TextEncoder`.
+        captions: list of strings; duplicates cost nothing.
+
+    Example:
+
+    ```python
+    tokens = kgen.text.CaptionTokens(encoder, ["a cat", "a dog"])
+    tokens.gather(tokens.index(["a dog"]))["token_ids"].shape        # (1, 32)
+    ```
+    """
+
+    def __init__(self, encoder: TextEncoder, captions: Sequence[str]):
+        self.encoder = encoder
+        self._rows: dict[str, int] = {}
+        self._tokens: dict[str, Array] = {}
+        self.extend(captions)
+
+    def extend(self, captions: Sequence[str]) -> None:
+        """Adds captions; known ones keep their rows."""
+        different = dict.fromkeys(clean_prompts(captions, "CaptionTokens"))
+        new = [caption for caption in different if caption not in self._rows]
+        if new:
+            tokens = self.encoder.tokenize(new)
+            known = self._tokens or {name: values[:0] for name, values in tokens.items()}
+            self._tokens = {name: np.concatenate([known[name], tokens[name]]) for name in tokens}
+            self._rows.update(zip(new, range(len(self._rows), len(self._rows) + len(new))))
+
+    def index(self, captions: Sequence[str]) -> Array:
+        """The row of each caption, as an int32 array."""
+        return np.array([self._rows[caption] for caption in clean_prompts(captions, "CaptionTokens")], "int32")
+
+    def gather(self, rows: Array) -> dict[str, Array]:
+        """The tokens of rows, a dict of int32 arrays `(rows, sequence_length)`."""
+        return {name: values[rows] for name, values in self._tokens.items()}
+
+
+class CaptionBatches(keras.utils.PyDataset):
+    """Batches `{"images", **features}`; in each epoch every image once, with one of its captions.
+
+    Order and captions follow only from the seed and the number of the epoch, which comes from the steps that the model
+    has made: resumed training sees what it would have seen.
+
+    Args:
+        images: array `(N, H, W, C)`; may be a memory map.
+        captions: list of N lists of strings.
+        table: `CaptionFeatures` or `CaptionTokens` that knows them.
+        batch_size: images per batch; the last one of an epoch may be smaller.
+        shuffle: whether to shuffle, and to draw among an image's captions; else its first one is taken.
+        seed: integer.
+        steps_done: function that gives the number of training steps made so far.
+
+    Example:
+
+    ```python
+    batches = kgen.text.CaptionBatches(images, captions, features, batch_size=32)
+    batches[0]["tokens"].shape      # (32, 32, 384)
+    ```
+    """
+
+    def __init__(
+        self,
+        images: Array,
+        captions: Sequence[Sequence[str]],
+        table: CaptionFeatures | CaptionTokens,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        steps_done: Callable[[], int] = lambda: 0,
+    ):
+        super().__init__()
+        self.images = images
+        self.table = table
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.steps_done = steps_done
+        counts = np.array([len(each) for each in captions])
+        self.first_row = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        self.counts = counts
+        self.rows = table.index([caption for each in captions for caption in each])
+        self.on_epoch_begin()
+
+    def beside(
+        self,
+        others: Array,
+        at: Array | Sequence[int],
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        steps_done: Callable[[], int] = lambda: 0,
+    ) -> CaptionBatches:
+        """Batches with the captions of the images numbered `at`, and rows of an array `others` as the images."""
+        batches = copy.copy(self)
+        batches.images, batches.first_row, batches.counts = others, self.first_row[at], self.counts[at]
+        batches.batch_size, batches.shuffle, batches.seed, batches.steps_done = batch_size, shuffle, seed, steps_done
+        batches.on_epoch_begin()
+        return batches
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def on_epoch_begin(self) -> None:
+        """Draws the order and the captions of the epoch that begins."""
+        self.order = np.arange(len(self.images))
+        chosen = np.zeros(len(self.images), int)
+        if self.shuffle:
+            random = np.random.default_rng([self.seed, self.steps_done() // len(self)])
+            self.order = random.permutation(self.order)
+            chosen = random.integers(self.counts)
+        self.chosen = self.rows[self.first_row + chosen]
+
+    def __getitem__(self, index: int) -> dict[str, Array]:
+        at = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
+        return {"images": np.asarray(self.images[at]), **addable(self.table.gather(self.chosen[at]))}
+
+
+def addable(features: dict[str, Array]) -> dict[str, Array]:
+    """Features with integers for booleans: with `tf.distribute`, Keras averages the first batch over replicas."""
+    return {name: values.astype("int32") if values.dtype == bool else values for name, values in features.items()}
+
+
+def attach_features(dataset: tf.data.Dataset, table: CaptionFeatures | CaptionTokens) -> tf.data.Dataset:
+    """Replaces the captions in a `tf.data.Dataset` of batches `{"images", "captions"}` by a table's features.
+
+    Args:
+        dataset: batches of images and `tf.string` captions.
+        table: `CaptionFeatures` or `CaptionTokens`; captions that it does not know are added.
+
+    Example:
+
+    ```python
+    dataset = kgen.text.attach_features(data.as_dataset(32), features)
+    ```
+    """
+    import tensorflow as tf
+
+    sample = addable(table.gather(np.zeros(1, "int32")))
+    names = list(sample)
+
+    def gather(captions):
+        captions = [caption.decode("utf-8") for caption in captions]
+        # A dataset may draw another of an image's captions in each epoch.
+        table.extend(captions)
+        features = addable(table.gather(table.index(captions)))
+        return [features[name] for name in names]
+
+    def attach(batch):
+        values = tf.numpy_function(gather, [batch["captions"]], [sample[name].dtype for name in names])
+        for name, value in zip(names, values):
+            value.set_shape([batch["captions"].shape[0], *sample[name].shape[1:]])
+        return {"images": batch["images"], **dict(zip(names, values))}
+
+    return dataset.map(attach).prefetch(tf.data.AUTOTUNE)
+
+
+@dataclasses.dataclass(eq=False)
 class _Chunk:
     """Some captions, their pooled features, and the features of their tokens end to end: caption i's are those from
     `bounds[i]` to `bounds[i + 1]`.
     """
 
-    def __init__(self, captions, pooled, tokens, mask, bounds):
-        self.captions = captions
-        self.pooled = pooled
-        self.tokens = tokens
-        self.mask = mask
-        self.bounds = bounds
+    captions: list[str]
+    pooled: Array
+    tokens: Array
+    mask: Array
+    bounds: Array
 
     @classmethod
     def of(cls, encoder, captions, batch_size, dtype):
@@ -183,8 +364,9 @@ class _Chunk:
         captions = json.dumps(self.captions).encode()
         key = hashlib.blake2b(fingerprint.encode() + captions, digest_size=12).hexdigest()
         file = os.path.join(path, key + _SUFFIX)
-        # The tokens first: a chunk counts once its .npz is there.
-        _write_whole(_tokens_file(file), lambda stream: np.save(stream, self.tokens))
+        # The tokens first: a chunk counts once its .npz exists.
+        with whole_file(_tokens_file(file)) as partial:
+            np.save(partial, self.tokens)
         arrays = {
             "captions": np.frombuffer(captions, "uint8"),
             "pooled": self.pooled,
@@ -193,7 +375,8 @@ class _Chunk:
             "fingerprint": np.array(fingerprint),
             "checksum": np.array(_checksum(_tokens_file(file))),
         }
-        _write_whole(file, lambda stream: np.savez(stream, **arrays))
+        with whole_file(file) as partial:
+            np.savez(partial, **arrays)
         self.tokens = np.load(_tokens_file(file), mmap_mode="r")
 
     @classmethod
@@ -210,15 +393,6 @@ class _Chunk:
 
 def _tokens_file(file):
     return file.removesuffix(_SUFFIX) + ".tokens.npy"
-
-
-def _write_whole(file, write):
-    partial = f"{file}.{os.getpid()}.partial"
-    with open(partial, "wb") as stream:
-        write(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, file)
 
 
 def _checksum(file):

@@ -1,20 +1,29 @@
-"""Two text encoders that give the same features: one for texts in Latin script, one for all."""
+"""Two text encoders that give the same features: one for texts in Latin script, one for all others."""
+
+from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kgen.types import Array
+
+if TYPE_CHECKING:
+    from kgen.text.text_encoder import TextEncoder
 
 
 class EncoderByScript:
-    """Pooled features of texts in Latin script from an encoder that reads nothing else, of the others from another.
+    """Pooled features from one encoder for texts in Latin script, and from another for all others.
 
-    A language model of English knows more English than a small encoder that was distilled from it, and no Chinese. Both
-    give the same pooled features, as far as the one has learned them of the other; tokens are the second one's.
+    A language model of English knows more English than a small encoder that was distilled from it, but no Chinese. Both
+    give the same pooled features, as well as the small one has learned them. Tokens always come from `others`.
 
     Args:
-        latin: a `TextEncoder` for texts of which all letters are Latin.
-        others: a `TextEncoder` for the rest.
+        latin: a `TextEncoder` for texts with only Latin letters.
+        others: a `TextEncoder` for all other texts.
 
     Raises:
-        ValueError: if their pooled features are of different lengths.
+        ValueError: if their pooled features have different lengths.
 
     Example:
 
@@ -24,17 +33,17 @@ class EncoderByScript:
     ```
     """
 
-    def __init__(self, latin, others):
+    def __init__(self, latin: TextEncoder, others: TextEncoder):
         if latin.pooled_dim != others.pooled_dim:
             raise ValueError(
-                f"EncoderByScript: one encoder gives pooled features of length {latin.pooled_dim}, the other of "
-                f"{others.pooled_dim}; they must give the same."
+                f"EncoderByScript: the pooled features of one encoder are of length {latin.pooled_dim}, the other of "
+                f"{others.pooled_dim}; they must be of the same."
             )
         self.latin = latin
         self.others = others
 
-    def encode(self, captions, batch_size=64, verbose="auto"):
-        """Features as of `TextEncoder.encode`."""
+    def encode(self, captions: Sequence[str], batch_size: int = 64, verbose: int | str = "auto") -> dict[str, Array]:
+        """The features of captions, as in `TextEncoder.encode`."""
         features = self.others.encode(captions, batch_size, verbose)
         rows = [row for row, caption in enumerate(captions) if is_latin(caption)]
         if rows:
@@ -43,7 +52,7 @@ class EncoderByScript:
         return features
 
 
-def is_latin(text):
+def is_latin(text: str) -> bool:
     """Whether all letters of a text are Latin.
 
     Example:

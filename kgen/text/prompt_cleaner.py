@@ -1,59 +1,86 @@
-"""Prompts in one spelling, and without stop words where that is asked for."""
+"""Prompts in one spelling, and without stop words on request; in Python and in a TensorFlow graph."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import keras
+from kgen.serializable import serializable
+from kgen.types import Tensor
 
-from kgen.text.prompt_cleaning import clean_prompt, clean_prompt_tensor, clean_prompts
-from kgen.text.stop_words import KEPT, STOP_WORDS
+# All that Python's `str.split` takes for white space and NFKC leaves: ASCII controls, NEL and Unicode's separators.
+_WHITE_SPACE = r"[\t-\r\x{1c}-\x{20}\x{85}\p{Z}]+"
+# Invisible characters: controls that are not white space, soft hyphens, zero-width spaces, marks of direction, byte
+# order marks. The joiners stay: emoji and Persian need them. Python and RE2 read this pattern alike.
+_INVISIBLE = (
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad"
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+)
 
-# Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
+# Articles, copulas, pronouns and politeness. Not here: words of place, number and negation, which an image does show.
+_ENGLISH = """
+a an the this that these those some such
+am is are was were be been being has have had do does did
+i me my we us our you your he him his she her it its they them their
+who whom whose which what there here
+of and as so very really just also please
+"""
+# Measure words with "one", and particles. Single characters only where few words contain them.
+_CHINESE = """
+一个 一只 一张 一幅 一条 一些 一种 一位 一座 一朵 一棵 一头 一匹 一件 一辆 一块 一本 一把
+这个 那个 这只 那只 这些 那些 这是 那是 请 的 了 吗 呢
+"""
+STOP_WORDS = {"en": tuple(_ENGLISH.split()), "zh": tuple(_CHINESE.split())}
+# Words that contain a stop word and stay whole: purpose, taxi, understand, lookout, for the sake of, invite, request,
+# apply, flannel.
+KEPT = ("目的", "的士", "了解", "了望", "为了", "邀请", "请求", "申请", "呢绒")
+# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class PromptCleaner:
-    """Cleans prompts as `clean_prompts` does, and takes stop words out: in Python, and the same in a graph.
+    """Cleans prompts as `clean_prompts` does, and removes stop words; in Python, and the same in a graph.
 
-    The spelling is Unicode's NFKC form without invisible characters, and with single spaces. Stop words stay by
-    default, because a pretrained encoder has learned whole sentences: by one English name of an OpenMoji, MiniLM finds
-    the other among 627 at once for 69.1% of them with stop words, and for 68.9% without. Taking them out helps where
-    sentences are to meet bare names: 99.3% in place of 97.7% among 1,644 (benchmarks/README.md). A model that is to
-    draw without them is to learn without them too.
+    By default stop words stay, because a pretrained encoder has learned whole sentences: given one English name of an
+    OpenMoji, MiniLM finds its other name first among 627 in 69.1% of cases with stop words and in 68.9% without.
+    Removing them helps to match sentences with bare names: 99.3% instead of 97.7% among 1,644 (benchmarks/README.md).
+    A model that generates without stop words should be trained without them too.
 
-    A prompt of stop words alone stays as it is.
+    A prompt that is all stop words stays as it is.
 
     Args:
-        stop_words: `"en"` or `"zh"` for a small list of kgen's; a list of words; or None. Words are compared without
-            regard to case. Those of a script without spaces, such as Chinese, are taken out wherever they stand, but
-            for a few longer words which they are part of.
+        stop_words: `"en"` or `"zh"` for a small list of kgen's; a list of words; or None. Case does not matter. Words
+            of a script without spaces, such as Chinese, are removed wherever they stand, except inside a few longer
+            words.
 
     Raises:
-        ValueError: for a language without a list, or a stop word that is no string, or empty.
+        ValueError: for a language without a list, or a stop word that is not a string, or empty.
 
     Example:
-        ```python
-        kgen.text.PromptCleaner(stop_words="en").clean(["This is  a ｒｅｄ apple"])  # ["red apple"]
-        ```
+
+    ```python
+    kgen.text.PromptCleaner(stop_words="en").clean(["This is  a ｒｅｄ apple"])      # ["red apple"]
+    ```
     """
 
-    def __init__(self, stop_words=None):
-        self.stop_words = stop_words
-        words = _words(stop_words)
+    def __init__(self, stop_words: str | Iterable[str] | None = None):
+        self.stop_words = stop_words if stop_words is None or isinstance(stop_words, str) else list(stop_words)
+        words = _words(self.stop_words)
         unspaced = [word for word in words if _WITHOUT_SPACES.search(word)]
         spaced = [word for word in words if word not in unspaced]
-        # Both patterns are read alike by Python and by RE2, which is TensorFlow's.
+        # Python and RE2, which is TensorFlow's, read both patterns alike.
         self._spaced = rf"(?i) (?:{_either(spaced)}) " if spaced else None
         self._unspaced = f"({_either(KEPT)})|{_either(unspaced)}" if unspaced else None
 
-    def clean(self, prompts, owner="PromptCleaner"):
-        """A list of cleaned prompts, each checked as by `clean_prompts`."""
+    def clean(self, prompts: Sequence[str | bytes], owner: str = "PromptCleaner") -> list[str]:
+        """A list of cleaned prompts; checked as in `clean_prompts`."""
         return [self._without_stop_words(prompt) for prompt in clean_prompts(prompts, owner)]
 
-    def clean_tensor(self, prompts):
-        """What `clean` does, for a `tf.string` tensor inside a `tf.function`; an empty prompt stays empty."""
+    def clean_tensor(self, prompts: Tensor) -> Tensor:
+        """The same as `clean`, for a `tf.string` tensor inside a `tf.function`; an empty prompt stays empty."""
         import tensorflow as tf
 
         prompts = clean_prompt_tensor(prompts)
@@ -68,25 +95,92 @@ class PromptCleaner:
     def _without_stop_words(self, prompt):
         shorter = prompt
         if self._spaced:
-            # Each word between spaces of its own.
+            # Two spaces between words, so that each word has its own.
             shorter = clean_prompt(re.sub(self._spaced, " ", f" {shorter} ".replace(" ", "  ")))
         if self._unspaced:
             shorter = clean_prompt(re.sub(self._unspaced, r"\1", shorter))
         return shorter or prompt
 
-    # === Config ===
-    def get_config(self):
-        """The constructor's arguments."""
-        return {"stop_words": self.stop_words if self.stop_words is None else _plain(self.stop_words)}
 
-    @classmethod
-    def from_config(cls, config):
-        """A cleaner of a configuration."""
-        return cls(**config)
+def clean_prompt(prompt: str) -> str:
+    r"""The prompt in Unicode's NFKC form, without invisible characters, with single spaces and none at the ends.
+
+    Full-width letters, ligatures and no-break spaces become the plain ones that a vocabulary knows. Control characters,
+    zero-width spaces and lone surrogates are removed.
+
+    Example:
+
+    ```python
+    clean_prompt("  a\u00a0red\n apple ")      # "a red apple"
+    ```
+    """
+    # A lone surrogate is not Unicode, and cannot be written in UTF-8.
+    prompt = unicodedata.normalize("NFKC", prompt).encode("utf-8", "ignore").decode("utf-8")
+    return " ".join(re.sub(_INVISIBLE, "", prompt).split())
 
 
-def _plain(stop_words):
-    return stop_words if isinstance(stop_words, str) else list(stop_words)
+def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
+    """A list of cleaned prompts, each checked.
+
+    Args:
+        prompts: list, tuple or array of strings; UTF-8 bytes, as `tf.data` gives them, count as strings.
+        owner: name that an error begins with.
+
+    Raises:
+        TypeError: for a single string, or a prompt that is not a string.
+        ValueError: for no prompts, or a prompt without a visible character.
+
+    Example:
+
+    ```python
+    clean_prompts(["a  cat", "a dog"])      # ["a cat", "a dog"]
+    ```
+    """
+    if isinstance(prompts, (str, bytes)) or not hasattr(prompts, "__iter__") or isinstance(prompts, dict):
+        raise TypeError(
+            f"{owner}: captions must be a list of strings; got {prompts!r}. Write [caption] for a single one."
+        )
+    prompts = list(prompts)
+    if not prompts:
+        raise ValueError(f"{owner}: got an empty list of captions; give at least one string.")
+    cleaned = []
+    for i, prompt in enumerate(prompts):
+        if isinstance(prompt, bytes):
+            prompt = prompt.decode("utf-8")
+        if not isinstance(prompt, str):
+            raise TypeError(f"{owner}: caption {i} must be a string; got {prompt!r}, a {type(prompt).__name__}.")
+        cleaned.append(clean_prompt(prompt))
+        if not cleaned[-1]:
+            raise ValueError(f"{owner}: caption {i} is empty ({prompt!r}); write what the image shows.")
+    return cleaned
+
+
+def clean_prompt_tensor(prompts: Tensor) -> Tensor:
+    """`clean_prompt` for a `tf.string` tensor of any shape, inside a `tf.function`.
+
+    The two differ only in characters that Python's Unicode tables and those of TensorFlow Text (ICU) take from
+    different versions of Unicode.
+
+    Raises:
+        ImportError: TensorFlow or TensorFlow Text is missing.
+
+    Example:
+
+    ```python
+    clean_prompt_tensor(tf.constant(["a  cat "]))      # ["a cat"]
+    ```
+    """
+    try:
+        import tensorflow as tf
+        import tensorflow_text
+    except ImportError as error:
+        raise ImportError(
+            "clean_prompt_tensor: prompts inside a graph need TensorFlow and TensorFlow Text on every backend: "
+            "pip install tensorflow tensorflow-text"
+        ) from error
+    prompts = tensorflow_text.normalize_utf8(prompts, "NFKC")
+    prompts = tf.strings.regex_replace(prompts, _INVISIBLE, "")
+    return tf.strings.strip(tf.strings.regex_replace(prompts, _WHITE_SPACE, " "))
 
 
 def _words(stop_words):
@@ -99,13 +193,12 @@ def _words(stop_words):
                 f"{stop_words!r}."
             )
         return list(STOP_WORDS[stop_words])
-    words = list(stop_words)
-    strange = [word for word in words if not isinstance(word, str) or not clean_prompt(word)]
+    strange = [word for word in stop_words if not isinstance(word, str) or not clean_prompt(word)]
     if strange:
-        raise ValueError(f"PromptCleaner: a stop word must be a string of one character or more; got {strange[0]!r}.")
-    return [clean_prompt(word) for word in words]
+        raise ValueError(f"PromptCleaner: a stop word must be a string that is not empty; got {strange[0]!r}.")
+    return [clean_prompt(word) for word in stop_words]
 
 
 def _either(words):
-    """A pattern for any of the words, the longest first; spaces within one are double, as between words."""
+    """A pattern for any of the words, the longest first; with two spaces inside, as between words."""
     return "|".join(re.escape(word.replace(" ", "  ")) for word in sorted(words, key=len, reverse=True))

@@ -1,4 +1,4 @@
-"""Short prompts into descriptions of pictures, by a language model."""
+"""From short prompts to descriptions of images, with a language model."""
 
 from __future__ import annotations
 
@@ -9,68 +9,72 @@ import json
 import os
 import re
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.text.load_text_model import import_keras_hub
-from kgen.text.prompt_cleaning import clean_prompt, clean_prompts
+from kgen import checks
+from kgen.serializable import constructor_arguments, serializable
+from kgen.text.prompt_cleaner import clean_prompt, clean_prompts
 from kgen.text.seeded_sampler import seeded_sampler_class
+from kgen.text.text_models import import_keras_hub
 
 _TEMPLATE = "A detailed description of a picture of {prompt}: the picture shows"
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class PromptExpander(keras.layers.Layer):
-    """A language model that writes on: "a cat" becomes "a cat, ..." with what a picture of it may show.
+    """Lets a language model continue prompts: "a cat" becomes "a cat, ..." with what an image of it may show.
 
-    The prompt's own words stay in front, whatever the model writes, so that no expansion loses what was asked for. Of
-    what it writes the first line counts, up to the end of its last sentence, or to its last comma where no sentence
-    ends. Where the model fails or writes nothing, the prompt stays as it is, with a warning. What was expanded once is
-    remembered.
+    The prompt's own words always stay in front, so that no expansion loses what was asked for. From the model's text,
+    the first line is taken, up to the end of its last sentence, or to its last comma if no sentence ends. If the model
+    fails or writes nothing, the prompt stays as it is, with a warning. Expansions are remembered.
 
-    The same prompt and seed give the same text, in any company, but for the rounding of a model's numbers, which
-    differs a little between batches and machines.
+    The same prompt and seed give the same text, whatever other prompts come with it, except for rounding, which differs
+    a little between batches and machines.
 
     Args:
         language_model: a `keras_hub.models.CausalLM` with its preprocessor; the name of a KerasHub preset or a
-            directory, loaded when it is first needed and saved by its name alone; or a function from a string to a
-            string. A `CausalLM` is saved with the model that it is a part of, and is not trained there.
-        template: what the language model is given, with `{prompt}` in it. Not for a function.
+            directory, loaded on first use and saved only by its name; or a function from a string to a string. A
+            `CausalLM` is saved with the model that holds it, and is not trained there.
+        template: text for the language model, with `{prompt}` in it. Not for a function.
         max_length: tokens of template, prompt and description together; not for a function.
-        top_k: how many of the likeliest tokens to draw the next one from; 1 takes the likeliest.
+        top_k: number of likeliest tokens to draw the next one from; 1 takes the likeliest.
         temperature: above 1 for more surprising texts, below for plainer ones.
-        seed: integer: of the drawing of tokens.
-        batch_size: how many prompts to expand at a time.
-        cache: file to keep expansions in, a line of JSON for each; None: memory. Those of another model, template or
-            seed in it are left alone. A function counts as the same one by its name.
+        seed: integer from 0 to 2**31 - 1, for drawing tokens.
+        batch_size: prompts expanded at once.
+        cache: file to keep expansions in, one line of JSON each; None: memory. Those of another model, template or
+            seed are left alone. A function is recognised by its name.
         **kwargs: `name`.
 
     Raises:
-        TypeError: if `language_model` is none of these.
+        TypeError: if `language_model` is something else.
         ValueError: for a template without `{prompt}`, or a number out of range.
 
     Example:
-        ```python
-        expander = kgen.text.PromptExpander("gpt2_base_en", max_length=48)
-        expander.expand(["a black cat"])  # ["a black cat, ..."]
-        ```
+
+    ```python
+    expander = kgen.text.PromptExpander("gpt2_base_en", max_length=48)
+    expander.expand(["a black cat"])      # ["a black cat, ..."]
+    ```
     """
 
     def __init__(
         self,
-        language_model,
-        template=_TEMPLATE,
-        max_length=64,
-        top_k=40,
-        temperature=1.0,
-        seed=0,
-        batch_size=16,
-        cache=None,
-        **kwargs,
+        language_model: str | os.PathLike | keras.Model | Callable[[str], str],
+        template: str = _TEMPLATE,
+        max_length: int = 64,
+        top_k: int = 40,
+        temperature: float = 1.0,
+        seed: int = 0,
+        batch_size: int = 16,
+        cache: str | os.PathLike | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if isinstance(language_model, os.PathLike):
@@ -78,27 +82,23 @@ class PromptExpander(keras.layers.Layer):
         _check_language_model(language_model)
         if not isinstance(template, str) or "{prompt}" not in template:
             raise ValueError(f"PromptExpander: template must be a string with {{prompt}} in it; got {template!r}.")
-        for name, value in {"max_length": max_length, "top_k": top_k, "batch_size": batch_size}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"PromptExpander: {name} must be an integer of at least 1; got {value!r}.")
         if not temperature > 0:
             raise ValueError(f"PromptExpander: temperature must be positive; got {temperature!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ValueError(f"PromptExpander: seed must be an integer from 0 to 2**31 - 1; got {seed!r}.")
         self.language_model = language_model
         self.template = template
-        self.max_length = max_length
-        self.top_k = top_k
+        self.max_length = checks.integer("PromptExpander", "max_length", max_length)
+        self.top_k = checks.integer("PromptExpander", "top_k", top_k)
         self.temperature = temperature
-        self.seed = seed
-        self.batch_size = batch_size
+        self.seed = checks.integer("PromptExpander", "seed", seed, 0, 2**31 - 1)
+        self.batch_size = checks.integer("PromptExpander", "batch_size", batch_size)
         self.cache = None if cache is None else os.fspath(cache)
-        self._known = None
-        self._sampler = self._generate_function = None
+        self._known: _Memory | None = None
+        self._sampler: Any = None
+        self._generate_function: Any = None
         self.trainable = False
         self.built = True
 
-    def expand(self, prompts):
+    def expand(self, prompts: Sequence[str]) -> list[str]:
         """The expanded prompts.
 
         Args:
@@ -108,19 +108,19 @@ class PromptExpander(keras.layers.Layer):
             A list of as many strings, each beginning with its prompt.
 
         Raises:
-            TypeError: for a single string, or a prompt that is no string.
+            TypeError: for a single string, or a prompt that is not a string.
             ValueError: for no prompts, or an empty one.
         """
         prompts = clean_prompts(prompts, "PromptExpander")
         if self._known is None:
             self._known = _Memory(self.cache, self._fingerprint() if self.cache else "")
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known.texts]
-        failures = {}
+        failures: dict[str, str] = {}
         for start in range(0, len(missing), self.batch_size):
             batch = missing[start : start + self.batch_size]
             try:
                 written = self._write(batch)
-            except Exception as error:  # a picture of the plain prompt is better than none
+            except Exception as error:  # an image of the plain prompt is better than none
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 failures.update((prompt, reason) for prompt in batch)
                 continue
@@ -144,7 +144,7 @@ class PromptExpander(keras.layers.Layer):
         return not isinstance(self.language_model, str) and not hasattr(self.language_model, "generate_step")
 
     def _model(self):
-        # Not kept as an attribute: a model that is known by its name is not saved.
+        # Not an attribute: a model that is given by name is not saved.
         return _loaded(self.language_model) if isinstance(self.language_model, str) else self.language_model
 
     def _write(self, prompts):
@@ -155,13 +155,16 @@ class PromptExpander(keras.layers.Layer):
             self._sampler = seeded_sampler_class()(self.top_k, self.temperature, self.seed)
         self._sampler.restart()
         before = model.sampler, model.generate_function
-        # Not by `compile`, which would also throw away how the model is trained.
+        # Not by `compile`, which would also discard how the model is trained.
         model.sampler, model.generate_function = self._sampler, self._generate_function
         try:
             asked = [self.template.replace("{prompt}", prompt) for prompt in prompts]
-            if "strip_prompt" in inspect.signature(model.generate).parameters:
+            try:
                 written = model.generate(asked, max_length=self.max_length, strip_prompt=True)
-            else:
+            except TypeError as error:
+                if "strip_prompt" not in str(error):
+                    raise
+                # Phi3's generate has no such argument.
                 written = model.generate(asked, max_length=self.max_length)
                 written = [text[len(start) :] for text, start in zip(written, asked)]
             self._generate_function = model.generate_function
@@ -170,7 +173,7 @@ class PromptExpander(keras.layers.Layer):
         return written
 
     def _fingerprint(self):
-        """What an expansion depends on, beside its prompt."""
+        """A hash of all that an expansion depends on, besides its prompt."""
         digest = hashlib.blake2b(digest_size=16)
         if self._is_function or isinstance(self.language_model, str):
             source = self.language_model
@@ -183,48 +186,32 @@ class PromptExpander(keras.layers.Layer):
         return digest.hexdigest()
 
     # === Config ===
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments.
 
         Raises:
-            ValueError: if the language model is a function that Keras does not know by a name.
+            ValueError: if the language model is a function that is not registered with Keras.
         """
         source = self.language_model
         if self._is_function and not _is_registered(source):
             raise ValueError(
-                f"PromptExpander: {_name(source)} cannot be saved; make its name known by "
+                f"PromptExpander: {_name(source)} cannot be saved; register it by "
                 "@keras.saving.register_keras_serializable(), or give a KerasHub CausalLM or its name."
             )
         return {
             **super().get_config(),
+            **{name: getattr(self, name) for name in constructor_arguments(type(self))},
             "language_model": source if isinstance(source, str) else keras.saving.serialize_keras_object(source),
-            "template": self.template,
-            "max_length": self.max_length,
-            "top_k": self.top_k,
-            "temperature": self.temperature,
-            "seed": self.seed,
-            "batch_size": self.batch_size,
-            "cache": self.cache,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """An expander of a saved configuration; weights and vocabulary come from the file's own parts."""
-        source = config["language_model"]
-        if isinstance(source, dict):
-            if source["class_name"] != "function":
-                import_keras_hub()
-            source = keras.saving.deserialize_keras_object(source)
-        return cls(**{**config, "language_model": source})
 
 
 class _Memory:
     """Expansions by prompt; with a file, also those that earlier runs wrote for the same fingerprint."""
 
-    def __init__(self, file, fingerprint):
+    def __init__(self, file: str | None, fingerprint: str):
         self.file = file
         self.fingerprint = fingerprint
-        self.texts = {}
+        self.texts: dict[str, str] = {}
         if file is None or not os.path.exists(file):
             return
         with open(file, encoding="utf-8") as lines:
@@ -240,20 +227,20 @@ class _Memory:
         self.texts[prompt] = text
         if self.file is not None:
             with open(self.file, "a", encoding="utf-8") as lines:
-                # Line ends stand before, so that half a line of a run that was killed spoils no other.
+                # The line end comes first, so that half a line of a killed run spoils no other line.
                 lines.write(
                     "\n" * (lines.tell() > 0) + json.dumps([self.fingerprint, prompt, text], ensure_ascii=False)
                 )
 
 
 def _behind(prompt, text, whole):
-    """The prompt with what was written behind it; `whole` texts are not cut.
+    """The prompt with the written text behind it; `whole` texts are not cut.
 
     Raises:
-        ValueError: where that is not a word.
+        ValueError: if the text has no word.
     """
     if not isinstance(text, str):
-        raise ValueError(f"an answer that is no string: {type(text).__name__}")
+        raise ValueError(f"an answer that is not a string: {type(text).__name__}")
     text = clean_prompt(text) if whole else _cut(text)
     if text.casefold().startswith(prompt.casefold()):
         text = text[len(prompt) :]
@@ -266,7 +253,7 @@ def _behind(prompt, text, whole):
 
 
 def _cut(text):
-    """The first line that is not empty, up to where its last sentence ends, else to its last comma."""
+    """The first line that is not empty, up to the end of its last sentence, else to its last comma."""
     line = next((line for line in map(clean_prompt, text.splitlines()) if line), "")
     ends = [match.end() for match in _SENTENCE_END.finditer(line)]
     if ends:

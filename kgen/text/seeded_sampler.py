@@ -1,31 +1,33 @@
-"""Sampling of words in which each text has random numbers of its own."""
+"""Sampling of tokens in which every text has its own random numbers."""
 
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.text.load_text_model import import_keras_hub
+from kgen.text.text_models import import_keras_hub
 
 
 @functools.cache
-def seeded_sampler_class():
-    """The class `SeededSampler`, whose base is KerasHub's.
+def seeded_sampler_class() -> type:
+    """The class `SeededSampler`; made on first use, because its base is KerasHub's.
 
-    Its `SeededSampler(top_k, temperature, seed)` draws the next token from the `top_k` likeliest. What it draws for a
-    text depends on the seed, on that text's prompt and on the position alone: not on the texts beside it, nor on what
-    was sampled before. KerasHub's samplers draw for the batch as a whole, and go on where the last call ended.
+    `SeededSampler(top_k, temperature, seed)` draws the next token from the `top_k` likeliest. What it draws for a text
+    depends only on the seed, the text's prompt and the position: not on the other texts in the batch, nor on earlier
+    calls. KerasHub's samplers draw for the whole batch, and go on where the last call ended.
     """
+    base: Any = import_keras_hub().samplers.Sampler
 
-    class SeededSampler(import_keras_hub().samplers.Sampler):
+    class SeededSampler(base):
         def __init__(self, top_k=40, temperature=1.0, seed=0):
             super().__init__(temperature=temperature)
             self.top_k = top_k
             self.seed = seed
-            # Counts the steps of a call; KerasHub carries its state through the loop on every backend.
+            # Counts the steps of a call; on every backend KerasHub carries this state through the loop.
             self.steps = keras.random.SeedGenerator(seed)
 
         def restart(self):
@@ -49,19 +51,19 @@ def seeded_sampler_class():
 
 
 def _hashes(tokens, mask):
-    """An int32 number for each row of tokens, of those under the mask."""
+    """An int32 hash of each row's tokens under the mask."""
     factors = np.random.default_rng(0).integers(-(2**31), 2**31, tokens.shape[-1]) | 1
     tokens = ops.cast(tokens, "int32") * ops.cast(mask, "int32")
     return ops.cast(ops.sum(tokens * ops.convert_to_tensor(factors.astype("int32")), axis=-1), "int32")
 
 
 def _uniform(number):
-    """Numbers in [0, 1) of int32 numbers."""
+    """From int32 numbers to numbers in [0, 1)."""
     return ops.cast(_shift_right(_mixed(number), 8), "float32") * 2.0**-24
 
 
 def _mixed(number):
-    """MurmurHash3's finalizer (Appleby 2011): neighbouring numbers become unlike each other. Its factors, as int32."""
+    """MurmurHash3's finalizer (Appleby 2011), with its factors as int32: neighbouring numbers become very different."""
     number = ops.bitwise_xor(number, _shift_right(number, 16)) * (0x85EBCA6B - 2**32)
     number = ops.bitwise_xor(number, _shift_right(number, 13)) * (0xC2B2AE35 - 2**32)
     return ops.bitwise_xor(number, _shift_right(number, 16))

@@ -1,63 +1,79 @@
-"""From strings to conditions, by a language model of KerasHub."""
+"""From captions to features, with a language model of KerasHub."""
+
+from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgen.text.load_text_model import import_keras_hub, load_text_model, parts_of_embedder
-from kgen.text.prompt_cleaning import clean_prompt_tensor, clean_prompts
-from kgen.text.token_inputs import as_int32, check_parts, is_causal, sequence_output, token_inputs, with_length
+from kgen import checks
+from kgen.progress import Progress
+from kgen.serializable import constructor_arguments, serializable
+from kgen.text.prompt_cleaner import clean_prompt_tensor, clean_prompts
+from kgen.text.text_models import (
+    as_int32,
+    check_parts,
+    is_causal,
+    load_text_model,
+    parts_of_embedder,
+    sequence_output,
+    token_inputs,
+    with_length,
+)
+from kgen.types import Array, Tensor
 
 _POOLINGS = ("mean", "cls", "max", "last", "backbone")
-_LONG_WORK = 200  # captions
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class TextEncoder(keras.Model):
     """A text backbone of KerasHub with its tokenizer: captions in, pooled and token features out.
 
-    `TextEncoder.of` makes one of a preset, a directory, a `TextEmbedder` or a backbone. A model that holds a
-    `TextEncoder` saves and loads it, weights and vocabulary, in its own `.keras` file.
+    `TextEncoder.of` makes one from a preset, a directory, a `TextEmbedder` or a backbone. A model that holds a
+    `TextEncoder` saves and loads it, with weights and vocabulary, in its own `.keras` file.
 
-    With T = `sequence_length`, D = `token_dim` and P = `pooled_dim`, captions become `tokens` (B, T, D), one feature
-    vector a token, zero after the last; `mask` (B, T), true at the real tokens; and `pooled` (B, P), one vector a
-    caption, all float32.
+    With T = `sequence_length`, D = `token_dim` and P = `pooled_dim`, captions become float32 `tokens` (B, T, D), one
+    vector per token, zero after the last; float32 `pooled` (B, P), one vector per caption; and bool `mask` (B, T), true
+    at the real tokens.
 
     Args:
         backbone: a text `keras_hub.models.Backbone`.
-        preprocessor: the KerasHub preprocessor that makes its inputs of strings; its `sequence_length` is T. Captions
-            with more tokens are cut.
+        preprocessor: the KerasHub preprocessor that makes its inputs from strings; its `sequence_length` is T. Longer
+            captions are cut.
         pooling: how tokens become one vector: their `"mean"`, the first (`"cls"`), the `"last"`, the `"max"`, or
             `"backbone"`: the backbone's own `pooled_output`.
-        normalize: scale the pooled vector to length 1.
-        projection_dim: length that a dense layer brings the pooled vector to, such as that of a larger encoder which
-            this one is to stand in for; None: no such layer.
-        trainable: False keeps the backbone as it is, dropout off, whatever model it becomes a part of.
+        normalize: whether to scale the pooled vector to length 1.
+        projection_dim: length to which a dense layer projects the pooled vector, such as that of a larger encoder that
+            this one replaces; None: no such layer.
+        trainable: False freezes the backbone, with dropout off, in any model that it becomes a part of.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        ValueError: the backbone or the preprocessor is not one of text, or they do not fit each other.
+        ValueError: the backbone or the preprocessor is not for text, or they do not fit together.
 
     Example:
-        ```python
-        encoder = kgen.text.TextEncoder.of("all_minilm_l6_v2_en")
-        encoder.encode(["a cat", "a red apple"])["pooled"].shape  # (2, 384)
-        ```
+
+    ```python
+    encoder = kgen.text.TextEncoder.of("all_minilm_l6_v2_en")
+    encoder.encode(["a cat", "a red apple"])["pooled"].shape      # (2, 384)
+    ```
     """
 
     def __init__(
         self,
-        backbone,
-        preprocessor,
-        pooling="mean",
-        normalize=False,
-        projection_dim=None,
-        trainable=False,
-        **kwargs,
+        backbone: keras.Model,
+        preprocessor: keras.layers.Layer,
+        pooling: str = "mean",
+        normalize: bool = False,
+        projection_dim: int | None = None,
+        trainable: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         check_parts(backbone, preprocessor, pooling, _POOLINGS)
@@ -73,34 +89,35 @@ class TextEncoder(keras.Model):
         self.built = True
 
     @classmethod
-    def of(cls, source, sequence_length=None):
-        """The `TextEncoder` of whatever is at hand.
+    def of(cls, source: Any, sequence_length: int | None = None) -> TextEncoder:
+        """Makes a `TextEncoder` from any text model.
 
         Args:
             source: a `TextEncoder`; a KerasHub `TextEmbedder` or `CausalLM` with its preprocessor; a tuple
                 `(backbone, preprocessor)` of KerasHub; the name of a KerasHub preset; or a directory in the format of
-                transformers or KerasHub. Where a token knows only those before it, as in a `CausalLM` or CLIP, the
-                last one is the pooled vector, else their mean, or what the source says.
-            sequence_length: tokens to a caption, start and end marks included. Default: 32, or what the model can
-                take where that is less; a `TextEncoder` keeps its own.
+                transformers or KerasHub. Pooling is what the source says; else the last token if tokens see only those
+                before them, as in a `CausalLM` or CLIP; else the mean.
+            sequence_length: tokens per caption, with start and end marks. Default: 32, or what the model can take if
+                that is less; a `TextEncoder` keeps its own.
 
         Returns:
-            A frozen `TextEncoder`; a `source` that is one already is given back as it is, unless its length changes.
+            A frozen `TextEncoder`; a `TextEncoder` is returned as it is, unless its length changes.
 
         Raises:
             ImportError: KerasHub, or a package that it needs for this source, is not installed.
-            TypeError: `source` is none of these.
-            ValueError: there is no text model under this name, or it cannot take `sequence_length` tokens.
+            TypeError: `source` is something else.
+            ValueError: there is no text model with this name, or it cannot take `sequence_length` tokens.
 
         Example:
-            ```python
-            encoder = kgen.text.TextEncoder.of("path/to/all-MiniLM-L6-v2", sequence_length=16)
-            ```
+
+        ```python
+        encoder = kgen.text.TextEncoder.of("path/to/all-MiniLM-L6-v2", sequence_length=16)
+        ```
         """
         if isinstance(source, cls):
             if sequence_length in (None, source.sequence_length):
                 return source
-            names = ("backbone", "preprocessor", "pooling", "normalize", "projection_dim", "trainable")
+            names = constructor_arguments(cls)
             parts = {name: getattr(source, name) for name in names}
         elif isinstance(source, (str, os.PathLike)):
             parts = load_text_model(source)
@@ -111,7 +128,7 @@ class TextEncoder(keras.Model):
             parts = parts_of_embedder(source)
         else:
             raise TypeError(
-                f"TextEncoder: cannot make a text encoder of {type(source).__name__}; give a preset's name, a "
+                f"TextEncoder: cannot make a text encoder from {type(source).__name__}; give a preset's name, a "
                 "directory, a KerasHub TextEmbedder or CausalLM, a tuple (backbone, preprocessor), or a TextEncoder."
             )
         check_parts(parts["backbone"], parts["preprocessor"], parts.get("pooling", "mean"), _POOLINGS)
@@ -122,18 +139,18 @@ class TextEncoder(keras.Model):
         return encoder
 
     @property
-    def sequence_length(self):
-        """Tokens to a caption."""
+    def sequence_length(self) -> int:
+        """Tokens per caption."""
         return self.preprocessor.sequence_length
 
     @property
-    def token_dim(self):
-        """Features to a token."""
+    def token_dim(self) -> int:
+        """Features per token."""
         return sequence_output(self.backbone.output).shape[-1]
 
     @property
-    def pooled_dim(self):
-        """Features to a caption."""
+    def pooled_dim(self) -> int:
+        """Features per caption."""
         return self.projection_dim or self._unprojected_dim
 
     @property
@@ -146,24 +163,25 @@ class TextEncoder(keras.Model):
         return layer
 
     # === From strings to tokens ===
-    def build_preprocessor(self):
-        """Builds what KerasHub builds at the first caption.
+    def build_preprocessor(self) -> None:
+        """Builds the layers that KerasHub builds at the first caption.
 
-        On JAX and PyTorch Keras trains no model with an unbuilt layer, and one that is given features sees no caption.
+        On JAX and PyTorch, Keras does not train a model with an unbuilt layer; a model that is given features never
+        sees a caption.
         """
         for part in (None, "tokenizer", "packer"):
             layer = getattr(self.preprocessor, part, None) if part else self.preprocessor
             if layer is not None and not layer.built:
                 layer.build(None)
 
-    def tokenize(self, captions):
-        """The backbone's inputs, as a dict of int32 arrays (B, T): `token_ids`, `padding_mask` and what else it takes.
+    def tokenize(self, captions: Sequence[str]) -> dict[str, Array]:
+        """The backbone's inputs, as a dict of int32 arrays (B, T): `token_ids`, `padding_mask` and others it takes.
 
         Args:
             captions: list of strings; each is cleaned by `clean_prompt` first.
 
         Raises:
-            TypeError: for a single string, or a caption that is no string.
+            TypeError: for a single string, or a caption that is not a string.
             ValueError: for no captions, or an empty one.
         """
         captions = clean_prompts(captions, "TextEncoder")
@@ -171,14 +189,14 @@ class TextEncoder(keras.Model):
             return as_int32(token_inputs(self.preprocessor, captions))
         except ImportError as error:
             raise ImportError(
-                "TextEncoder: this KerasHub tokenizes by TensorFlow and TensorFlow Text on every backend: "
+                "TextEncoder: this KerasHub tokenizes with TensorFlow and TensorFlow Text on every backend: "
                 "pip install tensorflow tensorflow-text"
             ) from error
 
-    def preprocess(self, captions):
-        """What `tokenize` does, for a `tf.string` tensor (B,) inside a `tf.function` or `tf.data.Dataset.map`.
+    def preprocess(self, captions: Tensor) -> dict[str, Tensor]:
+        """`tokenize` for a `tf.string` tensor (B,), inside a `tf.function` or `tf.data.Dataset.map`.
 
-        A SavedModel of it needs TensorFlow Text to be imported where it is loaded, and nothing of kgen or KerasHub.
+        A SavedModel of it needs `import tensorflow_text` where it is loaded, but neither kgen nor KerasHub.
         In a graph nothing is checked: an empty caption is one without words.
         """
         tokens = token_inputs(self.preprocessor, clean_prompt_tensor(captions))
@@ -187,8 +205,8 @@ class TextEncoder(keras.Model):
         return {name: tf.cast(value, tf.int32) for name, value in tokens.items()}
 
     # === From tokens to features ===
-    def call(self, token_inputs, training=False):
-        """`{"pooled", "tokens", "mask"}` of what `tokenize` or `preprocess` gave."""
+    def call(self, token_inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+        """`{"pooled", "tokens", "mask"}` from the result of `tokenize` or `preprocess`."""
         inputs = {name: token_inputs[name] for name in self.backbone.input}
         outputs = self.backbone(inputs, training=bool(training) and self.trainable)
         mask = ops.not_equal(token_inputs["padding_mask"], 0)
@@ -211,31 +229,30 @@ class TextEncoder(keras.Model):
             return tokens[:, 0]
         if self.pooling == "max":
             return ops.max(ops.where(real > 0, tokens, -1e9), axis=1)
-        # A token is the last where no real one follows it.
+        # The last token is the one that no real token follows.
         following = ops.pad(real, [[0, 0], [0, 1], [0, 0]])[:, 1:]
         return ops.sum(tokens * real * (1.0 - following), axis=1)
 
-    def encode(self, captions, batch_size=64, verbose="auto"):
-        """The features of captions, as a dict of arrays; row i is caption i's.
+    def encode(self, captions: Sequence[str], batch_size: int = 64, verbose: int | str = "auto") -> dict[str, Array]:
+        """The features of captions, as a dict of arrays; row i belongs to caption i.
 
-        Captions are run in order of length, each batch no longer than its longest and padded to a power of two, so
-        that short captions cost little and few shapes are compiled; a backbone that is not told where padding begins
-        gets the whole length. A caption's features do not depend on the others, to the rounding of float32.
+        Captions run sorted by length, in batches as long as their longest caption and padded to a power of two, so that
+        short captions cost little and few shapes are compiled; a backbone that takes no padding mask gets the whole
+        length. Up to rounding, a caption's features do not depend on the others.
 
         Args:
             captions: list of N strings.
-            batch_size: how many to run at a time.
-            verbose: show a progress bar: 1 or 0, or `"auto"`: for more than 200 captions.
+            batch_size: captions per batch.
+            verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
 
         Returns:
             `pooled` (N, P) and `tokens` (N, T, D) in float32, `mask` (N, T) in bool.
 
         Raises:
-            TypeError: for a single string, or a caption that is no string.
-            ValueError: for no captions, an empty one, or a `batch_size` under 1.
+            TypeError: for a single string, or a caption that is not a string.
+            ValueError: for no captions, an empty one, or a `batch_size` below 1.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"TextEncoder.encode: batch_size must be a positive integer; got {batch_size!r}.")
+        batch_size = checks.integer("TextEncoder.encode", "batch_size", batch_size)
         inputs = self.tokenize(captions)
         mask = inputs["padding_mask"] != 0
         lengths = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
@@ -246,22 +263,21 @@ class TextEncoder(keras.Model):
             "tokens": np.zeros((*mask.shape, self.token_dim), "float32"),
             "mask": mask,
         }
-        show = len(mask) > _LONG_WORK if verbose == "auto" else bool(verbose)
-        bar = keras.utils.Progbar(len(mask), unit_name="caption", verbose=int(show))
+        progress = Progress(len(mask), "caption", verbose)
         for start in range(0, len(mask), batch_size):
             rows = order[start : start + batch_size]
             length = min(max(shortest, _power_of_two(lengths[rows[0]])), mask.shape[1])
             missing = min(_power_of_two(len(rows)), batch_size) - len(rows)
             batch = {name: np.pad(v[rows, :length], [(0, missing), (0, 0)], "edge") for name, v in inputs.items()}
             outputs = self.predict_on_batch(batch)
-            # Under tf.distribute every replica answers: the first answer will do.
+            # With tf.distribute every replica answers; the first answer is enough.
             features["pooled"][rows] = outputs["pooled"][: len(rows)]
             features["tokens"][rows, :length] = outputs["tokens"][: len(rows)]
-            bar.add(len(rows))
+            progress.add(len(rows))
         return features
 
-    def fingerprint(self):
-        """A hash of all that the features depend on: configuration, vocabulary and weights; the same in any process."""
+    def fingerprint(self) -> str:
+        """A hash of all that the features depend on: config, vocabulary and weights; the same in every process."""
         digest = hashlib.blake2b(digest_size=16)
         vocabulary = getattr(self.preprocessor.tokenizer, "vocabulary", None)
         digest.update(json.dumps([_without_names(self.get_config()), vocabulary], sort_keys=True).encode())
@@ -270,35 +286,13 @@ class TextEncoder(keras.Model):
                 digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
         return digest.hexdigest()
 
-    # === Config ===
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "backbone": keras.saving.serialize_keras_object(self.backbone),
-                "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
-                "pooling": self.pooling,
-                "normalize": self.normalize,
-                "projection_dim": self.projection_dim,
-                "trainable": self.trainable,
-            }
-        )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        """The encoder of a saved configuration; weights and vocabulary come from the file's own parts."""
-        import_keras_hub()
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("backbone", "preprocessor")}
-        return cls(**{**config, **parts})
-
 
 def _power_of_two(number):
     return 1 << (int(number) - 1).bit_length()
 
 
 def _without_names(config):
-    # Names are numbered by what else a process has made; they change no feature.
+    # Names are numbered by what else a process has made; features do not depend on them.
     if isinstance(config, dict):
         return {key: _without_names(value) for key, value in config.items() if key not in ("name", "trainable")}
     return [_without_names(value) for value in config] if isinstance(config, list) else config

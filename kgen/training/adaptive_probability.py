@@ -5,20 +5,22 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.types import Tensor
 
-# Batches from one move to the next, as in the paper: one batch alone says little.
+# Batches between two moves, as in the paper: one batch alone says little.
 _BATCHES = 4.0
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class AdaptiveProbability(keras.layers.Layer):
-    """A number p in [0, 1], state of a model, that rises while a discriminator is too sure and falls while it is not.
+    """A probability p, state of a model, that rises while a discriminator is too sure and falls while it is not.
 
-    After every four batches, of n real pictures together, p += sign(r - target) n / images, clipped to [0, 1]: r is
-    the mean over them of signs that say whether each was told for real [Karras et al. 2020, "Training generative
-    adversarial networks with limited data", section 3]. p begins at 0. Under `tf.distribute` all replicas have one p,
-    which follows the pictures of all of them.
+    After every four batches, with n real images together, p += sign(r - target) n / images, clipped to [0, 1]. r is the
+    mean of the discriminator's signs on them: 1 where it takes an image for real, -1 where not [Karras et al. 2020,
+    "Training generative adversarial networks with limited data", section 3]. p begins at 0. Under `tf.distribute` all
+    replicas share one p, which follows the images of all of them.
 
     Example:
 
@@ -39,13 +41,13 @@ class AdaptiveProbability(keras.layers.Layer):
         )
         self.built = True
 
-    def update(self, signs, target, images):
-        """Takes account of a batch.
+    def update(self, signs: Tensor, target: float, images: float) -> None:
+        """Counts a batch.
 
         Args:
-            signs: `(batch,)`: of each real picture 1 where it was told for real, -1 where for generated.
-            target: mean of the signs to hold.
-            images: pictures in which p can go from 0 to 1.
+            signs: `(batch,)`: 1 for each real image that the discriminator takes for real, -1 for the others.
+            target: mean of the signs to hold, in [-1, 1].
+            images: how many images it takes p to go from 0 to 1.
         """
         signs = ops.stop_gradient(ops.convert_to_tensor(signs, "float32"))
         with backend.without_gradients():
@@ -59,7 +61,7 @@ class AdaptiveProbability(keras.layers.Layer):
             for state in (self.total, self.seen, self.batches):
                 state.assign(ops.where(due, 0.0, state.value))
 
-    def load_own_variables(self, store):
-        """Loads the state; what was saved before there was any keeps its beginning."""
+    def load_own_variables(self, store) -> None:
+        """Loads the state; a file from before there was any leaves it as it is."""
         if len(store.keys()):
             super().load_own_variables(store)

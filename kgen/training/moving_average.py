@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from kgen import checks
+from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class MovingAverage(keras.layers.Layer):
-    """A second copy of a network whose weights trail the first one's.
+    """A copy of a network whose weights are a moving average of the network's weights.
 
     After step t every weight w of the copy is `m w + (1 - m) w_trained` with `m = min(momentum, (1 + t) / (10 + t))`:
     the average forgets the initial weights quickly, then settles at `momentum` [Polyak & Juditsky 1992; used for
@@ -21,7 +26,7 @@ class MovingAverage(keras.layers.Layer):
         momentum: in [0, 1).
 
     Raises:
-        ValueError: if `momentum` is out of range or the network has not been built.
+        ValueError: if `momentum` is out of range, or the network was not built.
 
     Example:
 
@@ -33,18 +38,16 @@ class MovingAverage(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, network, momentum=0.999, **kwargs):
+    def __init__(self, network: keras.Model, momentum: float = 0.999, **kwargs: Any):
         kwargs.setdefault("trainable", False)
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"MovingAverage: momentum must be in [0, 1); got {momentum}.")
         if not network.built:
             raise ValueError(
                 f"MovingAverage: the network {network.name!r} has no weights yet. Build it first: give it an Input, or "
                 "call it once."
             )
-        self.momentum = momentum
+        self.momentum = checks.number("MovingAverage", "momentum", momentum, least=0.0, below=1.0)
         # === Layers ===
         self.network = network_copy(network)
         self.network.trainable = False
@@ -52,16 +55,16 @@ class MovingAverage(keras.layers.Layer):
         self.built = True
 
     @property
-    def trained(self):
-        """Whether any update was made."""
+    def trained(self) -> bool:
+        """Whether it was updated since it was made."""
         return float(ops.convert_to_numpy(self.updates)) > 0
 
-    def call(self, inputs, training=False):
-        """The averaged network's output, as at inference."""
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """The averaged network's output in inference mode, whatever `training` is."""
         return self.network(inputs, training=False)
 
-    def update(self, network):
-        """Moves the average towards the weights of `network`, the one being trained."""
+    def update(self, network: keras.Model) -> None:
+        """Moves the average towards the weights of `network`, the one that is trained."""
         with backend.without_gradients():
             step = self.updates + 1.0
             momentum = ops.minimum(self.momentum, (1.0 + step) / (10.0 + step))
@@ -74,22 +77,13 @@ class MovingAverage(keras.layers.Layer):
                     average.assign(average + weight * (ops.cast(variable.value, average.dtype) - average))
             self.updates.assign(step)
 
-    # === Config ===
-    def get_config(self):
-        network = keras.saving.serialize_keras_object(self.network)
-        return {**super().get_config(), "network": network, "momentum": self.momentum}
 
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "network": keras.saving.deserialize_keras_object(config["network"])})
-
-
-def network_copy(network, weights=True):
-    """A network of the same config with a copy of the weights, or with weights of its own.
+def network_copy(network: keras.Model, weights: bool = True) -> keras.Model:
+    """A network with the same config, and with the same weights or new ones.
 
     Args:
-        network: a built `keras.Model` that can be made again from its config.
-        weights: whether the weights are copied, too.
+        network: a built `keras.Model` that can be cloned from its config.
+        weights: whether to copy the weights. False: they are initialized anew.
 
     Returns:
         A `keras.Model` that shares nothing with the first.
@@ -97,7 +91,7 @@ def network_copy(network, weights=True):
     Example:
 
     ```python
-    encoder = kgen.training.network_copy(vae.encoder)       # to be trained on, while the VAE stays as it is
+    encoder = kgen.training.network_copy(vae.encoder)       # train this one, and the VAE stays as it is
     ```
     """
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
+
+from kgen.training.phase import Phase
 
 
 @keras.saving.register_keras_serializable(package="kgen")
 class PhaseOptimizer(keras.optimizers.Optimizer):
-    """Optimizers by phase: what `PhasedModel.compile` makes of its `optimizer` argument.
+    """An optimizer for each phase of a `PhasedModel`; `compile` makes one from its `optimizer` argument.
 
-    Each phase's variables are bound to its optimizer by identity, so a saved model that is loaded again finds the
-    state of each one. Callbacks that change learning rates reach every phase's optimizer through `optimizers`.
+    Each optimizer is bound to its phase's variables by identity, so its state is found again when a saved model is
+    loaded. Callbacks that change learning rates reach every phase's optimizer through `optimizers`.
 
     Args:
         optimizers: dict from phase name to `keras.optimizers.Optimizer`, or anything `keras.optimizers.get` takes.
         name: name of the whole.
 
     Raises:
-        ValueError: if it is built with phases that it has no optimizer for, or that do not partition the variables.
+        ValueError: if `optimizers` is not such a dict, or one optimizer is given for two phases.
 
     Example:
 
@@ -29,7 +34,7 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
     ```
     """
 
-    def __init__(self, optimizers, name="phase_optimizer"):
+    def __init__(self, optimizers: dict[str, Any], name: str = "phase_optimizer"):
         if not isinstance(optimizers, dict) or not optimizers:
             raise ValueError(
                 "PhaseOptimizer: optimizers must be a dict from phase name to optimizer, such as "
@@ -44,15 +49,20 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
             optimizer.name = phase
 
     @classmethod
-    def from_argument(cls, optimizer, phases, default, mixed_precision):
-        """The `optimizer` argument of `compile`, whatever its form, as a `PhaseOptimizer` built for the phases.
+    def from_argument(
+        cls, optimizer: Any, phases: Sequence[Phase], default: Callable, mixed_precision: str
+    ) -> PhaseOptimizer:
+        """A `PhaseOptimizer`, built for the phases, from the `optimizer` argument of `compile`.
 
         Args:
             optimizer: `"auto"`; one optimizer, of which each phase gets a copy; a dict by phase; a `PhaseOptimizer`.
             phases: list of `Phase`.
             default: what `"auto"` means: a function from phase name to optimizer.
-            mixed_precision: name of the model's dtype policy. Under a mixed one each phase's steps are guarded: a
-                step whose gradients are not all finite is skipped, and under float16 losses are scaled dynamically.
+            mixed_precision: name of the model's dtype policy. Under a mixed one, a step whose gradients are not all
+                finite is skipped, and under float16 losses are scaled dynamically.
+
+        Raises:
+            ValueError: if there is not one optimizer for each phase.
         """
         names = [phase.name for phase in phases]
         if isinstance(optimizer, cls):
@@ -74,9 +84,9 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
             result.build_for(phases)
         return result
 
-    def build_for(self, phases):
+    def build_for(self, phases: Sequence[Phase]) -> None:
         """Creates each phase's optimizer state. The phases' variables must not overlap."""
-        owner = {}
+        owner: dict[int, str] = {}
         for phase in phases:
             for variable in phase.variables:
                 if id(variable) in owner:
@@ -91,18 +101,18 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         super().build([variable for phase in phases for variable in phase.variables])
 
     @property
-    def optimizers(self):
+    def optimizers(self) -> list:
         """The phases' optimizers, in order; Keras' learning-rate callbacks look for this."""
         return list(self.by_phase.values())
 
     @property
-    def variables(self):
-        """All state: the count of steps, then each phase's optimizer."""
+    def variables(self) -> list:
+        """All state: the count of steps, then that of each phase's optimizer."""
         return [*super().variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
     @property
-    def learning_rate(self):
-        """The learning rate of every phase; refused where they differ."""
+    def learning_rate(self) -> Any:
+        """The learning rate of all phases; an AttributeError where they differ."""
         rates = [float(keras.ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in self.optimizers]
         if len(set(rates)) > 1:
             raise AttributeError(
@@ -117,7 +127,7 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
             optimizer.learning_rate = value
 
     def apply(self, grads, trainable_variables=None):
-        """Refused: gradients are applied phase by phase."""
+        """Refused: each phase's gradients are applied by its own optimizer."""
         raise RuntimeError("PhaseOptimizer: apply the gradients of one phase through `by_phase[name].apply`.")
 
     def finalize_variable_values(self, var_list):

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
+from kgen import checks
+from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.training.phase import Phase
 from kgen.training.phase_optimizer import PhaseOptimizer
 from kgen.training.seeds import SeedGenerator
 
 
+@serializable
 class PhasedModel(keras.Model):
-    """A `keras.Model` that says what it minimises, and leaves how to `fit`.
+    """A `keras.Model` that says what it minimizes; `fit` does the rest.
 
-    A subclass gives `phases()`; `prepare(x, y)` turns what `fit` was given into the batch that the losses see. The
-    step runs each phase in order: the gradients of its loss with respect to its variables, applied by its optimizer.
-    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, with mixed precision; all
-    its state, random seeds included, is saved and loaded with the model, so training goes on from where it stopped.
+    A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch than `fit` was given. A training
+    step runs each phase in order: it applies the gradients of the phase's loss with the phase's optimizer. It runs on
+    TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All state,
+    random seeds included, is saved with the model, so training goes on where it stopped. The config is the
+    constructor's arguments: each must be an attribute of the same name.
 
     Args:
-        seed: integer: where the random numbers of training and evaluation begin. None: anywhere.
+        seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
         **kwargs: `name`, `dtype`.
+
+    Raises:
+        ValueError: if `seed` is something else.
 
     Example:
 
     ```python
+    @keras.saving.register_keras_serializable()
     class Regression(kgen.training.PhasedModel):
         def __init__(self, network, **kwargs):
             super().__init__(**kwargs)
@@ -37,55 +50,83 @@ class PhasedModel(keras.Model):
         def network_loss(self, batch, training):
             x, y = batch
             return keras.ops.mean((self.network(x, training=training) - y) ** 2, axis=-1)
+
+    model = Regression(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    model.compile()
+    model.fit(x, y)      # arrays `(N, 2)` and `(N, 1)`
     ```
     """
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-            raise TypeError(f"{type(self).__name__}: seed must be an integer or None; got {seed!r}.")
-        self.seed = seed
+        self.seed = seed = checks.seed(type(self).__name__, seed)
         # Evaluation draws from a generator of its own, or it would change the training that follows it.
+        self.objective: Any = None
         self.training_seeds = SeedGenerator(seed)
         self.evaluation_seeds = SeedGenerator(None if seed is None else seed + 1)
 
     # === What a subclass says ===
-    def phases(self):
-        """The list of `Phase`s of one training step, in order."""
-        raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
+    def use_objective(self, objective: Any) -> None:
+        """Takes an objective, such as one of `kgen.objectives`: the phases are then its phases."""
+        objective.attach(self)
+        self.objective = objective
 
-    def prepare(self, x, y=None):
+    def phases(self) -> list[Phase]:
+        """The list of `Phase`s of one training step, in order."""
+        if self.objective is None:
+            raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
+        return self.objective.phases()
+
+    def prepare(self, x: Any, y: Any = None) -> Any:
         """The batch that the losses see, from what `fit` was given."""
         return x if y is None else (x, y)
 
-    def after_step(self):
-        """What follows the last phase of a training step: the place to update moving averages."""
+    def after_step(self) -> None:
+        """Runs after the last phase of a training step, for instance to update moving averages."""
 
-    def after_test(self, batch):
-        """What follows the losses of an evaluation step: the place to measure what the model draws."""
+    def after_test(self, batch: Any) -> None:
+        """Runs after the losses of an evaluation step, for instance to measure what the model generates."""
 
-    def default_optimizer(self, phase):
-        """The optimizer of a phase where `compile` was not told of one."""
-        return keras.optimizers.Adam(1e-3)
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """The optimizer of a phase if `compile` is not given one."""
+        return keras.optimizers.Adam(1e-3) if self.objective is None else self.objective.default_optimizer(phase)
 
-    def seeds(self, training):
-        """The `SeedGenerator` to draw from in a loss."""
+    def seeds(self, training: bool) -> SeedGenerator:
+        """The `SeedGenerator` for the random numbers of a loss."""
         return self.training_seeds if training else self.evaluation_seeds
+
+    def use_metrics(self, metrics: list) -> None:
+        """Takes the list `metrics` of `compile`, before anything else is compiled. Most models measure nothing."""
+        if metrics:
+            raise TypeError(f"{type(self).__name__}.compile: this model measures nothing: leave out metrics.")
+
+    def saved_parts(self) -> dict[str, Any]:
+        """What is saved with the model beside its variables: a dict from name to object.
+
+        An object has two methods. `save(arrays)` puts NumPy arrays into an empty dict, by name. `load(arrays)` gets
+        such a dict back; it is empty if nothing was saved. No name may begin with another name and "_".
+        """
+        return {}
 
     # === Compiling ===
     def compile(
         self,
-        optimizer="auto",
+        optimizer: Any = "auto",
         *,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        **refused,
-    ):
+        metrics: list | None = None,
+        config: dict | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        **refused: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
             optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict from phase name to optimizer.
+            metrics: what to measure beside the losses, where a model can: see `use_metrics`.
+            config: for subclasses: the other arguments that their `compile` was given, by name. They are saved with the
+                model, and given to `compile` again when it is loaded. Each must be a value that Keras can serialize.
             run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
 
         Raises:
@@ -98,15 +139,19 @@ class PhasedModel(keras.Model):
             )
         phases = self.phases()
         policy = self.dtype_policy.name
+        optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
+        metrics, config = list(metrics or []), dict(config or {})
+        self.use_metrics(metrics)
         super().compile(
-            optimizer=PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy),
+            optimizer=optimizer,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
             auto_scale_loss=False,
         )
-        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again.
-        self.jit_compile_argument = jit_compile
+        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
+        # as Keras would take layers among the arguments for layers of the model.
+        self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
 
     @staticmethod
@@ -114,24 +159,27 @@ class PhasedModel(keras.Model):
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
-    def get_compile_config(self):
-        """What `compile` was called with; a subclass that takes more adds it."""
+    def get_compile_config(self) -> dict:
+        """What `compile` was called with, but for metrics that cannot be saved."""
         if not self.compiled:
             return {}
+        config = self.compile_arguments()
+        metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
         return {
+            **keras.saving.serialize_keras_object(config),
+            **({"metrics": metrics} if metrics else {}),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
-            "jit_compile": self.jit_compile_argument,
         }
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was compiled."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
-    def metrics(self):
-        """One mean for each phase's loss, and each term and measure of one."""
+    def metrics(self) -> list:
+        """One mean for the loss of each phase, and one for each of its terms and measures."""
         return list(self.trackers.values()) if self.compiled else []
 
     # === The step ===
@@ -172,6 +220,7 @@ class PhasedModel(keras.Model):
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def _batch(self, data):
+        # Keras makes weights of samples of a `class_weight`.
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             raise ValueError(
@@ -217,15 +266,8 @@ class PhasedModel(keras.Model):
             self.trackers[total].update_state(values)
 
     # === Keras' hooks ===
-    def fit(self, x=None, y=None, *, class_weight=None, sample_weight=None, **kwargs):
-        """Trains, as `keras.Model.fit`. `class_weight` and `sample_weight` are refused."""
-        for name, value in {"class_weight": class_weight, "sample_weight": sample_weight}.items():
-            if value is not None:
-                raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
-        return super().fit(x, y, **kwargs)
-
-    def make_train_function(self, force=False):
-        """Checks, at the start of each training, that what was compiled is still what can be trained."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """Also checks, at the start of each training, that the compiled phases still train all trainable variables."""
         trainable = {id(v) for v in self.trainable_variables}
         compiled = {id(v) for phase in self.optimizer.phases.values() for v in phase.variables}
         if trainable != compiled:
@@ -235,19 +277,35 @@ class PhasedModel(keras.Model):
             )
         return super().make_train_function(force)
 
-    def save_own_variables(self, store):
-        """Also stores the seeds' state, which Keras leaves out."""
+    def save_own_variables(self, store) -> None:
+        """Also stores the seeds' state, which Keras leaves out, and the `saved_parts`."""
         super().save_own_variables(store)
         for i, state in enumerate(self._seed_states()):
             store[f"seed_{i}"] = ops.convert_to_numpy(state)
+        for name, part in self.saved_parts().items():
+            arrays: dict[str, np.ndarray] = {}
+            part.save(arrays)
+            for key, array in arrays.items():
+                store[f"{name}_{key}"] = array
 
-    def load_own_variables(self, store):
-        """Also loads the seeds' state."""
+    def load_own_variables(self, store) -> None:
+        """Also loads the seeds' state and the `saved_parts`."""
         saved = {key: store[key] for key in store.keys()}
         for i, state in enumerate(self._seed_states()):
             if f"seed_{i}" in saved:
                 state.assign(saved.pop(f"seed_{i}"))
+        for name, part in self.saved_parts().items():
+            own = [key for key in saved if key.startswith(f"{name}_")]
+            part.load({key.removeprefix(f"{name}_"): np.asarray(saved.pop(key)) for key in own})
         super().load_own_variables(saved)
 
     def _seed_states(self):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+def _serialized(metric):
+    try:
+        return keras.saving.serialize_keras_object(metric)
+    except ValueError as why:
+        warnings.warn(f"The metric {metric.name} is not saved with the model: {why}", stacklevel=3)
+        return None

@@ -1,4 +1,4 @@
-"""Random numbers: for training, state that is saved; for generating, a function of a seed alone."""
+"""Random numbers. Training draws them from state that is saved; generating, from a seed for each image."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import math
 import keras
 from keras import ops
 
+from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.types import Tensor
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class SeedGenerator(keras.random.SeedGenerator):
-    """A `keras.random.SeedGenerator` that gives each replica under `tf.distribute` numbers of its own.
+    """A `keras.random.SeedGenerator` that gives each replica under `tf.distribute` different random numbers.
 
-    Keras' own one gives all replicas the same noise. Held as an attribute of a `PhasedModel`, or of a layer in one,
-    its state is saved with the model.
+    Keras' own gives all replicas the same noise. The state of one that is an attribute of a `PhasedModel`, or of a
+    layer in one, is saved with the model.
 
     Example:
 
@@ -25,8 +27,8 @@ class SeedGenerator(keras.random.SeedGenerator):
     ```
     """
 
-    def next(self, ordered=True):
-        """The seed of the next draw: two integers."""
+    def next(self, ordered: bool = True) -> Tensor:
+        """The seed of the next draw, two integers."""
         seed = super().next(ordered)
         index = backend.replica_index()
         if isinstance(index, int) and index == 0:
@@ -36,17 +38,17 @@ class SeedGenerator(keras.random.SeedGenerator):
         return seed + ops.stack([offset, ops.zeros_like(offset)])
 
 
-def image_noise(seeds, indices, length):
-    """Standard normal noise, a row an image, where each row depends on its own seed and index alone.
+def image_noise(seeds: Tensor, indices: Tensor, length: int) -> Tensor:
+    """Standard normal noise, one row for each image. A row depends on its own seed and index alone.
 
     A counter-based generator (Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel random numbers: as easy as
-    1, 2, 3") followed by the Box-Muller transform, in 32-bit integer arithmetic that every backend has. So image i is
-    the same alone and in a batch of any size, on TensorFlow, JAX and torch, and inside an exported SavedModel.
+    1, 2, 3") and then the Box-Muller transform, in 32-bit integer arithmetic that every backend has. So image i is the
+    same alone and in a batch of any size, on TensorFlow, JAX and torch, and in an exported SavedModel.
 
     Args:
         seeds: int32 tensor `(rows,)`.
         indices: int32 tensor `(rows,)`: the number of the image among those with the same seed.
-        length: numbers a row.
+        length: how many numbers a row has.
 
     Returns:
         float32 tensor `(rows, length)`.
@@ -57,8 +59,8 @@ def image_noise(seeds, indices, length):
     kgen.training.image_noise([7, 7], [0, 1], 128)      # two images of seed 7
     ```
     """
-    # Rows of a multiple of 16 pairs: kernels round the last few of a tensor's numbers, those that do not fill a vector
-    # register, otherwise than the rest, and which these are would depend on the number of rows.
+    # Rows of a multiple of 16 pairs: kernels round the last few numbers of a tensor, which do not fill a vector
+    # register, in another way than the rest, and which numbers these are would depend on the number of rows.
     pairs = -(-length // 32) * 16
     seeds, indices = ops.cast(seeds, "int32"), ops.cast(indices, "int32")
     counter = ops.expand_dims(ops.arange(pairs, dtype="int32"), 0)
@@ -75,8 +77,8 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 
-def threefry(key_0, key_1, counter_0, counter_1):
-    """Threefry-2x32-20 on int32 tensors (their bits read as unsigned) that broadcast together: two random words."""
+def threefry(key_0: Tensor, key_1: Tensor, counter_0: Tensor, counter_1: Tensor) -> tuple[Tensor, Tensor]:
+    """Two random words by Threefry-2x32-20, from int32 tensors that broadcast together; their bits are unsigned."""
     keys = (key_0, key_1, ops.bitwise_xor(ops.bitwise_xor(key_0, key_1), ops.full_like(key_0, _PARITY)))
     x, y = counter_0 + keys[0], counter_1 + keys[1]
     for group in range(5):

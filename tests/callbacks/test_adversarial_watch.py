@@ -195,7 +195,7 @@ def test_a_discriminator_that_wins_in_training():
 
 # === Mode collapse ===
 def collapse(*networks):
-    """Leaves networks one picture for all latents."""
+    """Leaves networks one image for all latents."""
     for network in networks:
         network.variables[0].assign(keras.ops.zeros(network.variables[0].shape))
 
@@ -213,7 +213,7 @@ def test_mode_collapse(action):
     model.compile(SGD(0.0))
     watch = AdversarialWatch(action, patience=2, verbose=0)
     history = fit(model, Collapser(), watch, epochs=5)
-    assert watch.reason.startswith("AdversarialWatch, epoch 3: generated pictures are nearly all alike")
+    assert watch.reason.startswith("AdversarialWatch, epoch 3: generated images are nearly all alike")
     assert history["diversity"][0] > 0.01 and history["diversity"][1] < 1e-3
     assert model.stop_training == (action == "stop")
     if action == "lower_rate":
@@ -221,13 +221,13 @@ def test_mode_collapse(action):
         assert history["diversity"][3] == pytest.approx(history["diversity"][0])
 
 
-def test_diversity_is_that_of_the_pictures(monkeypatch):
+def test_diversity_is_that_of_the_images(monkeypatch):
     model = compiled()
-    pictures = tiny.pictures(5)
-    far = [np.sqrt(np.mean((pictures[i] / 255 - pictures[j] / 255) ** 2)) for i in range(5) for j in range(5) if i != j]
-    assert diversity(pictures[None]) == pytest.approx(np.mean(far))
+    images = tiny.pictures(5)
+    far = [np.sqrt(np.mean((images[i] / 255 - images[j] / 255) ** 2)) for i in range(5) for j in range(5) if i != j]
+    assert diversity(images[None]) == pytest.approx(np.mean(far))
     # Of groups, the mean within them.
-    groups = np.stack([pictures[:2], pictures[2:4]])
+    groups = np.stack([images[:2], images[2:4]])
     expected = np.mean([diversity(groups[:1]), diversity(groups[1:])])
     assert diversity(groups) == pytest.approx(expected)
     logs = [{}]
@@ -240,10 +240,10 @@ def test_collapse_within_a_label_shows():
     logs = [{}]
     watch = AdversarialWatch(num_images=8)
     rehearse(watch, model, logs)
-    pictures = np.stack([model.generate([label] * 2, seed=0) for label in range(3)])
+    images = np.stack([model.generate([label] * 2, seed=0) for label in range(3)])
     assert watch._generated().shape == (3, 2, *tiny.SHAPE)
-    np.testing.assert_array_equal(watch._generated()[0], pictures[0])
-    # One picture for each label: different ones, but no diversity.
+    np.testing.assert_array_equal(watch._generated()[0], images[0])
+    # One image for each label: different ones, but no diversity.
     kernel = model.average.network.variables[0]
     rows = keras.ops.convert_to_numpy(kernel).copy()
     rows[:4] = 0.0
@@ -251,17 +251,17 @@ def test_collapse_within_a_label_shows():
     again = [{}]
     rehearse(watch, model, again)
     assert again[0]["diversity"] == 0.0 < logs[0]["diversity"]
-    assert len({picture.tobytes() for picture in watch._generated()[:, 0]}) == 3
+    assert len({image.tobytes() for image in watch._generated()[:, 0]}) == 3
 
 
-def test_real_pictures_say_how_diverse_they_should_be():
+def test_real_images_say_how_diverse_they_should_be():
     model = compiled()
     watch = AdversarialWatch(patience=1, images=tiny.pictures(), verbose=0)
     collapse(model.average.network)
     # Collapsed from the first epoch on, which the largest in the run could not show.
     assert rehearse(watch, model, [{}] * 3) == 1
     real = diversity(tiny.pictures()[None])
-    assert f"0.0000, against {real:.4f} of real pictures, and was below 0.15 times that in 1 epoch" in watch.reason
+    assert f"0.0000, against {real:.4f} of real images, and was below 0.15 times that in 1 epoch" in watch.reason
     assert rehearse(AdversarialWatch(patience=1, verbose=0), model, [{}] * 3) == 3
     assert rehearse(AdversarialWatch(patience=1, images=tiny.pictures(), collapse=None), model, [{}] * 3) == 3
 
@@ -275,8 +275,8 @@ def test_prompts():
     assert logs == [{}]
     watch = AdversarialWatch(prompts=["a red picture", "a blue picture"], num_images=6)
     rehearse(watch, model, logs)
-    pictures = model.generate(["a red picture", "a blue picture"], num_images=3, seed=0)
-    assert logs[0]["diversity"] == pytest.approx(diversity(pictures.reshape(2, 3, *tiny_text.SHAPE)))
+    images = model.generate(["a red picture", "a blue picture"], num_images=3, seed=0)
+    assert logs[0]["diversity"] == pytest.approx(diversity(images.reshape(2, 3, *tiny_text.SHAPE)))
 
 
 @pytest.mark.backends
@@ -302,7 +302,7 @@ def test_training_goes_on_as_if_nothing_were_watched():
         ({"max_actions": 1.5}, "max_actions must be an integer of at least 1; got 1.5"),
         ({"collapse": 1.0}, r"collapse must be in \(0, 1\); got 1.0"),
         ({"factor": 0.0}, r"factor must be in \(0, 1\); got 0.0"),
-        ({"seed": None}, "seed must be an integer, .*; got None"),
+        ({"seed": None}, "seed must be an integer from .*; got None"),
         ({"prompts": []}, "AdversarialWatch: "),
     ],
 )
@@ -312,10 +312,8 @@ def test_arguments_out_of_range(changed, message):
 
 
 def test_wrong_images():
-    for wrong in (tiny.pictures() / 255, tiny.pictures(1), "pictures"):
-        with pytest.raises(
-            TypeError, match="AdversarialWatch: images must be a uint8 array of at least 2 pictures; got"
-        ):
+    for wrong in (tiny.pictures() / 255, tiny.pictures(1), "images"):
+        with pytest.raises(TypeError, match="AdversarialWatch: images must be a uint8 array of at least 2 images; got"):
             AdversarialWatch(images=wrong)
     with pytest.raises(ValueError, match=r"images must have the shape of the model's, \(8, 8, 3\); got \(8, 4, 3\)"):
         rehearse(AdversarialWatch(images=tiny.pictures()[:, :, :4]), compiled(), [{}])

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from kgen.callbacks import SampleGrid
-from kgen.callbacks.picture_grid import pictures_of_grid
 from kgen.models import TextToImage
 from kgen.text import encoder_from_captions
+from kgen.visualization.image_grid import images_of_grid
 from tests.models import tiny
 
 
@@ -62,8 +62,8 @@ def test_while_a_model_trains(tmp_path):
     grid = SampleGrid(tmp_path, every=2, num_images=4)
     vae.fit(tiny.pictures(), batch_size=8, epochs=5, verbose=0, callbacks=[grid])
     assert epochs_in(tmp_path) == ["contact_sheet.png", "epoch_0002.png", "epoch_0004.png", "epoch_0005.png"]
-    # Pictures of 8 pixels are shown 8 times as large; the last ones are those of the model as it is now.
-    shown = pictures_of_grid(pixels(tmp_path / "epoch_0005.png"), 4, 2, tiny.SHAPE, scale=8)
+    # Images of 8 pixels are shown 8 times as large; the last ones are those of the model as it is now.
+    shown = images_of_grid(pixels(tmp_path / "epoch_0005.png"), 4, 2, tiny.SHAPE, scale=8)
     np.testing.assert_array_equal(shown, vae.generate(4, seed=0))
     assert not np.array_equal(pixels(tmp_path / "epoch_0002.png"), pixels(tmp_path / "epoch_0005.png"))
 
@@ -81,7 +81,7 @@ def test_the_latents_stay_the_same(tmp_path, vae):
 def test_the_contact_sheet_has_a_row_an_epoch(tmp_path, vae):
     rehearse(SampleGrid(tmp_path, num_images=3), vae, 2)
     sheet = pixels(tmp_path / "contact_sheet.png")
-    rows = pictures_of_grid(sheet, 6, 3, tiny.SHAPE, scale=8)
+    rows = images_of_grid(sheet, 6, 3, tiny.SHAPE, scale=8)
     np.testing.assert_array_equal(rows, np.tile(vae.generate(3, seed=0), (2, 1, 1, 1)))
 
 
@@ -90,18 +90,18 @@ def test_the_contact_sheet_of_many_epochs_chooses_twelve(tmp_path, vae):
     rehearse(SampleGrid(tmp_path / "twelve", num_images=20), vae, 12)
     height, width, _ = pixels(tmp_path / "contact_sheet.png").shape
     assert (height, width) == pixels(tmp_path / "twelve" / "contact_sheet.png").shape[:2]
-    assert width == 2 + 16 * (64 + 2)  # of 20 pictures 16
+    assert width == 2 + 16 * (64 + 2)  # of 20 images 16
 
 
 def test_labels_are_in_rows(tmp_path, conditional):
     rehearse(SampleGrid(tmp_path, num_images=7), conditional, 1)
-    shown = pictures_of_grid(pixels(tmp_path / "epoch_0001.png"), 6, 2, tiny.SHAPE, scale=8)
+    shown = images_of_grid(pixels(tmp_path / "epoch_0001.png"), 6, 2, tiny.SHAPE, scale=8)
     np.testing.assert_array_equal(shown, conditional.generate([0, 0, 1, 1, 2, 2], seed=0))
 
 
-def test_more_labels_than_pictures(tmp_path, conditional):
+def test_more_labels_than_images(tmp_path, conditional):
     rehearse(SampleGrid(tmp_path, num_images=2), conditional, 1)
-    shown = pictures_of_grid(pixels(tmp_path / "epoch_0001.png"), 2, 1, tiny.SHAPE, scale=8)
+    shown = images_of_grid(pixels(tmp_path / "epoch_0001.png"), 2, 1, tiny.SHAPE, scale=8)
     np.testing.assert_array_equal(shown, conditional.generate([0, 1], seed=0))
 
 
@@ -115,7 +115,7 @@ def test_prompts_are_captions(tmp_path, text_model):
     rehearse(SampleGrid(tmp_path, prompts), text_model, 1)
     shown = pixels(tmp_path / "epoch_0001.png")
     np.testing.assert_array_equal(
-        pictures_of_grid(shown, 2, 2, tiny.SHAPE, scale=16), text_model.generate(prompts, seed=0)
+        images_of_grid(shown, 2, 2, tiny.SHAPE, scale=16), text_model.generate(prompts, seed=0)
     )
     below = shown[2 + 128 :, 2 : 2 + 128]
     assert (below < 250).any()
@@ -128,7 +128,7 @@ def test_a_resumed_run_keeps_what_was_there(tmp_path, vae):
     rehearse(SampleGrid(tmp_path, num_images=2), vae, 4, before=2)
     assert (tmp_path / "epoch_0001.png").read_bytes() == first
     sheet = pixels(tmp_path / "contact_sheet.png")
-    assert len(pictures_of_grid(sheet, 8, 2, tiny.SHAPE, scale=8)) == 8
+    assert len(images_of_grid(sheet, 8, 2, tiny.SHAPE, scale=8)) == 8
     assert len(sheet) > 4 * 64
 
 
@@ -143,8 +143,8 @@ def test_files_of_other_runs_are_not_mixed_in(tmp_path, vae):
     # A new run has its own first epoch; what an older one left for later epochs is not its past.
     rehearse(SampleGrid(tmp_path, num_images=2), vae, 1)
     assert rows(tmp_path) == 1
-    # Other samples, or files that are no such grids, are not the same pictures at another time.
-    (tmp_path / "epoch_0002.png").write_bytes(b"no picture")
+    # Other samples, or files that are no such grids, are not the same images at another time.
+    (tmp_path / "epoch_0002.png").write_bytes(b"no image")
     Image.new("RGB", (9, 9)).save(tmp_path / "epoch_0003.png")
     rehearse(SampleGrid(tmp_path, num_images=2, seed=1), vae, 4, before=3)
     assert rows(tmp_path) == 1
@@ -193,7 +193,7 @@ def test_tensorboard_is_missing(tmp_path, monkeypatch):
         return really_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="SampleGrid: .* pip install tensorflow tensorboard"):
+    with pytest.raises(ImportError, match=r'SampleGrid: .* pip install "keras-kgen\[tensorboard\]"'):
         SampleGrid(tmp_path, tensorboard=tmp_path / "logs")
 
 
@@ -219,7 +219,7 @@ def test_numbers_out_of_range(tmp_path, name, wrong):
 
 
 def test_a_seed_is_needed(tmp_path):
-    with pytest.raises(ValueError, match="SampleGrid: seed must be an integer, .*; got None"):
+    with pytest.raises(ValueError, match="SampleGrid: seed must be an integer from .*; got None"):
         SampleGrid(tmp_path, seed=None)
 
 

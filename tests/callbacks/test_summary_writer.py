@@ -28,6 +28,6 @@ def test_what_is_missing(tmp_path, monkeypatch, missing):
         return really_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="Somebody: .* pip install tensorflow tensorboard"):
+    with pytest.raises(ImportError, match=r'Somebody: .* pip install "keras-kgen\[tensorboard\]"'):
         summary_writer("Somebody", tmp_path / "logs")
     assert not (tmp_path / "logs").exists()

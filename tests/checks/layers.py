@@ -1,12 +1,13 @@
 """What every layer owes, whatever it computes."""
 
-import inspect
 import json
 import pathlib
 import tempfile
 
 import keras
 import numpy as np
+
+from kgen.serializable import constructor_arguments
 
 
 def check_layer(cls, init_kwargs, inputs, expected_output_shape, call_kwargs=None, stochastic=False):
@@ -86,7 +87,7 @@ def _check_config(make):
     layer = make()
     cls = type(layer)
     config = layer.get_config()
-    arguments = set(inspect.signature(cls.__init__).parameters) - {"self", "kwargs", "args"}
+    arguments = set(constructor_arguments(cls))
     assert arguments <= set(config), f"get_config of {cls.__name__} lacks {arguments - set(config)}"
     assert all(hasattr(layer, argument) for argument in arguments)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kgen.training import backend
-from tests.checks import models
+from tests.checks.processes import in_worker, name_of, resolve, two_replicas
 
 
 def check_metric(make_metric, real, generated, tolerance=1e-9, in_step=None):
@@ -129,8 +129,8 @@ def check_metric_replicas(cases, tolerance=1e-9):
         cases: list of `(factory, real, generated)`.
         tolerance: relative.
     """
-    cases = [(models._name(make_metric), real, generated) for make_metric, real, generated in cases]
-    for name, alone, together in models.in_new_process(_on_two_replicas, cases, backend="tensorflow"):
+    cases = [(name_of(make_metric), real, generated) for make_metric, real, generated in cases]
+    for name, alone, together in in_worker(_on_two_replicas, cases, backend="tensorflow"):
         assert alone and all(np.isfinite(value) for value in alone.values()), name
         assert_equal(together, alone, tolerance)
 
@@ -138,10 +138,10 @@ def check_metric_replicas(cases, tolerance=1e-9):
 def _on_two_replicas(cases):
     import tensorflow as tf
 
-    strategy = models.two_replicas()
+    strategy = two_replicas()
     results = []
     for name, real, generated in cases:
-        make_metric = models._resolve(name)
+        make_metric = resolve(name)
         with strategy.scope():
             metric = make_metric()
             metric.build_for(real.shape[1:]) if real.ndim == 4 else metric.build(real.shape[-1])

@@ -1,77 +1,35 @@
 """What every `PhasedModel` owes, written once: agreement of backends, resuming, replicas, mixed precision, evaluation.
 
 Each check takes a factory of a compiled model, as an importable function or its name `"module:function"`, and `data`:
-what `fit` is given, an array, a dict of arrays, or a tuple `(x, y)`. Most of them work in processes of their own.
+what `fit` is given, an array, a dict of arrays, or a tuple `(x, y)`. Most of them work in other processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import importlib.util
-import inspect
 import os
 import pickle
 import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.checks.processes import in_worker, name_of, resolve, two_replicas
 
-
-# === Processes ===
-def in_new_process(function, *args, backend=None, returncode=0):
-    """What an importable function gives when called in a fresh Python process.
-
-    Args:
-        function: a function at the top of a module below the project's root, or its name `"module:function"`.
-        *args: its arguments, picklable.
-        backend: the Keras backend of the new process; by default that of this one.
-        returncode: how the process must end; anything but 0 gives no result.
-    """
-    backend = backend or keras.backend.backend()
-    with tempfile.TemporaryDirectory() as directory:
-        request, answer = Path(directory, "request"), Path(directory, "answer")
-        request.write_bytes(pickle.dumps((_name(function), args)))
-        ended = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.checks.models", request, answer],
-            cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
-        said = (ended.stdout + ended.stderr)[-6000:]
-        assert ended.returncode == returncode, f"{_name(function)} on {backend} ended {ended.returncode}:\n{said}"
-        return pickle.loads(answer.read_bytes()) if returncode == 0 else None
-
-
-def _name(function):
-    """`"module:function"`, with the module as seen from the project's root, however pytest imported it."""
-    if isinstance(function, str):
-        return function
-    module = Path(inspect.getsourcefile(function)).resolve().relative_to(ROOT).with_suffix("")
-    return f"{'.'.join(module.parts)}:{function.__qualname__}"
-
-
-def _resolve(function):
-    if callable(function):
-        return function
-    module, name = function.split(":")
-    return getattr(importlib.import_module(module), name)
+# Of each contract there is a test that always runs for the toy model, a GAN and a TextToImage. The tests of the other
+# models repeat it for what they add, in CI only.
+in_ci = pytest.mark.slow
 
 
 # === Models ===
 def make(make_model, seed=0):
     """A model as its factory makes it from a given random state."""
     keras.utils.set_random_seed(seed)
-    return _resolve(make_model)()
+    return resolve(make_model)()
 
 
 def fit(model, data, batch_size, epochs, **kwargs):
@@ -110,7 +68,7 @@ def check_backends_agree(make_model, data, batch_size=8, epochs=2, tolerance=1e-
         pytest.skip(f"needs two backends; found {backends}")
     initial = make(make_model).get_weights()
     results = {
-        name: in_new_process(_train, _name(make_model), initial, data, batch_size, epochs, backend=name)
+        name: in_worker(_train, name_of(make_model), initial, data, batch_size, epochs, backend=name)
         for name in backends
     }
     weights, logs, steps = results[backends[0]]
@@ -141,10 +99,11 @@ def check_resume(make_model, data, directory, batch_size=8):
         directory: an empty one for the files.
         batch_size: such that an epoch has at least two batches.
     """
-    arguments = (_name(make_model), data, str(directory), batch_size)
-    in_new_process(_train_until_killed, *arguments, returncode=-signal.SIGKILL)
+    arguments = (name_of(make_model), data, str(directory), batch_size)
+    in_worker(_train_until_killed, *arguments, killed=True)
     initial, expected = pickle.loads(Path(directory, "expected").read_bytes())
-    loaded, restored, epochs = in_new_process(_train_on, *arguments)
+    # In a new process, since the one before was killed.
+    loaded, restored, epochs = in_worker(_train_on, *arguments)
     assert epochs == [2, 3], "BackupAndRestore did not go on in the third epoch"
     assert any(np.any(a != b) for (_, a), (_, b) in zip(initial, expected)), "training changed nothing"
     assert_same_state(expected, loaded)
@@ -197,8 +156,8 @@ def check_replicas(make_model, data, batch_size=8, epochs=2, tolerance=1e-6):
     The model must draw no random numbers and be compiled with `SGD`: Adam would hide a wrong scale of the gradients.
     `len(data)` should be no multiple of `batch_size`, so that shares differ in the last batch.
     """
-    optimizers, before, (one, one_logs), (two, two_logs) = in_new_process(
-        _train_replicas, _name(make_model), data, batch_size, epochs, backend="tensorflow"
+    optimizers, before, (one, one_logs), (two, two_logs) = in_worker(
+        _train_replicas, name_of(make_model), data, batch_size, epochs, backend="tensorflow"
     )
     assert set(optimizers) == {"SGD"}
     for phase, old in before.items():
@@ -215,15 +174,6 @@ def check_replicas(make_model, data, batch_size=8, epochs=2, tolerance=1e-6):
 
 def _norm(arrays):
     return np.linalg.norm(np.concatenate([np.ravel(a) for a in arrays]))
-
-
-def two_replicas():
-    """A `MirroredStrategy` over two logical CPU devices; only in a process that has not used TensorFlow yet."""
-    import tensorflow as tf
-
-    devices = [tf.config.LogicalDeviceConfiguration()] * 2
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 def _train_replicas(make_model, data, batch_size, epochs):
@@ -319,8 +269,3 @@ def check_evaluation(make_model, data, batch_size=8):
         states.append(state(model, without=[model.evaluation_seeds.state]))
     assert any(name.startswith("val_") for name in history.history)
     assert_same_state(*states)
-
-
-if __name__ == "__main__":
-    called, arguments = pickle.loads(Path(sys.argv[1]).read_bytes())
-    Path(sys.argv[2]).write_bytes(pickle.dumps(_resolve(called)(*arguments)))

@@ -12,11 +12,11 @@ COLORS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
 
 
 class Captioner:
-    """Names the colour of pictures of 8x8."""
+    """Names the colour of images of 8x8."""
 
     image_size = 8
 
-    def __init__(self, kind="one", dies_after=None, say="a {} picture"):
+    def __init__(self, kind="one", dies_after=None, say="a {} image"):
         self.kind = kind
         self.dies_after = dies_after
         self.say = say
@@ -49,7 +49,7 @@ def test_captions_that_captioned_folder_reads(folder):
     captioner = Captioner()
     captions = caption(captioner, folder)
     assert captioner.calls == [3, 3, 1]
-    assert list(captions.items())[:2] == [("a.png", "a red picture"), ("b.png", "a green picture")]
+    assert list(captions.items())[:2] == [("a.png", "a red image"), ("b.png", "a green image")]
     data = captioned_folder(folder, image_size=8)
     assert data.captions == [[text] for text in captions.values()] and len(data.captions) == 7
     assert sorted(path.name for path in folder.glob("cap*")) == ["captioner.json", "captions.csv"]
@@ -66,19 +66,19 @@ def test_goes_on_where_it_was_stopped(folder):
     captioner = Captioner()
     captions = caption(captioner, folder)
     assert captioner.calls == [2] and len(captions) == 7 and not partial.exists()
-    assert captions["more/f.png"] == "a blue picture"
+    assert captions["more/f.png"] == "a blue image"
     # All is there: nobody is asked again, but for what came since.
     assert caption(Captioner(dies_after=0), folder) == captions
     Image.new("RGB", (8, 8), COLORS["blue"]).save(folder / "aa.png")
     captioner = Captioner()
-    assert caption(captioner, folder) == {**captions, "aa.png": "a blue picture"} and captioner.calls == [1]
+    assert caption(captioner, folder) == {**captions, "aa.png": "a blue image"} and captioner.calls == [1]
     with open(folder / "captions.csv", newline="") as table:
         assert [row["file_name"] for row in csv.DictReader(table)][:3] == ["a.png", "aa.png", "b.png"]
 
 
-def test_unreadable_pictures_are_named_and_the_others_captioned(folder):
-    (folder / "b.png").write_bytes(b"no picture")
-    with pytest.warns(UserWarning, match=r"1 of 7 pictures in .* have no caption: b.png: unreadable .Unidentified"):
+def test_unreadable_images_are_named_and_the_others_captioned(folder):
+    (folder / "b.png").write_bytes(b"no image")
+    with pytest.warns(UserWarning, match=r"1 of 7 images in .* have no caption: b.png: unreadable .Unidentified"):
         captions = caption(Captioner(), folder)
     assert len(captions) == 6 and "b.png" not in captions
     with pytest.warns(UserWarning, match="b.png"):
@@ -86,7 +86,7 @@ def test_unreadable_pictures_are_named_and_the_others_captioned(folder):
 
 
 def test_empty_captions_are_named(folder):
-    with pytest.raises(ValueError, match="7 of 7 pictures .* have no caption: a.png: empty caption; b.png: empty"):
+    with pytest.raises(ValueError, match="7 of 7 images .* have no caption: a.png: empty caption; b.png: empty"):
         caption(Captioner(say=" \n"), folder)
     assert not (folder / "captions.csv").exists()
 
@@ -123,7 +123,7 @@ def test_what_is_wrong_says_so(folder):
         caption(Captioner(), folder / "gone")
     captioner = Captioner()
     captioner.caption = lambda images: ["only one"]
-    with pytest.raises(ValueError, match=r"caption\(\) must give 3 strings, one a picture; got \['only one'\]"):
+    with pytest.raises(ValueError, match=r"caption\(\) must give 3 strings, one per image; got \['only one'\]"):
         caption(captioner, folder)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kgen import progress
 from kgen.data import captioned_folder
 
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -44,7 +45,7 @@ def load_with_problems(folder, count):
 
 
 @pytest.mark.parametrize("name", ["captions.csv", "metadata.csv"])
-def test_csv_with_several_captions_a_picture(folder, name):
+def test_csv_with_several_captions_an_image(folder, name):
     table(
         folder, "red.png,a red square", 'green.png,"green, and flat"', "red.png,红色的方块", "blue.png,blue", name=name
     )
@@ -95,7 +96,7 @@ def test_file_names_in_sub_folders(tmp_path):
 
 
 def test_everything_unusable_is_named(folder):
-    (folder / "broken.png").write_bytes(b"no picture at all")
+    (folder / "broken.png").write_bytes(b"no image at all")
     (folder / "cut.png").write_bytes((folder / "red.png").read_bytes()[:40])
     paint(folder / "silent.png")
     table(
@@ -117,9 +118,9 @@ def test_everything_unusable_is_named(folder):
     for words in (
         "red.png: duplicate row (captions.csv line 3)",
         "green.png: empty caption (captions.csv line 4)",
-        "gone.png: missing picture (captions.csv line 5)",
-        "broken.png: unreadable picture",
-        "cut.png: unreadable picture",
+        "gone.png: missing image (captions.csv line 5)",
+        "broken.png: unreadable image",
+        "cut.png: unreadable image",
         "../secret.png: leads out of the folder",
         "/etc/secret.png: leads out of the folder",
         "captions.csv: line 10 has not one value per column",
@@ -140,14 +141,14 @@ def test_the_warning_names_ten_and_counts_the_rest(folder):
     [
         (["red.png,red", "red.png,red"], "red.png: duplicate row"),
         (["red.png,"], "red.png: empty caption"),
-        (["gone.png,gone"], "gone.png: missing picture"),
-        (["broken.png,broken", "red.png,r", "green.png,g", "blue.png,b"], "broken.png: unreadable picture"),
+        (["gone.png,gone"], "gone.png: missing image"),
+        (["broken.png,broken", "red.png,r", "green.png,g", "blue.png,b"], "broken.png: unreadable image"),
         (["../red.png,red"], "../red.png: leads out of the folder"),
         (["red.png,red"], "blue.png: no caption"),
     ],
 )
 def test_on_error_raise(folder, rows, message):
-    (folder / "broken.png").write_bytes(b"no picture at all")
+    (folder / "broken.png").write_bytes(b"no image at all")
     table(folder, *rows)
     with pytest.raises(ValueError, match=f"captioned_folder: {message}"):
         captioned_folder(folder, image_size=8, on_error="raise")
@@ -182,10 +183,10 @@ def test_bad_text_files(folder):
         "latin.png: latin.txt is not",
     ):
         assert words in report
-    assert "red.png: duplicate line" in report and "orphan.txt: missing picture" in report
+    assert "red.png: duplicate line" in report and "orphan.txt: missing image" in report
 
 
-def test_a_picture_beside_the_sub_folders_is_named(tmp_path):
+def test_an_image_beside_the_sub_folders_is_named(tmp_path):
     paint(tmp_path / "cats" / "1.png")
     paint(tmp_path / "loose.png")
     assert load_with_problems(tmp_path, 1).report[0].startswith("loose.png: no caption")
@@ -205,20 +206,20 @@ def test_no_such_folder(tmp_path):
         captioned_folder(tmp_path / "file")
 
 
-def test_no_pictures(tmp_path):
-    with pytest.raises(ValueError, match="captioned_folder: there are no pictures in"):
+def test_no_images(tmp_path):
+    with pytest.raises(ValueError, match="captioned_folder: there are no images in"):
         captioned_folder(tmp_path)
 
 
 def test_no_captions(folder):
-    with pytest.raises(ValueError, match="3 pictures in .* but no captions. Add captions.csv"):
+    with pytest.raises(ValueError, match="3 images in .* but no captions. Add captions.csv"):
         captioned_folder(folder)
 
 
 def test_nothing_usable(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
     table(tmp_path, "a.png,a")
-    with pytest.raises(ValueError, match="no picture could be used. 1 problems in .*a.png: unreadable"):
+    with pytest.raises(ValueError, match="no image could be used. 1 problems in .*a.png: unreadable"):
         captioned_folder(tmp_path)
 
 
@@ -252,11 +253,12 @@ def test_many_pixels_live_in_a_file(folder, monkeypatch):
     assert data.arrays(expand=True)[0].shape == (3, 8, 8, 3)
 
 
-def test_progress_is_shown_for_many_pictures_only(folder, monkeypatch, capsys):
+def test_progress_is_shown_for_long_work_only(folder, monkeypatch, capsys):
     table(folder, "red.png,a", "green.png,b", "blue.png,c")
+    monkeypatch.setattr(progress, "_PATIENCE", 60.0)
     load(folder)
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr(sys.modules["kgen.data.captioned_folder"], "_MANY_PICTURES", 2)
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
     load(folder)
     assert "3/3" in capsys.readouterr().out
     load(folder, verbose=False)

@@ -7,19 +7,19 @@ from kgen.data import CaptionedImages
 
 
 def numbered(n, captions=1):
-    """Picture i is filled with i and described by "i.0", "i.1", ..."""
+    """Image i is filled with i and described by "i.0", "i.1", ..."""
     images = np.broadcast_to(np.arange(n, dtype="uint8")[:, None, None, None], (n, 4, 4, 3)).copy()
     return CaptionedImages(images, [[f"{i}.{j}" for j in range(captions)] for i in range(n)])
 
 
-def test_holds_pictures_and_captions():
+def test_holds_images_and_captions():
     data = CaptionedImages(
         np.zeros((2, 8, 8, 1), "uint8"), ["a cat", ("a dog", "一只狗")], ["a.png", "b.png"], report=["x"]
     )
     assert len(data) == 2 and data.image_shape == (8, 8, 1)
     assert data.captions == [["a cat"], ["a dog", "一只狗"]]
     assert data.file_names == ["a.png", "b.png"] and data.report == ["x"]
-    assert "2 pictures" in repr(data) and "3 captions" in repr(data)
+    assert "2 images" in repr(data) and "3 captions" in repr(data)
 
 
 def test_indexing():
@@ -34,7 +34,7 @@ def test_indexing():
 
 
 @pytest.mark.parametrize("test", [0.3, 3, np.int64(3)])
-def test_split_parts_the_pictures(test):
+def test_split_parts_the_images(test):
     data = numbered(10)
     train, held = data.split(test, seed=1)
     assert len(train) == 7 and len(held) == 3
@@ -52,7 +52,7 @@ def test_split_keeps_attributes():
 
 @pytest.mark.parametrize("test", [0, 10, 0.0, 1.0, 0.01, True, "half", None])
 def test_split_refuses_empty_parts(test):
-    with pytest.raises(ValueError, match="at least one of the 10 pictures on each side"):
+    with pytest.raises(ValueError, match="at least one of the 10 images on each side"):
         numbered(10).split(test)
 
 
@@ -70,7 +70,7 @@ def epoch(dataset):
     return [(int(image[0, 0, 0]), text.decode()) for image, text in pairs]
 
 
-def test_dataset_draws_a_caption_of_each_picture_each_epoch():
+def test_dataset_draws_a_caption_of_each_image_each_epoch():
     pytest.importorskip("tensorflow")
     dataset = numbered(10, captions=3).as_dataset(4, seed=5)
     assert dataset.element_spec["images"].shape.as_list() == [None, 4, 4, 3]
@@ -120,7 +120,7 @@ def test_dataset_without_tensorflow_says_so(monkeypatch):
     [
         (np.zeros((2, 4, 4), "uint8"), ValueError, r"shape \(N, height, width, channels\).*\(2, 4, 4\)"),
         (np.zeros((2, 4, 4, 3), "float32"), TypeError, r"must be uint8.*got float32 with values from 0.0 to 0.0"),
-        (np.zeros((0, 4, 4, 3), "uint8"), ValueError, "at least one picture"),
+        (np.zeros((0, 4, 4, 3), "uint8"), ValueError, "at least one image"),
         ([[1]], TypeError, "NumPy array.*got list"),
     ],
 )
@@ -134,12 +134,12 @@ def test_refuses_images(images, error, message):
     [
         (["a"], ValueError, "got 1 captions for 2 images"),
         (["a", "b", "c"], ValueError, "got 3 captions for 2 images"),
-        (["a", ""], ValueError, "picture 1 has an empty caption"),
-        (["a", "  "], ValueError, "picture 1 has an empty caption"),
-        (["a", []], ValueError, "picture 1 has an empty caption"),
-        (["a", 7], TypeError, "picture 1 must be a string or a list of strings; got 7"),
-        ([["a", None], "b"], TypeError, "picture 0 must be a string; got NoneType"),
-        ([[b"a"], "b"], TypeError, "picture 0 must be a string; got bytes"),
+        (["a", ""], ValueError, "image 1 has an empty caption"),
+        (["a", "  "], ValueError, "image 1 has an empty caption"),
+        (["a", []], ValueError, "image 1 has an empty caption"),
+        (["a", 7], TypeError, "image 1 must be a string or a list of strings; got 7"),
+        ([["a", None], "b"], TypeError, "image 0 must be a string; got NoneType"),
+        ([[b"a"], "b"], TypeError, "image 0 must be a string; got bytes"),
         ("ab", TypeError, "captions must be a list.*got str"),
         (None, TypeError, "captions must be a list.*got NoneType"),
     ],
@@ -150,5 +150,5 @@ def test_refuses_captions(captions, error, message):
 
 
 def test_refuses_other_numbers_of_file_names():
-    with pytest.raises(ValueError, match="file_names must have one entry per picture; got 1 for 2"):
+    with pytest.raises(ValueError, match="file_names must have one entry per image; got 1 for 2"):
         CaptionedImages(np.zeros((2, 4, 4, 3), "uint8"), ["a", "b"], file_names=["x"])

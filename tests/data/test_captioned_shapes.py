@@ -18,7 +18,7 @@ def pairs(data):
     return [{(thing["color"], thing["shape"]) for thing in scene["objects"]} for scene in data.attributes]
 
 
-def test_pictures_and_captions():
+def test_images_and_captions():
     data = captioned_shapes(20, image_size=24)
     assert data.images.shape == (20, 24, 24, 3) and data.images.dtype == np.uint8
     assert data.images.std((1, 2, 3)).min() > 3  # something is drawn on each

@@ -106,7 +106,7 @@ def test_damaged_gzip_names_the_file(tmp_path, damage):
 
 
 def test_files_that_do_not_belong_together(tmp_path):
-    with pytest.raises(ValueError, match="6 pictures and .*train-labels-idx1-ubyte' 5 labels"):
+    with pytest.raises(ValueError, match="6 images and .*train-labels-idx1-ubyte' 5 labels"):
         fashion_mnist(path=write(tmp_path, labels=LABELS[:5]))
     with pytest.raises(ValueError, match="train-labels-idx1-ubyte' must have labels from 0 to 9; it has 10"):
         fashion_mnist(path=write(tmp_path, labels=LABELS + np.uint8(1)))

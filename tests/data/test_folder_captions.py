@@ -22,7 +22,7 @@ def test_a_table_comes_before_text_files(folder):
     (folder / "captions.csv").write_text('file_name,text\na.png,"one, two"\na.png,three\n../x.png,no\ngone.png,no\n')
     captions, problems = found(folder)
     assert captions == {"a.png": ["one, two", "three"]}
-    assert "leads out of the folder" in problems["../x.png"] and "missing picture" in problems["gone.png"]
+    assert "leads out of the folder" in problems["../x.png"] and "missing image" in problems["gone.png"]
     assert {"b.jpg", "red_cats/c.png"} <= set(problems)
 
 
@@ -39,8 +39,8 @@ def test_folder_names(folder):
     assert set(problems) == {"a.png", "b.jpg"}
 
 
-def test_no_pictures_and_no_captions(tmp_path):
-    with pytest.raises(ValueError, match="no pictures"):
+def test_no_images_and_no_captions(tmp_path):
+    with pytest.raises(ValueError, match="no images"):
         found(tmp_path)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="no captions. Add captions.csv"):

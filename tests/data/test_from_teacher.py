@@ -15,7 +15,7 @@ COLORS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
 class Teacher:
     """Draws the colour that it is asked for, its corner by the seed."""
 
-    def __init__(self, convert=lambda pictures: pictures, dies_after=None):
+    def __init__(self, convert=lambda images: images, dies_after=None):
         self.convert = convert
         self.dies_after = dies_after
         self.calls = []
@@ -24,9 +24,9 @@ class Teacher:
         if len(self.calls) == self.dies_after:
             raise KeyboardInterrupt
         self.calls.append((list(prompts), seed))
-        pictures = np.array([np.full((8, 12, 3), COLORS[prompt]) for prompt in prompts]) * strength
-        pictures[:, 0, 0] = np.random.default_rng(seed).integers(0, 256, (len(prompts), 3))
-        return self.convert(pictures.astype("uint8"))
+        images = np.array([np.full((8, 12, 3), COLORS[prompt]) for prompt in prompts]) * strength
+        images[:, 0, 0] = np.random.default_rng(seed).integers(0, 256, (len(prompts), 3))
+        return self.convert(images.astype("uint8"))
 
 
 def drawn(folder):
@@ -37,11 +37,11 @@ def draw(teacher, folder, **kwargs):
     return from_teacher(teacher, PROMPTS, folder, **{"images_per_prompt": 3, "batch_size": 4, "verbose": 0, **kwargs})
 
 
-def test_pictures_and_captions_that_captioned_folder_reads(tmp_path):
+def test_images_and_captions_that_captioned_folder_reads(tmp_path):
     teacher = Teacher()
     data = draw(teacher, tmp_path / "set")
     assert data.image_shape == (8, 8, 3) and data.captions == [["red"]] * 3 + [["green"]] * 3 + [["blue"]] * 3
-    assert [tuple(picture[4, 4]) for picture in data.images] == [COLORS[each[0]] for each in data.captions]
+    assert [tuple(image[4, 4]) for image in data.images] == [COLORS[each[0]] for each in data.captions]
     again = captioned_folder(tmp_path / "set", image_size=8)
     assert np.array_equal(again.images, data.images) and again.captions == data.captions
     # Full batches only, each with a seed of its own.
@@ -57,9 +57,9 @@ def test_goes_on_where_it_was_stopped_and_ends_the_same(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         draw(Teacher(dies_after=1), tmp_path / "set")
     assert len(drawn(tmp_path / "set")) == 4 and not (tmp_path / "set" / "captions.csv").exists()
-    # As if killed within the second batch, half a picture written.
+    # As if killed within the second batch, half an image written.
     Image.fromarray(np.zeros((8, 12, 3), "uint8")).save(tmp_path / "set" / "0000004.png")
-    (tmp_path / "set" / "0000005.png.partial").write_bytes(b"half")
+    (tmp_path / "set" / "0000005.1.partial.png").write_bytes(b"half")
     teacher = Teacher()
     data = draw(teacher, tmp_path / "set")
     assert len(teacher.calls) == 2 and len(data) == 9
@@ -74,9 +74,9 @@ def test_goes_on_where_it_was_stopped_and_ends_the_same(tmp_path):
 @pytest.mark.parametrize(
     "convert",
     [
-        lambda pictures: pictures / 255.0,
-        lambda pictures: pictures / 127.5 - 1.0,
-        lambda pictures: pictures.astype("float64"),
+        lambda images: images / 255.0,
+        lambda images: images / 127.5 - 1.0,
+        lambda images: images.astype("float64"),
     ],
 )
 def test_floats_in_any_range(tmp_path, convert):
@@ -86,8 +86,8 @@ def test_floats_in_any_range(tmp_path, convert):
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
 
 
-def test_grey_pictures(tmp_path):
-    data = draw(Teacher(lambda pictures: pictures[..., :1]), tmp_path / "set", channels=1, image_size=4)
+def test_grey_images(tmp_path):
+    data = draw(Teacher(lambda images: images[..., :1]), tmp_path / "set", channels=1, image_size=4)
     assert data.image_shape == (4, 4, 1) and data.images[0, 2, 2, 0] == 200
 
 
@@ -108,7 +108,7 @@ def test_another_call_on_the_same_folder_is_refused(tmp_path):
             call()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(FileExistsError, match="is not of a teacher's pictures"):
+    with pytest.raises(FileExistsError, match="does not hold a teacher's images"):
         draw(Teacher(), tmp_path / "mine")
     assert "strength" not in json.loads((tmp_path / "set" / "teacher.json").read_text())["options"]
 
@@ -124,7 +124,7 @@ def test_another_call_on_the_same_folder_is_refused(tmp_path):
         ({"images_per_prompt": 0}, ValueError, "images_per_prompt must be an integer of at least 1; got 0"),
         ({"batch_size": 1.5}, ValueError, "batch_size must be"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0; got -1"),
-        ({"teacher": Teacher(lambda x: x[0])}, ValueError, r"must give 1 pictures .*; got shape \(8, 12, 3\)"),
+        ({"teacher": Teacher(lambda x: x[0])}, ValueError, r"must give 1 images .*; got shape \(8, 12, 3\)"),
         ({"teacher": Teacher(lambda x: x - 300.0)}, ValueError, "got values from -300 to"),
         ({"teacher": Teacher(lambda x: x * np.nan)}, ValueError, "got values from nan"),
     ],

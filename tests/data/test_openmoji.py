@@ -27,7 +27,7 @@ def by_emoji(data):
     return {entry["emoji"]: i for i, entry in enumerate(data.attributes)}
 
 
-def test_pictures_with_names(cache):
+def test_images_with_names(cache):
     data = load()
     apple = by_emoji(data)["🍎"]
     assert data.images.shape == (len(data), 16, 16, 3) and 100 < len(data) < 200
@@ -124,15 +124,15 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(cache):
 
 
 def test_progress(cache, capsys):
-    openmoji(16, groups=["activities"])
-    assert "picture" in capsys.readouterr().out
-    openmoji(16, groups=["activities"])
+    openmoji(16, groups=["activities"], verbose=1)
+    assert "image" in capsys.readouterr().out
+    openmoji(16, groups=["activities"], verbose=1)
     assert capsys.readouterr().out == ""
 
 
 def test_missing_packages_are_named(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("emoji", "resvg_py") else find(name))
-    with pytest.raises(ImportError, match=r'missing: .*emoji, resvg-py\. `pip install "kgen\[demo\]"`'):
+    with pytest.raises(ImportError, match=r'missing: .*emoji, resvg-py\. `pip install "keras-kgen\[demo\]"`'):
         openmoji()
     assert "resvg_py" not in vars(sys.modules["kgen.data.openmoji"])  # importing kgen.data needs none of them

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from kgen.data.resumable import begin, fingerprint, was_begun, write_whole
+from kgen.data.resumable import begin, fingerprint, was_begun
 
 
 def test_work_goes_on_with_the_same_and_not_with_another(tmp_path):
@@ -11,22 +11,6 @@ def test_work_goes_on_with_the_same_and_not_with_another(tmp_path):
     assert was_begun("Owner", file, {"seed": 1, "size": 8}, "drawn", "stop")
     with pytest.raises(ValueError, match="Owner: '.*' was drawn with another seed. Go on with the same, or stop."):
         was_begun("Owner", file, {"seed": 2, "size": 8}, "drawn", "stop")
-
-
-def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
-    file = tmp_path / "captions.csv"
-    write_whole(file, b"old")
-
-    def killed(descriptor):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("os.fsync", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(file, b"new, and longer")
-    assert file.read_bytes() == b"old"
-    monkeypatch.undo()
-    write_whole(file, b"new, and longer")
-    assert [path.name for path in tmp_path.iterdir()] == ["captions.csv"] and file.read_bytes() == b"new, and longer"
 
 
 @pytest.mark.backends

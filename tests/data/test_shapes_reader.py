@@ -25,12 +25,12 @@ def scene(*objects, relation=None, background="white"):
 
 @pytest.mark.parametrize("image_size", [32, 64])
 @pytest.mark.parametrize("split", ["train", "held_out"])
-def test_reads_clean_pictures(image_size, split):
+def test_reads_clean_images(image_size, split):
     assert accuracy(captioned_shapes(60, image_size, split=split)) >= 0.99
 
 
 @pytest.mark.parametrize("image_size", [32, 64])
-def test_reads_noisy_blurred_pictures(image_size):
+def test_reads_noisy_blurred_images(image_size):
     random = np.random.default_rng(0)
 
     def spoil(image):
@@ -60,7 +60,7 @@ def test_what_is_read():
         assert set(attributes_match(expected, read)) == ALL | ({"relation"} if expected["relation"] else set())
 
 
-def test_pictures_of_something_else_are_not_accepted():
+def test_images_of_something_else_are_not_accepted():
     data = captioned_shapes(80)
     read = [read_shapes(image) for image in data.images]
     for shift in (1, 2, 3):
@@ -80,7 +80,7 @@ def scene_in_order(scene):
 
 
 @pytest.mark.parametrize("fill", ["noise", "grey", "white", "stripes"])
-def test_no_shapes_are_read_from_pictures_without(fill):
+def test_no_shapes_are_read_from_images_without(fill):
     random = np.random.default_rng(0)
     image = {
         "noise": random.integers(0, 256, (32, 32, 3)),

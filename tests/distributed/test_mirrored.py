@@ -8,6 +8,7 @@ import pytest
 
 from kgen.training import SeedGenerator
 from tests.checks import models
+from tests.checks.processes import in_worker, two_replicas
 from tests.training import toy
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="tf.distribute needs TensorFlow")
@@ -21,7 +22,7 @@ def test_replicas_equal_one_device(make_model, rows):
 
 
 def test_noise_differs_between_replicas():
-    alone, ours, keras_own = models.in_new_process(draw_on_two_replicas, backend="tensorflow")
+    alone, ours, keras_own = in_worker(draw_on_two_replicas, backend="tensorflow")
     for step in range(2):
         np.testing.assert_array_equal(ours[step][0], alone[step])
         assert abs(np.corrcoef(ours[step])[0, 1]) < 0.2
@@ -33,7 +34,7 @@ def test_noise_differs_between_replicas():
 def draw_on_two_replicas():
     import tensorflow as tf
 
-    strategy = models.two_replicas()
+    strategy = two_replicas()
     alone = SeedGenerator(3)
     with strategy.scope():
         ours, keras_own = SeedGenerator(3), keras.random.SeedGenerator(3)
@@ -48,7 +49,7 @@ def draw_on_two_replicas():
 
 
 def test_bad_gradients_of_one_replica_stop_all():
-    before, after, finite_after, scales = models.in_new_process(train_on_a_bad_row, backend="tensorflow")
+    before, after, finite_after, scales = in_worker(train_on_a_bad_row, backend="tensorflow")
     for old, new in zip(before, after):
         np.testing.assert_array_equal(old, new)
     assert scales == [2.0**14, 2.0**14]
@@ -58,7 +59,7 @@ def test_bad_gradients_of_one_replica_stop_all():
 
 def train_on_a_bad_row():
     keras.config.set_dtype_policy("mixed_float16")
-    with models.two_replicas().scope():
+    with two_replicas().scope():
         model = toy.Lines()
         model.compile(keras.optimizers.SGD(0.01))
     before = model.get_weights()
@@ -75,7 +76,7 @@ def train_on_a_bad_row():
 @pytest.mark.slow
 def test_text_to_image_on_two_replicas():
     pytest.importorskip("tensorflow_text")
-    losses, validation, shape = models.in_new_process(train_text_to_image, backend="tensorflow")
+    losses, validation, shape = in_worker(train_text_to_image, backend="tensorflow")
     assert np.isfinite(losses).all() and losses[-1] < losses[0] and np.isfinite(validation).all()
     assert shape == (2, 16, 16, 3)
 
@@ -85,7 +86,7 @@ def train_text_to_image():
     from tests.models import tiny_text
 
     images, captions = tiny_text.pictures(10)
-    with models.two_replicas().scope():
+    with two_replicas().scope():
         model = models.make(tiny_text.compiled)
     # The last batch has 2 pictures, a half for each replica.
     history = model.fit(images, captions, batch_size=4, epochs=6, verbose=0, validation_data=(images, captions)).history

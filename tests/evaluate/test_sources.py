@@ -39,9 +39,9 @@ def test_the_size_of_a_folder(generated):
     assert drawn(source_of(options(generated, image_size=8))).shape == (10, 8, 8, 3)
 
 
-def test_a_broken_picture_is_not_left_out(generated):
+def test_a_broken_image_is_not_left_out(generated):
     (generated / "003.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="unreadable picture .*003.png"):
+    with pytest.raises(ValueError, match="unreadable .*003.png"):
         drawn(source_of(options(generated)))
     (generated / "000.png").write_bytes(b"")
     with pytest.raises(OSError, match="000.png"):
@@ -49,13 +49,11 @@ def test_a_broken_picture_is_not_left_out(generated):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(
-        ValueError, match="nowhere' is no folder of pictures, .keras file, SavedModel or preset of kgen"
-    ):
+    with pytest.raises(ValueError, match="nowhere' is no folder of images, .keras file, SavedModel or preset of kgen"):
         source_of(options(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="there is no file '.*nowhere.keras'"):
         source_of(options(tmp_path / "nowhere.keras"))
-    with pytest.raises(ValueError, match="there are no pictures in"):
+    with pytest.raises(ValueError, match="expected files ending in"):
         source_of(options(tmp_path))
 
 
@@ -69,7 +67,7 @@ def test_a_keras_file(tmp_path, vae):
     images = drawn(source)
     np.testing.assert_array_equal(images, vae.generate(10, seed=list(range(5, 15))))
     assert len(np.unique(images, axis=0)) == 10
-    # Neither the size of batches nor the number of pictures says what a picture is.
+    # Neither the size of batches nor the number of images says what an image is.
     np.testing.assert_array_equal(drawn(source_of(options(tmp_path / "vae.keras", seed=5, batch_size=3)), 2), images)
     more = drawn(source_of(options(tmp_path / "vae.keras", seed=5, num_images=12)))
     np.testing.assert_array_equal(more[:10], images)
@@ -91,7 +89,7 @@ def test_a_preset_of_kgen(monkeypatch, vae):
 
 def test_another_model(tmp_path, vae):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="other.keras' holds no model of kgen, but a Sequential"):
+    with pytest.raises(ValueError, match="other.keras' holds no kgen model, but a Sequential"):
         source_of(options(tmp_path / "other.keras"))
     vae.save(tmp_path / "vae.keras")
     with pytest.raises(ValueError, match="--image-size is for folders; the model draws 8 pixels a side"):
@@ -112,11 +110,11 @@ def test_prompts_of_a_file(tmp_path, text_model):
         source_of(options(tmp_path / "text.keras", prompts=tmp_path / "prompts.txt"))
 
 
-def test_captions_of_the_real_pictures(tmp_path, text_model, captioned, real):
+def test_captions_of_the_real_images(tmp_path, text_model, captioned, real):
     text_model.save(tmp_path / "text.keras")
     source = source_of(options(tmp_path / "text.keras", captioned))
     assert source.prompts == [f"a {[*tiny_text.COLORS][i % 4]} picture" for i in range(10)]
-    with pytest.raises(ValueError, match="24 pictures in .* but no captions"):
+    with pytest.raises(ValueError, match="24 .* in .* but no captions"):
         source_of(options(tmp_path / "text.keras", real))
     with pytest.raises(ValueError, match="this model draws from prompts: give --prompts, or a folder of captioned"):
         source_of(options(tmp_path / "text.keras", tmp_path / "real.npz"))
@@ -152,5 +150,5 @@ def test_saved_models_that_say_too_little(tmp_path, tensorflow_backend):
     with pytest.raises(ValueError, match="classes' does not say how many classes it has; give the model's .keras file"):
         source_of(options(tmp_path / "classes"))
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ValueError, match="other' is no SavedModel of kgen"):
+    with pytest.raises(ValueError, match="other' is not a SavedModel of kgen"):
         source_of(options(tmp_path / "other"))

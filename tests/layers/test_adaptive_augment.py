@@ -35,5 +35,5 @@ def test_config_and_arguments():
         with pytest.raises(ValueError, match="AdaptiveAugment: target must be between 0 and 1; got"):
             AdaptiveAugment(target=target)
     for images in (0, -1, True):
-        with pytest.raises(ValueError, match="AdaptiveAugment: images must be at least 1; got"):
+        with pytest.raises(ValueError, match="AdaptiveAugment: images must be a number of at least 1; got"):
             AdaptiveAugment(images=images)

@@ -16,7 +16,7 @@ BY_HAND = {
 }
 
 
-def pictures(batch=2, height=4, width=5, channels=3, dtype="float32"):
+def noise_images(batch=2, height=4, width=5, channels=3, dtype="float32"):
     return np.random.default_rng(0).uniform(-1, 1, (batch, height, width, channels)).astype(dtype)
 
 
@@ -92,13 +92,13 @@ def test_cutout_by_hand():
 
 @pytest.mark.backends
 def test_all_together_equal_loops_in_numpy():
-    images = pictures()
+    images = noise_images()
     np.testing.assert_allclose(applied(images, BY_HAND), in_numpy(images, BY_HAND), atol=1e-5)
 
 
 @pytest.mark.backends
 def test_probability_decides_for_each_image_and_transformation():
-    images = pictures()
+    images = noise_images()
     # The first image gets what stands at even places, the second what stands at odd ones.
     even = np.arange(5) % 2 == 0
     chance = np.float32([np.where(even, 0.2, 0.7), np.where(even, 0.7, 0.2)])
@@ -115,7 +115,7 @@ def test_probability_decides_for_each_image_and_transformation():
 @pytest.mark.backends
 def test_gradient_against_differences():
     """Of sum(weights * augmented), which is linear in the images but for rounding, through everything at once."""
-    images, weights = pictures(), np.random.default_rng(1).normal(size=(2, 4, 5, 3))
+    images, weights = noise_images(), np.random.default_rng(1).normal(size=(2, 4, 5, 3))
     expected = np.zeros(images.shape)
     for index in np.ndindex(images.shape):
         step = np.zeros(images.shape)
@@ -186,7 +186,7 @@ def test_strength_narrows_the_ranges_down_to_nothing():
     for name, low, high in (("brightness", -0.25, 0.25), ("saturation", 0.5, 1.5), ("contrast", 0.75, 1.25)):
         np.testing.assert_allclose([drawn[name].min(), drawn[name].max()], [low, high], atol=0.01)
     assert drawn["translation"].min() == -2 and drawn["translation"].max() == 2
-    images = pictures(3)
+    images = noise_images(3)
     unchanged = DiffAugment(strength=0.0, seed=0)(images, training=True)
     np.testing.assert_array_equal(ops.convert_to_numpy(unchanged), images)
 
@@ -196,14 +196,14 @@ def test_policy_chooses():
     assert set(DiffAugment("cutout").parameters(2, 8, 8)) == {"cutout", "chance"}
     color = DiffAugment(["color"]).parameters(2, 8, 8)
     assert set(color) == {"brightness", "saturation", "contrast", "chance"}
-    images = pictures(4, 8, 8)
+    images = noise_images(4, 8, 8)
     moved = ops.convert_to_numpy(DiffAugment("translation", seed=0)(images, training=True))
     assert np.abs(moved - images).max() > 0.1 and set(moved[moved != 0]) <= set(images.ravel())
 
 
 @pytest.mark.backends
 def test_happens_in_training_only_and_anew_in_every_call():
-    layer, images = DiffAugment(seed=3), pictures(4, 8, 8)
+    layer, images = DiffAugment(seed=3), noise_images(4, 8, 8)
     np.testing.assert_array_equal(ops.convert_to_numpy(layer(images)), images)
     np.testing.assert_array_equal(ops.convert_to_numpy(layer(images, training=False)), images)
     first = ops.convert_to_numpy(layer(images, training=True))
@@ -215,7 +215,7 @@ def test_happens_in_training_only_and_anew_in_every_call():
 
 @pytest.mark.backends
 def test_call_is_apply_of_parameters_and_draws_can_be_shared():
-    images = pictures(4, 8, 8)
+    images = noise_images(4, 8, 8)
     called = ops.convert_to_numpy(DiffAugment(seed=3)(images, probability=0.6, training=True))
     layer = DiffAugment(seed=3)
     drawn = layer.parameters(4, 8, 8)
@@ -233,7 +233,7 @@ def test_call_is_apply_of_parameters_and_draws_can_be_shared():
 
 @pytest.mark.backends
 def test_grey_images_have_no_saturation():
-    grey = pictures(2, channels=1)
+    grey = noise_images(2, channels=1)
     np.testing.assert_array_equal(applied(grey, {"saturation": np.float32([0.0, 2.0])}), grey)
     assert ops.shape(DiffAugment(seed=0)(grey, training=True)) == grey.shape
 
@@ -241,7 +241,7 @@ def test_grey_images_have_no_saturation():
 @pytest.mark.backends
 def test_draws_from_the_generator_it_is_given():
     generator = keras.random.SeedGenerator(5)
-    layer, images = DiffAugment(seed=generator), pictures(2, 8, 8)
+    layer, images = DiffAugment(seed=generator), noise_images(2, 8, 8)
     before = ops.convert_to_numpy(generator.state.value).copy()
     first = ops.convert_to_numpy(layer(images, training=True))
     assert np.any(ops.convert_to_numpy(generator.state.value) != before)
@@ -254,7 +254,7 @@ def test_draws_from_the_generator_it_is_given():
 def test_another_probability_is_no_new_trace(tensorflow_backend, jit_compile):
     import tensorflow as tf
 
-    layer, images = DiffAugment(seed=0), tf.constant(pictures(4, 8, 8))
+    layer, images = DiffAugment(seed=0), tf.constant(noise_images(4, 8, 8))
 
     @tf.function(jit_compile=jit_compile)
     def augment(x, probability):
@@ -281,9 +281,9 @@ def test_takes_any_batch_in_one_trace_and_probability_from_a_variable(tensorflow
     def augment(x):
         return layer(x, probability, training=True)
 
-    np.testing.assert_array_equal(augment(pictures(3, 8, 8)), pictures(3, 8, 8))
+    np.testing.assert_array_equal(augment(noise_images(3, 8, 8)), noise_images(3, 8, 8))
     probability.assign(1.0)
-    assert np.abs(augment(pictures(5, 8, 8)).numpy() - pictures(5, 8, 8)).max() > 0.1
+    assert np.abs(augment(noise_images(5, 8, 8)).numpy() - noise_images(5, 8, 8)).max() > 0.1
     assert augment.experimental_get_tracing_count() == 1
 
 
@@ -297,4 +297,4 @@ def test_refuses_what_it_does_not_know():
     with pytest.raises(ValueError, match=r"images must be float .* got uint8 of shape \(2, 4, 5, 3\)"):
         DiffAugment().apply(ops.zeros((2, 4, 5, 3), dtype="uint8"), {})
     with pytest.raises(ValueError, match=r"got float32 of shape \(4, 5, 3\)"):
-        DiffAugment()(pictures()[0], training=True)
+        DiffAugment()(noise_images()[0], training=True)

@@ -5,17 +5,17 @@ from PIL import Image
 
 from kgen.layers import Downscale
 
-PICTURE = np.random.default_rng(0).uniform(0.3, 0.7, size=(16, 24)).astype("float32")
+IMAGE = np.random.default_rng(0).uniform(0.3, 0.7, size=(16, 24)).astype("float32")
 
 
 @pytest.mark.backends
 def test_equals_pillow():
-    wanted = np.asarray(Image.fromarray(PICTURE).resize((6, 4), Image.Resampling.BICUBIC))
-    found = ops.convert_to_numpy(Downscale(4)(PICTURE[None, ..., None]))[0, ..., 0]
+    wanted = np.asarray(Image.fromarray(IMAGE).resize((6, 4), Image.Resampling.BICUBIC))
+    found = ops.convert_to_numpy(Downscale(4)(IMAGE[None, ..., None]))[0, ..., 0]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_sides_that_it_does_not_divide():
-    with pytest.raises(ValueError, match="Downscale: 3 must divide both sides of a picture; got 16 x 24"):
-        Downscale(3)(PICTURE[None, ..., None])
+    with pytest.raises(ValueError, match="Downscale: 3 must divide both sides of an image; got 16 x 24"):
+        Downscale(3)(IMAGE[None, ..., None])
     assert Downscale(3).shrinks == 3

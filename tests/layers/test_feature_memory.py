@@ -40,7 +40,7 @@ def test_what_it_ends_in():
     [
         ({"size": 0}, "size must be an integer of at least 1; got 0"),
         ({"size": 2.5}, "size must be an integer of at least 1; got 2.5"),
-        ({"size": 1, "sharpness": -1.0}, "sharpness must not be negative; got -1.0"),
+        ({"size": 1, "sharpness": -1.0}, "sharpness must be a number of at least 0; got -1.0"),
     ],
 )
 def test_what_is_wrong_says_so(arguments, message):

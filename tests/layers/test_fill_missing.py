@@ -8,7 +8,7 @@ from tests.checks.layers import check_layer
 pytestmark = pytest.mark.backends
 
 
-def pictures(fraction=0.5):
+def masked_slope(fraction=0.5):
     """A slope of brightness, some pixels of it grey and said to be missing."""
     clean = np.broadcast_to(np.linspace(0, 1, 24, dtype="float32")[:, None, None], (2, 24, 20, 3))
     missing = (np.random.default_rng(0).uniform(size=(2, 24, 20, 1)) < fraction).astype("float32")
@@ -16,11 +16,11 @@ def pictures(fraction=0.5):
 
 
 def test_layer():
-    check_layer(FillMissing, {}, {"images": pictures()[1]}, (2, 24, 20, 3))
+    check_layer(FillMissing, {}, {"images": masked_slope()[1]}, (2, 24, 20, 3))
 
 
 def test_missing_pixels_are_near_their_neighbours_and_known_ones_stay():
-    clean, inputs = pictures()
+    clean, inputs = masked_slope()
     filled, missing = ops.convert_to_numpy(FillMissing()(inputs)), inputs[..., -1] > 0
     np.testing.assert_array_equal(filled[~missing], clean[~missing])
     assert np.abs(filled - clean).max() < 0.1 and np.abs(inputs[..., :-1] - clean).max() > 0.4

@@ -8,7 +8,7 @@ from PIL import Image
 from kgen.layers import JpegCompression
 
 
-def picture():
+def sample():
     """Smooth colours with an edge, not whole blocks."""
     y, x = np.mgrid[:43, :54] / 54
     channels = [0.5 + 0.4 * np.sin(5 * x + 3 * y), 0.2 + 0.6 * y, np.where(x + y > 0.9, 0.8, 0.3)]
@@ -29,7 +29,7 @@ def compressed(pixels, quality):
 @pytest.mark.backends
 @pytest.mark.parametrize("quality", [10, 40, 90])
 def test_loses_what_libjpeg_loses(quality):
-    pixels = picture()
+    pixels = sample()
     wanted, found = by_pillow(pixels, quality), compressed(pixels, quality)
     lost = np.sqrt(np.mean((wanted - pixels) ** 2))
     # libjpeg enlarges colour smoothly, this repeats it.
@@ -38,8 +38,8 @@ def test_loses_what_libjpeg_loses(quality):
 
 
 @pytest.mark.backends
-def test_grey_pictures_are_those_of_libjpeg():
-    pixels = picture()[..., 0]
+def test_grey_images_are_those_of_libjpeg():
+    pixels = sample()[..., 0]
     found = compressed(pixels, 30)[..., 0]
     # But where a coefficient lies half-way between two multiples, which libjpeg's integers decide otherwise.
     assert np.mean(np.abs(found - by_pillow(pixels, 30)) > 1) < 0.05
@@ -47,5 +47,5 @@ def test_grey_pictures_are_those_of_libjpeg():
 
 
 def test_other_numbers_of_channels():
-    with pytest.raises(ValueError, match="JpegCompression: pictures must have 1 or 3 channels; got 2"):
+    with pytest.raises(ValueError, match="JpegCompression: images must have 1 or 3 channels; got 2"):
         JpegCompression(50)(np.zeros((1, 16, 16, 2), "float32"))

@@ -26,7 +26,7 @@ def test_deviations_are_spread_over_their_range():
 def test_poisson_noise_grows_with_the_root_of_brightness():
     noise = PoissonNoise(100, seed=0)
     for level in (0.1, 0.5):
-        spoiled = ops.convert_to_numpy(noise(np.full_like(GREY, level)))
-        np.testing.assert_allclose(spoiled.std(), np.sqrt(level / 100), rtol=0.04)
-        np.testing.assert_allclose(spoiled.mean(), level, rtol=0.01)
+        degraded = ops.convert_to_numpy(noise(np.full_like(GREY, level)))
+        np.testing.assert_allclose(degraded.std(), np.sqrt(level / 100), rtol=0.04)
+        np.testing.assert_allclose(degraded.mean(), level, rtol=0.01)
     np.testing.assert_array_equal(ops.convert_to_numpy(noise(np.zeros_like(GREY))), 0)

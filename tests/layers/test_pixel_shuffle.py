@@ -32,5 +32,6 @@ def test_unknown_sides_stay_unknown():
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="PixelShuffle: 6 channels cannot be spread over 2x2 pixels"):
         PixelShuffle(2)(np.zeros((1, 2, 2, 6), "float32"))
-    with pytest.raises(ValueError, match="factor must be at least 1; got 0"):
-        PixelShuffle(0)
+    for factor in (0, 1.5, True):
+        with pytest.raises(ValueError, match=f"factor must be an integer of at least 1; got {factor}"):
+            PixelShuffle(factor)

@@ -8,7 +8,7 @@ from kgen.layers.resize import resize
 SIZES = [((64, 64), (224, 224)), ((300, 451), (224, 224)), ((7, 5), (13, 9)), ((50, 33), (20, 64))]
 
 
-def picture(shape):
+def noise_image(shape):
     return np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("float32")
 
 
@@ -20,7 +20,7 @@ def resized(image, size, interpolation="bicubic"):
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "lanczos"])
 @pytest.mark.parametrize("before, after", SIZES)
 def test_equals_pillow(before, after, interpolation):
-    image = picture(before)
+    image = noise_image(before)
     pillow = getattr(Image.Resampling, interpolation.upper())
     wanted = [np.asarray(Image.fromarray(image[..., c]).resize(after[::-1], pillow)) for c in range(3)]
     np.testing.assert_allclose(resized(image, after, interpolation), np.stack(wanted, axis=-1), atol=5e-3)
@@ -29,7 +29,7 @@ def test_equals_pillow(before, after, interpolation):
 @pytest.mark.parametrize("before", [(64, 64), (400, 310)])
 def test_equals_clean_fid(before):
     clean_fid = pytest.importorskip("cleanfid.resize")
-    image = picture(before)
+    image = noise_image(before)
     wanted = clean_fid.build_resizer("clean")(image.astype("uint8"))
     np.testing.assert_allclose(resized(image, (299, 299)).clip(0, 255), wanted, atol=5e-3)
 
@@ -43,7 +43,7 @@ def test_overshoots_are_left_and_constants_kept():
     np.testing.assert_allclose(resized(np.full((8, 9, 2), 77.0, "float32"), (32, 5)), 77.0, atol=1e-3)
 
 
-def test_same_size_is_the_same_picture():
+def test_same_size_is_the_same_image():
     image = keras.ops.ones((1, 8, 6, 3))
     assert resize(image, (8, 6)) is image
 
@@ -51,6 +51,6 @@ def test_same_size_is_the_same_picture():
 def test_xla_compiles_it(tensorflow_backend):
     import tensorflow as tf
 
-    image = picture((16, 12))
+    image = noise_image((16, 12))
     compiled = tf.function(lambda x: resize(x, (20, 10)), jit_compile=True)
     np.testing.assert_allclose(compiled(tf.constant(image[None]))[0], resized(image, (20, 10)), atol=1e-3)

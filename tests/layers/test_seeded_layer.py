@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from kgen.layers import DiffAugment, GaussianNoise, GaussianSampling
@@ -15,6 +16,7 @@ def test_a_generator_is_shared_and_comes_back_with_the_config(layer):
     again = layer.from_config(made.get_config())
     assert isinstance(again.seed_generator, SeedGenerator)
     assert layer.from_config(layer(seed=7).get_config()).seed == 7
+    assert layer(seed=np.int64(7)).seed == 7
     assert isinstance(layer().seed_generator, keras.random.SeedGenerator)
 
 

@@ -5,21 +5,21 @@ from keras import ops
 from kgen.layers import Sharpen
 from tests.checks.layers import check_layer
 
-PICTURES = np.random.default_rng(0).uniform(0.3, 0.7, size=(2, 12, 12, 3)).astype("float32")
+IMAGES = np.random.default_rng(0).uniform(0.3, 0.7, size=(2, 12, 12, 3)).astype("float32")
 
 
 @pytest.mark.backends
 def test_layer():
-    check_layer(Sharpen, {"amount": 0.4, "radius": 1.5}, {"images": PICTURES}, PICTURES.shape)
+    check_layer(Sharpen, {"amount": 0.4, "radius": 1.5}, {"images": IMAGES}, IMAGES.shape)
 
 
 @pytest.mark.backends
 def test_equals_the_gaussian_filter_of_scipy():
     ndimage = pytest.importorskip("scipy.ndimage")
-    blurred = ndimage.gaussian_filter(PICTURES.astype("float64"), (0, 1, 1, 0), truncate=8)
-    wanted = np.clip(PICTURES + 0.5 * (PICTURES - blurred), 0, 1)
-    found = ops.convert_to_numpy(Sharpen(0.5, 1.0)(PICTURES))
-    # At the border SciPy mirrors the picture.
+    blurred = ndimage.gaussian_filter(IMAGES.astype("float64"), (0, 1, 1, 0), truncate=8)
+    wanted = np.clip(IMAGES + 0.5 * (IMAGES - blurred), 0, 1)
+    found = ops.convert_to_numpy(Sharpen(0.5, 1.0)(IMAGES))
+    # At the border SciPy mirrors the image.
     np.testing.assert_allclose(found[:, 4:-4, 4:-4], wanted[:, 4:-4, 4:-4], atol=1e-4)
 
 

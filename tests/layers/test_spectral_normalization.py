@@ -123,5 +123,5 @@ def test_second_derivatives_are_right():
 def test_refuses_what_it_cannot_normalize():
     with pytest.raises(TypeError, match="SpectralNormalization: layer must be a Dense.*got LayerNormalization"):
         SpectralNormalization(keras.layers.LayerNormalization())
-    with pytest.raises(ValueError, match="power_iterations must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="power_iterations must be an integer of at least 1; got 0"):
         SpectralNormalization(keras.layers.Dense(2), power_iterations=0)

@@ -12,7 +12,7 @@ from kgen.networks import (
 )
 
 
-def pictures(shape, count=2):
+def random_images(shape, count=2):
     return np.random.default_rng(0).uniform(-1, 1, (count, *shape)).astype("float32")
 
 
@@ -23,7 +23,7 @@ def encoder():
 
 @pytest.mark.backends
 def test_the_layer_named_features_is_the_vector(encoder):
-    images = pictures((16, 16, 1))
+    images = random_images((16, 16, 1))
     vector = backbone_encoder(encoder)(images)["vector"]
     assert vector.shape == (2, 5)
     expected = feature_network(encoder)(images)
@@ -43,7 +43,7 @@ def test_positions_and_tokens_are_averaged():
     images = keras.Input((8, 8, 3))
     maps = layers.Conv2D(5, 3)(images)
     tokens = layers.Reshape((36, 5))(maps)
-    x = pictures((8, 8, 3))
+    x = random_images((8, 8, 3))
     of_maps, of_tokens = (
         backbone_encoder(keras.Model(images, each))(x)["vector"]
         for each in (maps, layers.Dense(5)(tokens) * 0 + tokens)
@@ -103,9 +103,14 @@ def two_outputs():
             lambda: perceptron_discriminator((8, 8, 1), pooled_dim=3),
             ("vector",),
             ValueError,
-            "must take pictures .* alone; .* there are no features of the picture alone",
+            "must take only images .*; .* do not depend on the image alone",
         ),
-        (two_outputs, ("vector",), ValueError, "'forked' has no layer named 'features', and its output is no tensor"),
+        (
+            two_outputs,
+            ("vector",),
+            ValueError,
+            "'forked' has no layer named 'features', and its output is not a tensor",
+        ),
         (two_outputs, ("maps",), ValueError, "'forked' has no feature maps"),
     ],
 )
@@ -118,5 +123,5 @@ def test_maps_need_a_known_size():
     images = keras.Input((None, None, 3))
     network = keras.Model(images, layers.Conv2D(3, 3)(images))
     assert backbone_encoder(network).output["vector"].shape == (None, 3)
-    with pytest.raises(ValueError, match="must know the size of its pictures"):
+    with pytest.raises(ValueError, match="must know the size of its images"):
         backbone_encoder(network, ("maps",))

@@ -3,14 +3,22 @@ import numpy as np
 import pytest
 
 from kgen.networks.configured_network import ConfiguredNetwork
+from kgen.serializable import serializable
 
 
-@keras.saving.register_keras_serializable(package="tests")
+@serializable
 class Scaling(ConfiguredNetwork):
     def __init__(self, sizes, activation="relu", dtype=None, **kwargs):
         inputs = keras.Input(sizes)
         super().__init__(inputs, keras.layers.Dense(3, activation, dtype=dtype)(inputs), **kwargs)
-        self.keep(dtype, sizes=sizes, activation=activation)
+        self.keep(locals())
+
+
+@serializable
+class NamedScaling(Scaling):
+    def __init__(self, title="none", **kwargs):
+        super().__init__(**kwargs)
+        self.keep(locals())
 
 
 @pytest.mark.backends
@@ -19,10 +27,19 @@ def test_arguments_are_attributes_and_config(tmp_path):
     assert network.sizes == (4,) and network.activation is keras.activations.tanh
     config = network.get_config()
     assert config == {**config, "sizes": (4,), "activation": "tanh", "name": "scaling", "trainable": True}
+    assert set(config) == {"sizes", "activation", "dtype", "name", "trainable"}
     network.save(tmp_path / "network.keras")
     loaded = keras.models.load_model(tmp_path / "network.keras")
+    assert loaded.get_config() == config
     x = np.ones((2, 4), "float32")
     np.testing.assert_allclose(*(keras.ops.convert_to_numpy(each(x)) for each in (network, loaded)), atol=1e-6)
+
+
+def test_a_subclass_adds_arguments():
+    network = NamedScaling(title="mine", sizes=(4,), activation="tanh")
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+    assert type(copy) is NamedScaling and (copy.title, copy.sizes) == ("mine", (4,))
+    assert copy.activation is keras.activations.tanh
 
 
 def test_the_dtype_is_kept():

@@ -45,9 +45,9 @@ def test_layers_are_where_they_were_asked_for():
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="dcgan_generator: 36x36 pixels cannot be reached"):
         dcgan_generator((36, 36, 3))
-    with pytest.raises(ValueError, match="dcgan_generator: latent_dim must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="dcgan_generator: latent_dim must be an integer of at least 1; got 0"):
         dcgan_generator((32, 32, 3), 0)
-    with pytest.raises(ValueError, match=r"attention_resolutions \[32\] are no stage's; the stages' are \[4, 8, 16\]"):
+    with pytest.raises(ValueError, match=r"no stage has attention_resolutions \[32\]; the stages have \[4, 8, 16\]"):
         dcgan_discriminator((32, 32, 3), attention_resolutions=(32,))
-    with pytest.raises(ValueError, match="dcgan_discriminator: filters must be one number or 3"):
+    with pytest.raises(ValueError, match="dcgan_discriminator: filters must be one number, or 3"):
         dcgan_discriminator((32, 32, 3), filters=(8, 8))

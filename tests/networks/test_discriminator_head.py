@@ -47,5 +47,5 @@ def test_inputs():
     assert single(alone) is alone["images"]
     with pytest.raises(ValueError, match="D: pooled_dim=2 tells the discriminator what num_classes=3 asks it"):
         discriminator_inputs("D", (4, 4, 1), 2, 3)
-    with pytest.raises(ValueError, match="D: num_classes must be at least 1, or None; got 0"):
+    with pytest.raises(ValueError, match="D: num_classes must be an integer of at least 1; got 0"):
         discriminator_inputs("D", (4, 4, 1), num_classes=0)

@@ -7,7 +7,7 @@ from kgen.networks import MultiscaleEncoder, feature_network
 from tests.models import tiny
 
 
-def pictures():
+def random_images():
     return np.random.default_rng(0).uniform(-1, 1, (3, *tiny.SHAPE)).astype("float32")
 
 
@@ -18,16 +18,16 @@ def test_before_the_last_layer_with_weights():
     )
     features = feature_network(network)
     assert features.output_shape == (None, 5)
-    h = ops.convert_to_numpy(features(pictures()))
+    h = ops.convert_to_numpy(features(random_images()))
     kernel, bias = network.layers[2].get_weights()
-    np.testing.assert_allclose(ops.convert_to_numpy(network(pictures())), (h @ kernel + bias)[:, 0], atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(network(random_images())), (h @ kernel + bias)[:, 0], atol=1e-5)
 
 
 @pytest.mark.backends
 def test_the_layer_called_features():
     network = tiny.classifying_discriminator()
     features = feature_network(network)
-    x = pictures()
+    x = random_images()
     expected = ops.convert_to_numpy(network.get_layer("features")(x.reshape(3, -1)))
     np.testing.assert_allclose(ops.convert_to_numpy(features(x)), expected, atol=1e-6)
     # Weights are shared, not copied.

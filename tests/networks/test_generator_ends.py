@@ -22,7 +22,7 @@ def test_inputs():
     inputs = generator_inputs("G", 5, 3)
     assert {name: tensor.shape for name, tensor in inputs.items()} == {"latents": (None, 5), "pooled": (None, 3)}
     assert list(generator_inputs("G", 5)) == ["latents"]
-    with pytest.raises(ValueError, match="G: pooled_dim must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="G: pooled_dim must be an integer of at least 1; got 0"):
         generator_inputs("G", 5, 0)
-    with pytest.raises(ValueError, match="G: latent_dim must be at least 1; got None"):
+    with pytest.raises(ValueError, match="G: latent_dim must be an integer of at least 1; got None"):
         generator_inputs("G", None)

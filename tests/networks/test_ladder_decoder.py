@@ -86,12 +86,12 @@ def test_on_the_way_down_latents_are_chosen_by_what_is_above():
     "arguments, message",
     [
         ({"image_shape": (16, 16)}, "LadderDecoder: image_shape must be"),
-        ({"latent_dim": 0}, "LadderDecoder: latent_dim must be at least 1; got 0"),
-        ({"levels": 0}, "levels must be 1, a vector, .* each of the 2 grids 4x4, 8x8; got 0"),
-        ({"levels": 4}, "levels must be 1, a vector, and at most one more for each of the 2 grids"),
-        ({"latent_channels": (1, 2, 3)}, r"or one for each level but the first, which is 2; got \(1, 2, 3\)"),
-        ({"latent_channels": 0}, "latent_channels must be one number of at least 1"),
-        ({"attention_resolutions": (7,)}, r"attention_resolutions \[7\] are no stage's"),
+        ({"latent_dim": 0}, "LadderDecoder: latent_dim must be an integer of at least 1; got 0"),
+        ({"levels": 0}, "levels .a vector, and up to 2 grids: 4x4, 8x8. must be an integer from 1 to 3; got 0"),
+        ({"levels": 4}, "levels .a vector, and up to 2 grids: .* must be an integer from 1 to 3; got 4"),
+        ({"latent_channels": (1, 2, 3)}, r"or 2, one for each level but the first; got \[1, 2, 3\]"),
+        ({"latent_channels": 0}, "latent_channels must be an integer of at least 1; got 0"),
+        ({"attention_resolutions": (7,)}, r"no stage has attention_resolutions \[7\]"),
         ({"output_activation": "relu"}, "output_activation must be 'linear' or 'tanh'; got 'relu'"),
     ],
 )

@@ -35,7 +35,7 @@ def test_gives_each_level_what_its_posterior_wants():
 
 @pytest.mark.backends
 def test_moments_lie_as_the_decoder_reads_them():
-    """A change of the picture and the features in one place changes the latents of that place, means and variances."""
+    """Changing the image and the features in one position changes its latents' means and variances and no others."""
     encoder = LadderEncoder((8, 8, 3), blocks=0, **SMALL)
     stir(encoder)
     encoded, features = noise(1, 8, 8, 16), noise(1, 8, 8, 16, seed=1)
@@ -97,9 +97,9 @@ def test_goes_with_the_decoder_of_the_same_arguments():
     [
         ({"image_shape": (16,)}, "LadderEncoder: image_shape must be"),
         ({"latent_dim": 0}, "LadderEncoder: latent_dim must be an integer of at least 1; got 0"),
-        ({"levels": 4}, "LadderEncoder: levels must be 1, a vector"),
+        ({"levels": 4}, "LadderEncoder: levels .a vector, and up to 2 grids: 4x4, 8x8. must be an integer from 1 to 3"),
         ({"latent_channels": (1,)}, "LadderEncoder: latent_channels must be"),
-        ({"decoder_filters": (8,)}, "LadderEncoder: filters must be one number or 2"),
+        ({"decoder_filters": (8,)}, "LadderEncoder: filters must be one number, or 2"),
     ],
 )
 def test_refuses_arguments_that_do_not_fit(arguments, message):

@@ -110,7 +110,7 @@ def test_mixed_precision_gives_float32_images(dtype):
 
 
 @pytest.mark.backends
-def test_learns_a_few_pictures_through_every_weight():
+def test_learns_a_few_images_through_every_weight():
     keras.utils.set_random_seed(0)
     decoder = MultiscaleDecoder((16, 16, 3), latent_dim=5, **TEXT)
     before = [keras.ops.convert_to_numpy(weight).copy() for weight in decoder.trainable_weights]
@@ -133,12 +133,12 @@ def test_default_size_and_no_transposed_convolution():
     [
         ({"image_shape": (16, 16)}, "MultiscaleDecoder: image_shape must be"),
         ({"image_shape": (20, 20, 3)}, "Halving reaches 5, 10, 20"),
-        ({"latent_dim": 0}, "MultiscaleDecoder: latent_dim must be at least 1; got 0"),
-        ({"latent_dim": None}, "latent_dim must be at least 1; got None"),
-        ({"pooled_dim": 0}, "pooled_dim must be at least 1; got 0"),
-        ({"attention_resolutions": (7,)}, r"attention_resolutions \[7\] are no stage's; the stages' are \[4, 8, 16\]"),
-        ({"filters": (8, 8)}, "filters must be one number or 3"),
-        ({"blocks": (1, 1)}, "blocks must be one number or 3"),
+        ({"latent_dim": 0}, "MultiscaleDecoder: latent_dim must be an integer of at least 1; got 0"),
+        ({"latent_dim": None}, "latent_dim must be an integer of at least 1; got None"),
+        ({"pooled_dim": 0}, "pooled_dim must be an integer of at least 1; got 0"),
+        ({"attention_resolutions": (7,)}, r"no stage has attention_resolutions \[7\]; the stages have \[4, 8, 16\]"),
+        ({"filters": (8, 8)}, "filters must be one number, or 3"),
+        ({"blocks": (1, 1)}, "blocks must be one number, or 3"),
         ({"output_activation": "relu"}, "output_activation must be 'linear' or 'tanh'; got 'relu'"),
         ({"token_dim": 4, "attention_resolutions": ()}, "token_dim=4 needs a block at one of attention_resolutions"),
         ({"token_dim": 4, "blocks": (1, 0, 1)}, "token_dim=4 needs a block at one of attention_resolutions"),

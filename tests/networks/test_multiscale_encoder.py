@@ -44,7 +44,7 @@ def test_is_bilinear_in_features_and_condition():
     assert np.abs(outputs_of(encoder, {"images": images, "pooled": -pooled})[0] - vectors).max() > 1e-3
 
 
-def test_keeps_places_apart():
+def test_keeps_positions_apart():
     """Flattened, not pooled away: the same pixels elsewhere give another vector."""
     encoder = MultiscaleEncoder((16, 16, 3), output_dim=4, **SMALL)
     images = np.zeros((2, 16, 16, 3), "float32")
@@ -120,7 +120,7 @@ def test_mixed_precision_gives_float32_vectors(dtype):
 
 
 @pytest.mark.backends
-def test_learns_to_tell_pictures_apart():
+def test_learns_to_tell_images_apart():
     keras.utils.set_random_seed(0)
     encoder = MultiscaleEncoder((16, 16, 3), output_dim=1, pooled_dim=2, attention_resolutions=(8,), **SMALL)
     images, pooled = noise(8, 16, 16, 3), noise(8, 2, seed=1)
@@ -137,12 +137,12 @@ def test_learns_to_tell_pictures_apart():
     [
         ({"image_shape": (16,)}, "MultiscaleEncoder: image_shape must be"),
         ({"image_shape": (20, 20, 3)}, "Halving reaches 5, 10, 20"),
-        ({"output_dim": 0}, "MultiscaleEncoder: output_dim must be at least 1; got 0"),
-        ({"output_dim": None}, "output_dim must be at least 1; got None"),
-        ({"pooled_dim": 0}, "pooled_dim must be at least 1; got 0"),
-        ({"attention_resolutions": (32,)}, r"attention_resolutions \[32\] are no stage's"),
-        ({"filters": (8, 8)}, "filters must be one number or 3"),
-        ({"blocks": (1, 1)}, "blocks must be one number or 3"),
+        ({"output_dim": 0}, "MultiscaleEncoder: output_dim must be an integer of at least 1; got 0"),
+        ({"output_dim": None}, "output_dim must be an integer of at least 1; got None"),
+        ({"pooled_dim": 0}, "pooled_dim must be an integer of at least 1; got 0"),
+        ({"attention_resolutions": (32,)}, r"no stage has attention_resolutions \[32\]"),
+        ({"filters": (8, 8)}, "filters must be one number, or 3"),
+        ({"blocks": (1, 1)}, "blocks must be one number, or 3"),
     ],
 )
 def test_refuses_arguments_that_do_not_fit(arguments, message):

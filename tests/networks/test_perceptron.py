@@ -19,7 +19,7 @@ def test_the_shape_that_everybody_begins_with():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("pooled_dim", [None, 3])
-def test_pictures_and_logits(tmp_path, pooled_dim):
+def test_images_and_logits(tmp_path, pooled_dim):
     random = np.random.default_rng(0)
     generator = perceptron_generator((4, 6, 3), 5, pooled_dim, units=(8,))
     discriminator = perceptron_discriminator((4, 6, 3), pooled_dim, units=(8, 4))

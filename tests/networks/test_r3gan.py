@@ -59,5 +59,5 @@ def test_blocks_begin_as_the_identity_and_signals_keep_their_size():
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"r3gan_generator: group_width must divide twice the channels \[8\]; got 5"):
         r3gan_generator((4, 4, 1), filters=8, group_width=5)
-    with pytest.raises(ValueError, match="r3gan_discriminator: blocks must be one number or 3"):
+    with pytest.raises(ValueError, match="r3gan_discriminator: blocks must be one number, or 3"):
         r3gan_discriminator((28, 28, 1), blocks=(1, 1))

@@ -27,7 +27,7 @@ def test_stages():
 def test_shapes_that_cannot_be():
     with pytest.raises(ValueError, match="residual_encoder: 30x30 pixels cannot be reached"):
         residual_encoder((30, 30, 1))
-    with pytest.raises(ValueError, match="residual_encoder: blocks must be one number or 2"):
+    with pytest.raises(ValueError, match="residual_encoder: blocks must be one number, or 2"):
         residual_encoder((28, 28, 1), blocks=(1, 1, 1))
 
 

@@ -49,9 +49,11 @@ def test_condition_fits_by_projection():
 
 
 def test_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match="resnet_discriminator: 28x28 pixels cannot be reached .* 32 pixels being"):
+    with pytest.raises(
+        ValueError, match="resnet_discriminator: 28x28 pixels cannot be reached .* The least is 32 pixels"
+    ):
         resnet_discriminator((28, 28, 1), patch=8)
-    with pytest.raises(ValueError, match="resnet_discriminator: filters must be one number or 2"):
+    with pytest.raises(ValueError, match="resnet_discriminator: filters must be one number, or 2"):
         resnet_discriminator((28, 28, 1), patch=2, filters=(8, 8, 8))
-    with pytest.raises(ValueError, match=r"attention_resolutions \[16\] are no stage's; the stages' are \[4, 8\]"):
+    with pytest.raises(ValueError, match=r"no stage has attention_resolutions \[16\]; the stages have \[4, 8\]"):
         resnet_generator((16, 16, 3), patch=2, attention_resolutions=(16,))

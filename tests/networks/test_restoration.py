@@ -37,6 +37,6 @@ def test_any_size():
     stir(network)
     (whole,) = outputs_of(network, np.tile(IMAGES[:1, ..., :3], (1, 6, 4, 1)))
     assert whole.shape == (1, 48, 48, 3)
-    # Far from the border a part of a picture gives what the whole gives.
+    # Far from the border a part of an image gives what the whole gives.
     (part,) = outputs_of(network, np.tile(IMAGES[:1, ..., :3], (1, 6, 4, 1))[:, :40, :40])
     np.testing.assert_allclose(part[:, 8:24, 8:24], whole[:, 8:24, 8:24], atol=1e-4)

@@ -186,7 +186,7 @@ def test_layers_that_normalize_themselves_are_told_to():
     plain = model.get_layer("attention").output_projection
     plain.kernel.assign(plain.kernel / attention.output_projection.spectral_norm())
     np.testing.assert_allclose(outputs_of(normalized, x)[0], outputs_of(model, x)[0], rtol=1e-3, atol=1e-3)
-    with pytest.raises(ValueError, match="ResidualBlock2D 'block' normalises itself, by 1 iteration a call; got iter"):
+    with pytest.raises(ValueError, match="ResidualBlock2D 'block' normalises itself, with 1 iteration per call; got"):
         spectrally_normalized(model, iterations=2)
 
 

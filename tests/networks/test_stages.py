@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from kgen.networks.stages import (
@@ -20,13 +21,13 @@ def test_grids_double_up_to_the_image():
 @pytest.mark.parametrize(
     "image_shape, coarsest, patch, message",
     [
-        ((64, 64), 4, 1, r"N: image_shape must be \(height, width, channels\) in whole numbers; got \(64, 64\)"),
-        ((64, 64.0, 3), 4, 1, "whole numbers"),
-        ((64, 0, 3), 4, 1, "whole numbers"),
-        ((28, 28, 1), 4, 1, "28x28 pixels in patches of 1 are not a coarsest side of 4 doubled. Halving reaches 7, 14"),
+        ((64, 64), 4, 1, r"N: image_shape must be \(height, width, channels\); got \(64, 64\)"),
+        ((64, 64.0, 3), 4, 1, "N: width in image_shape must be an integer of at least 1; got 64.0"),
+        ((64, 0, 3), 4, 1, "N: width in image_shape must be an integer of at least 1; got 0"),
+        ((28, 28, 1), 4, 1, "coarsest side of 4 does not lead to 28x28 pixels in patches of 1. Halving reaches 7, 14"),
         ((32, 36, 3), 4, 1, "Halving reaches 8, 16, 32"),
         ((30, 30, 3), 4, 4, "patch must divide height and width; got 4 for 30x30"),
-        ((32, 32, 3), 4, 0, "patch must divide"),
+        ((32, 32, 3), 4, 0, "N: patch must be an integer of at least 1; got 0"),
     ],
 )
 def test_refuses_shapes_that_cannot_be_reached(image_shape, coarsest, patch, message):
@@ -42,7 +43,7 @@ def test_coarsest_side_is_where_halving_leads():
         assert coarsest_side("N", shape, patch) == side
         assert min(stage_grids("N", shape, side, patch)[0]) == side
     for shape, patch in (((36, 36, 1), 1), ((3, 8, 1), 1), ((28, 30, 1), 1), ((8, 8, 1), 4), ((28, 28, 1), 8)):
-        with pytest.raises(ValueError, match=f"N: {shape[0]}x{shape[1]} pixels .* {4 * patch} pixels being the least"):
+        with pytest.raises(ValueError, match=f"N: {shape[0]}x{shape[1]} pixels .* The least is {4 * patch} pixels"):
             coarsest_side("N", shape, patch)
     with pytest.raises(ValueError, match="N: image_shape must be"):
         coarsest_side("N", (28, 28))
@@ -51,20 +52,20 @@ def test_coarsest_side_is_where_halving_leads():
 def test_filters_halve_down_to_a_floor():
     assert stage_filters("N", 256, 5) == [256, 128, 64, 32, 32]
     assert stage_filters("N", 16, 3) == [16, 16, 16]
-    assert stage_filters("N", (40, 20), 2) == [40, 20]
+    assert stage_filters("N", (40, 20), 2) == [40, 20] and stage_filters("N", np.int64(64), 2) == [64, 32]
 
 
 def test_refuses_lists_that_do_not_fit_the_stages():
-    with pytest.raises(ValueError, match=r"N: filters must be one number or 3, one a stage, coarse to fine; got \[8\]"):
+    with pytest.raises(ValueError, match=r"N: filters must be one number, or 3, one per stage, .* to fine; got \[8\]"):
         stage_filters("N", [8], 3)
-    with pytest.raises(ValueError, match="filters must be at least 1"):
+    with pytest.raises(ValueError, match="N: filters must be an integer of at least 1; got 0"):
         stage_filters("N", [8, 0], 2)
     assert stage_blocks("N", 2, 3) == [2, 2, 2] and stage_blocks("N", (3, 0), 2) == [3, 0]
-    with pytest.raises(ValueError, match="blocks must be one number or 2"):
+    with pytest.raises(ValueError, match="blocks must be one number, or 2"):
         stage_blocks("N", (1, 1, 1), 2)
-    with pytest.raises(ValueError, match="blocks must be at least 0"):
+    with pytest.raises(ValueError, match="N: blocks must be an integer of at least 0; got -1"):
         stage_blocks("N", -1, 2)
-    with pytest.raises(ValueError, match=r"attention_resolutions \[16\] are no stage's; the stages' are \[4, 8\]"):
+    with pytest.raises(ValueError, match=r"no stage has attention_resolutions \[16\]; the stages have \[4, 8\]"):
         check_attention_resolutions("N", (8, 16), [(4, 6), (8, 12)])
 
 
@@ -73,8 +74,14 @@ def test_latents_of_each_level_but_the_first():
     assert stage_latents("N", 4, 1, grids) == [] and stage_latents("N", 4, 3, grids) == [4, 4]
     assert stage_latents("N", (4, 1), 3, grids) == [4, 1] and stage_latents("N", [4], 2, grids) == [4]
     for levels in (0, 4, 1.0, True):
-        with pytest.raises(ValueError, match=f"N: levels must be 1, .* the 2 grids 7x7, 14x14; got {levels}"):
+        with pytest.raises(
+            ValueError, match=f"N: levels .* 2 grids: 7x7, 14x14. must be an integer from 1 to 3; got {levels}"
+        ):
             stage_latents("N", 4, levels, grids)
-    for channels in ((4, 1), 0, (0,)):
-        with pytest.raises(ValueError, match="N: latent_channels must be one number of at least 1, .* which is 1; got"):
+    with pytest.raises(
+        ValueError, match=r"latent_channels must be one number, or 1, one for each level but the .* 1\]"
+    ):
+        stage_latents("N", (4, 1), 2, grids)
+    for channels in (0, (0,)):
+        with pytest.raises(ValueError, match="N: latent_channels must be an integer of at least 1; got 0"):
             stage_latents("N", channels, 2, grids)

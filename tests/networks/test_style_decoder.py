@@ -8,7 +8,7 @@ pytestmark = pytest.mark.backends
 
 
 @pytest.mark.parametrize("factor", [1, 4])
-def test_a_picture_so_many_times_as_large(factor):
+def test_an_image_so_many_times_as_large(factor):
     decoder = style_decoder(5, factor, filters=2, output_channels=1)
     y = decoder(np.ones((2, 3, 4, 5), "float32"))
     assert y.shape == (2, 3 * factor, 4 * factor, 1) and keras.backend.standardize_dtype(y.dtype) == "float32"
@@ -35,7 +35,7 @@ def test_each_map_joins_at_its_grid():
 
 def test_maps_that_are_not_one_of_each():
     for channels, factors in (([5, 4], [2]), ([5, 4], [4, 2]), ([], [])):
-        with pytest.raises(ValueError, match="must be of the same maps, fine to coarse; got"):
+        with pytest.raises(ValueError, match="must be two lists of the same length, fine to coarse; got"):
             style_decoder(channels, factors)
 
 

@@ -48,7 +48,7 @@ def test_without_blocks_it_is_dense():
 
 @pytest.mark.parametrize(
     ("kwargs", "said"),
-    [({"readers": 0}, "readers must be at least 1; got 0"), ({"width": 6}, "width=6 cannot be split")],
+    [({"readers": 0}, "readers must be an integer of at least 1; got 0"), ({"width": 6}, "width=6 cannot be split")],
 )
 def test_refuses(kwargs, said):
     with pytest.raises(ValueError, match=f"TextProjection: {said}"):

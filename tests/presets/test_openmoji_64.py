@@ -57,7 +57,7 @@ def test_colours_and_two_languages(model):
 
 
 @pytest.mark.parametrize("language", ["english", "chinese"])
-def test_the_named_picture_is_drawn(model, emoji, language):
+def test_the_named_image_is_drawn(model, emoji, language):
     images, names = emoji
     assert recall(images, model.generate(names[language], seed=3, verbose=0)) > 0.9
 

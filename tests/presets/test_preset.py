@@ -107,7 +107,7 @@ def test_names_and_classes(trained, tmp_path):
 
 def test_nothing_else_is_overwritten(trained, tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
-    with pytest.raises(FileExistsError, match="is no preset"):
+    with pytest.raises(FileExistsError, match="is not a preset"):
         save_preset(trained, tmp_path)
-    with pytest.raises(FileExistsError, match="is no preset"):
+    with pytest.raises(FileExistsError, match="is not a preset"):
         save_preset(trained, tmp_path / "thesis.txt")

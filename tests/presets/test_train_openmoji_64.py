@@ -20,9 +20,9 @@ def test_a_small_one_is_made(tmp_path):
     command = [sys.executable, str(SCRIPT), "--output", str(tmp_path / "preset"), "--hold-out", *options]
     result = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[3])
     assert result.returncode == 0, result.stderr[-3000:]
-    assert "12 pictures" in result.stdout and "| Chinese names | 12 |" in result.stdout
+    assert "12 images" in result.stdout and "| Chinese names | 12 |" in result.stdout
     assert "not trained on" in result.stdout
     model = TextToImage.from_preset(tmp_path / "preset")
     texts = model.generate(["I would like a picture of a cat, please", "一只猫"], seed=0, return_prompts=True)[1]
     assert "cat" in texts[0] and "picture" not in texts[0] and "猫" in texts[1]
-    assert (tmp_path / "preset" / "pictures.png").is_file()
+    assert (tmp_path / "preset" / "images.png").is_file()

@@ -82,7 +82,7 @@ def value_and_grad_on_any_backend(value_and_grad, loss, variables):
 
 
 def test_bad_sizes_are_refused():
-    with pytest.raises(ValueError, match="vocabulary_size must be over 5"):
+    with pytest.raises(ValueError, match="vocabulary_size must be an integer of at least 6; got 5"):
         small(vocabulary_size=5)
     with pytest.raises(ValueError, match="width=10 cannot be split"):
         small(width=10, num_heads=4)

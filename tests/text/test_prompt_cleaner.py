@@ -1,10 +1,82 @@
 import keras
+import numpy as np
 import pytest
 
-from kgen.text import PromptCleaner, clean_prompts
+from kgen.text import PromptCleaner
+from kgen.text.prompt_cleaner import KEPT, STOP_WORDS, clean_prompt, clean_prompt_tensor, clean_prompts
 
 ENGLISH = PromptCleaner("en")
 CHINESE = PromptCleaner("zh")
+PROMPTS = [
+    "a red apple",
+    "  two\tspaces \n here  ",
+    "Ｆｕｌｌ　ｗｉｄｔｈ",
+    "no\u00a0break\u2003em\u2028line\x85next\x1funit",
+    "ﬁne ½ ①",
+    "cafe\u0301 and café",
+    "一个红苹果，在桌子上。",
+    "🐈‍⬛ black cat",
+    "ＵＰＰＥＲ ﾊﾝｶｸ",
+    "\ufeffzero\u200bwidth \u202eturned\u202c soft\u00adhyphen\x00\x07\x85\x9f bell",
+    "می\u200cخواهم",
+]
+
+
+def test_normal_form_and_white_space():
+    assert clean_prompt("  a\u00a0ｒｅｄ\n\n apple ") == "a red apple"
+    assert clean_prompt("cafe\u0301") == "caf\u00e9"
+    assert clean_prompt("ﬁ ①") == "fi 1"
+
+
+def test_what_nobody_sees_goes_but_for_joiners():
+    assert clean_prompt("\ufeffa\x07 r\u200bed \u202eapple\u202c\u00ad") == "a red apple"
+    assert clean_prompt("half \ud83d a pair") == "half a pair"
+    assert clean_prompt("🐈\u200d⬛") == "🐈\u200d⬛" and clean_prompt("می\u200cخواهم") == "می\u200cخواهم"
+
+
+def test_cleaning_twice_changes_nothing():
+    assert [clean_prompt(clean_prompt(p)) for p in PROMPTS] == [clean_prompt(p) for p in PROMPTS]
+
+
+def test_graph_cleans_as_python_does():
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow_text")
+    cleaned = tf.function(clean_prompt_tensor)(tf.constant(PROMPTS)).numpy()
+    assert [c.decode() for c in cleaned] == [clean_prompt(p) for p in PROMPTS]
+
+
+def test_every_white_space_of_python_is_one_in_the_graph():
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow_text")
+    spaces = [chr(i) for i in range(0x110000) if chr(i).isspace()]
+    cleaned = clean_prompt_tensor(tf.constant([f"a{space}b{space}" for space in spaces])).numpy()
+    assert len(spaces) > 20 and all(c == b"a b" for c in cleaned)
+
+
+def test_a_list_a_tuple_an_array_and_bytes_are_captions():
+    for captions in (["a  cat", "a dog"], ("a  cat", "a dog"), np.array(["a  cat", "a dog"]), [b"a  cat", b"a dog"]):
+        assert clean_prompts(captions) == ["a cat", "a dog"]
+
+
+@pytest.mark.parametrize(
+    "captions, error, words",
+    [
+        ("a cat", TypeError, "list of strings"),
+        (None, TypeError, "list of strings"),
+        ([], ValueError, "empty list"),
+        (["a cat", 3], TypeError, "caption 1 must be a string; got 3, a int"),
+        (["a cat", None], TypeError, "caption 1"),
+        (["a cat", ""], ValueError, "caption 1 is empty"),
+        ([" \u3000\n"], ValueError, "caption 0 is empty"),
+    ],
+)
+def test_what_is_no_caption_is_named(captions, error, words):
+    with pytest.raises(error, match=words) as caught:
+        clean_prompts(captions, "Owner")
+    assert str(caught.value).startswith("Owner: ") and "\n" not in str(caught.value)
+
+
+# === Stop words ===
 
 
 def test_without_stop_words_it_cleans_as_clean_prompts_does():
@@ -15,7 +87,7 @@ def test_without_stop_words_it_cleans_as_clean_prompts_does():
 @pytest.mark.parametrize(
     ("prompt", "wanted"),
     [
-        ("This is the picture of a red apple", "picture red apple"),
+        ("This is the image of a red apple", "image red apple"),
         ("THE cat and The dog", "cat dog"),
         ("a an the of cat", "cat"),
         ("a theatre in Athens", "theatre in Athens"),
@@ -80,3 +152,13 @@ def test_prompts_are_checked():
         ENGLISH.clean("a cat", "Owner")
     with pytest.raises(ValueError, match="^PromptCleaner: caption 0 is empty"):
         ENGLISH.clean([" "])
+
+
+def test_the_lists_are_clean_and_words_that_images_show_are_not_on_them():
+    for words in STOP_WORDS.values():
+        assert len(set(words)) == len(words) > 15 and all(clean_prompt(word) == word.lower() for word in words)
+    assert not {"no", "not", "without", "in", "on", "above", "below", "two", "red", "没有", "两个"} & {
+        *STOP_WORDS["en"],
+        *STOP_WORDS["zh"],
+    }
+    assert all(any(word in kept for word in STOP_WORDS["zh"]) for kept in KEPT)

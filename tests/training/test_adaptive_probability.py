@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kgen.training import AdaptiveProbability
-from tests.checks import models
+from tests.checks.processes import in_worker, two_replicas
 
 
 def state(probability):
@@ -53,7 +53,7 @@ def test_loads_what_was_saved_before_there_was_any_state():
 
 @pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="tf.distribute needs TensorFlow")
 def test_replicas_have_one_probability_of_all_their_pictures():
-    together, alone = models.in_new_process(update_on_two_replicas, backend="tensorflow")
+    together, alone = in_worker(update_on_two_replicas, backend="tensorflow")
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert 0.0 < alone[0] < 1.0
 
@@ -61,7 +61,7 @@ def test_replicas_have_one_probability_of_all_their_pictures():
 def update_on_two_replicas():
     import tensorflow as tf
 
-    strategy = models.two_replicas()
+    strategy = two_replicas()
     alone = AdaptiveProbability()
     with strategy.scope():
         together = AdaptiveProbability()

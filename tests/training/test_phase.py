@@ -15,9 +15,9 @@ def test_defaults():
     assert phase.variables[0] is variable
 
 
-@pytest.mark.parametrize("every", [0, -1, 1.5, "2", None])
+@pytest.mark.parametrize("every", [0, -1, 1.5, "2", None, True])
 def test_every_must_be_a_positive_integer(every):
-    with pytest.raises(ValueError, match=r"Phase 'network': every must be a positive integer; got"):
+    with pytest.raises(ValueError, match=r"Phase 'network': every must be an integer of at least 1; got"):
         Phase("network", _loss, [keras.Variable([1.0])], every=every)
 
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kgen.serializable import serializable
 from kgen.training import Phase, PhasedModel
 from tests.checks import models
 from tests.training import toy
@@ -240,8 +241,125 @@ def test_compile_settings_are_saved(tmp_path):
     models.fit(loaded, toy.line_data(), 10, 1)
 
 
+@serializable
+class _Chosen(toy.Lines):
+    """A `compile` with arguments of its own, and metrics."""
+
+    def compile(self, optimizer="auto", bound=None, layers=(), weights=None, **kwargs):
+        config = {"bound": bound, "layers": layers, "weights": weights}
+        super().compile(optimizer, config=config, **kwargs)
+        self.bound, self.others, self.by_name = bound, layers, weights
+
+    def use_metrics(self, metrics):
+        self.measures = metrics
+
+
+class _Nameless(keras.metrics.Mean):
+    def get_config(self):
+        raise ValueError("no config")
+
+
+@pytest.mark.backends
+def test_arguments_of_a_compile_are_saved(tmp_path):
+    model = models.make(_Chosen)
+    layers = [keras.layers.Rescaling(0.5)]
+    metrics = [keras.metrics.Mean(name="mean"), _Nameless(name="nameless")]
+    model.compile(SGD(0.25), _Bound(2.0), layers, {"a": 0.5, "b": None}, metrics=metrics, jit_compile=False)
+    with pytest.warns(UserWarning, match="The metric nameless is not saved with the model: no config"):
+        model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert (loaded.bound.high, loaded.others[0].scale, loaded.by_name) == (2.0, 0.5, {"a": 0.5, "b": None})
+    assert [metric.name for metric in loaded.measures] == ["mean"]
+    assert [float(optimizer.learning_rate) for optimizer in loaded.optimizer.optimizers] == [0.25, 0.25]
+
+
+def test_layers_among_the_arguments_of_a_compile_do_not_belong_to_the_model():
+    model, layer = models.make(toy.Lines), keras.layers.Dense(3)
+    layer.build((None, 2))
+    before = [id(v) for v in model.variables]
+    model.compile("sgd", config={"layers": [layer]})
+    assert [id(v) for v in model.variables] == before
+
+
+class _Table:
+    """A part that learns without Keras: nothing, or two arrays."""
+
+    def __init__(self):
+        self.rows, self.scale = None, None
+
+    def save(self, arrays):
+        if self.rows is not None:
+            arrays |= {"rows": self.rows, "scale": self.scale}
+
+    def load(self, arrays):
+        self.rows, self.scale = arrays.get("rows"), arrays.get("scale")
+
+
+@serializable
+class _Learned(toy.Lines):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table, self.other = _Table(), _Table()
+
+    def saved_parts(self):
+        return {"table": self.table, "other": self.other}
+
+
+@pytest.mark.backends
+def test_parts_are_saved_with_the_model(tmp_path):
+    model = models.make(_Learned)
+    model.table.rows, model.table.scale = np.arange(6.0).reshape(2, 3), np.float32([0.5])
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = models.make(_Learned, seed=1)
+    again.other.rows = np.ones(2)
+    again.load_weights(tmp_path / "model.weights.h5")
+    for other in (loaded, again):
+        np.testing.assert_array_equal(other.table.rows, model.table.rows)
+        np.testing.assert_array_equal(other.table.scale, model.table.scale)
+        assert other.other.rows is None
+        for expected, found in zip(model.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_a_choice_left_open_stays_open_in_the_file():
     assert _lines().get_compile_config()["jit_compile"] == "auto"
+
+
+@serializable
+class _Bound:
+    def __init__(self, high=1.0):
+        self.high = high
+
+
+@serializable
+class _Parts(PhasedModel):
+    """A constructor with arguments of many kinds, and nothing else."""
+
+    def __init__(self, network, blocks, missing=None, heads=None, size=(2, 3), **kwargs):
+        super().__init__(**kwargs)
+        self.network, self.blocks, self.missing, self.heads, self.size = network, blocks, missing, heads, size
+        self.built = True
+
+
+@pytest.mark.backends
+def test_config_is_the_constructors_arguments(tmp_path):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    heads = {"first": {"bound": _Bound(2.0), "names": ["a", "b"]}, "second": None}
+    model = _Parts(network, [keras.layers.Rescaling(0.5), keras.layers.ReLU()], heads=heads, seed=7, name="parts")
+    model.save(tmp_path / "model.keras")
+    for again in (_Parts.from_config(model.get_config()), keras.saving.load_model(tmp_path / "model.keras")):
+        assert (type(again), again.name, again.seed, again.missing) == (_Parts, "parts", 7, None)
+        assert tuple(again.size) == (2, 3)
+        assert [type(layer) for layer in again.blocks] == [keras.layers.Rescaling, keras.layers.ReLU]
+        assert again.blocks[0].scale == 0.5
+        assert again.network.layers[0].units == 3
+        assert (again.heads["first"]["bound"].high, again.heads["second"]) == (2.0, None)
+        assert list(again.heads["first"]["names"]) == ["a", "b"]
+    # The last one is that of the file.
+    for own, saved in zip(again.network.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, saved)
 
 
 def test_without_compiling(tmp_path):
@@ -273,14 +391,18 @@ def test_checkpoints_hold_all_state(tmp_path, weights_only):
 def test_what_has_no_meaning_is_refused():
     x, y = toy.line_data()
     model = _lines()
-    with pytest.raises(TypeError, match="Lines.compile: loss, loss_weights, metrics has no meaning"):
+    with pytest.raises(TypeError, match="Lines.compile: loss, loss_weights has no meaning"):
         model.compile("sgd", loss="mse", metrics=["mae"], loss_weights=[1.0])
-    with pytest.raises(ValueError, match="Lines.fit: class_weight has no meaning"):
-        model.fit(x, y, class_weight={0: 1.0})
-    with pytest.raises(ValueError, match="Lines.fit: sample_weight has no meaning"):
-        model.fit(x, y, sample_weight=np.ones(20))
+    with pytest.raises(TypeError, match="Lines.compile: this model measures nothing: leave out metrics"):
+        model.compile("sgd", metrics=["mae"])
+    model.compile("sgd", metrics=[])
+    refused = "Lines: sample_weight and class_weight have no meaning for this model; leave them out"
+    with pytest.raises(ValueError, match=refused):
+        model.fit(x, y, class_weight={0: 1.0}, verbose=0)
+    with pytest.raises(ValueError, match=refused):
+        model.fit(x, y, sample_weight=np.ones(20), verbose=0)
     for call in (model.train_on_batch, model.test_on_batch, model.evaluate):
-        with pytest.raises(ValueError, match="Lines: sample_weight and class_weight have no meaning"):
+        with pytest.raises(ValueError, match=refused):
             call(x, y, sample_weight=np.ones(20))
 
 
@@ -292,10 +414,14 @@ def test_phases_must_be_defined():
         Nothing().compile()
 
 
-@pytest.mark.parametrize("seed", [1.0, "1", True, np.float32(1)])
+@pytest.mark.parametrize("seed", [1.0, "1", True, np.float32(1), 2**31])
 def test_seed_must_be_an_integer(seed):
-    with pytest.raises(TypeError, match="Toy: seed must be an integer or None; got"):
+    with pytest.raises(ValueError, match="Toy: seed must be an integer from .*; got"):
         toy.Toy(seed=seed)
+
+
+def test_seed_may_be_a_numpy_integer():
+    assert type(toy.Toy(seed=np.int64(3)).seed) is int
 
 
 @pytest.mark.backends

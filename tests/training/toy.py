@@ -77,9 +77,6 @@ class Toy(PhasedModel):
     def call(self, latents):
         return self.average(latents)
 
-    def get_config(self):
-        return {**super().get_config(), "noisy": self.noisy, "every": self.every, "seed": self.seed}
-
 
 def points(rows=43):
     """Data for `Toy`: no multiple of 8 rows, unlike one another."""
@@ -141,9 +138,6 @@ class Lines(PhasedModel):
 
     def call(self, x):
         return self.first(x) + self.second(x)
-
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
 
 
 def line_data(rows=20):

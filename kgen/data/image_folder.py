@@ -1,0 +1,134 @@
+"""A folder of images without captions, read a batch at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kgen import checks
+from kgen.data.read_image import IMAGE_SUFFIXES, Color, check_image_options, read_image
+from kgen.types import Array
+
+_READ = 1 << 20
+# Problems that a warning names.
+_NAMED = 10
+
+
+class ImageFolder:
+    """The images in a folder (png, jpeg, webp, gif, bmp; any size and mode), read only when needed.
+
+    To measure many images in constant memory; to train on a folder use `captioned_folder`. `len` is the number of
+    files. Files that cannot be read are left out, with one warning that names them.
+
+    Args:
+        path: the folder; sub-folders are included, files and folders whose names begin with a dot are not.
+        image_size: height and width of the result in pixels; images are resized with antialiasing.
+        channels: 3 (RGB) or 1 (grey).
+        background: the colour behind transparent images and around padded ones.
+        resize: `"crop"` to the centre square, or `"pad"` to a square.
+        limit: the largest number of images to read, the first by name; None for all.
+        on_error: `"skip"` what cannot be read, or `"raise"` a ValueError at the first problem.
+
+    Raises:
+        ValueError: the folder does not exist or has no images, or an option is unknown.
+
+    Example:
+
+    ```python
+    folder = kgen.data.ImageFolder("my_images", image_size=64)
+    for images in folder.batches(256):
+        distance.update_state(real, images)
+    ```
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        image_size: int,
+        channels: int = 3,
+        background: Color = "white",
+        resize: str = "crop",
+        limit: int | None = None,
+        on_error: str = "skip",
+    ):
+        image_size = check_image_options("ImageFolder", image_size, channels, background, resize)
+        if limit is not None:
+            limit = checks.integer("ImageFolder", "limit", limit)
+        if on_error not in ("skip", "raise"):
+            raise ValueError(f'ImageFolder: on_error must be "skip" or "raise"; got {on_error!r}.')
+        self.path = existing_folder(path, "ImageFolder")
+        self.files = image_files(self.path, "ImageFolder")[:limit]
+        self.image_shape = (image_size, image_size, channels)
+        self.background = background
+        self.resize = resize
+        self.on_error = on_error
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def batches(self, batch_size: int) -> Iterator[Array]:
+        """Yields uint8 `(at most batch_size, H, W, C)`, in the order of file names.
+
+        Raises:
+            ValueError: no image can be read; or, with `on_error="raise"`, one of them cannot.
+        """
+        size, _, channels = self.image_shape
+        problems: list[str] = []
+        for start in range(0, len(self.files), batch_size):
+            images = []
+            for name in self.files[start : start + batch_size]:
+                try:
+                    images.append(read_image(self.path / name, size, channels, self.background, self.resize))
+                except Exception as error:  # noqa: BLE001  (Pillow's decoders raise a dozen types for broken files)
+                    problems.append(f"{name}: {type(error).__name__}: {error}")
+                    if self.on_error == "raise":
+                        raise ValueError(f"ImageFolder: unreadable image in '{self.path}': {problems[0]}") from error
+            if images:
+                yield np.stack(images)
+        if len(problems) == len(self.files):
+            raise ValueError(f"ImageFolder: no image in '{self.path}' could be read. {problems[0]}")
+        if problems:
+            more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            warnings.warn(
+                f"ImageFolder: left out {len(problems)} unreadable of {len(self.files)} images in '{self.path}': "
+                f"{'; '.join(problems[:_NAMED])}{more}",
+                stacklevel=2,
+            )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the files' names and contents."""
+        digest = hashlib.sha256()
+        for name in self.files:
+            content = hashlib.sha256()
+            with open(self.path / name, "rb") as file:
+                while block := file.read(_READ):
+                    content.update(block)
+            digest.update(os.fsencode(name) + b"\0" + content.digest())
+        return digest.hexdigest()
+
+
+def existing_folder(path: str | os.PathLike, owner: str) -> Path:
+    """`path` as a `pathlib.Path`; raises a ValueError that begins with `owner` unless it is a folder."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise ValueError(f"{owner}: path must be a folder of images; '{folder}' {found}.")
+    return folder
+
+
+def image_files(folder: Path, owner: str) -> list[str]:
+    """Names (relative, with `/`, sorted) of the images in a folder; raises ValueError if there are none."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    paths = (path.relative_to(folder) for path in files)
+    images = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    if not images:
+        raise ValueError(
+            f"{owner}: there are no images in '{folder}'; expected files ending in {', '.join(IMAGE_SUFFIXES)}, in "
+            "it or its sub-folders."
+        )
+    return images

@@ -1,0 +1,117 @@
+"""From an image file of any kind to square uint8 pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps
+
+from kgen import checks
+from kgen.types import Array
+
+# A name, "#rrggbb", or three numbers from 0 to 255.
+Color: TypeAlias = str | Sequence[int]
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+
+def read_image(
+    file: str | os.PathLike | IO[bytes],
+    image_size: int,
+    channels: int = 3,
+    background: Color = "white",
+    resize: str = "crop",
+) -> Array:
+    """Reads the first frame of an image file, upright, opaque, 8 bit and square.
+
+    EXIF orientation is applied. Palettes, 16-bit grey, CMYK and alpha become plain grey or RGB; transparent parts show
+    `background`. Resizing is antialiased (Lanczos).
+
+    Args:
+        file: path or binary file of a png, jpeg, webp, gif or bmp.
+        image_size: height and width of the result in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        background: a colour: a name, `"#rrggbb"` or `(r, g, b)`.
+        resize: `"crop"` keeps the centre square; `"pad"` keeps everything and adds `background`.
+
+    Returns:
+        uint8 `(image_size, image_size, channels)`.
+
+    Raises:
+        OSError, SyntaxError, ValueError: from Pillow, if the file is broken or not an image.
+
+    Example:
+
+    ```python
+    read_image("cat.png", 64).shape      # (64, 64, 3)
+    ```
+    """
+    image_size = check_image_options("read_image", image_size, channels, background, resize)
+    color = rgb(background)
+    with Image.open(file, formats=_FORMATS) as opened:
+        # JPEG decodes faster at a fraction of its size; three times the target loses nothing.
+        opened.draft(None, (3 * image_size, 3 * image_size))
+        image = _opaque_rgb(ImageOps.exif_transpose(opened), color)
+    image = _cropped(image, image_size) if resize == "crop" else _padded(image, image_size, color)
+    image = image.convert("L" if channels == 1 else "RGB")
+    return np.asarray(image).reshape(image_size, image_size, channels)
+
+
+def check_image_options(caller: str, image_size: Any, channels: int, background: Color, resize: str) -> int:
+    """Checks the options of `read_image`, and gives `image_size` as an `int`; the error begins with `caller`.
+
+    Raises:
+        ValueError: an option is not one that `read_image` takes.
+    """
+    image_size = checks.integer(caller, "image_size", image_size)
+    if channels not in (1, 3):
+        raise ValueError(f"{caller}: channels must be 1 (grey) or 3 (RGB); got {channels!r}.")
+    if resize not in ("crop", "pad"):
+        raise ValueError(f'{caller}: resize must be "crop" or "pad"; got {resize!r}.')
+    try:
+        rgb(background)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f'{caller}: background must be a colour such as "white", "#1f77b4" or (255, 255, 255); got {background!r}.'
+        ) from error
+    return image_size
+
+
+def rgb(color: Color) -> tuple[int, int, int]:
+    """A colour, given as a name, `"#rrggbb"` or three numbers, as `(r, g, b)` from 0 to 255."""
+    if isinstance(color, str):
+        return ImageColor.getrgb(color)[:3]
+    red, green, blue = (int(value) for value in color)
+    if min(red, green, blue) < 0 or max(red, green, blue) > 255:
+        raise ValueError(f"rgb: a colour has values from 0 to 255; got {color!r}.")
+    return red, green, blue
+
+
+def _opaque_rgb(image, background):
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own convert would clip at 255
+        grey = np.asarray(image).astype("float32") / 257
+        image = Image.fromarray(np.clip(grey.round(), 0, 255).astype("uint8"))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
+    return image.convert("RGB")
+
+
+def _cropped(image, size):
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
+def _padded(image, size, background):
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    padded = Image.new("RGB", (size, size), background)
+    image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    padded.paste(image, ((size - width) // 2, (size - height) // 2))
+    return padded

@@ -1,0 +1,213 @@
+"""q(z|x) of a VAE in use: latents of images, and bounds of how likely images are."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from kgen import checks, losses
+from kgen.inputs import pixels
+from kgen.inputs.image_input import label_condition
+from kgen.networks import ladder
+from kgen.progress import Progress
+from kgen.training import image_noise
+from kgen.types import Array, Tensor
+
+# Draws whose weights are kept at once: memory grows neither with the images nor with the draws.
+_HELD = 2**14
+# Images that are converted at once to be numbered.
+_BLOCK = 256
+# An odd constant near 2^32 / golden ratio keeps the draws of neighbouring seeds apart.
+_SPREAD = 2654435769
+
+
+class Posterior:
+    """What a model with an encoder says of images: `VAE` and `TextToImage` each hold one.
+
+    The model gives `encoder`, `average` (the averaged decoder, which `generate` uses too), `reconstruction`,
+    `latent_dim`, `num_classes`, `image_input`, `sampler` and `in_batches`.
+
+    Args:
+        model: with an encoder.
+    """
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.owner = type(model).__name__
+
+    # === Graphs, row by row ===
+    def infer(
+        self, images: Tensor, condition: dict[str, Tensor], sample: Callable | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Means, log-variances, latents `(batch, latent_dim)`, and what the averaged decoder makes of the latents.
+
+        Args:
+            images: in [-1, 1].
+            condition: what is known beside them.
+            sample: function from means and log-variances to latents, called once for each level, coarse to fine; None
+                takes the means.
+        """
+        decoder = self.model.average.network
+        *inferred, scales = ladder.infer(self.model.encoder, decoder, images, condition, sample, False)
+        return *inferred, scales[-1]
+
+    def posterior_means(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Latents `(N, latent_dim)`: the graph of `encode`."""
+        return self._inferred(inputs)[2]
+
+    def posterior_draws(self, inputs: dict[str, Tensor]) -> Tensor:
+        """As `posterior_means`, but drawn."""
+        return self._inferred(inputs, self._draws(inputs))[2]
+
+    def reconstructions(self, inputs: dict[str, Tensor]) -> Tensor:
+        """uint8 images: the graph of `reconstruct`."""
+        return pixels.to_uint8(self.model.reconstruction.mean(self._inferred(inputs)[3]))
+
+    def bounds(self, inputs: dict[str, Tensor]) -> Tensor:
+        """`(N, 2)`: for one draw from q(z|x), the logarithm of its importance weight, and its part of the ELBO."""
+        mean, log_variance, latents, outputs = self._inferred(inputs, self._draws(inputs))
+        likelihood = -self.model.reconstruction.loss(pixels.in_network_range(inputs["images"]), outputs)
+        # Both densities without their common constant.
+        posterior = -0.5 * ops.sum(ops.square(latents - mean) * ops.exp(-log_variance) + log_variance, axis=-1)
+        sampler = self.model.sampler
+        weight = likelihood + sampler.log_prior(latents, inputs) - posterior
+        bound = weight if sampler.prior is not None else likelihood - losses.gaussian_kl(mean, log_variance)
+        return ops.stack([weight, bound], axis=-1)
+
+    def _inferred(self, inputs, sample=None):
+        condition = {key: value for key, value in inputs.items() if key not in ("images", "seeds", "indices")}
+        return self.infer(pixels.in_network_range(inputs["images"]), condition, sample)
+
+    def _draws(self, inputs):
+        return _Draws(image_noise(inputs["seeds"], inputs["indices"], self.model.latent_dim))
+
+    # === What a user asks for ===
+    def inputs(self, asked: str, images: Any, labels: Any, seed: int = 0, conditional: bool = True) -> dict[str, Any]:
+        """Arrays for the graphs above, from checked images; `asked` is the method, for errors."""
+        owner = f"{self.owner}.{asked}"
+        images = self.model.image_input.images(images, owner)
+        seed = checks.seed(owner, seed, optional=False)
+        condition = label_condition(owner, self.model.num_classes, labels, len(images)) if conditional else {}
+        seeds = np.full(len(images), seed, "int32")
+        return {"images": images, "seeds": seeds, "indices": image_numbers(images), **condition}
+
+    def bounds_of(
+        self,
+        asked: str,
+        images: Any,
+        labels: Any,
+        samples: int,
+        seed: int,
+        batch_size: int = 64,
+        verbose: int | str = "auto",
+    ) -> Array:
+        """Two bounds of log p(x) for each image, float64 `(N, 2)` in nats; see `importance_bounds`."""
+        samples = checks.integer(f"{self.owner}.{asked}", "samples", samples)
+        inputs = self.inputs(asked, images, labels, seed)
+        return self.importance_bounds(inputs, samples, batch_size, Progress(len(images), verbose=verbose))
+
+    def importance_bounds(self, inputs: dict, samples: int, batch_size: int, progress: Progress) -> Array:
+        """The importance-weighted bound of all draws and the mean ELBO, float64 `(N, 2)` in nats.
+
+        Args:
+            inputs: as `inputs` makes them.
+            samples: draws from q(z|x) for each image.
+            batch_size: draws computed at once.
+            progress: counts images.
+        """
+        count, at_once = len(inputs["images"]), max(1, _HELD // samples)
+        results = np.empty((count, 2))
+        for start in range(0, count, at_once):
+            block = {key: value[start : start + at_once] for key, value in inputs.items()}
+            size = len(block["images"])
+            repeated: dict[str, Any] = {key: _Repeated(value, samples) for key, value in block.items()}
+            repeated["seeds"] = _seeds_of_draws(repeated["seeds"][:], samples)
+            both = self.model.in_batches(self.bounds, repeated, batch_size, verbose=0)
+            both = both.astype("float64").reshape(size, samples, 2)
+            results[start : start + size, 0] = np.logaddexp.reduce(both[..., 0], axis=1) - np.log(samples)
+            results[start : start + size, 1] = both[..., 1].mean(axis=1)
+            progress.add(size)
+        return results
+
+    def class_probabilities(
+        self, images: Any, samples: int, class_shares: Any, seed: int, batch_size: int, verbose: int | str
+    ) -> Array:
+        """p(label|x) by Bayes' rule, float32 `(N, num_classes)`; see `VAE.classify`."""
+        owner, num_classes = f"{self.owner}.classify", self.model.num_classes
+        samples = checks.integer(owner, "samples", samples)
+        shares = np.ones(num_classes) if class_shares is None else np.asarray(class_shares, "float64")
+        if shares.shape != (num_classes,) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
+            raise ValueError(
+                f"{owner}: class_shares must be {num_classes} numbers that are not negative, and not all 0; got "
+                f"{class_shares!r}."
+            )
+        inputs = self.inputs("classify", images, None, seed, conditional=False)
+        count, classes = len(images), np.eye(num_classes, dtype="float32")
+        progress = Progress(count * num_classes, verbose=verbose)
+        logits = np.empty((count, num_classes))
+        for label in range(num_classes):
+            given = {**inputs, "pooled": np.repeat(classes[label : label + 1], count, axis=0)}
+            logits[:, label] = self.importance_bounds(given, samples, batch_size, progress)[:, 0]
+        with np.errstate(divide="ignore"):
+            logits += np.log(shares)
+        logits = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (logits / logits.sum(axis=1, keepdims=True)).astype("float32")
+
+
+def image_numbers(images: Any) -> Array:
+    """int32 `(N,)`: a number that belongs to an image, whatever others come with it and in whatever range.
+
+    Args:
+        images: `NetworkImages`, or an array that is uint8 or in [-1, 1].
+    """
+    numbers: list[int] = []
+    for start in range(0, len(images), _BLOCK):
+        block = ops.convert_to_numpy(images[start : start + _BLOCK])
+        if block.dtype != "uint8":
+            block = ops.convert_to_numpy(pixels.to_uint8(block))
+        numbers += [zlib.crc32(np.ascontiguousarray(image).data) for image in block]
+    return np.array(numbers, "uint32").view("int32")
+
+
+def _seeds_of_draws(seeds, samples):
+    # Wraps around in 32 bits, where each pair of a seed and the number of a draw comes out elsewhere.
+    numbers = np.tile(np.arange(samples, dtype="uint32"), len(seeds) // samples)
+    return (seeds.astype("uint32") * np.uint32(_SPREAD) + numbers).view("int32")
+
+
+class _Draws:
+    """Draws from normal distributions, one after the other, out of noise `(rows, all of their numbers)`.
+
+    In place of `GaussianSampling` where the noise is not to come from a generator with a state.
+    """
+
+    def __init__(self, noise):
+        self.noise = noise
+        self.used = 0
+
+    def __call__(self, mean, log_variance):
+        size = int(np.prod(mean.shape[1:]))
+        noise = self.noise[:, self.used : self.used + size]
+        self.used += size
+        return mean + ops.exp(0.5 * log_variance) * ops.reshape(noise, (-1, *mean.shape[1:]))
+
+
+class _Repeated:
+    """Each row of an array several times in a row, made only where it is looked at."""
+
+    def __init__(self, array, times):
+        self.array, self.times = array, times
+
+    def __len__(self):
+        return len(self.array) * self.times
+
+    def __getitem__(self, rows):
+        wanted = np.arange(*rows.indices(len(self))) // self.times
+        if not len(wanted):
+            return self.array[0:0]
+        part = self.array[int(wanted[0]) : int(wanted[-1]) + 1]
+        return part[wanted - wanted[0]]

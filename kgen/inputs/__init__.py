@@ -1,0 +1,8 @@
+"""The door of a model: images, captions, pairs and prompts, checked and made ready."""
+
+from kgen.inputs.caption_input import CaptionInput
+from kgen.inputs.image_input import ClassLabels, ImageInput
+from kgen.inputs.pair_input import PairInput
+from kgen.inputs.prompt_input import PromptInput
+
+__all__ = ["CaptionInput", "ClassLabels", "ImageInput", "PairInput", "PromptInput"]

@@ -1,0 +1,224 @@
+"""Images with captions on their way into a model: captions become features of a text encoder, or tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.inputs.image_input import ImageInput
+from kgen.text import (
+    CaptionBatches,
+    CaptionFeatures,
+    CaptionTokens,
+    FeatureStandardization,
+    PromptCleaner,
+    TextEncoder,
+    attach_features,
+)
+from kgen.types import Tensor
+
+# A few thousand captions settle a mean and a deviation; all tokens of a large set would not fit in memory.
+_CAPTIONS_FOR_STANDARDS = 4096
+
+
+class CaptionInput(ImageInput):
+    """The door of a model that learns from captioned images.
+
+    A frozen text encoder reads each caption once, and its features are kept; those of the first captions set the
+    standards of all features. For a trainable encoder captions become tokens, and nothing is standardized.
+
+    Args:
+        owner, image_shape, float_scale: as in `ImageInput`.
+        encoder: a `TextEncoder`.
+        standardize_pooled, standardize_tokens: layers that `feature_standards` made.
+        cleaner: a `PromptCleaner` for the captions, or None.
+        seed: integer; of the order of the images and of the choice among an image's captions.
+        steps_done: function that gives the number of training steps made so far.
+    """
+
+    options = ("caption_cache",)
+
+    def __init__(
+        self,
+        owner: str,
+        image_shape: tuple,
+        float_scale: keras.Variable,
+        encoder: TextEncoder,
+        standardize_pooled: FeatureStandardization,
+        standardize_tokens: FeatureStandardization,
+        cleaner: PromptCleaner | None = None,
+        seed: int = 0,
+        steps_done: Callable[[], int] = lambda: 0,
+    ):
+        super().__init__(owner, image_shape, float_scale)
+        self.encoder = encoder
+        self.standardize_pooled = standardize_pooled
+        self.standardize_tokens = standardize_tokens
+        self.cleaner = cleaner
+        self.seed = seed
+        self.steps_done = steps_done
+        self.features: CaptionFeatures | None = None
+
+    # === What the losses see ===
+    def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
+        """The batch that losses see: `images` in [-1, 1] with features or tokens of their captions."""
+        return {**x, "images": self.to_network(x["images"])}
+
+    def encoded(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+        """Standardized features of captions: `pooled`, `tokens` (zero after the last one) and `mask`.
+
+        Args:
+            features: dict of `pooled`, `tokens` and `mask`, or of the text encoder's own inputs.
+            training: whether a trainable text encoder is in training.
+        """
+        if "token_ids" in features:
+            features = self.encoder(features, training=training)
+        mask = ops.cast(features["mask"], "bool")
+        tokens = self.standardize_tokens(features["tokens"])
+        return {
+            "pooled": self.standardize_pooled(features["pooled"]),
+            "tokens": tokens * ops.cast(mask, tokens.dtype)[..., None],
+            "mask": mask,
+        }
+
+    # === What comes in ===
+    def for_training(self, x, y, validation_data, batch_size, shuffle, caption_cache=None):
+        """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""
+        x = self.opened(x, y, batch_size, shuffle, caption_cache)
+        if validation_data is not None:
+            others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
+            validation_data = self.opened(*others, batch_size, False, caption_cache)
+        return super().for_training(x, None, validation_data, *_keras_batches(x, batch_size, shuffle))
+
+    def for_evaluation(self, x, y, batch_size):
+        """The arguments of `keras.Model.evaluate` for captioned images."""
+        if self.is_validation(x):
+            return {"x": x, "y": y, "batch_size": batch_size}
+        x = self.opened(x, y, batch_size, False)
+        return super().for_evaluation(x, None, _keras_batches(x, batch_size, False)[0])
+
+    def for_step(self, x, y):
+        """One batch of captioned images, from arrays."""
+        x = self.opened(x, y, len(x["images"] if isinstance(x, dict) else x), False)
+        return super().for_step(x[0] if isinstance(x, CaptionBatches) else x, None)
+
+    def opened(self, x: Any, y: Any, batch_size: int | None, shuffle: bool, cache: Any = None) -> Any:
+        """Captioned images as Keras reads them: `CaptionBatches`, a dataset with features, or data that has them."""
+        self.encoder.build_preprocessor()
+        if isinstance(x, CaptionBatches):
+            return x
+        if hasattr(x, "captions") and hasattr(x, "images"):
+            x, y = x.images, x.captions
+        if isinstance(x, dict) and "captions" in x:
+            x, y = x["images"], x["captions"]
+        if hasattr(x, "element_spec"):
+            x = as_dicts(self.owner, x)
+            # Wrong images are an error before thousands of captions are encoded.
+            super().check(x)
+            return self.dataset(x, cache)
+        if isinstance(x, (dict, keras.utils.PyDataset)):
+            return x
+        super().check(x)
+        captions = caption_lists(self.owner, x, y)
+        if self.cleaner is not None:
+            captions = [self.cleaner.clean(each, self.owner) for each in captions]
+        table = self.table([caption for each in captions for caption in each], cache)
+        return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed, self.steps_done)
+
+    def check(self, x, y=None):
+        """As in `ImageInput`; of `CaptionBatches` all images: a batch may lack the values that tell a range."""
+        return super().check(x.images if isinstance(x, CaptionBatches) else x, y)
+
+    def table(self, captions: list[str], cache: Any = None) -> CaptionFeatures | CaptionTokens:
+        """`CaptionFeatures` that know these captions, kept in the directory `cache` if given; or `CaptionTokens`."""
+        if self.encoder.trainable:
+            return CaptionTokens(self.encoder, captions)
+        if self.features is None or cache is not None:
+            self.features = CaptionFeatures(self.encoder, captions, path=cache)
+        else:
+            self.features.extend(captions)
+        if not float(ops.convert_to_numpy(self.standardize_pooled.adapted)):
+            self.set_standards(self.features)
+        return self.features
+
+    def set_standards(self, table: CaptionFeatures) -> None:
+        """Adapts the standards to features of captions."""
+        rows = np.random.default_rng(0).permutation(len(table))[:_CAPTIONS_FOR_STANDARDS]
+        features = table.gather(rows.astype("int32"))
+        self.standardize_pooled.adapt(features["pooled"])
+        self.standardize_tokens.adapt(features["tokens"][features["mask"]])
+
+    def dataset(self, dataset: Any, cache: Any = None) -> Any:
+        """A `tf.data.Dataset` as `as_dicts` gives it, with features or tokens in place of captions."""
+        if "captions" not in dataset.element_spec:
+            return dataset
+        if dataset.cardinality() == -1:
+            raise ValueError(
+                f"{self.owner}: an endless dataset has no last caption. Leave out repeat(); epochs say how often."
+            )
+        cleaner = self.cleaner
+        if cleaner is not None:
+            dataset = dataset.map(lambda batch: {**batch, "captions": cleaner.clean_tensor(batch["captions"])})
+        captions = [caption.decode("utf-8") for batch in dataset.as_numpy_iterator() for caption in batch["captions"]]
+        return attach_features(dataset, self.table(captions, cache))
+
+
+def feature_standards(encoder: TextEncoder) -> tuple[FeatureStandardization, FeatureStandardization]:
+    """Built layers that standardize the pooled and the token features of a text encoder."""
+    pooled, tokens = (FeatureStandardization(name=f"standardize_{name}") for name in ("pooled", "tokens"))
+    pooled.build((None, encoder.pooled_dim))
+    tokens.build((None, None, encoder.token_dim))
+    return pooled, tokens
+
+
+def as_dicts(owner: str, dataset: Any) -> Any:
+    """A `tf.data.Dataset` of batches as dicts with `images` and either `captions` or features.
+
+    Raises:
+        ValueError: if its batches are neither such dicts nor pairs of images and captions.
+    """
+    spec = dataset.element_spec
+    if isinstance(spec, tuple) and len(spec) == 2 and not isinstance(spec[0], dict):
+        return dataset.map(lambda images, captions: {"images": images, "captions": captions})
+    named = set(spec) if isinstance(spec, dict) else set()
+    if not ({"images", "captions"} <= named or {"images", "pooled", "tokens", "mask"} <= named):
+        raise ValueError(
+            f"{owner}: a dataset must give batches {{'images', 'captions'}}, or {{'images', 'pooled', 'tokens', "
+            f"'mask'}}; got {spec}."
+        )
+    return dataset
+
+
+def caption_lists(owner: str, images: Any, captions: Any) -> list:
+    """A list of captions for each image.
+
+    Raises:
+        TypeError: if a caption is neither a string nor a list of strings.
+        ValueError: if there are not as many captions as images, or an image has none.
+    """
+    if captions is None:
+        raise ValueError(f"{owner}: captions are missing; give fit(images, captions), a caption for each image.")
+    captions = [[each] if isinstance(each, (str, bytes)) else each for each in captions]
+    if len(captions) != len(images):
+        raise ValueError(
+            f"{owner}: every image needs a caption; got {len(images)} images and {len(captions)} captions."
+        )
+    strange = next((each for each in captions if not isinstance(each, (list, tuple, np.ndarray))), None)
+    if strange is not None:
+        raise TypeError(
+            f"{owner}: a caption must be a string, or a list of strings; got {strange!r}, a {type(strange).__name__}."
+        )
+    without = [i for i, each in enumerate(captions) if len(each) == 0]
+    if without:
+        raise ValueError(f"{owner}: image {without[0]} has no caption; {len(without)} have none.")
+    return captions
+
+
+def _keras_batches(data, batch_size, shuffle):
+    """`(batch_size, shuffle)` as Keras wants them: data in batches has its own."""
+    batched = hasattr(data, "element_spec") or isinstance(data, keras.utils.PyDataset)
+    return (None, False) if batched else (batch_size, shuffle)

@@ -1,0 +1,257 @@
+"""Images on their way into a model, and what comes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.inputs import pixels
+from kgen.types import Array, Tensor
+
+_FEATURES = ("pooled", "tokens", "mask")
+
+
+class ImageInput:
+    """The door of a model that takes images: checks what comes in, and makes the batch that losses see.
+
+    Images are uint8, or float in [0, 1] or [-1, 1]. Which of the two is found out in `fit` and kept in a variable of
+    the model, so that it is saved with it. Whoever asks a trained model about float images without a negative value
+    means the range that the model was trained on; images with negative values are in [-1, 1].
+
+    Args:
+        owner: class name that errors begin with.
+        image_shape: `(height, width, channels)`; None where any size goes.
+        float_scale: scalar variable of the model: 2 for float images in [0, 1], 1 for [-1, 1], 0 while not known.
+        targets: dict from a name to what checks and prepares the answers that come with images: `ClassLabels`, a
+            `kgen.models.Head`.
+    """
+
+    # What `fit` takes beside Keras' own arguments.
+    options: tuple[str, ...] = ()
+
+    def __init__(self, owner: str, image_shape: tuple, float_scale: keras.Variable, targets: dict | None = None):
+        self.owner = owner
+        self.image_shape = tuple(image_shape)
+        self.float_scale = float_scale
+        self.targets = targets or {}
+        self._only_uint8 = False
+        self._validation: tuple = ()
+
+    # === Ranges ===
+    @property
+    def float_range(self) -> tuple[int, int] | None:
+        """`(0, 1)` or `(-1, 1)`, the range of the float images of `fit`; None if there were none."""
+        return {0: None, 1: (-1, 1), 2: (0, 1)}[int(ops.convert_to_numpy(self.float_scale))]
+
+    @float_range.setter
+    def float_range(self, value: tuple[int, int] | None) -> None:
+        self.float_scale.assign({None: 0.0, (-1, 1): 1.0, (0, 1): 2.0}[value])
+
+    def range_of(self, images: Any, owner: str | None = None, shape: tuple | None = None) -> tuple[int, int]:
+        """The range of images that a user asks about, checked.
+
+        Args:
+            images: array `(N, height, width, channels)`.
+            owner: method that errors name; None for the model.
+            shape: expected in place of `image_shape`.
+
+        Raises:
+            TypeError, ValueError: as in `kgen.inputs.pixels.image_range`.
+        """
+        found = pixels.image_range(owner or self.owner, images, shape or self.image_shape)
+        return (self.float_range or found) if found == (0, 1) else found
+
+    def images(self, images: Any, owner: str | None = None, shape: tuple | None = None) -> pixels.NetworkImages:
+        """Images that a user asks about, checked, for graphs that begin with `pixels.in_network_range`."""
+        return pixels.NetworkImages(images, self.range_of(images, owner, shape))
+
+    # === What the losses see ===
+    def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
+        """The batch that losses see: `images` in [-1, 1], features that came with them, and prepared answers."""
+        given = x if isinstance(x, dict) else {"images": x}
+        features = {name: given[name] for name in _FEATURES if name in given}
+        targets = self.targets
+        answers = {
+            getattr(targets[name], "key", name): targets[name].prepare(value)
+            for name, value in self.answers(given, y).items()
+        }
+        return {"images": self.to_network(given["images"]), **features, **answers}
+
+    def to_network(self, images: Tensor) -> Tensor:
+        """Images in [-1, 1], of a batch as `fit` reads it."""
+        if keras.backend.standardize_dtype(images.dtype) == "uint8":
+            return pixels.to_network(images, (0, 255))
+        if self._only_uint8:
+            raise ValueError(
+                f"{self.owner}: float images from a generator may be in [0, 1] or in [-1, 1], and it cannot be looked "
+                "at beforehand. Give uint8, arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+            )
+        return ops.cast(images, "float32") * self.float_scale + (1.0 - self.float_scale)
+
+    def answers(self, given: dict, y: Any) -> dict[str, Any]:
+        """A dict from the name of a target to its answers, of those that were given."""
+        if isinstance(y, dict):
+            given = {**given, **y}
+        elif y is not None and len(self.targets) == 1:
+            given = {**given, next(iter(self.targets)): y}
+        return {name: given[name] for name in self.targets if given.get(name) is not None}
+
+    # === What comes in ===
+    def for_training(self, x: Any, y: Any, validation_data: Any, batch_size: int | None, shuffle: bool) -> dict:
+        """The arguments of `keras.Model.fit` for what a user gave, checked; sets the range of float images.
+
+        Raises:
+            TypeError, ValueError: for wrong images or answers, or images to train on and to validate with of two ranges.
+        """
+        y = self.numbered(y)
+        found = self.check(x, y)
+        if validation_data is not None:
+            other_x, other_y, weights = keras.utils.unpack_x_y_sample_weight(validation_data)
+            other_y = self.numbered(other_y)
+            if {found, self.check(other_x, other_y)} == {(0, 1), (-1, 1)}:
+                raise ValueError(
+                    f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
+                    "[0, 1], the others in [-1, 1]."
+                )
+            if other_y is not None or weights is not None:
+                validation_data = (other_x, other_y) if weights is None else (other_x, other_y, weights)
+            self._validation = (other_x, other_y)
+        self.learn_range(found)
+        return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
+
+    def for_evaluation(self, x: Any, y: Any, batch_size: int | None) -> dict:
+        """The arguments of `keras.Model.evaluate` for what a user gave, checked."""
+        if self.is_validation(x):
+            return {"x": x, "y": y, "batch_size": batch_size}
+        y = self.numbered(y)
+        found = self.check(x, y)
+        if self.float_range is None or found == (-1, 1):
+            self.learn_range(found)
+        return {"x": x, "y": y, "batch_size": batch_size}
+
+    def for_step(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """`(x, y)` of `train_on_batch` and `test_on_batch`, checked. One batch need not show the range of all."""
+        arguments = self.for_evaluation(x, y, None)
+        return arguments["x"], arguments["y"]
+
+    def end(self) -> None:
+        """Lets go of what was held for a training that has ended."""
+        self._validation = ()
+
+    def is_validation(self, x: Any) -> bool:
+        """Whether data are those that the training that is going on validates with: they were checked before."""
+        return x is not None and any(x is each for each in self._validation)
+
+    def learn_range(self, found: tuple[int, int] | None) -> None:
+        """Keeps the range of float images; `found` is what `check` gave."""
+        self._only_uint8 = found is None and self.float_range is None
+        if found in ((0, 1), (-1, 1)):
+            self.float_range = found
+
+    def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
+        """Checks images and answers before a long run; of data in batches, the first batch.
+
+        Returns:
+            The images' range as in `pixels.image_range`; None if the data cannot be looked at.
+        """
+        images, others = look_at(self.owner, x, y)
+        if images is None:
+            return None
+        found = pixels.image_range(self.owner, images, self.image_shape)
+        self.check_others(others, images)
+        return found
+
+    def check_others(self, others: dict, images: Any) -> None:
+        """Checks what came with images: a dict, under `"y"` the second thing that was given."""
+        answers = self.answers(others, others.get("y"))
+        for name, target in self.targets.items():
+            if name not in answers:
+                form = name if len(self.targets) == 1 else f"{{{name!r}: ...}}"
+                raise ValueError(f"{self.owner}: it learns from {name}; give them: fit(images, {form}).")
+            target.check(self.owner, answers[name], (len(images), *images.shape[1:3]))
+
+    def numbered(self, y: Any) -> Any:
+        """Answers with numbers for names."""
+        if isinstance(y, dict):
+            return {
+                name: self.targets[name].numbered(self.owner, values) if name in self.targets else values
+                for name, values in y.items()
+            }
+        if y is None or len(self.targets) != 1:
+            return y
+        return next(iter(self.targets.values())).numbered(self.owner, y)
+
+
+def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
+    """`(images, others)` of what was given, or of its first batch; `(None, {})` if one cannot look."""
+    if hasattr(x, "element_spec"):
+        batch = next(iter(x.take(1)), None)
+        if batch is None:
+            raise ValueError(f"{owner}: the dataset is empty.")
+        x = batch
+    elif isinstance(x, keras.utils.PyDataset):
+        x = x[0]
+    elif not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
+        return None, {}
+    if isinstance(x, tuple):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(x)
+    if isinstance(x, dict):
+        if "images" not in x:
+            raise ValueError(f"{owner}: a dict of data must have 'images'; got {sorted(x)}.")
+        return x["images"], {**x, "y": y}
+    return x, {"y": y}
+
+
+class ClassLabels:
+    """Labels that condition a model: integers `(N,)` outside, one-hot `pooled` `(batch, num_classes)` inside.
+
+    Args:
+        num_classes: how many classes there are.
+    """
+
+    # What they are called in a batch.
+    key = "pooled"
+
+    def __init__(self, num_classes: int):
+        self.num_classes = num_classes
+
+    def numbered(self, owner: str, labels: Any) -> Any:
+        """Labels as they are: these classes have no names."""
+        return labels
+
+    def check(self, owner: str, labels: Any, shape: tuple) -> None:
+        """Raises ValueError unless there is an integer in range for each of `shape[0]` images."""
+        labels = ops.convert_to_numpy(labels)
+        if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"{owner}: labels must be {shape[0]} integers, one for each image; got {labels.dtype} of shape "
+                f"{labels.shape}."
+            )
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"{owner}: labels must be in 0 .. {self.num_classes - 1}; got {labels.min()} to {labels.max()}."
+            )
+
+    def prepare(self, labels: Tensor) -> Tensor:
+        """One-hot, `(batch, num_classes)`."""
+        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes)
+
+    def condition(self, owner: str, labels: Any, count: int) -> dict[str, Array]:
+        """The condition of `count` images to generate, from their checked labels."""
+        labels = np.asarray(labels)
+        self.check(owner, labels, (count,))
+        return {"pooled": np.eye(self.num_classes, dtype="float32")[labels]}
+
+
+def label_condition(owner: str, num_classes: int | None, labels: Any, count: int) -> dict[str, Array]:
+    """The condition that labels make: `{"pooled": one-hot}`, or nothing for a model without classes.
+
+    Raises:
+        ValueError: for labels that a model without classes is given or one with classes lacks, or wrong ones.
+    """
+    if (labels is None) != (num_classes is None):
+        raise ValueError(f"{owner}: labels are for models with num_classes, and they need them.")
+    return {} if num_classes is None else ClassLabels(num_classes).condition(owner, labels, count)

@@ -1,0 +1,126 @@
+"""Images at the door: outside uint8, [0, 1] or [-1, 1]; inside the networks always [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from kgen.types import Array, Tensor
+
+# Checking the values of a large array block by block keeps memory constant.
+_BLOCK = 256
+
+
+def image_range(owner: str, images: Any, image_shape: tuple) -> tuple[int, int]:
+    """The range `(low, high)` of a batch of images.
+
+    Args:
+        owner: class or function that was given the images, for errors.
+        images: array or tensor `(N, height, width, channels)`: uint8, or float in [0, 1] or [-1, 1].
+        image_shape: `(height, width, channels)` that is expected; None where any size goes.
+
+    Returns:
+        `(0, 255)`, `(0, 1)` or `(-1, 1)`; floats without a negative value count as [0, 1].
+
+    Raises:
+        TypeError: if `images` is not an array, or has another dtype.
+        ValueError: if it is empty, has another shape, or values that are out of range or not finite.
+    """
+    check_spec(owner, images, image_shape)
+    if str(_dtype(images)) == "uint8":
+        return (0, 255)
+    low, high = np.inf, -np.inf
+    for start in range(0, len(images), _BLOCK):
+        block = ops.convert_to_numpy(images[start : start + _BLOCK])
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        if not np.isfinite(block.sum(dtype="float64")):
+            raise ValueError(f"{owner}: images must be finite; some values are NaN or infinite.")
+    if low < -1.0 or high > 1.0:
+        hint = "Divide by 255, or convert to uint8?" if high > 1.5 and low >= 0 else "Rescale them."
+        raise ValueError(
+            f"{owner}: images must be uint8, or float in [0, 1] or [-1, 1]; got {_dtype(images)} with values from "
+            f"{low:.4g} to {high:.4g}. {hint}"
+        )
+    return (-1, 1) if low < 0 else (0, 1)
+
+
+def check_spec(owner: str, images: Any, image_shape: tuple) -> None:
+    """The part of `image_range` that needs no values: rank, shape and dtype, of an array or a tensor spec."""
+    shape, dtype = getattr(images, "shape", None), _dtype(images)
+    if shape is None or dtype is None:
+        raise TypeError(f"{owner}: images must be an array (N, height, width, channels); got {type(images).__name__}.")
+    shape = tuple(shape)
+    names = ("height", "width", "channels")
+    expected = f"(N, {', '.join(name if n is None else str(n) for n, name in zip(image_shape, names))})"
+    if len(shape) != 4:
+        hint = (
+            " Make a batch of a single image by images[None], of a dataset's by batch()."
+            if len(shape) == 3 and all(m in (None, n) for n, m in zip(shape, image_shape))
+            else ""
+        )
+        raise ValueError(f"{owner}: images must have shape {expected}; got {shape}.{hint}")
+    if any(n != m and None not in (n, m) for n, m in zip(shape[1:], image_shape)):
+        raise ValueError(
+            f"{owner}: images must have shape {expected}; got {shape}. Resize them, or build the model for them."
+        )
+    if 0 in shape:
+        raise ValueError(f"{owner}: images must not be empty; got shape {shape}.")
+    if str(dtype) != "uint8" and "float" not in str(dtype):
+        raise TypeError(f"{owner}: images must be uint8, or float in [0, 1] or [-1, 1]; got {dtype}.")
+
+
+def to_network(images: Tensor, from_range: tuple[int, int]) -> Tensor:
+    """Images in `from_range` as float32 in [-1, 1]."""
+    low, high = from_range
+    images = ops.cast(images, "float32")
+    return images if from_range == (-1, 1) else (images - low) * (2.0 / (high - low)) - 1.0
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8."""
+    images = ops.clip(ops.cast(images, "float32"), -1.0, 1.0)
+    return ops.cast(ops.round((images + 1.0) * 127.5), "uint8")
+
+
+class NetworkImages:
+    """A long array of images that is converted to [-1, 1] a slice at a time, where it is looked at.
+
+    uint8 stays as it is: a graph converts it at no cost. So graphs that work on images know two forms, uint8 and
+    float32 in [-1, 1], and nothing about ranges.
+
+    Args:
+        images: array or tensor `(N, height, width, channels)`.
+        value_range: its range.
+
+    Example:
+
+    ```python
+    NetworkImages(images / 255.0, (0, 1))[:8]       # float32 (8, height, width, channels) in [-1, 1]
+    ```
+    """
+
+    def __init__(self, images: Any, value_range: tuple[int, int]):
+        self.images = images
+        self.value_range = value_range
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: slice) -> Array:
+        images = self.images[rows]
+        if self.value_range != (0, 255):
+            images = to_network(images, self.value_range)
+        return ops.convert_to_numpy(images)
+
+
+def in_network_range(images: Tensor) -> Tensor:
+    """What graphs make of `NetworkImages`: float32 in [-1, 1], of uint8 or of float32 in [-1, 1]."""
+    return to_network(images, (0, 255) if str(_dtype(images)) == "uint8" else (-1, 1))
+
+
+def _dtype(images):
+    dtype = getattr(images, "dtype", None)
+    # torch says "torch.uint8", TensorFlow's DType has the plain name.
+    return None if dtype is None else getattr(dtype, "name", str(dtype).removeprefix("torch."))

@@ -1,0 +1,93 @@
+"""Prompts on their way to a generator: checked, expanded, cleaned, encoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from kgen.layers import FeatureMemory
+from kgen.text import PromptCleaner, PromptExpander, TextEncoder, clean_prompts
+from kgen.types import Array, Tensor
+
+_GIVEN = ("seeds", "indices", "latents", "truncation", "guidance")
+_NEGATIVE = "negative_"
+
+
+class PromptInput:
+    """What a text-to-image model is asked for, made ready: prompts become texts, and texts features.
+
+    Args:
+        encoder: a `TextEncoder`, or what encodes like one.
+        cleaner: a `PromptCleaner`, or None.
+        expander: a `PromptExpander`, or None.
+        memory: a `FeatureMemory` that draws pooled features towards known ones, or None.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        cleaner: PromptCleaner | None = None,
+        expander: PromptExpander | None = None,
+        memory: FeatureMemory | None = None,
+    ):
+        self.encoder = encoder
+        self.cleaner = cleaner
+        self.expander = expander
+        self.memory = memory
+
+    def read(self, prompts: Any, owner: str, expand: bool = True) -> list[str]:
+        """The texts that the encoder is to read, one for each prompt; errors name `owner`."""
+        texts = clean_prompts(prompts, owner)
+        # A language model wants whole sentences: the cleaner, which may take words out, comes after it.
+        if expand and self.expander is not None:
+            texts = self.expander.expand(texts)
+        return texts if self.cleaner is None else self.cleaner.clean(texts, owner)
+
+    def features(
+        self,
+        texts: list[str],
+        negative: Any = None,
+        images_each: int = 1,
+        batch_size: int = 64,
+        verbose: int | str = "auto",
+    ) -> dict[str, Array]:
+        """Features as `TextEncoder.encode` gives them, `images_each` rows for each text; each text is encoded once.
+
+        Args:
+            texts: what `read` gave.
+            negative: None; or a prompt for all texts, or one for each, whose features have names `negative_...`.
+            images_each: rows for each text.
+            batch_size, verbose: as in `TextEncoder.encode`.
+
+        Raises:
+            TypeError: if a negative prompt is not a string.
+            ValueError: if there are not as many of them as texts, or one is empty.
+        """
+        wanted = {"": texts}
+        if negative is not None:
+            negative = [negative] * len(texts) if isinstance(negative, str) else negative
+            wanted[_NEGATIVE] = self.read(negative, "TextToImage.generate: negative_prompts", expand=False)
+            if len(wanted[_NEGATIVE]) != len(texts):
+                raise ValueError(
+                    "TextToImage.generate: give one negative prompt, or one for each prompt; got "
+                    f"{len(wanted[_NEGATIVE])} for {len(texts)}."
+                )
+        number = {text: i for i, text in enumerate(dict.fromkeys(sum(wanted.values(), [])))}
+        encoded = self.encoder.encode(list(number), batch_size=batch_size, verbose=verbose)
+        if self.memory is not None:
+            encoded["pooled"] = ops.convert_to_numpy(self.memory(encoded["pooled"]))
+        features = {}
+        for prefix, each in wanted.items():
+            rows = np.repeat([number[text] for text in each], images_each)
+            features.update({prefix + name: values[rows] for name, values in encoded.items()})
+        return features
+
+
+def split_inputs(inputs: dict[str, Tensor]) -> tuple[dict, dict, dict]:
+    """`(features, features of negative prompts, the rest)` of the inputs of a text-to-image graph."""
+    given = {key: value for key, value in inputs.items() if key in _GIVEN}
+    negative = {key.removeprefix(_NEGATIVE): value for key, value in inputs.items() if key.startswith(_NEGATIVE)}
+    features = {key: value for key, value in inputs.items() if key not in given and not key.startswith(_NEGATIVE)}
+    return features, negative, given

@@ -1,0 +1,33 @@
+"""Base of the layers that improve finished images."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kgen.types import Tensor
+
+
+class ImageFilter(keras.layers.Layer):
+    """Base of the layers that improve images `(B, H, W, C)` in [0, 1], for a model's `postprocessing`.
+
+    A subclass defines `apply(images)`. It gets float32, and its result is clipped to [0, 1].
+
+    Example:
+        ```python
+        @kgen.serializable.serializable
+        class Invert(ImageFilter):
+            def apply(self, images):
+                return 1.0 - images
+        ```
+    """
+
+    def apply(self, images: Tensor) -> Tensor:
+        """The filtered images, of float32 images."""
+        raise NotImplementedError(f"{type(self).__name__} must define apply().")
+
+    def call(self, images: Tensor) -> Tensor:
+        return ops.cast(ops.clip(self.apply(ops.cast(images, "float32")), 0.0, 1.0), self.compute_dtype)
+
+    def compute_output_shape(self, images_shape: tuple) -> tuple:
+        return images_shape

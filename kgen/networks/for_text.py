@@ -1,0 +1,136 @@
+"""The networks of a text-to-image model where a user gives none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kgen import losses
+from kgen.networks import ladder
+from kgen.networks.interface import check_discriminator, check_generator
+from kgen.networks.multiscale_decoder import MultiscaleDecoder
+from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.types import ImageShape
+
+
+def text_generator(
+    image_shape: ImageShape,
+    latent_dim: int,
+    pooled_dim: int,
+    token_dim: int,
+    output_activation: str = "linear",
+    **sizes: Any,
+) -> keras.Model:
+    """A `MultiscaleDecoder` conditioned on text, sized for images of this shape.
+
+    Its grid starts at 8x8, and its convolutions work at a quarter of the image's size, from where a pixel shuffle makes
+    the pixels. Most of its weights are in the dense layer that lifts text and noise to that grid.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        latent_dim: length of a latent vector.
+        pooled_dim, token_dim: lengths of the text encoder's pooled and token features.
+        output_activation: "tanh" for an adversarial objective, "linear" for a likelihood.
+        **sizes: arguments of `MultiscaleDecoder` to use in place of these.
+
+    Example:
+
+    ```python
+    kgen.networks.text_generator((64, 64, 3), latent_dim=8, pooled_dim=384, token_dim=384)
+    ```
+    """
+    side = min(image_shape[:2])
+    # Convolutions run at 16x16 up to 64 pixels, and at a quarter of the side beyond.
+    patch = max(1, side // 16 if side <= 64 else 4)
+    stages = 1
+    while 8 * 2 ** (stages - 1) * patch < side:
+        stages += 1
+    own = {
+        "start": 8,
+        "patch": patch,
+        "filters": (64, *[48] * (stages - 1)),
+        "blocks": (1, *[2] * (stages - 1)),
+        "attention_resolutions": (8,),
+        "condition_dim": 1024,
+        "activation": "silu",
+        "name": "generator",
+    }
+    return MultiscaleDecoder(
+        image_shape,
+        latent_dim,
+        pooled_dim=pooled_dim,
+        token_dim=token_dim,
+        output_activation=output_activation,
+        **{**own, **sizes},
+    )
+
+
+def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int) -> keras.Model:
+    """A small `MultiscaleEncoder` for q(z|image, text), which has little to say."""
+    return MultiscaleEncoder(
+        image_shape,
+        2 * latent_dim,
+        pooled_dim=pooled_dim,
+        filters=16,
+        blocks=0,
+        end=8,
+        patch=min(image_shape[:2]) // 8,
+        name="encoder",
+    )
+
+
+def text_discriminator(image_shape: ImageShape, pooled_dim: int) -> keras.Model:
+    """A `MultiscaleEncoder` that judges whether an image is real and fits the text."""
+    patch = max(1, min(image_shape[:2]) // 32)
+    return MultiscaleEncoder(image_shape, 1, pooled_dim=pooled_dim, filters=32, patch=patch, name="discriminator")
+
+
+def text_networks(
+    owner: str,
+    image_shape: ImageShape,
+    latent_dim: int,
+    text_dims: tuple[int, int],
+    recipe: str,
+    reconstruction: Any,
+    generator: keras.Model | None = None,
+    encoder: keras.Model | None = None,
+    discriminator: keras.Model | None = None,
+) -> tuple[keras.Model, keras.Model | None, keras.Model | None]:
+    """The networks of a text-to-image model: those that were given, checked, and the others that its recipe has.
+
+    Args:
+        owner: class name that errors begin with.
+        image_shape: `(height, width, channels)`.
+        latent_dim: length of a latent vector.
+        text_dims: lengths of the text encoder's pooled and token features.
+        recipe: "vae", "gan" or "vae_gan".
+        reconstruction: what the generator's outputs mean; None for images.
+        generator, encoder, discriminator: as in `TextToImage`.
+
+    Returns:
+        `(generator, encoder, discriminator)`; None for what the recipe does not have.
+
+    Raises:
+        TypeError, ValueError: for networks that the recipe does not have, or that do not fit together.
+    """
+    for name, value, part in (("encoder", encoder, "vae"), ("discriminator", discriminator, "gan")):
+        if value is not None and part not in recipe.split("_"):
+            raise ValueError(f"{owner}: the recipe {recipe!r} has no {name}; leave it out.")
+    if generator is None:
+        activation = "tanh" if recipe == "gan" else "linear"
+        generator = text_generator(image_shape, latent_dim, *text_dims, output_activation=activation)
+    check_generator(owner, generator, latent_dim)
+    made = losses.decoded_shape(image_shape, reconstruction)
+    if tuple(generator.output_shape[1:]) != made:
+        raise ValueError(
+            f"{owner}: image_shape is {image_shape}, for which the generator must give {made}; it gives "
+            f"{tuple(generator.output_shape[1:])}."
+        )
+    if recipe != "gan":
+        encoder = text_image_encoder(image_shape, latent_dim, text_dims[0]) if encoder is None else encoder
+        ladder.check_posterior(owner, encoder, generator, latent_dim)
+    if recipe != "vae":
+        discriminator = text_discriminator(image_shape, text_dims[0]) if discriminator is None else discriminator
+        check_discriminator(owner, discriminator, image_shape)
+    return generator, encoder, discriminator

@@ -1,0 +1,7 @@
+"""What models minimise: values for `compile`, shared by the models that train in the same way."""
+
+from kgen.objectives.adversarial import Adversarial
+from kgen.objectives.adversary import Adversary
+from kgen.objectives.elbo import ELBO
+
+__all__ = ["ELBO", "Adversarial", "Adversary"]

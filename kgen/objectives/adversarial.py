@@ -1,0 +1,100 @@
+"""The objective of a GAN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kgen import checks
+from kgen.objectives.adversary import Adversary
+from kgen.serializable import serializable
+from kgen.training import Phase
+from kgen.types import Tensor
+
+
+@serializable
+class Adversarial:
+    """Two players: the discriminator learns to tell real images from generated ones, the generator to deceive it.
+
+        L_D = -log D(x) - log(1 - D(G(z))),    L_G = -log D(G(z))        [Goodfellow et al. 2014]
+
+    or another adversarial loss, with penalties. A value for `TextToImage.compile(objective=...)`; `GAN.compile` makes
+    one of its arguments, and explains them.
+
+    What it trains: `model.generator` and `model.discriminator`.
+
+    Args:
+        loss, penalties, mixing, augmentation, discriminator_steps, classification_weight, feature_matching: as in
+            `GAN.compile`.
+
+    Example:
+
+    ```python
+    model = kgen.models.TextToImage(encoder, objective="gan")
+    model.compile(objective=kgen.objectives.Adversarial(loss="hinge", penalties="r1"))
+    ```
+    """
+
+    # The phase that trains the network which generates.
+    generating_phase = "generator"
+
+    def __init__(
+        self,
+        loss: Any = "auto",
+        penalties: Any = "auto",
+        mixing: Any = None,
+        augmentation: Any = None,
+        discriminator_steps: int = 1,
+        classification_weight: float = 1.0,
+        feature_matching: float = 0.0,
+    ):
+        self.loss = loss
+        self.penalties = penalties
+        self.mixing = mixing
+        self.augmentation = augmentation
+        self.discriminator_steps = checks.integer("compile", "discriminator_steps", discriminator_steps)
+        self.classification_weight = classification_weight
+        self.feature_matching = feature_matching
+
+    def attach(self, model: Any) -> None:
+        """Takes the networks of a model: what the other methods are about."""
+        self.model = model
+        self.adversary = Adversary(
+            model.discriminator,
+            self.loss,
+            self.penalties,
+            self.mixing,
+            self.augmentation,
+            self.classification_weight,
+            self.feature_matching,
+            model.adaptive_probability,
+        )
+
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """Adam without momentum, which two players turn into circles; fast, as the averaged weights generate."""
+        return keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99)
+
+    def phases(self) -> list[Phase]:
+        """The discriminator, then the generator."""
+        variables = self.model.generator.trainable_variables
+        return [
+            self.adversary.phase(self.discriminator_loss),
+            Phase("generator", self.generator_loss, variables, every=self.discriminator_steps),
+        ]
+
+    def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """L_D, the penalties and the measures, on real images and generated ones."""
+        model = self.model
+        real, condition = model.conditioned(batch, training)
+        fake = model.sampler.generated(real, condition, training)
+        return self.adversary.discriminator_loss(
+            real, fake, condition, training, model.seeds(training), model.average.updates
+        )
+
+    def generator_loss(self, batch: dict[str, Tensor], training: bool) -> Tensor:
+        """L_G on generated images."""
+        model = self.model
+        real, condition = model.conditioned(batch, training)
+        fake = model.sampler.generated(real, condition, training)
+        return self.adversary.generator_loss(real, fake, condition, training, model.seeds(training))

@@ -1,0 +1,230 @@
+"""A discriminator together with what it minimises: shared by every model that trains against one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgen import losses
+from kgen.layers import AdaptiveAugment, DiffAugment
+from kgen.networks.feature_network import feature_tensor
+from kgen.networks.interface import condition_names, feed, inputs_of, outputs_of
+from kgen.training import AdaptiveProbability, Phase, backend
+from kgen.types import Tensor
+
+_AUGMENTATIONS = {"diff_augment": DiffAugment, "adaptive_augment": AdaptiveAugment}
+
+
+class Adversary:
+    """The second player: what it says of images, its own loss, and the loss of whoever wants to convince it.
+
+    A discriminator that takes a condition is trained to be matching-aware [Reed et al. 2016, "Generative adversarial
+    text to image synthesis"]: a real image beside another sample's condition counts as a fake, so it has to look at
+    both.
+
+    A discriminator with an auxiliary classifier learns the classes of real images, and the generator learns to be
+    recognised [Odena et al. 2017, "Conditional image synthesis with auxiliary classifier GANs"]. In the paper the
+    classifier learns from generated images too; that way it agrees with the generator on whatever is generated for a
+    class, right or wrong, before either knows it.
+
+    Args:
+        discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
+            to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
+        loss, penalties, mixing, augmentation: as in `GAN.compile`. The loss "auto" is the non-saturating one.
+            Penalties "auto" are a light R1 now and then; none if the discriminator normalises by statistics of the
+            batch, as the slope of one image then depends on the others.
+        classification_weight: of the cross-entropy of labels in both losses.
+        feature_matching: weight of `kgen.losses.feature_matching` in the generator's loss.
+        adaptive_probability: the `kgen.training.AdaptiveProbability` that an `AdaptiveAugment` needs.
+
+    Raises:
+        TypeError: for an augmentation that is not a `DiffAugment`.
+        ValueError: for an unknown loss, penalty or mixing, or a negative weight.
+    """
+
+    def __init__(
+        self,
+        discriminator: keras.Model,
+        loss: Any = "auto",
+        penalties: Any = "auto",
+        mixing: Any = None,
+        augmentation: Any = None,
+        classification_weight: float = 1.0,
+        feature_matching: float = 0.0,
+        adaptive_probability: AdaptiveProbability | None = None,
+    ):
+        automatic = isinstance(loss, str) and loss == "auto"
+        loss = losses.get("adversarial loss", "non_saturating" if automatic else loss)
+        if isinstance(penalties, str) and penalties == "auto":
+            penalties = [] if _normalizes_batches(discriminator) else [losses.R1(1.0, every=8)]
+        elif not isinstance(penalties, (list, tuple)):
+            penalties = [penalties]
+        penalties = [losses.get("penalty", penalty) for penalty in penalties]
+        if mixing is not None:
+            mixing = losses.get("mixing", mixing)
+            if not isinstance(loss, losses.SeparableLoss):
+                raise ValueError(
+                    "compile: mixing makes images that are partly real, which only a loss of single images can judge, "
+                    f"a kgen.losses.SeparableLoss; {type(loss).__name__} is not one."
+                )
+        if isinstance(augmentation, str) and augmentation in _AUGMENTATIONS:
+            augmentation = _AUGMENTATIONS[augmentation]()
+        if augmentation is not None and not isinstance(augmentation, DiffAugment):
+            raise TypeError(
+                f"compile: augmentation must be a kgen.layers.DiffAugment, one of {sorted(_AUGMENTATIONS)}, or None; "
+                f"got {augmentation!r}."
+            )
+        weights = {"classification_weight": classification_weight, "feature_matching": feature_matching}
+        for name, value in weights.items():
+            if value < 0:
+                raise ValueError(f"compile: {name} must not be negative; got {value}.")
+        self.discriminator = discriminator
+        self.loss = loss
+        self.penalties = tuple(penalties)
+        self.mixing = mixing
+        self.augmentation = augmentation
+        self.classification_weight = classification_weight
+        self.feature_matching = feature_matching
+        self.is_adaptive = isinstance(augmentation, AdaptiveAugment)
+        self.adaptive_probability = adaptive_probability
+        self.has_classifier = "labels" in outputs_of(discriminator)
+        self._network = discriminator
+        if feature_matching:
+            outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
+            self._network = keras.Model(inputs_of(discriminator), outputs)
+
+    def phase(self, loss: Callable) -> Phase:
+        """The phase that trains the discriminator by a loss of the model's, which calls `discriminator_loss`."""
+        variables = self.discriminator.trainable_variables
+        return Phase("discriminator", loss, variables, terms=self.terms, measures=self.measures)
+
+    @property
+    def terms(self):
+        """Names of the parts of `discriminator_loss`."""
+        names = ("discrimination", *["penalty"] * bool(self.penalties), *["classification"] * self.has_classifier)
+        return names if len(names) > 1 else ()
+
+    @property
+    def measures(self):
+        """Names of what `discriminator_loss` reports beside the loss."""
+        names = ["classification_accuracy"] * self.has_classifier + ["augmentation_probability"] * self.is_adaptive
+        return ("discriminator_accuracy", *names)
+
+    def judge(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> dict[str, Tensor]:
+        """What the discriminator says of images, augmented with `seed` in training; all float32.
+
+        Returns:
+            Dict of `logits` `(batch,)`; where there is a classifier its logits, `labels` `(batch, num_classes)`; where
+            features are matched `features` `(batch, ...)`.
+        """
+        if self.augmentation is not None and training:
+            batch, height, width = ops.shape(images)[0], *images.shape[1:3]
+            drawn = self.augmentation.parameters(batch, height, width, seed)
+            probability = self.adaptive_probability.probability if self.is_adaptive else None
+            images = self.augmentation.apply(images, drawn, probability)
+        outputs = feed(self._network, "images", images, condition, training)
+        outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+        outputs = {name: ops.cast(output, "float32") for name, output in outputs.items()}
+        return {**outputs, "logits": ops.reshape(outputs["logits"], (-1,))}
+
+    def logits(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
+        """The discriminator's logits, `(batch,)` in float32; see `judge`."""
+        return self.judge(images, condition, training, seed)["logits"]
+
+    def discriminator_loss(
+        self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any, step: Any = 0
+    ) -> dict[str, Tensor]:
+        """What the discriminator minimises and what is reported, by name: tensors `(batch,)`, as `Phase` wants them.
+
+        `discriminator_accuracy` is of pairs of a real and a generated image, `classification_accuracy` of real images;
+        in training with `mixing` both are of mixed images, as the discriminator sees no others.
+
+        Args:
+            real, fake: images in [-1, 1].
+            condition: of both.
+            training: whether the loss is trained on.
+            seed: for random numbers.
+            step: number of this training step, from 0; it says which lazy penalties are due.
+        """
+        fake = ops.stop_gradient(fake)
+        if self.mixing is not None and training:
+            images, share = self.mixing.mixed(real, fake, seed)
+            judged, real_logits = self.judge(images, condition, training, seed), None
+            logits = judged["logits"]
+            value = self.loss.partly_real(logits, share)
+            accuracy = losses.pair_accuracy(logits, ops.roll(logits, 1, axis=0), share - ops.roll(share, 1, axis=0))
+            signs = 2.0 * accuracy - 1.0
+        else:
+            judged = self.judge(real, condition, training, seed)
+            real_logits, fake_logits = judged["logits"], self.logits(fake, condition, training, seed)
+            value = self.loss.discriminator(real_logits, fake_logits)
+            accuracy = losses.pair_accuracy(real_logits, fake_logits)
+            boundary = getattr(self.loss, "boundary", None)
+            signs = ops.sign(real_logits - (fake_logits if boundary is None else boundary))
+        if condition_names(self.discriminator, condition):
+            value = self._matched(value, real, real_logits, condition, training, seed)
+        parts = {"discrimination" if self.terms else "loss": value, "discriminator_accuracy": accuracy}
+        if self.penalties:
+            parts["penalty"] = self._penalty(real, fake, condition, training, seed, step)
+        if self.has_classifier:
+            labels = judged["labels"]
+            error = losses.label_cross_entropy(condition["pooled"], labels)
+            parts["classification"] = self.classification_weight * error
+            parts["classification_accuracy"] = losses.label_accuracy(condition["pooled"], labels)
+        if self.is_adaptive:
+            parts["augmentation_probability"] = ops.zeros_like(accuracy) + self.adaptive_probability.probability
+            if training:
+                self.adaptive_probability.update(signs, self.augmentation.target, self.augmentation.images)
+        return parts
+
+    def _matched(self, value, real, real_logits, condition, training, seed):
+        """The loss, half of it of real images beside the conditions of others, where these differ."""
+        others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
+        if real_logits is None:
+            real_logits = self.logits(real, condition, training, seed)
+        mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training, seed))
+        # A neighbour with the very same condition is no mismatch.
+        differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
+        return ops.where(differs, 0.5 * (value + mismatched), value)
+
+    def _penalty(self, real, fake, condition, training, seed, step):
+        nothing = ops.zeros((ops.shape(real)[0],))
+
+        def cost(penalty):
+            points = penalty.points(real, fake, seed)
+            slope = backend.input_gradient(lambda images: self.logits(images, condition, training, seed), points)
+            return penalty.every * penalty.cost(slope)
+
+        total = nothing
+        # A penalty differentiates the gradient of the logits, which evaluation has no use for.
+        for penalty in self.penalties if training else ():
+            if penalty.every == 1:
+                total = total + cost(penalty)
+            else:
+                due = ops.equal(ops.mod(ops.cast(step, "int32"), penalty.every), 0)
+                total = total + backend.value_if(due, lambda penalty=penalty: cost(penalty), nothing)
+        return total
+
+    def generator_loss(self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
+        """What convinces the discriminator, `(batch,)`: of being real, of the class, by the features."""
+        on_real = None
+        # A loss that judges each image by itself has no use for the real ones.
+        if self.feature_matching or not isinstance(self.loss, losses.SeparableLoss):
+            on_real = self.judge(real, condition, training, seed)
+        on_fake = self.judge(fake, condition, training, seed)
+        value = self.loss.generator(None if on_real is None else on_real["logits"], on_fake["logits"])
+        if self.has_classifier:
+            error = losses.label_cross_entropy(condition["pooled"], on_fake["labels"])
+            value = value + self.classification_weight * error
+        if self.feature_matching:
+            distance = losses.feature_matching(on_real["features"], on_fake["features"])
+            value = value + self.feature_matching * distance
+        return value
+
+
+def _normalizes_batches(network):
+    """Whether batch normalisation is anywhere in a network, known by the statistics that it keeps."""
+    return any(variable.name == "moving_mean" for variable in network.variables)

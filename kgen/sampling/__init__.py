@@ -1,0 +1,1 @@
+"""How models generate: latents, priors that are learned after training, post-processing, tiles, metrics of samples."""

@@ -1,0 +1,169 @@
+"""A prior that is learned after training: where a model's latents are, as a mixture of normal distributions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from keras import ops
+
+from kgen import checks
+from kgen.training import image_noise
+
+# Of a covariance, in units of the latents' own variances: keeps a component of few images from collapsing.
+_RIDGE = 1e-3
+# Mean log-density a round below which nothing more is to be gained.
+_LEAST_GAIN = 1e-2
+# Another key than that of the latents' own noise, which says where in a component they are.
+_CHOICE = 0x5BD1E995
+
+
+class LatentPrior:
+    """p(z|c) = sum_m w_cm N(z; mu_cm, L_cm L_cm^T), a mixture for each class c.
+
+    The latents of all images together are seldom as widely spread as the standard normal prior says; in between them
+    the decoder makes what it never saw [Ghosh et al. 2020, "From variational to deterministic autoencoders", fit such a
+    mixture after training too]. It is fitted to a draw from q(z|x) for each image.
+
+    Args:
+        weights: `(classes, components)`, each row adding up to 1.
+        means: `(classes, components, latent_dim)`.
+        factors: `(classes, components, latent_dim, latent_dim)`, lower triangular.
+    """
+
+    def __init__(self, weights, means, factors):
+        self.weights, self.means, self.factors = (np.asarray(part, "float32") for part in (weights, means, factors))
+        self.gain = None
+
+    @classmethod
+    def fit(cls, owner, latents, labels, num_classes, components, iterations, seed):
+        """The mixture that is found by expectation and maximisation, with its `gain` over the standard normal prior.
+
+        Args:
+            owner: name that errors begin with.
+            latents: `(N, latent_dim)`.
+            labels: integers `(N,)` below `num_classes`.
+            num_classes: mixtures to fit; 1 where there are no classes.
+            components: of each mixture.
+            iterations: at most.
+            seed: of where it begins.
+        """
+        components = checks.integer(owner, "components", components)
+        iterations = checks.integer(owner, "iterations", iterations)
+        fewest = np.bincount(labels, minlength=num_classes).min()
+        if fewest < 2 * components:
+            raise ValueError(
+                f"{owner}: {components} components need at least {2 * components} images"
+                f"{' of every class' if num_classes > 1 else ''}; got {fewest}."
+            )
+        latents = latents.astype("float64")
+        numbers = np.random.default_rng(seed % 2**32)
+        mixtures, density = [], 0.0
+        for label in range(num_classes):
+            points = latents[labels == label]
+            *mixture, reached = _fit_mixture(points, components, iterations, numbers)
+            mixtures.append(mixture)
+            density += reached * len(points) / len(latents)
+        prior = cls(*(np.stack(part) for part in zip(*mixtures)))
+        standard = -0.5 * np.mean(np.sum(latents**2, axis=1) + latents.shape[1] * math.log(2.0 * math.pi))
+        prior.gain = float(density - standard)
+        return prior
+
+    def draw(self, noise, seeds, indices, condition):
+        """Latents `(rows, latent_dim)` from standard normal noise of that shape.
+
+        Args:
+            noise: where in a component.
+            seeds, indices: int32 `(rows,)`, on which alone it depends which component that is.
+            condition: dict with `pooled` `(rows, classes)`, one-hot, where there are classes.
+        """
+        chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], condition))
+        if len(self.weights) > 1:
+            chosen = chosen + self.weights.shape[1] * ops.cast(ops.argmax(condition["pooled"], axis=1), "int32")
+        dim = self.means.shape[-1]
+        means = ops.take(self.means.reshape(-1, dim), chosen, axis=0)
+        factors = ops.take(self.factors.reshape(-1, dim, dim), chosen, axis=0)
+        return means + ops.sum(factors * ops.expand_dims(noise, 1), axis=-1)
+
+    def log_density(self, latents, condition):
+        """What log p(z) is but for its constant: log p(z) + log(2 pi) latent_dim / 2, `(rows,)`."""
+        whitening = np.linalg.inv(self.factors.astype("float64"))
+        scale = np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1)
+        shifts = np.einsum("cmij,cmj->cmi", whitening, self.means)
+        constants = np.log(np.maximum(self.weights, 1e-30)) - scale
+        whitening, shifts, constants = (
+            self._of_class(part.astype("float32"), condition) for part in (whitening, shifts, constants)
+        )
+        white = ops.sum(whitening * latents[:, None, None, :], axis=-1) - shifts
+        return ops.logsumexp(constants - 0.5 * ops.sum(ops.square(white), axis=-1), axis=-1)
+
+    def _of_class(self, parts, condition):
+        """What belongs to each row's class, `(rows or 1, ...)`."""
+        if len(self.weights) == 1:
+            return ops.convert_to_tensor(parts)
+        return ops.take(parts, ops.argmax(condition["pooled"], axis=1), axis=0)
+
+    # === On disk ===
+    def save(self, store):
+        """Writes itself into what `save_own_variables` is given."""
+        for name in ("weights", "means", "factors"):
+            store[f"prior_{name}"] = getattr(self, name)
+
+    @classmethod
+    def load(cls, store):
+        """The prior in a dict of arrays, which it takes out of there; None where there is none."""
+        parts = [store.pop(f"prior_{name}", None) for name in ("weights", "means", "factors")]
+        return None if parts[0] is None else cls(*(np.asarray(part) for part in parts))
+
+
+def chosen_components(seeds, indices, bounds):
+    """Numbers `(rows,)` of components drawn by seeds and indices; `bounds` are where, from 0 to 1, the next begins."""
+    other = image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
+    share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))
+    return ops.sum(ops.cast(share > bounds, "int32"), axis=1)
+
+
+def _fit_mixture(points, components, iterations, numbers):
+    """`(weights, means, factors, mean log-density)` of a mixture of normal distributions with full covariances."""
+    count, dim = points.shape
+    ridge = _RIDGE * np.diag(points.var(axis=0) + 1e-6)
+    shares = np.eye(components)[_nearest(points, _spread_out(points, components, numbers))]
+    reached = -np.inf
+    for _ in range(iterations):
+        weights = shares.mean(axis=0) + 1e-12
+        means = shares.T @ points / (count * weights[:, None])
+        weighted = np.sqrt(shares / (count * weights))
+        scatter = [(weighted[:, m, None] * (points - means[m])) for m in range(components)]
+        factors = np.linalg.cholesky(np.stack([each.T @ each for each in scatter]) + ridge)
+        joint = np.log(weights / weights.sum()) + _log_normals(points, means, factors)
+        density = np.logaddexp.reduce(joint, axis=1)
+        shares = np.exp(joint - density[:, None])
+        before, reached = reached, density.mean()
+        if reached - before < _LEAST_GAIN:
+            break
+    return weights / weights.sum(), means, factors, reached
+
+
+def _log_normals(points, means, factors):
+    """Log-densities `(points, components)`."""
+    components, dim = means.shape
+    whitening = np.linalg.inv(factors)
+    white = points @ whitening.reshape(components * dim, dim).T
+    white = white.reshape(-1, components, dim) - np.einsum("mij,mj->mi", whitening, means)
+    scale = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1) + 0.5 * dim * math.log(2.0 * math.pi)
+    return -0.5 * np.sum(white**2, axis=2) - scale
+
+
+def _spread_out(points, components, numbers):
+    """Points to begin with, each likely far from those before [Arthur & Vassilvitskii 2007, "k-means++"]."""
+    chosen = [points[numbers.integers(len(points))]]
+    distance = np.full(len(points), np.inf)
+    for _ in range(components - 1):
+        distance = np.minimum(distance, np.sum((points - chosen[-1]) ** 2, axis=1))
+        shares = distance / distance.sum() if distance.sum() > 0 else None
+        chosen.append(points[numbers.choice(len(points), p=shares)])
+    return np.stack(chosen)
+
+
+def _nearest(points, centres):
+    return np.argmin(np.sum(centres**2, axis=1) - 2.0 * points @ centres.T, axis=1)

@@ -1,0 +1,80 @@
+"""Metrics of what a model generates, as part of `evaluate` and of validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgen.metrics.feature_metric import FeatureMetric, update_all
+from kgen.types import Tensor
+
+
+class SampleMetrics:
+    """The metrics that `compile(metrics=...)` of a model was given.
+
+    Metrics of `kgen.metrics` measure generated images: the model gives `counterparts(batch, paired)`, the real images
+    and as many generated ones. Metrics of `keras.metrics` judge answers: the model gives `judged(batch)`, what is true
+    and what it says.
+
+    Args:
+        owner: class name that errors begin with.
+        metrics: what `compile` was given.
+        image_shape: of the images that are measured.
+        generates: whether the model generates images.
+        pairs: whether it generates a counterpart to each single image, such as its reconstruction.
+        judges: whether it gives answers.
+
+    Raises:
+        TypeError: for a metric of a kind that does not suit the model.
+        ValueError: for a metric of pairs where the model makes none, or two metrics of one name.
+    """
+
+    def __init__(self, owner: str, metrics: Any, image_shape: tuple, generates: bool, pairs: bool, judges: bool):
+        metrics = list(metrics or [])
+        keys = []
+        for metric in metrics:
+            of_images = isinstance(metric, FeatureMetric)
+            if not (of_images and generates) and not (isinstance(metric, keras.metrics.Metric) and judges):
+                wanted = ["metrics of kgen.metrics, such as FrechetDistance('efficientnet_lite0')"] * generates
+                wanted += ["Keras metrics of answers, such as keras.metrics.TopKCategoricalAccuracy(5)"] * judges
+                raise TypeError(f"{owner}.compile: metrics must be {' or '.join(wanted)}; got {metric!r}.")
+            if of_images and metric.paired and not pairs:
+                raise ValueError(
+                    f"{owner}.compile: {metric.name} compares image i with image i, but this model generates no "
+                    "counterparts of single images."
+                )
+            keys += metric.keys if of_images else [metric.name]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"{owner}.compile: give the metrics different names; got {keys}.")
+        self.all = metrics
+        self.of_images = [metric for metric in metrics if isinstance(metric, FeatureMetric)]
+        self.of_answers = [metric for metric in metrics if not isinstance(metric, FeatureMetric)]
+        for metric in self.of_images:
+            metric.build_for(image_shape)
+
+    def update(self, model: Any, batch: dict[str, Tensor]) -> None:
+        """Measures what the model makes of a batch of `evaluate`."""
+        for paired in (False, True):
+            metrics = [metric for metric in self.of_images if metric.paired == paired]
+            if metrics:
+                real, generated = (_in_grey_levels(images) for images in model.counterparts(batch, paired))
+                update_all(metrics, real, generated, value_range=(0, 255))
+        if self.of_answers:
+            truth, answers = model.judged(batch)
+            for metric in self.of_answers:
+                metric.update_state(truth, answers)
+
+    def results(self) -> dict[str, float]:
+        """The numbers by name."""
+        numbers = {}
+        for metric in self.all:
+            is_ours = isinstance(metric, FeatureMetric)
+            numbers.update(metric.results() if is_ours else {metric.name: float(metric.result())})
+        return numbers
+
+
+def _in_grey_levels(images):
+    # As images leave the model, but for NaN, which uint8 would hide.
+    return ops.round((ops.clip(ops.cast(images, "float32"), -1.0, 1.0) + 1.0) * 127.5)

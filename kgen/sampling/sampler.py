@@ -1,0 +1,219 @@
+"""From seeds to images: latents, the learned prior, the averaged network, post-processing."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import checks
+from kgen.inputs import pixels
+from kgen.inputs.image_input import ClassLabels, label_condition
+from kgen.networks.interface import feed
+from kgen.sampling.latent_prior import LatentPrior
+from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs
+from kgen.sampling.text_prior import TextPrior
+from kgen.training import image_noise
+from kgen.types import Array, ImageShape, Tensor, Verbose
+
+_OWN_INPUTS = ("latents", "seeds", "indices", "truncation")
+
+
+class Sampler:
+    """How a model generates: `GAN`, `VAE` and `TextToImage` each hold one.
+
+    The model gives `generator` and its `average`, `latent_dim`, `image_shape`, `num_classes`, `postprocessing`, and
+    `reconstruction`, what the generator's outputs mean; None for images in [-1, 1]. What is learned after training, the
+    prior, is here; it is saved with the model, and training drops it.
+
+    Args:
+        model: that generates.
+    """
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.owner = type(model).__name__
+        self.prior: LatentPrior | TextPrior | None = None
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """`(height, width, channels)` of what `generate` gives: the model's `image_shape` after the post-processing."""
+        shape = (None, *self.model.image_shape)
+        for layer in self.model.postprocessing:
+            shape = tuple(layer.compute_output_shape(shape))
+        return shape[1:]
+
+    # === In a training step ===
+    def noise(self, like: Tensor, training: bool) -> Tensor:
+        """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
+        model = self.model
+        return keras.random.normal((ops.shape(like)[0], model.latent_dim), seed=model.seeds(training))
+
+    def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
+        """Images in [-1, 1] by the network in training, from random latents, one for each row of `like`."""
+        noise = self.noise(like, training)
+        return self._images(feed(self.model.generator, "latents", noise, condition, training))
+
+    def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """Latents of the prior for metrics, one for each of a batch of images."""
+        noise = self.noise(images, training=False)
+        if self.prior is None:
+            return noise
+        seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
+        return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
+
+    # === Graphs, row by row ===
+    def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """Images in [-1, 1] from the averaged weights: one forward pass."""
+        return self._images(feed(self.model.average.network, "latents", latents, condition, False))
+
+    def _images(self, outputs):
+        reconstruction = self.model.reconstruction
+        return outputs if reconstruction is None else reconstruction.mean(ops.cast(outputs, "float32"))
+
+    def draw(self, inputs: dict[str, Tensor]) -> Tensor:
+        """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate` and `decode`.
+
+        Args:
+            inputs: dict of `latents` `(N, latent_dim)`, or of `seeds` and `indices`, int32 `(N,)`, and perhaps
+                `truncation` `(N,)`; and of the parts of a condition.
+        """
+        condition = {key: value for key, value in inputs.items() if key not in _OWN_INPUTS}
+        return self.finished(self.synthesize(self.latents(inputs, condition), condition))
+
+    def latents(self, inputs: dict[str, Tensor], condition: dict[str, Tensor]) -> Tensor:
+        """Latents `(N, latent_dim)`: given ones, or those of seeds and indices; truncated if that was asked for."""
+        given = "latents" in inputs
+        latents = inputs["latents"] if given else image_noise(inputs["seeds"], inputs["indices"], self.model.latent_dim)
+        if "truncation" in inputs:
+            latents = truncated(latents, ops.expand_dims(inputs["truncation"], 1))
+        return latents if given else self.from_noise(latents, inputs["seeds"], inputs["indices"], condition)
+
+    def from_noise(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """Latents of the learned prior, from standard normal noise; the noise itself if there is no such prior."""
+        return noise if self.prior is None else self.prior.draw(noise, seeds, indices, condition)
+
+    def finished(self, images: Tensor) -> Tensor:
+        """uint8 images from those in [-1, 1] that a network has made: after the post-processing."""
+        if self.model.postprocessing:
+            images = ops.clip(0.5 * ops.cast(images, "float32") + 0.5, 0.0, 1.0)
+            for layer in self.model.postprocessing:
+                images = layer(images, training=False)
+            images = 2.0 * ops.cast(images, "float32") - 1.0
+        return pixels.to_uint8(images)
+
+    def log_prior(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """Log p(z) up to a constant: log p(z) + log(2 pi) latent_dim / 2, `(N,)`."""
+        if self.prior is not None:
+            return self.prior.log_density(latents, condition)
+        return -0.5 * ops.sum(ops.square(latents), axis=-1)
+
+    # === What a user asks for ===
+    def generate(self, what: Any, seed: Any, truncation: Any, batch_size: int, verbose: Verbose) -> Array:
+        """`generate` of a model of classes, or of none; see `GAN.generate`."""
+        num_classes = self.model.num_classes
+        if num_classes is None:
+            count = checks.integer(f"{self.owner}.generate", "the number of images", what)
+            condition: dict[str, Array] = {}
+        else:
+            labels = np.atleast_1d(np.asarray(what))
+            if labels.size == 0:
+                raise ValueError(f"{self.owner}.generate: the list of labels is empty.")
+            count = len(labels)
+            condition = ClassLabels(num_classes).condition(f"{self.owner}.generate", labels, labels.size)
+        seeds, indices = seeds_and_indices(self.owner, seed, count)
+        condition.update(truncation_inputs(self.owner, truncation, count))
+        return self.run({"seeds": seeds, "indices": indices, **condition}, batch_size, verbose)
+
+    def interpolate(self, first_seed: int, second_seed: int, steps: int, label: int | None) -> Array:
+        """`interpolate` of a model of classes, or of none; see `GAN.interpolate`."""
+        owner = f"{self.owner}.interpolate"
+        steps = checks.integer(owner, "steps", steps, least=2)
+        seeds, _ = seeds_and_indices(self.owner, [first_seed, second_seed], 2)
+        labels = None if label is None else np.full(steps, label)
+        condition = label_condition(owner, self.model.num_classes, labels, steps)
+        indices = np.zeros(2, "int32")
+        noise = image_noise(seeds, indices, self.model.latent_dim)
+        ends = self.from_noise(noise, seeds, indices, {key: value[:2] for key, value in condition.items()})
+        first, last = ops.convert_to_numpy(ends)
+        latents = spherical(first, last, np.linspace(0.0, 1.0, steps)).astype("float32")
+        return self.run({"latents": latents, **condition})
+
+    def decode(self, latents: Any, labels: Any, batch_size: int, verbose: Verbose) -> Array:
+        """`decode` of a model of classes, or of none; see `GAN.decode`."""
+        owner, latents = f"{self.owner}.decode", np.asarray(latents, "float32")
+        if latents.ndim != 2 or latents.shape[1] != self.model.latent_dim or not len(latents):
+            raise ValueError(f"{owner}: latents must have shape (N, {self.model.latent_dim}); got {latents.shape}.")
+        if not np.isfinite(latents).all():
+            raise ValueError(f"{owner}: latents must be finite; some are NaN or infinite.")
+        condition = label_condition(owner, self.model.num_classes, labels, len(latents))
+        return self.run({"latents": latents, **condition}, batch_size, verbose)
+
+    def run(self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """uint8 images `(N, height, width, channels)` by `draw`, over long arrays."""
+        if not self.model.trained:
+            warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
+        return self.model.in_batches(self.draw, inputs, batch_size, verbose)
+
+    # === In a SavedModel ===
+    def served_layers(self) -> list:
+        """The averaged network."""
+        return [self.model.average]
+
+    def serving_signature(self) -> list:
+        """`count`, a scalar, or `labels` `(N,)` of a model of classes; and `seed`, a scalar. All int32."""
+        import tensorflow as tf
+
+        if self.model.num_classes is None:
+            first = tf.TensorSpec([], tf.int32, name="count")
+        else:
+            first = tf.TensorSpec([None], tf.int32, name="labels")
+        return [first, tf.TensorSpec([], tf.int32, name="seed")]
+
+    def serve(self, what: Tensor, seed: Tensor) -> dict[str, Tensor]:
+        """`{"images"}`: what `generate(what, seed)` gives."""
+        condition = {}
+        if self.model.num_classes is not None:
+            condition["pooled"] = ops.one_hot(what, self.model.num_classes)
+            what = ops.shape(what)[0]
+        indices = ops.arange(what, dtype="int32")
+        return {"images": self.draw({"seeds": ops.zeros_like(indices) + seed, "indices": indices, **condition})}
+
+    # === The learned prior is state ===
+    def drop_prior(self) -> None:
+        """Drops a learned prior: the latents that it was fitted to move when training goes on."""
+        if self.prior is not None:
+            warnings.warn(
+                f"{self.owner}: training moves the latents; the prior that fit_prior learned is dropped.", stacklevel=4
+            )
+            self.prior = None
+
+    def save(self, store: Any) -> None:
+        """Writes the learned prior into what `save_own_variables` is given."""
+        if self.prior is not None:
+            self.prior.save(store)
+
+    def load(self, store: dict) -> None:
+        """Takes the learned prior out of a dict of arrays; none if none was saved."""
+        self.prior = LatentPrior.load(store) or TextPrior.load(store)
+
+
+def checked_postprocessing(owner: str, layers: Any) -> list:
+    """A list of layers that finish images, as layers that are not trained.
+
+    Args:
+        owner: class name that errors begin with.
+        layers: from images in [0, 1] to images in [0, 1] with as many channels: those of `kgen.layers` (`Upscale`,
+            `Sharpen`, `Saturation`, `ColorBalance`), `keras.layers.AutoContrast(value_range=(0, 1))`, or a network.
+
+    Raises:
+        TypeError: if it is something else.
+    """
+    for layer in layers:
+        if not isinstance(layer, keras.layers.Layer):
+            raise TypeError(f"{owner}: postprocessing must be a list of layers; got {type(layer).__name__} in it.")
+        layer.trainable = False
+    return list(layers)

@@ -1,0 +1,231 @@
+"""A prior of latents that has read the caption, learned after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from kgen import checks
+from kgen.inputs import pixels
+from kgen.networks.interface import split_batch
+from kgen.progress import Progress
+from kgen.sampling.latent_prior import chosen_components
+from kgen.text import CaptionBatches
+from kgen.types import Verbose
+
+_BATCH = 64
+# Features of a token that go on, and units of either hidden layer.
+_TOKEN_WIDTH, _WIDTH = 32, 256
+# Noise on standardized features, so that captions like those that were seen are read alike.
+_FEATURE_NOISE, _DROPOUT = 0.3, 0.1
+# Of deviations, as logarithms: a component can neither shrink to a picture nor leave the prior far behind.
+_LOG_DEVIATIONS = (-2.0, 2.0)
+
+
+class TextPrior:
+    """p(z|c) = sum_m w_m(c) N(z; mu_m(c), sigma_m(c)^2), all three by a small network of the tokens of a caption c.
+
+    It is a mixture density network [Bishop 1994]: a dense layer for each token, then, of all tokens in their order, two
+    hidden layers. The tokens and not the pooled features: those hardly say which of two things is the small one.
+
+    In training one more normal distribution stands beside the mixture, by the same hidden layers and under a loss of
+    its own. A mixture can spread over all that might be meant, at a price of a bit or less, before it has learned to
+    read; a single normal distribution cannot.
+
+    Args:
+        *weights: of the network, the last two, kernel and bias, `(width, 1 + components, 1 + 2 latent_dim)` and
+            `(1 + components, 1 + 2 latent_dim)`; the single normal distribution is the first one.
+    """
+
+    def __init__(self, *weights):
+        self.weights = [np.asarray(weight, "float32") for weight in weights]
+        token_kernel, hidden_kernel, last_bias = (self.weights[i] for i in (0, 2, -1))
+        self.length = len(hidden_kernel) // _TOKEN_WIDTH
+        self.network = _network(self.length, len(token_kernel), last_bias.size)
+        self.gain = None
+
+    @classmethod
+    def fit(cls, owner, batches, encoded, moments, components, steps, seed, verbose):
+        """The mixture under which draws from q(z|x, c) are likeliest, with its `gain` on a tenth that it did not see.
+
+        Args:
+            owner: name that errors begin with.
+            batches: `CaptionBatches` of the pictures.
+            encoded: function from features of captions to standardized ones.
+            moments: means and log-variances of q(z|x, c), `(N, 2 latent_dim)`.
+            components: of the mixture.
+            steps: of 64 pictures each.
+            seed: an integer; of the order, the draws, and where the network begins.
+            verbose: as in `Progress`.
+        """
+        components = checks.integer(owner, "components", components)
+        steps = checks.integer(owner, "steps", steps)
+        count, latent_dim = len(moments), moments.shape[1] // 2
+        if count < 20:
+            raise ValueError(f"{owner}: it takes 20 pictures or more to learn a prior from; got {count}.")
+        random = np.random.default_rng(seed % 2**32)
+        held_out, rest = np.split(random.permutation(count), [count // 10])
+        shape = (1 + components, 1 + 2 * latent_dim)
+        _, length, token_dim = encoded(batches.table.gather(batches.rows[:1]))["tokens"].shape
+        network = _network(length, token_dim, shape[0] * shape[1], random)
+
+        def surprise(latents, outputs):
+            outputs = ops.reshape(outputs, (-1, *shape))
+            return -_log_density(_parts(outputs[:, 1:]), latents) - _log_density(_parts(outputs[:, :1]), latents)
+
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+        network.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), surprise)
+        done = 0
+        learning = batches.beside(moments[rest], rest, _BATCH, shuffle=True, seed=seed % 2**32, steps_done=lambda: done)
+        draws = _Draws(learning, encoded)
+        progress = Progress(steps, "step", verbose)
+        while done < steps:
+            now = min(len(draws), steps - done)
+            # Shuffled by itself: Keras would shuffle the batches too, by Python's own random numbers.
+            logs = network.fit(draws, steps_per_epoch=now, shuffle=False, verbose=0).history
+            done += now
+            progress.add(now, [("surprise", logs["loss"][-1])])
+        weights = network.get_weights()
+        prior = cls(*weights[:-2], weights[-2].reshape(-1, *shape), weights[-1].reshape(shape))
+        seen_by_none = _Draws(batches.beside(moments[held_out], held_out, _BATCH, shuffle=False), encoded)
+        gains = [
+            ops.convert_to_numpy(prior.log_density(latents, features)) + 0.5 * np.sum(latents**2, axis=1)
+            for features, latents in (seen_by_none[i] for i in range(len(seen_by_none)))
+        ]
+        prior.gain = float(np.mean(np.concatenate(gains)))
+        return prior
+
+    def draw(self, noise, seeds, indices, condition):
+        """Latents `(rows, latent_dim)`, as in `LatentPrior.draw`, for captions of these `tokens`, with their `mask`."""
+        log_weights, means, log_deviations = self._mixture(condition)
+        bounds = ops.cumsum(ops.exp(log_weights), axis=1)[:, :-1]
+        chosen = ops.one_hot(chosen_components(seeds, indices, bounds), means.shape[1], dtype="float32")[..., None]
+        return ops.sum(chosen * means, axis=1) + ops.exp(ops.sum(chosen * log_deviations, axis=1)) * noise
+
+    def log_density(self, latents, condition):
+        """As in `LatentPrior`."""
+        return _log_density(self._mixture(condition), latents)
+
+    def _mixture(self, condition):
+        # Another text encoder may give fewer tokens, or more.
+        missing = [[0, 0], [0, self.length]]
+        inputs = {
+            "tokens": ops.pad(ops.cast(condition["tokens"], "float32"), [*missing, [0, 0]])[:, : self.length],
+            "mask": ops.pad(ops.cast(condition["mask"], "float32"), missing)[:, : self.length],
+        }
+        # The weights are constants of the graph.
+        *hidden, kernel, bias = self.weights
+        weights = [ops.convert_to_tensor(each) for each in (*hidden, kernel.reshape(len(kernel), -1), bias.reshape(-1))]
+        others = [ops.convert_to_tensor(each) for each in self.network.non_trainable_variables]
+        outputs, _ = self.network.stateless_call(weights, others, inputs, training=False)
+        return _parts(ops.reshape(outputs, (-1, *bias.shape))[:, 1:])
+
+    # === On disk ===
+    def save(self, store):
+        """Writes itself into what `save_own_variables` is given."""
+        for number, weight in enumerate(self.weights):
+            store[f"text_prior_{number}"] = weight
+
+    @classmethod
+    def load(cls, store):
+        """The prior in a dict of arrays, which it takes out of there; None where there is none."""
+        names = sorted(name for name in store if name.startswith("text_prior_"))
+        return cls(*(store.pop(name) for name in names)) if names else None
+
+
+def fit_text_prior(
+    model: Any,
+    x: Any,
+    y: Any,
+    components: int,
+    steps: int,
+    seed: int,
+    batch_size: int,
+    caption_cache: Any,
+    verbose: Verbose,
+) -> TextPrior:
+    """The `TextPrior` of a `TextToImage` with an encoder, from captioned images; see its `fit_prior`."""
+    owner = f"{type(model).__name__}.fit_prior"
+    if model.posterior is None:
+        raise TypeError(f"{owner}: a VAE finds the latents of images; this model is a GAN.")
+    if model.text_encoder.trainable:
+        raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
+    seed = checks.integer(owner, "seed", seed, least=None)
+    batches = model.image_input.opened(x, y, batch_size, False, caption_cache)
+    if not isinstance(batches, CaptionBatches):
+        raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
+    value_range = model.image_input.range_of(batches.images, owner)
+    progress, moments = Progress(len(batches), "batch", verbose), []
+
+    def posterior_moments(inputs):
+        """Means and log-variances of the latents of captioned images, side by side."""
+        images, features = split_batch(inputs)
+        found = model.posterior.infer(pixels.in_network_range(images), model.condition(features))
+        return ops.concatenate(found[:2], axis=-1)
+
+    for number in range(len(batches)):
+        batch = batches[number]
+        batch["images"] = pixels.NetworkImages(batch["images"], value_range)[:]
+        moments.append(model.in_batches(posterior_moments, batch, batch_size, verbose=0))
+        progress.add(1)
+    encoded = model.image_input.encoded
+    return TextPrior.fit(owner, batches, encoded, np.concatenate(moments), components, steps, seed, verbose)
+
+
+class _Draws(keras.utils.PyDataset):
+    """Batches of standardized features, and draws from q(z|x, c), whose moments `batches` has as its pictures."""
+
+    def __init__(self, batches, encoded):
+        super().__init__()
+        self.batches, self.encoded = batches, encoded
+
+    def __len__(self):
+        return len(self.batches)
+
+    def on_epoch_begin(self):
+        self.batches.on_epoch_begin()
+
+    def __getitem__(self, index):
+        batch = self.batches[index]
+        means, log_variances = np.split(batch.pop("images"), 2, axis=1)
+        # Keras asks for batches ahead of the steps: what is drawn follows from which batch it is alone.
+        random = np.random.default_rng([self.batches.seed, self.batches.steps_done(), index])
+        latents = means + np.exp(0.5 * log_variances) * random.normal(size=means.shape)
+        features = self.encoded(batch)
+        features = {"tokens": features["tokens"], "mask": ops.cast(features["mask"], "float32")}
+        return {name: ops.convert_to_numpy(each) for name, each in features.items()}, latents.astype("float32")
+
+
+def _network(length, token_dim, outputs, random=None):
+    """From `tokens` `(rows, length, token_dim)` and their `mask` to outputs; `random` says where it begins."""
+    random = random or np.random.default_rng(0)
+    seeds = iter(int(number) for number in random.integers(2**31, size=7))
+
+    def dense(units, x, activation=None):
+        initializer = keras.initializers.GlorotUniform(next(seeds))
+        return layers.Dense(units, activation, kernel_initializer=initializer, dtype="float32")(x)
+
+    tokens = keras.Input((length, token_dim), name="tokens")
+    mask = keras.Input((length,), name="mask")
+    x = layers.GaussianNoise(_FEATURE_NOISE, seed=next(seeds), dtype="float32")(tokens)
+    x = dense(_TOKEN_WIDTH, x) * ops.expand_dims(mask, -1)
+    x = ops.reshape(x, (-1, length * _TOKEN_WIDTH))
+    for _ in range(2):
+        x = layers.Dropout(_DROPOUT, seed=next(seeds), dtype="float32")(dense(_WIDTH, x, "silu"))
+    return keras.Model({"tokens": tokens, "mask": mask}, dense(outputs, x), dtype="float32")
+
+
+def _parts(outputs):
+    """`(log-weights, means, log-deviations)` of `(rows, components, 1 + 2 latent_dim)`."""
+    latent_dim = outputs.shape[-1] // 2
+    log_deviations = ops.clip(outputs[..., 1 + latent_dim :], *_LOG_DEVIATIONS)
+    return ops.log_softmax(outputs[..., 0], axis=-1), outputs[..., 1 : 1 + latent_dim], log_deviations
+
+
+def _log_density(parts, latents):
+    log_weights, means, log_deviations = parts
+    distances = 0.5 * ops.square((ops.convert_to_tensor(latents)[:, None, :] - means) * ops.exp(-log_deviations))
+    return ops.logsumexp(log_weights - ops.sum(distances + log_deviations, axis=-1), axis=-1)

@@ -1,0 +1,72 @@
+"""The one place that knows how TensorFlow, JAX and torch differ; the rest of kgen is `keras.ops` and these functions.
+
+TensorFlow has a tape, torch has autograd, and JAX wants pure functions of all state. There is a module for each, and
+the one for Keras' backend is chosen when kgen is imported. All three have these functions:
+
+Gradients. `function` may update `keras.Variable`s, and the updates are kept.
+
+- `value_and_grad(function, variables)`: `(scalar, auxiliary), gradients` of a function that takes nothing and returns
+  `(scalar, auxiliary tensors)`, with respect to `keras.Variable`s. The gradient of a variable that the function does
+  not use is zero.
+- `input_gradient(function, inputs)`: the gradient of a per-sample function with respect to its input, a tensor of the
+  input's shape that can be differentiated again. `function` maps `(batch, ...)` to `(batch,)`, and sample i of the
+  result may depend on sample i of the input alone. No gradient flows on into what `inputs` were made from.
+- `without_gradients()`: a scope for updates that nothing is differentiated through.
+
+Conditions. `condition` is a boolean scalar tensor.
+
+- `run_if(condition, function)`: calls `function()` for its effects on variables where the condition holds.
+- `value_if(condition, function, otherwise)`: `function()` where the condition holds, else the tensor `otherwise`, with
+  nothing run. Gradients flow through it, and updates of variables are kept.
+
+Optimizers and replicas.
+
+- `apply_gradients(optimizer, gradients, variables)`: one step of a `keras.optimizers.Optimizer` on the variables that
+  it was built with.
+- `replicas()`: how many replicas share a batch under the `tf.distribute` strategy in scope; 1 elsewhere.
+- `replica_index()`: this replica's number, an integer or a tensor; 0 elsewhere.
+- `batch_mean(values)`: the mean of one value per sample, such that N replicas with shares of a batch equal one device
+  with all of it.
+
+Steps and state.
+
+- `run_step(step, groups, args)`: runs `step(data)`, which updates variables and returns logs, as the `train_step` or
+  `test_step` that Keras' trainer calls. `args` is what the trainer passed. `groups` are lists of variables, in the
+  order in which Keras' JAX trainer passes their values; the others don't need them.
+- `attach_state(model)`: gives a model's variables the values that training came to, for a callback within an epoch to
+  read or write.
+- `compiled(function, state)`: a function from a dict of NumPy arrays `(rows, ...)` to a NumPy array `(rows, ...)`,
+  compiled once whatever the number of rows. `function` does the same with tensors, each row by itself. `state` is a
+  function that gives the list of `keras.Variable`s that are read; their values may change between calls.
+
+Tensors.
+
+- `is_traced(tensor)`: whether code runs to be compiled, so that the tensor has a shape but no value yet.
+- `widest_float()`: the widest floating-point type of variables here.
+"""
+
+import importlib
+
+import keras
+
+if keras.backend.backend() not in ("tensorflow", "jax", "torch"):
+    raise ImportError(
+        f"kgen runs on Keras with TensorFlow, JAX or torch; the backend is {keras.backend.backend()!r}. Set the "
+        "environment variable KERAS_BACKEND to 'tensorflow', 'jax' or 'torch' before Keras is imported."
+    )
+_chosen = importlib.import_module(f"kgen.training.backend.{keras.backend.backend()}")
+
+apply_gradients = _chosen.apply_gradients
+attach_state = _chosen.attach_state
+batch_mean = _chosen.batch_mean
+compiled = _chosen.compiled
+input_gradient = _chosen.input_gradient
+is_traced = _chosen.is_traced
+replica_index = _chosen.replica_index
+replicas = _chosen.replicas
+run_if = _chosen.run_if
+run_step = _chosen.run_step
+value_and_grad = _chosen.value_and_grad
+value_if = _chosen.value_if
+widest_float = _chosen.widest_float
+without_gradients = _chosen.without_gradients

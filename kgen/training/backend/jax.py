@@ -1,0 +1,208 @@
+"""JAX: pure functions, with the state of a model threaded through them.
+
+`jax.grad`, `jax.lax.cond` and `jax.jit` take pure functions: a value that a function needs and a derivative follows is
+an argument, and all that it changes is a result. Losses and networks are not pure. They read `keras.Variable`s and
+assign to them: weights, BatchNorm's statistics, seeds, metrics. Keras bridges this with `keras.StatelessScope`: in such
+a scope a variable reads as the value that the scope was given for it, and an assignment is noted in the scope and
+leaves the variable alone. This module nests such scopes.
+
+1. Keras' trainer calls `train_step(state, data)`. `state` holds the values of all variables of the model, its optimizer
+   and its metrics, as tracers of the trainer's `jax.jit`, and the trainer wants `(logs, new state)` back. `run_step`
+   opens a scope over the whole state, runs the step in it, and reads the new state from the scope. Within, code may
+   read and assign as on the other backends.
+
+2. A gradient or a branch inside the step is a function within that function, and it must be pure, too. If it assigned
+   in the outer scope, tracers of the inner transformation would leak there, and JAX raises `UnexpectedTracerError`. So
+   `_pure` wraps it. The wrapped function takes the values of all the step's variables, opens a scope of its own from
+   `(variable, value)` pairs, runs the code, and returns the result together with the values that the variables have at
+   the end of the scope. It is called with `variable.value` for each, which is the value in the outer scope at this
+   moment. What it returns as new values has left the transformation as an ordinary result (the auxiliary one of a
+   gradient), so `_assign` may assign it in the outer scope. Values that are the same object as before were not
+   assigned, and are left out.
+
+3. `value_and_grad` differentiates by the values of some of these variables, so it passes those as an argument of their
+   own and the rest as constants. The variables it differentiates by are not updated by their own loss: their tracers
+   must not leave as new values.
+
+4. This goes on inwards: an `input_gradient` within a loss nests a scope in the scope of `value_and_grad`, and reads
+   `variable.value` there: the tracers of the outer gradient. That is why a gradient penalty can be differentiated with
+   respect to weights.
+
+5. An optimizer is pure through `stateless_apply`: from values of its state and of the variables it gives new ones,
+   which are assigned in the scope of the step.
+
+`_threaded` says which variables belong to the step that is being traced. It is empty outside of steps: there `_pure`
+threads nothing, and code reads the variables as they are. `compiled` puts its variables on it as well, or a gradient
+inside it would keep the values of the first call as constants. A variable that is not on the list, such as the state of
+a `SeedGenerator` that no layer or model tracks, is a constant of the compiled step: it draws the same noise each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from kgen.types import Tensor
+
+# The variables whose values are threaded through the step being traced, innermost step last.
+_threaded: list[list] = []
+
+
+def _pure(function):
+    """`function` as a pure one: takes values of all threaded variables, gives (its result, their new values)."""
+    variables = _threaded[-1] if _threaded else []
+
+    def pure(values, *args):
+        with keras.StatelessScope(list(zip(variables, values))) as scope:
+            result = function(*args)
+        return result, [scope.get_current_value(v) for v in variables]
+
+    return variables, pure
+
+
+def _assign(variables, before, after):
+    for variable, old, new in zip(variables, before, after):
+        if new is not old:
+            variable.assign(new)
+
+
+@contextlib.contextmanager
+def _stateless(variables, values):
+    """The scope of a step: the variables have these values, and code within may take gradients and branches."""
+    _threaded.append(variables)
+    try:
+        with keras.StatelessScope(list(zip(variables, values))) as scope:
+            yield scope
+    finally:
+        _threaded.pop()
+
+
+# === Gradients ===
+def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list]:
+    """By `jax.value_and_grad` with respect to some of the threaded values."""
+    threaded, pure = _pure(function)
+    position = {id(v): i for i, v in enumerate(threaded)}
+    indices = [position[id(v)] for v in variables]
+    values = [v.value for v in threaded]
+
+    def of_wanted(wanted):
+        mixed = list(values)
+        for i, value in zip(indices, wanted):
+            mixed[i] = value
+        (loss, auxiliary), after = pure(mixed)
+        # What the caller differentiates by is not changed by its own loss; its tracer must not leave.
+        for i in indices:
+            after[i] = values[i]
+        return loss, (auxiliary, after)
+
+    wanted = [values[i] for i in indices]
+    (loss, (auxiliary, after)), gradients = jax.value_and_grad(of_wanted, has_aux=True)(wanted)
+    kept = set(indices)
+    others = [i for i in range(len(threaded)) if i not in kept]
+    _assign([threaded[i] for i in others], [values[i] for i in others], [after[i] for i in others])
+    return (loss, auxiliary), gradients
+
+
+def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
+    """By `jax.grad`."""
+    threaded, pure = _pure(lambda x: keras.ops.sum(function(x)))
+    values = [v.value for v in threaded]
+    gradient, after = jax.grad(lambda x: pure(values, x), has_aux=True)(keras.ops.stop_gradient(inputs))
+    _assign(threaded, values, after)
+    return gradient
+
+
+def without_gradients() -> contextlib.AbstractContextManager:
+    """Nothing to do: JAX differentiates what it is asked to."""
+    return contextlib.nullcontext()
+
+
+# === Conditions ===
+def run_if(condition: Tensor, function: Callable) -> None:
+    """By `jax.lax.cond` over the values of all threaded variables."""
+    threaded, pure = _pure(function)
+    values = [v.value for v in threaded]
+    after = jax.lax.cond(condition, lambda v: pure(v)[1], lambda v: v, values)
+    _assign(threaded, values, after)
+
+
+def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor:
+    """By `jax.lax.cond`."""
+    threaded, pure = _pure(function)
+    values = [v.value for v in threaded]
+    result, after = jax.lax.cond(condition, pure, lambda v: (otherwise, v), values)
+    _assign(threaded, values, after)
+    return result
+
+
+# === Optimizers and replicas ===
+def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence) -> None:
+    """By `stateless_apply`."""
+    state = optimizer.variables
+    new_values, new_state = optimizer.stateless_apply([v.value for v in state], gradients, [v.value for v in variables])
+    for variable, value in zip([*variables, *state], [*new_values, *new_state]):
+        variable.assign(value)
+
+
+def replicas() -> int:
+    """1: under `keras.distribution`, too, code sees the whole batch."""
+    return 1
+
+
+def replica_index() -> int:
+    """0."""
+    return 0
+
+
+def batch_mean(values: Tensor) -> Tensor:
+    """The mean."""
+    return keras.ops.mean(values)
+
+
+# === Steps and state ===
+def run_step(step: Callable, groups: Sequence, args: Sequence) -> tuple[Any, tuple]:
+    """The trainer passes `(state, data)`: values of the groups of variables; it wants `(logs, new state)` back."""
+    state, data = args
+    variables = [v for group in groups for v in group]
+    values = [value for group in state for value in group]
+    with _stateless(variables, values) as scope:
+        logs = step(data)
+    return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
+
+
+def attach_state(model: keras.Model) -> None:
+    """The values are in the trainer's hands until the epoch ends."""
+    model.jax_state_sync()
+
+
+def compiled(function: Callable, state: Callable) -> Callable:
+    """By `jax.jit`, which wants fixed lengths: rows are filled up to a power of two with the last one, and cut off."""
+
+    @jax.jit
+    def pure(values, inputs):
+        with _stateless(state(), values):
+            return function(inputs)
+
+    def call(inputs):
+        rows = len(next(iter(inputs.values())))
+        fill = (1 << (rows - 1).bit_length()) - rows
+        inputs = {k: np.concatenate([v, np.repeat(v[-1:], fill, axis=0)]) for k, v in inputs.items()}
+        return np.asarray(pure([v.value for v in state()], inputs))[:rows]
+
+    return call
+
+
+# === Tensors ===
+def is_traced(tensor: Tensor) -> bool:
+    """Whether it is a tracer."""
+    return isinstance(tensor, jax.core.Tracer)
+
+
+def widest_float() -> str:
+    """float32, or float64 where it was enabled."""
+    return "float64" if jax.config.jax_enable_x64 else "float32"  # type: ignore[attr-defined]

@@ -1,0 +1,101 @@
+"""torch: variables are updated in place, and autograd follows all that is not told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from kgen.types import Tensor
+
+
+# === Gradients ===
+def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list]:
+    """By autograd."""
+    values = [v.value for v in variables]
+    loss, auxiliary = function()
+    gradients = torch.autograd.grad(loss, values, allow_unused=True)
+    return (loss, auxiliary), [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values)]
+
+
+def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
+    """By autograd, with a graph of the gradient for the one that follows."""
+    inputs = keras.ops.stop_gradient(inputs).detach().requires_grad_(True)
+    with torch.enable_grad():
+        total = function(inputs).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(inputs)
+        return torch.autograd.grad(total, inputs, create_graph=True, materialize_grads=True)[0]
+
+
+def without_gradients() -> contextlib.AbstractContextManager:
+    """`torch.no_grad`."""
+    return torch.no_grad()
+
+
+# === Conditions ===
+def run_if(condition: Tensor, function: Callable) -> None:
+    """By Python: the condition has a value."""
+    if bool(condition):
+        function()
+
+
+def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor:
+    """By Python: the condition has a value."""
+    return function() if bool(condition) else otherwise
+
+
+# === Optimizers and replicas ===
+def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence) -> None:
+    """By the optimizer, which autograd must not follow."""
+    with torch.no_grad():
+        optimizer.apply(gradients, variables)
+
+
+def replicas() -> int:
+    """1."""
+    return 1
+
+
+def replica_index() -> int:
+    """0."""
+    return 0
+
+
+def batch_mean(values: Tensor) -> Tensor:
+    """The mean."""
+    return keras.ops.mean(values)
+
+
+# === Steps and state ===
+def run_step(step: Callable, groups: Sequence, args: Sequence) -> Any:
+    """The trainer passes the data alone: tensors from `fit`, but the arrays that it was given from `train_on_batch`."""
+    return step(*keras.tree.map_structure(lambda x: x if x is None else keras.ops.convert_to_tensor(x), args))
+
+
+def attach_state(model: keras.Model) -> None:
+    """Nothing to do: the variables themselves are trained."""
+
+
+def compiled(function: Callable, state: Callable) -> Callable:
+    """Not compiled."""
+
+    def call(inputs):
+        with torch.no_grad():
+            return keras.ops.convert_to_numpy(function({k: keras.ops.convert_to_tensor(v) for k, v in inputs.items()}))
+
+    return call
+
+
+# === Tensors ===
+def is_traced(tensor: Tensor) -> bool:
+    """Whether it is on the device `meta`, where Keras looks for shapes."""
+    return getattr(getattr(tensor, "device", None), "type", None) == "meta"
+
+
+def widest_float() -> str:
+    """float64."""
+    return "float64"

@@ -1,0 +1,67 @@
+"""Images one after the other, as an animated file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from kgen import checks
+from kgen.types import Array
+from kgen.visualization.image_grid import checked_images
+
+_FORMATS = {".gif": "GIF", ".png": "PNG"}
+
+
+def save_animation(
+    frames: Array,
+    path: str | os.PathLike,
+    frames_per_second: float = 12,
+    back: bool = False,
+    scale: int = 1,
+) -> None:
+    """Writes images as an animation that repeats: a GIF of 256 colours, or an animated PNG of all colours.
+
+    Args:
+        frames: uint8 array `(N, height, width, channels)`, with 1 or 3 channels, such as a model's `walk`.
+        path: of the file; its suffix, `.gif` or `.png`, is the format.
+        frames_per_second: above 0; a GIF counts in hundredths of a second.
+        back: whether to go back to the first image through the same images.
+        scale: whole number: how many times as wide and high the images are drawn.
+
+    Raises:
+        TypeError: if `frames` is not a uint8 array.
+        ValueError: for another shape or suffix, or a number out of range.
+
+    Example:
+
+    ```python
+    frames = model.walk(["a red apple", "a black cat"], steps=24, seed=0)
+    kgen.visualization.save_animation(frames, "walk.gif", back=True)
+    ```
+    """
+    frames = checked_images(frames, "save_animation")
+    path = os.fspath(path)
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in _FORMATS:
+        raise ValueError(f"save_animation: the file must end in .gif or .png; got {path!r}.")
+    if not frames_per_second > 0:
+        raise ValueError(f"save_animation: frames_per_second must be positive; got {frames_per_second!r}.")
+    scale = checks.integer("save_animation", "scale", scale)
+    if back:
+        frames = np.concatenate([frames, frames[-2:0:-1]])
+    if frames.shape[-1] == 1:
+        frames = np.repeat(frames, 3, axis=-1)
+    frames = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    first.save(
+        path,
+        format=_FORMATS[suffix],
+        save_all=True,
+        append_images=others,
+        duration=round(1000 / frames_per_second),
+        loop=0,
+        # Otherwise Pillow joins frames that are alike, and there are fewer of them.
+        **({"disposal": 2} if suffix == ".gif" else {}),
+    )

@@ -1,0 +1,76 @@
+"""Images into files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kgen import checks
+from kgen.files import whole_file, write_whole
+from kgen.types import Array
+from kgen.visualization.image_grid import check_captions, checked_images, image_grid
+
+
+def save_images(
+    path: str | os.PathLike,
+    images: Array,
+    captions: Sequence[str] | None = None,
+    columns: int | None = None,
+    scale: int = 1,
+) -> None:
+    """Writes images as one grid, or as a folder of files.
+
+    Args:
+        path: `something.png` for a grid; a path without a suffix for a folder, which is made if it is not there:
+            `0000.png`, `0001.png` and so on, with the captions in `captions.csv`, as
+            `kgen.data.captioned_folder` reads them.
+        images: uint8 array `(N, height, width, channels)`, with 1 or 3 channels.
+        captions: N strings.
+        columns: images in a row of the grid; by default about as many as there are rows.
+        scale: whole number: how many times as wide and high the images of a grid are drawn.
+
+    Raises:
+        TypeError: if `images` is not a uint8 array.
+        ValueError: for another shape, another suffix, another number of captions, or a number out of range.
+
+    Example:
+
+    ```python
+    images = model.generate(["a red apple", "a black cat"], seed=0)
+    kgen.visualization.save_images("samples.png", images, ["a red apple", "a black cat"])
+    kgen.visualization.save_images("samples", images)      # samples/0000.png, samples/0001.png
+    ```
+    """
+    path = Path(path).expanduser()
+    images = checked_images(images, "save_images")
+    check_captions(captions, len(images), "save_images")
+    columns = None if columns is None else checks.integer("save_images", "columns", columns)
+    scale = checks.integer("save_images", "scale", scale)
+    if path.suffix.lower() == ".png":
+        grid = image_grid(images, captions, columns, scale=scale)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, grid)
+    elif path.suffix:
+        raise ValueError(f"save_images: path must end in .png, or be a folder without a suffix; got '{path}'.")
+    elif columns is not None or scale != 1:
+        raise ValueError("save_images: columns and scale are for a grid; let the path end in .png.")
+    else:
+        path.mkdir(parents=True, exist_ok=True)
+        names = [f"{i:04d}.png" for i in range(len(images))]
+        for name, image in zip(names, images):
+            _write(path / name, Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image))
+        if captions is not None:
+            table = io.StringIO()
+            csv.writer(table, lineterminator="\n").writerows([("file_name", "text"), *zip(names, captions)])
+            write_whole(path / "captions.csv", table.getvalue())
+
+
+def _write(path: Path, image: Image.Image) -> None:
+    with whole_file(path) as partial:
+        image.save(partial, format="PNG")

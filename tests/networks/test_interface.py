@@ -1,0 +1,145 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from kgen.networks.interface import (
+    check_discriminator,
+    check_network,
+    condition_names,
+    feed,
+    inputs_of,
+    named_input,
+    outputs_of,
+    pooled_dim,
+    split_batch,
+)
+from tests.networks import dense
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return dense.encoder(1)
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    return dense.encoder(1, dense.CLASSES)
+
+
+def unbuilt():
+    return keras.Sequential([layers.Dense(4)], name="lazy")
+
+
+@pytest.mark.backends
+def test_a_network_is_fed_what_it_takes(plain, conditional):
+    x = ops.convert_to_tensor(dense.images())
+    condition = {"pooled": ops.one_hot([0, 1, 2, 0], dense.CLASSES), "tokens": ops.zeros((4, 2, 5))}
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(feed(plain, "images", x, condition, False)), ops.convert_to_numpy(plain(x))
+    )
+    together = ops.convert_to_numpy(conditional({"images": x, "pooled": condition["pooled"]}))
+    np.testing.assert_array_equal(ops.convert_to_numpy(feed(conditional, "images", x, condition, False)), together)
+    assert condition_names(plain, condition) == set() and condition_names(conditional, condition) == {"pooled"}
+
+
+def test_a_network_that_wants_more_than_there_is(conditional):
+    message = r"inputs \['images', 'pooled'\], but there is no \['pooled'\]. Its inputs may be 'images' .*: \['mask'\]"
+    with pytest.raises(ValueError, match=message):
+        feed(conditional, "images", dense.images(), {"mask": ops.ones((4, 2))}, False)
+
+
+def test_a_network_that_does_not_know_its_inputs_gets_all_of_the_condition():
+    class Sum(keras.Model):
+        def call(self, inputs):
+            return inputs["images"] + inputs["pooled"]
+
+    assert inputs_of(unbuilt()) is None and condition_names(unbuilt(), {"pooled": 1}) == {"pooled"}
+    assert float(feed(Sum(), "images", ops.ones(()), {"pooled": ops.ones(())}, False)) == 2.0
+
+
+def test_a_batch_is_split_into_images_and_condition():
+    batch = {"images": 1, "pooled": 2, "mask": 3}
+    assert split_batch(batch) == (1, {"pooled": 2, "mask": 3})
+
+
+def test_inputs_and_outputs_by_name(plain, conditional):
+    assert set(outputs_of(plain)) == {"logits"}
+    assert {name: x.shape[1] for name, x in outputs_of(dense.classifying_discriminator()).items()} == {
+        "logits": 1,
+        "labels": dense.CLASSES,
+    }
+    sequential = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    assert inputs_of(sequential).shape == (None, 4) and outputs_of(sequential)["logits"].shape == (None, 2)
+    assert named_input("GAN", plain, "images") is plain.input
+    assert named_input("GAN", conditional, "images") is conditional.input["images"]
+    assert pooled_dim(plain) is None and pooled_dim(conditional) == dense.CLASSES
+
+
+@pytest.mark.parametrize(
+    "network, error, message",
+    [
+        (layers.Dense(3), TypeError, "VAE: generator must be a keras.Model; got Dense"),
+        ("generator", TypeError, "VAE: generator must be a keras.Model; got str"),
+        (None, TypeError, "VAE: generator must be a keras.Model; got NoneType"),
+        (unbuilt(), ValueError, "VAE: the generator 'lazy' does not know its input shape. Begin it with keras.Input"),
+    ],
+)
+def test_what_is_not_a_built_network(network, error, message):
+    with pytest.raises(error, match=message):
+        check_network("VAE", "generator", network)
+
+
+def test_several_inputs_need_names():
+    inputs = [keras.Input((4,)), keras.Input((3,))]
+    network = keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(inputs)))
+    with pytest.raises(ValueError, match=r"VAE: several inputs .* a dict with 'latents' in it.* has a list of 2"):
+        named_input("VAE", network, "latents")
+    with pytest.raises(ValueError, match=r"must be a dict with 'latents' in it, .* has \['noise', 'pooled'\]"):
+        named_input("VAE", dense.network("noise", (4,), dense.SHAPE, 3), "latents")
+
+
+def check(discriminator, num_classes=None):
+    check_discriminator("GAN", discriminator, dense.SHAPE, num_classes)
+
+
+def test_discriminators_that_fit(plain, conditional):
+    check(plain), check(conditional, dense.CLASSES)
+    check(dense.classifying_discriminator(), dense.CLASSES)
+    check(dense.network("images", dense.SHAPE, ()))
+
+
+@pytest.mark.parametrize(
+    "discriminator, error, message",
+    [
+        (None, TypeError, "GAN: discriminator must be a keras.Model; got NoneType"),
+        (unbuilt(), ValueError, "GAN: the discriminator 'lazy' does not know its input shape"),
+        (dense.encoder(3), ValueError, r"must give one logit per image, shape \(batch, 1\); got \(None, 3\)"),
+        (
+            dense.encoder(1, shape=(4, 4, 3)),
+            ValueError,
+            r"GAN: the discriminator takes images of shape \(4, 4, 3\); \(8, 8, 3\) are generated",
+        ),
+        (dense.network("x", dense.SHAPE, (1,), 3), ValueError, r"'images' in it, .* \['pooled', 'x'\]"),
+    ],
+)
+def test_discriminators_that_do_not_fit(discriminator, error, message):
+    with pytest.raises(error, match=message):
+        check(discriminator)
+
+
+@pytest.mark.parametrize(
+    "num_classes, told, message",
+    [
+        (None, False, r"'labels' of shape \(None, 3\); for them the model needs num_classes, of that length; got None"),
+        (4, False, "needs num_classes, of that length; got 4"),
+        (3, True, "a discriminator that classifies must not be told the class"),
+    ],
+)
+def test_classifiers_that_do_not_fit(num_classes, told, message):
+    discriminator = dense.classifying_discriminator()
+    if told:
+        inputs = {"images": keras.Input(dense.SHAPE, name="images"), "pooled": keras.Input((3,), name="pooled")}
+        discriminator = keras.Model(inputs, discriminator(inputs["images"]))
+    with pytest.raises(ValueError, match=f"GAN: .*{message}"):
+        check(discriminator, num_classes)
