@@ -108,7 +108,7 @@ def reference_statistics(
     """Statistics of the features of real images: computed the first time, later read from a file.
 
     Args:
-        images: uint8 `(N, H, W, C)`; a `kgen.data.PictureFolder`; or the path of a folder of images.
+        images: uint8 `(N, H, W, C)`; a `kgen.data.ImageFolder`; or the path of a folder of images.
         feature_extractor: the same as that of the metrics.
         image_size: for a path: height and width in pixels to which its images are resized, with antialiasing. Generated
             images must have the same size.
@@ -128,7 +128,7 @@ def reference_statistics(
     ```
     """
     # Not at the top, so that `import kgen` does not import kgen.data.
-    from kgen.data import PictureFolder
+    from kgen.data import ImageFolder
     from kgen.data.cache_directory import cache_directory
 
     extractor = FeatureExtractor.of(feature_extractor)
@@ -141,8 +141,8 @@ def reference_statistics(
             "only then."
         )
     if isinstance(images, (str, Path)):
-        images = PictureFolder(images, image_size)
-    images = images if isinstance(images, PictureFolder) else _Array(images)
+        images = ImageFolder(images, image_size)
+    images = images if isinstance(images, ImageFolder) else _Array(images)
     key = {
         "data": images.fingerprint(),
         "image_shape": list(images.image_shape),
@@ -197,7 +197,7 @@ def _differences(stored, asked):
 
 
 class _Array:
-    """Images in memory, with the interface of a `PictureFolder`."""
+    """Images in memory, with the interface of a `ImageFolder`."""
 
     resize = None
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kgen import progress
-from kgen.data import PictureFolder
+from kgen.data import ImageFolder
 from kgen.metrics import (
     DensityCoverage,
     FeatureExtractor,
@@ -84,12 +84,12 @@ def test_merged_in_parts(real, monkeypatch):
 
 def test_of_a_folder(folder):
     reference = reference_statistics(folder, extractor(), image_size=16)
-    read = np.concatenate(list(PictureFolder(folder, 16).batches(36)))
+    read = np.concatenate(list(ImageFolder(folder, 16).batches(36)))
     expected = reference_statistics(read, extractor())
     np.testing.assert_allclose(reference.moments.mean, expected.moments.mean, rtol=1e-6)
     np.testing.assert_allclose(reference.sample, expected.sample, rtol=1e-4)
     assert reference.key["image_shape"] == [16, 16, 3] and reference.key["resize"] == "lanczos, crop, on white"
-    grey = reference_statistics(PictureFolder(folder, 8, channels=1, resize="pad"), extractor())
+    grey = reference_statistics(ImageFolder(folder, 8, channels=1, resize="pad"), extractor())
     assert grey.key["image_shape"] == [8, 8, 1] and grey.key["resize"] == "lanczos, pad, on white"
 
 
@@ -146,7 +146,7 @@ def test_an_image_that_changed_is_other_data(folder, cache):
 
 def test_a_mismatch_is_refused_and_named(folder, tmp_path):
     file = tmp_path / "real.npz"
-    plain = PictureFolder(folder, 16)
+    plain = ImageFolder(folder, 16)
     reference_statistics(plain, extractor(), file=file)
     before = file.read_bytes()
 
@@ -154,13 +154,13 @@ def test_a_mismatch_is_refused_and_named(folder, tmp_path):
         with pytest.raises(ValueError, match=f"reference_statistics: '{file}' has something else: {words}"):
             reference_statistics(images, features or extractor(), file=file, **options)
 
-    refused("data is '.*', asked for '[0-9a-f]+'. Remove it", PictureFolder(folder, 16, limit=30))
+    refused("data is '.*', asked for '[0-9a-f]+'. Remove it", ImageFolder(folder, 16, limit=30))
     refused(r"image_shape is \[16, 16, 3\], asked for \[8, 8, 3\]\.", folder, image_size=8)
     refused(
         "resize is 'lanczos, crop, on white', asked for 'lanczos, pad, on white'",
-        PictureFolder(folder, 16, resize="pad"),
+        ImageFolder(folder, 16, resize="pad"),
     )
-    refused("resize is 'lanczos, crop, on white', asked for '.*black'", PictureFolder(folder, 16, background="black"))
+    refused("resize is 'lanczos, crop, on white', asked for '.*black'", ImageFolder(folder, 16, background="black"))
     refused("extractor weights is '.*', asked for '[0-9a-f]+'. Remove", features=extractor(seed=1))
     refused("extractor name is 'small', asked for 'other'. Remove", features=extractor(name="other"))
     refused(r"extractor image_size is None, asked for \[8, 8\]. Remove", features=extractor(image_size=8))
@@ -330,7 +330,7 @@ def test_progress(capsys, monkeypatch):
     reference_statistics(images[1:], extractor(), verbose=1)
     assert "39/39" in capsys.readouterr().out
     monkeypatch.setattr(progress, "_PATIENCE", 0.0)
-    reference_statistics(images[2:], extractor())
+    reference_statistics(images[2:], extractor(), batch_size=10)
     assert "38/38" in capsys.readouterr().out
     reference_statistics(images[3:], extractor(), verbose=0)
     assert capsys.readouterr().out == ""
