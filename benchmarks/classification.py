@@ -168,7 +168,7 @@ def tasks(options):
 
         # Only a linear layer can be taught by labels and still be of reconstruction alone.
         linear = kgen.models.ImageClassifier(
-            alone.encoder, class_names=FASHION_MNIST_NAMES, dropout=0.3, frozen=True, ema_momentum=0.99, seed=draw
+            alone.backbone, class_names=FASHION_MNIST_NAMES, dropout=0.3, frozen=True, ema_momentum=0.99, seed=draw
         )
         linear.compile(adam(options), flips_and_shifts(), steps_per_execution=8)
         fit(linear, options, few_images, few_labels, seconds=options.seconds / 4)

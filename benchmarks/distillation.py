@@ -17,7 +17,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 import kgen
-from kgen.models.text_conditioned import generative_model_for_text
 
 
 def student_of(teacher, options):
@@ -28,11 +27,9 @@ def student_of(teacher, options):
         "attention_resolutions": (),
     }
     dims = teacher.text_encoder.pooled_dim, None
-    generative = generative_model_for_text(
-        "vae", teacher.image_shape, *dims, teacher.latent_dim, options.seed, **decoder
-    )
-    arguments = {"prompt_cleaner": teacher.prompt_cleaner, "seed": options.seed}
-    student = kgen.models.TextToImage(teacher.text_encoder, teacher.image_shape, generative, **arguments)
+    generator = kgen.networks.text_generator(teacher.image_shape, teacher.latent_dim, *dims, **decoder)
+    arguments = {"latent_dim": teacher.latent_dim, "prompt_cleaner": teacher.prompt_cleaner, "seed": options.seed}
+    student = kgen.models.TextToImage(teacher.text_encoder, teacher.image_shape, generator=generator, **arguments)
     steps = options.epochs * -(-options.emoji // options.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=1.5e-3, warmup_steps=100)
     student.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
@@ -40,7 +37,7 @@ def student_of(teacher, options):
 
 
 def weights_of(model):
-    return model.generative_model.average.network.count_params()
+    return model.average.network.count_params()
 
 
 def recall(model, images, prompts):

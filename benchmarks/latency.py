@@ -54,9 +54,9 @@ def main():
     model.generate(texts[0], seed=0)
 
     def draw(features):
-        model.generate_from({"seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32"), **features})
+        model.sampler.run({"seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32"), **features})
 
-    encode = model.prompt_intake.encoder.encode
+    encode = model.sampler.prompts.encoder.encode
     features = [encode([text]) for text in texts]
     print(f"keras {keras.__version__} on {keras.backend.backend()}\n\n| what | ms |\n|-|-|")
     print(f"| tokenize | {median_ms(lambda text: model.text_encoder.tokenize([text]), texts):.1f} |")

@@ -257,7 +257,7 @@ def finish(options, restorer, *rows):
     """Leaves a picture, a row of each: clean, spoiled, restored; and the model."""
     cut = [np.stack([p[:256, :256] for p in row.values()]) for row in rows]
     columns = len(rows[0])
-    kgen.callbacks.picture_grid(np.concatenate(cut).round().astype("uint8"), columns=columns).save(options.output)
+    kgen.visualization.image_grid(np.concatenate(cut).round().astype("uint8"), columns=columns).save(options.output)
     if options.preset:
         # To restore with, not to train on from the last weights: equal ones are kept once.
         restorer.network.set_weights(restorer.average.network.get_weights())

@@ -142,7 +142,7 @@ def compare(model, options):
             f"{spent / np.mean(seconds[last]):.2%} |",
             flush=True,
         )
-    kgen.callbacks.picture_grid(np.stack(shown), columns=4 * len(styles)).save(options.output)
+    kgen.visualization.image_grid(np.stack(shown), columns=4 * len(styles)).save(options.output)
 
 
 def main():

@@ -24,9 +24,8 @@ import text_to_image as example
 from clock import Seconds
 
 import kgen
-from kgen.models.text_conditioned import generative_model_for_text
 
-# name: (objective, has tokens, sizes of the decoder)
+# name: (recipe, has tokens, sizes of the decoder)
 VARIANTS = {
     "VAE, pooled and tokens (default)": ("vae", True, {}),
     "VAE, pooled": ("vae", False, {"blocks": (0, 2), "attention_resolutions": ()}),
@@ -40,12 +39,12 @@ def measure(name, data, encoder, seconds):
     kind, tokens, sizes = VARIANTS[name]
     keras.utils.set_random_seed(0)
     token_dim = encoder.token_dim if tokens else None
-    generative = generative_model_for_text(
-        kind, data.image_shape, encoder.pooled_dim, token_dim, latent_dim=8, seed=0, **sizes
+    activation = "tanh" if kind == "gan" else "linear"
+    generator = kgen.networks.text_generator(data.image_shape, 8, encoder.pooled_dim, token_dim, activation, **sizes)
+    likelihood = kgen.losses.Gaussian(0.5) if name == "VAE, sigma 0.5" else None
+    model = kgen.models.TextToImage(
+        encoder, data.image_shape, kind, latent_dim=8, generator=generator, reconstruction=likelihood, seed=0
     )
-    if name == "VAE, sigma 0.5":
-        generative.reconstruction = kgen.losses.Gaussian(0.5)
-    model = kgen.models.TextToImage(encoder, data.image_shape, generative, seed=0)
     if kind == "vae":
         model.compile(keras.optimizers.Adam(1.5e-3, beta_2=0.99, global_clipnorm=1.0))
     else:

@@ -115,7 +115,7 @@ def denoise(options):
         scores = [psnr(held_out, other) for other in (levels, *filtered, found)]
         print(f"| {name} | {' | '.join(f'{score:.2f}' for score in scores)} | {seconds:.3f} |", flush=True)
     shown = [held_out[:16], cut[:16], vae.denoise(cut[:16], options.noise, verbose=0)]
-    kgen.callbacks.picture_grid(np.concatenate(shown), columns=16, scale=2).save(options.output)
+    kgen.visualization.image_grid(np.concatenate(shown), columns=16, scale=2).save(options.output)
 
 
 def main():

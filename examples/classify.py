@@ -85,7 +85,7 @@ def train(options):
     seen = classifier.classify(test_images, batch_size=500).argmax(axis=1)
     shown = np.concatenate([np.flatnonzero(test_labels == label)[:8] for label in range(len(names))])
     captions = [names[seen[i]] + (" *" if seen[i] != test_labels[i] else "") for i in shown]
-    grid = kgen.callbacks.picture_grid(test_images[shown], captions, columns=8, scale=3)
+    grid = kgen.visualization.image_grid(test_images[shown], captions, columns=8, scale=3)
     grid.save(options.output / "seen.png")
     confusion_picture(test_labels, seen, names).save(options.output / "confusion.png")
 

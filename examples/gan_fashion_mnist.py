@@ -85,9 +85,9 @@ def train(options):
     gan.export(options.output / "saved_model")
 
     every_class = np.repeat(np.arange(len(names)), 10)
-    kgen.callbacks.picture_grid(gan.generate(every_class, seed=0), columns=10).save(options.output / "pictures.png")
+    kgen.visualization.image_grid(gan.generate(every_class, seed=0), columns=10).save(options.output / "pictures.png")
     rows = [gan.interpolate(0, 1, steps=10, label=label) for label in range(len(names))]
-    kgen.callbacks.picture_grid(np.concatenate(rows), columns=10).save(options.output / "between.png")
+    kgen.visualization.image_grid(np.concatenate(rows), columns=10).save(options.output / "between.png")
 
     report = {name: float(value) for name, value in gan.evaluate(*held_out, return_dict=True, verbose=0).items()}
     report["seconds"] = time.time() - start

@@ -96,14 +96,14 @@ def train(options):
     rows = [np.full_like(shown[:1], 255), shown]
     for style in others:
         rows += [style[None], model.stylize(shown, style)]
-    kgen.callbacks.picture_grid(np.concatenate(rows), columns=1 + len(shown)).save(options.output / "stylized.png")
+    kgen.visualization.image_grid(np.concatenate(rows), columns=1 + len(shown)).save(options.output / "stylized.png")
 
     photo, (first, second) = shown[0], others[:2]
     choices = {f"strength {x}": model.stylize(photo, first, strength=x) for x in (0.0, 0.4, 0.7, 1.0)}
     choices["1 : 1 with another"] = model.stylize(photo, [first, second])
     choices["the other"] = model.stylize(photo, second)
     choices["colours kept"] = model.stylize(photo, first, preserve_color=True)
-    grid = kgen.callbacks.picture_grid(
+    grid = kgen.visualization.image_grid(
         np.stack([photo, *choices.values()]), ["the photo", *choices], columns=len(choices) // 2 + 1
     )
     grid.save(options.output / "choices.png")

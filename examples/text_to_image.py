@@ -83,7 +83,7 @@ def train(options):
     model.save(options.output / "model.keras")
     model.export(options.output / "saved_model")
     pictures = model.generate(options.prompts, seed=0)
-    kgen.callbacks.picture_grid(pictures, options.prompts, scale=2).save(options.output / "pictures.png")
+    kgen.visualization.image_grid(pictures, options.prompts, scale=2).save(options.output / "pictures.png")
 
     score = retrieval(model, data)
     seconds = time.time() - start

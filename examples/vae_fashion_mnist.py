@@ -95,7 +95,7 @@ def train(options):
     vae.export(options.output / "saved_model")
 
     def save(name, pictures, columns):
-        kgen.callbacks.picture_grid(pictures, columns=columns, scale=2).save(options.output / name)
+        kgen.visualization.image_grid(pictures, columns=columns, scale=2).save(options.output / name)
 
     few = held_out[:16]
     save("reconstructions.png", np.concatenate([few, vae.reconstruct(few)]), 16)
@@ -104,8 +104,8 @@ def train(options):
     latents = vae.encode(held_out, verbose=0)
     in_use = np.argsort(-latents.var(axis=0))
     around = latents[0]
-    kgen.callbacks.latent_traversal(vae, in_use[:8], latents=around, scale=2).save(options.output / "traversal.png")
-    kgen.callbacks.latent_grid(vae, in_use[:2], latents=around, scale=2).save(options.output / "plane.png")
+    kgen.visualization.latent_traversal(vae, in_use[:8], latents=around, scale=2).save(options.output / "traversal.png")
+    kgen.visualization.latent_grid(vae, in_use[:2], latents=around, scale=2).save(options.output / "plane.png")
     noise = np.random.default_rng(options.seed).normal(size=few.shape)
     noisy = np.clip(few + 255 * options.noise * noise, 0, 255).round().astype("uint8")
     denoised = vae.denoise(noisy, options.noise, verbose=0)

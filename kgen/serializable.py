@@ -62,6 +62,12 @@ def arguments_of(instance: Any) -> dict[str, Any]:
     return {name: getattr(instance, name) for name in constructor_arguments(type(instance))}
 
 
+def split_arguments(cls: type, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`(those that a class's constructor takes, the others)` of some arguments by name."""
+    own = constructor_arguments(cls)
+    return {k: v for k, v in arguments.items() if k in own}, {k: v for k, v in arguments.items() if k not in own}
+
+
 def _get_config_of(cls):
     def get_config(self):
         """The constructor's arguments, serialized."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import kgen
-from kgen.data import PictureFolder
+from kgen.data import ImageFolder
 from kgen.evaluate.sources import Source, source_of
 from kgen.files import write_whole
 from kgen.metrics import (
@@ -205,8 +205,8 @@ def _partners(options: argparse.Namespace, source: Source) -> Iterator[Array]:
     return real.batches(_CHUNK)
 
 
-def _folder(path: Path, image_shape: ImageShape, **options: Any) -> PictureFolder:
+def _folder(path: Path, image_shape: ImageShape, **options: Any) -> ImageFolder:
     height, width, channels = image_shape
     if height != width:
         raise ValueError(f"folders are read as square images, but the model's are {height} x {width}.")
-    return PictureFolder(path, height, channels, **options)
+    return ImageFolder(path, height, channels, **options)

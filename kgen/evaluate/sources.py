@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kgen.data import PictureFolder
+from kgen.data import ImageFolder
 from kgen.data.folder_captions import folder_captions
 from kgen.models import GAN, VAE, TextToImage
 from kgen.presets import load_preset, preset_names
@@ -51,10 +51,10 @@ class FromFolder:
     def __init__(self, path: Path, options: argparse.Namespace):
         size = options.image_size
         if size is None:
-            first = PictureFolder(path, 1)
+            first = ImageFolder(path, 1)
             with Image.open(first.path / first.files[0]) as image:
                 size = min(image.size)
-        self.folder = PictureFolder(path, size, limit=options.num_images, on_error="raise")
+        self.folder = ImageFolder(path, size, limit=options.num_images, on_error="raise")
         self.image_shape = self.folder.image_shape
         self.files = self.folder.files
 

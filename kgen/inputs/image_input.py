@@ -104,7 +104,7 @@ class ImageInput:
         """The arguments of `keras.Model.fit` for what a user gave, checked; sets the range of float images.
 
         Raises:
-            TypeError, ValueError: for wrong images or answers, or images to train on and to validate with of two ranges.
+            TypeError, ValueError: for wrong images or answers, or images for training and validation in two ranges.
         """
         y = self.numbered(y)
         found = self.check(x, y)

@@ -31,6 +31,7 @@ class DualFeatureExtractor(FeatureExtractor):
     ```python
     encoder = kgen.metrics.DualFeatureExtractor.clip("clip_vit_base_patch32")
     alignment = kgen.metrics.TextAlignment(encoder)
+    alignment.update_state(prompts, model.generate(prompts))
     ```
     """
 

@@ -99,7 +99,7 @@ class ReferenceStatistics:
 def reference_statistics(
     images: Any,
     feature_extractor: Any,
-    image_size: int | tuple[int, int] | None = None,
+    image_size: int | None = None,
     max_samples: int = 10_000,
     file: str | os.PathLike | None = None,
     batch_size: int = 64,
@@ -140,7 +140,7 @@ def reference_statistics(
             "reference_statistics: pass image_size, the size of the generated images, with the path of a folder, and "
             "only then."
         )
-    if isinstance(images, (str, Path)):
+    if image_size is not None:
         images = ImageFolder(images, image_size)
     images = images if isinstance(images, ImageFolder) else _Array(images)
     key = {

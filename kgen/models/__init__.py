@@ -1,7 +1,28 @@
 """What a user holds: models with `fit`, and `generate`, `classify` or what else they are for."""
 
+from kgen.models.distillation import distill
+from kgen.models.dual_encoder import DualEncoder
 from kgen.models.gan import GAN
+from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
+from kgen.models.image_captioner import ImageCaptioner
+from kgen.models.image_classifier import ImageClassifier
+from kgen.models.image_segmenter import ImageSegmenter
+from kgen.models.multi_task_model import MultiTaskModel
 from kgen.models.text_to_image import TextToImage
 from kgen.models.vae import VAE
 
-__all__ = ["GAN", "VAE", "TextToImage"]
+__all__ = [
+    "GAN",
+    "VAE",
+    "ClassificationHead",
+    "DualEncoder",
+    "Head",
+    "ImageCaptioner",
+    "ImageClassifier",
+    "ImageSegmenter",
+    "MultiTaskModel",
+    "ReconstructionHead",
+    "SegmentationHead",
+    "TextToImage",
+    "distill",
+]

@@ -1,39 +1,41 @@
-"""A small model that draws in one pass, taught by a larger or slower one."""
+"""A small text-to-image model, taught by a larger or slower one."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
+from typing import Any
 
 
 def distill(
-    teacher,
-    student,
-    prompts,
-    directory=None,
-    images_per_prompt=1,
-    seed=0,
-    teacher_batch_size=16,
-    teacher_options=None,
-    **kwargs,
-):
-    """Trains a student on what a teacher draws of prompts.
+    teacher: Any,
+    student: Any,
+    prompts: list[str],
+    directory: str | os.PathLike | None = None,
+    images_per_prompt: int = 1,
+    seed: int = 0,
+    teacher_batch_size: int = 16,
+    teacher_options: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Trains a student on what a teacher generates from prompts.
 
-    What a teacher draws is more regular than what it learned from, and can be had of any prompt, so that a student of a
-    fraction of its size, or of its steps, comes near to it [Hinton et al. 2015, "Distilling the knowledge in a neural
-    network"; of a diffusion model's pictures Luhman & Luhman 2021, "Knowledge distillation in iterative generative
-    models for improved sampling speed"].
+    A teacher's images are more regular than those that it learned from, and it makes them for any prompt. So a student
+    of a fraction of its size, or of its steps, comes near to it [Hinton et al. 2015, "Distilling the knowledge in a
+    neural network"; for the images of a diffusion model Luhman & Luhman 2021, "Knowledge distillation in iterative
+    generative models for improved sampling speed"].
 
     Args:
         teacher: anything that `kgen.data.from_teacher` takes: a KerasHub or a kgen `TextToImage`.
-        student: a model whose `fit` takes captioned pictures, such as a `TextToImage`. It is compiled with its defaults
+        student: a model whose `fit` takes captioned images, such as a `TextToImage`. It is compiled with its defaults
             unless it is compiled already.
-        prompts: list of strings; a few pictures of many prompts teach more than many of a few.
-        directory: where the teacher's pictures are kept, to go on after a kill or to train another student. None:
+        prompts: list of strings; a few images of many prompts teach more than many of a few.
+        directory: where the teacher's images are kept, to go on after a kill or to train another student. None:
             nowhere.
-        images_per_prompt: pictures of each prompt.
-        seed: integer of at least 0, of the teacher's pictures.
-        teacher_batch_size: pictures that the teacher draws at once.
+        images_per_prompt: images of each prompt.
+        seed: integer of at least 0, for the teacher's images.
+        teacher_batch_size: images that the teacher generates at once.
         teacher_options: dict of further arguments of the teacher's `generate`, such as `num_steps`.
         **kwargs: of `student.fit`, such as `epochs` and `batch_size`.
 
@@ -41,13 +43,13 @@ def distill(
         The `History` of `fit`.
 
     Raises:
-        TypeError, ValueError: as of `from_teacher`; or a student whose pictures are not square.
+        TypeError, ValueError: as in `from_teacher`; or for a student whose images are not square.
 
     Example:
 
     ```python
     student = kgen.models.TextToImage("all_minilm_l6_v2_en", image_shape=(64, 64, 3))
-    kgen.models.distill(teacher, student, prompts, "drawn", images_per_prompt=8, epochs=50)
+    kgen.models.distill(teacher, student, prompts, "generated", images_per_prompt=8, epochs=50)
     ```
     """
     # `import kgen` brings the models, and leaves the data for later.
@@ -55,7 +57,7 @@ def distill(
 
     height, width, channels = student.image_shape
     if height != width:
-        raise ValueError(f"distill: the student's pictures must be square; they are {height}x{width}.")
+        raise ValueError(f"distill: the student's images must be square; they are {height}x{width}.")
     with contextlib.ExitStack() as kept_until_trained:
         if directory is None:
             directory = kept_until_trained.enter_context(tempfile.TemporaryDirectory())

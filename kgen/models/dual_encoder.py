@@ -1,89 +1,105 @@
-"""Pictures and captions in one space."""
+"""Images and captions in one space."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from kgen import losses, networks
+from kgen import checks, losses, networks
+from kgen.inference.shared_space import SharedSpace
+from kgen.inputs import CaptionInput
+from kgen.inputs.caption_input import feature_standards
+from kgen.inputs.pixels import in_network_range
 from kgen.layers import SimilarityScale
+from kgen.losses.contrastive import as_pairs
 from kgen.metrics import DualFeatureExtractor
-from kgen.models.captioned_model import CaptionedModel
-from kgen.models.generative_model import check_network, named_input
-from kgen.models.network_inputs import feed, parted
-from kgen.models.shared_space import SharedSpace
-from kgen.text import clean_prompts
+from kgen.models.image_model import ImageModel
+from kgen.networks.interface import check_network, feed, named_input, split_batch
+from kgen.serializable import serializable
+from kgen.text import TextEncoder, clean_prompts
 from kgen.training import Phase
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class DualEncoder(SharedSpace, CaptionedModel):
-    """An image tower and a text tower whose vectors point in one direction where a caption fits a picture.
+@serializable
+class DualEncoder(ImageModel):
+    """An image tower and a text tower whose vectors point in one direction if a caption fits an image.
 
-    Trained by `fit` on the captioned pictures that `TextToImage` takes, to tell the captions of a batch apart
-    [Radford et al. 2021, "Learning transferable visual models from natural language supervision"; Zhai et al. 2023,
-    "Sigmoid loss for language image pre-training"]. Then it names what pictures show, finds pictures for words and
-    words for pictures, measures how well generated pictures fit their prompts (`kgen.metrics.TextAlignment`), and helps
-    to train what generates them (`TextToImage.compile(matching=)`).
+    Trained by `fit` on captioned images, like `TextToImage`, to tell the captions of a batch apart [Radford et al.
+    2021, "Learning transferable visual models from natural language supervision"; Zhai et al. 2023, "Sigmoid loss for
+    language image pre-training"]. Then it classifies images by the names of classes, finds images for words and words
+    for images, measures how well generated images fit their prompts (`kgen.metrics.TextAlignment`), and helps to train
+    what generates them (`TextToImage.compile(matching=)`).
 
     With a frozen text encoder, whose features are computed once per caption, the text tower is a `TextProjection` on
     them [a locked tower, as in Zhai et al. 2022, "LiT"]; a trainable one learns along. Under `tf.distribute` each
-    replica tells the captions of its own share of the batch apart: a share should be large.
+    replica tells the captions of its own share of the batch apart: a share should be large. By default the optimizer is
+    Adam 1e-3, with gradients of at most unit norm. `compile(metrics=...)` takes Keras metrics of one-hot truth and
+    probabilities `(batch, batch)`: which caption of the batch belongs to an image.
 
     Args:
         text_encoder: a `kgen.text.TextEncoder`, or whatever `TextEncoder.of` takes.
-        image_shape: `(height, width, channels)` of the pictures.
+        image_shape: `(height, width, channels)` of the images.
         image_network: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1] to vectors `(batch, any)`; a dense
             layer brings them to `embedding_dim`. None: a small `MultiscaleEncoder`.
         text_network: built `keras.Model` from pooled features, or a dict of `pooled` and any of `tokens` and `mask`, to
             `(batch, embedding_dim)`. None: a `TextProjection`.
-        embedding_dim: length of the vectors of pictures and captions.
+        embedding_dim: length of the vectors of images and captions.
         objective: a `kgen.losses.ContrastiveLoss` or its short name, "info_nce" or "sigmoid_contrastive"; it also says
             where the learned temperature begins, and whether there is a bias.
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
         seed: integer or None; where training's random numbers begin.
+        **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if there is no text encoder in `text_encoder`, or a network is none.
-        ValueError: if the shapes of the networks do not fit, or the objective is none.
+        TypeError: if there is no text encoder in `text_encoder`, or a network is not a `keras.Model`.
+        ValueError: if the shapes of the networks do not fit, or the objective is unknown.
 
     Example:
 
     ```python
-    data = kgen.data.captioned_folder("my_pictures", image_size=64)
+    data = kgen.data.captioned_folder("my_images", image_size=64)
     encoder = kgen.models.DualEncoder("all_minilm_l6_v2_en", image_shape=data.image_shape)
     encoder.compile()
     encoder.fit(data, epochs=50, batch_size=64)
-    encoder.classify(pictures, ["cat", "dog"])              # probabilities (N, 2)
+    encoder.classify(images, ["cat", "dog"])                # probabilities (N, 2)
     encoder.retrieve("a black cat", data.images, top=5)     # indices and cosines of the five nearest
     ```
     """
 
+    judges = True
+    image_input: CaptionInput
+
     def __init__(
         self,
-        text_encoder,
-        image_shape=(64, 64, 3),
-        image_network=None,
-        text_network=None,
-        embedding_dim=128,
-        objective="info_nce",
-        sequence_length=None,
-        seed=None,
-        **kwargs,
+        text_encoder: Any,
+        image_shape: ImageShape = (64, 64, 3),
+        image_network: keras.Model | None = None,
+        text_network: keras.Model | None = None,
+        embedding_dim: int = 128,
+        objective: Any = "info_nce",
+        sequence_length: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
-        super().__init__(text_encoder, image_shape, sequence_length, seed, **kwargs)
-        if isinstance(embedding_dim, bool) or not isinstance(embedding_dim, int) or embedding_dim < 1:
-            raise ValueError(f"DualEncoder: embedding_dim must be a positive integer; got {embedding_dim!r}.")
-        pooled_dim, token_dim = self.text_encoder.pooled_dim, self.text_encoder.token_dim
+        super().__init__(seed=seed, **kwargs)
+        text_encoder = TextEncoder.of(text_encoder, sequence_length)
+        self.image_shape = tuple(image_shape)
+        self.sequence_length = text_encoder.sequence_length
+        self.embedding_dim = checks.integer("DualEncoder", "embedding_dim", embedding_dim)
+        pooled_dim, token_dim = text_encoder.pooled_dim, text_encoder.token_dim
         if image_network is None:
             image_network = _image_tower(self.image_shape, 2 * embedding_dim)
         if text_network is None:
             text_network = networks.TextProjection(pooled_dim, token_dim, embedding_dim, name="text_network")
         _check_networks(image_network, text_network, self.image_shape, embedding_dim, pooled_dim)
-        self.embedding_dim = embedding_dim
         self.objective = losses.get("contrastive loss", objective)
         # === Layers ===
+        self.text_encoder = text_encoder
+        self.standardize_pooled, self.standardize_tokens = feature_standards(text_encoder)
         self.image_network = image_network
         self.text_network = text_network
         self.image_projection = layers.Dense(embedding_dim, use_bias=False, dtype="float32", name="image_projection")
@@ -97,109 +113,113 @@ class DualEncoder(SharedSpace, CaptionedModel):
         )
         self.scale.build((None, None))
         self.updates = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32", name="updates")
+        # === Parts ===
+        self.image_input = CaptionInput(
+            "DualEncoder",
+            self.image_shape,
+            self.float_scale,
+            text_encoder,
+            self.standardize_pooled,
+            self.standardize_tokens,
+            seed=self.seed or 0,
+            steps_done=self.steps_done,
+        )
+        self.space = SharedSpace(self)
         self.built = True
 
     @property
-    def trained(self):
+    def trained(self) -> bool:
         """Whether any training step was made."""
         return float(ops.convert_to_numpy(self.updates)) > 0
 
     @property
-    def temperature(self):
+    def temperature(self) -> float:
         """What cosines are divided by in the loss, as learned so far."""
         return float(np.exp(-ops.convert_to_numpy(self.scale.log_scale)))
 
     # === Training ===
-    def compile(self, optimizer="auto", **kwargs):
-        """Chooses how to train.
-
-        Args:
-            optimizer: "auto" (Adam 1e-3, gradients of at most unit norm), or another one.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`.
-
-        Raises:
-            TypeError: for `metrics`, which measure generated pictures, and for losses: those are the constructor's.
-        """
-        if "metrics" in kwargs:
-            raise TypeError("DualEncoder.compile: metrics measure generated pictures, and this model draws none.")
-        super().compile(optimizer, **kwargs)
-
-    def default_optimizer(self, phase):
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam, with gradients of at most unit norm."""
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
 
-    def phases(self):
+    def phases(self) -> list[Phase]:
         """Both towers together, with the temperature."""
         parts = (self.image_network, self.image_projection, self.text_network, self.scale, self.text_encoder)
         variables = [variable for part in parts for variable in part.trainable_variables]
         return [Phase("towers", self.contrast, variables, measures=("matching_accuracy",))]
 
-    def contrast(self, batch, training):
+    def contrast(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The objective on a batch, and how often the best match within it is the right one."""
-        images, features = parted(batch)
+        images, features = split_batch(batch)
         logits, same = self.logits(images, features, training), same_captions(features)
         return {
             "loss": self.objective.loss(logits, same),
             "matching_accuracy": losses.matching_accuracy(logits, same),
         }
 
-    def logits(self, images, features, training=False):
-        """How well each picture fits each caption, `(pictures, captions)`: scaled cosines."""
+    def logits(self, images: Tensor, features: dict[str, Tensor], training: bool = False) -> Tensor:
+        """How well each image fits each caption, `(images, captions)`: scaled cosines."""
         vectors = self.image_vectors(images, training), self.text_vectors(features, training)
         return self.scale(ops.matmul(vectors[0], ops.transpose(vectors[1])))
 
-    def matching_loss(self, images, features):
-        """The objective of pictures in [-1, 1] beside their captions' features, `(batch,)`, with nothing trained here.
+    def matching_loss(self, images: Tensor, features: dict[str, Tensor]) -> Tensor:
+        """The objective of images in [-1, 1] with their captions' features, `(batch,)`; nothing here is trained.
 
-        For the training of what generates the pictures: each is to fit its own caption better than the others of the
-        batch, as by the contrastive losses of Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image
-        generation".
+        For the training of a generator: each image is to fit its own caption better than the others of the batch, as
+        by the contrastive losses of Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image generation".
         """
         return self.objective.loss(self.logits(images, features), same_captions(features))
 
-    def image_vectors(self, images, training=False):
+    def image_vectors(self, images: Tensor, training: bool = False) -> Tensor:
         """Unit vectors `(batch, embedding_dim)` of images in [-1, 1]."""
         features = ops.cast(self.image_network(images, training=training), "float32")
         return ops.normalize(self.image_projection(features), axis=-1)
 
-    def text_vectors(self, features, training=False):
-        """Unit vectors `(batch, embedding_dim)` of what `encoded` takes."""
-        encoded = self.encoded(features, training)
+    def text_vectors(self, features: dict[str, Tensor], training: bool = False) -> Tensor:
+        """Unit vectors `(batch, embedding_dim)` of text features, or of the text encoder's inputs."""
+        encoded = self.image_input.encoded(features, training)
         vectors = feed(self.text_network, "pooled", encoded["pooled"], encoded, training)
         return ops.normalize(ops.cast(vectors, "float32"), axis=-1)
 
-    def after_step(self):
+    def after_step(self) -> None:
         """Counts the step."""
         self.updates.assign(self.updates + 1.0)
 
-    def call(self, inputs):
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Which caption of the batch is each image's (equal captions share the 1), and probabilities of captions."""
+        images, features = split_batch(batch)
+        logits = self.logits(images, features)
+        truth = as_pairs(same_captions(features), logits)
+        return truth / ops.sum(truth, axis=1, keepdims=True), ops.softmax(logits, axis=-1)
+
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """The logits of `{"images", **features}`, images in [-1, 1]."""
-        return self.logits(*parted(inputs))
+        return self.logits(*split_batch(inputs))
 
     # === Vectors ===
-    def encode_images(self, images, batch_size=64, verbose="auto"):
-        """The vectors of pictures.
+    def encode_images(self, images: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """The vectors of images.
 
         Args:
-            images: pictures `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            batch_size: pictures computed at once.
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
         Returns:
             float32 `(N, embedding_dim)`, each of length 1.
 
         Raises:
-            TypeError: if `images` is no array of pictures.
-            ValueError: for pictures of another shape or range.
+            TypeError: if `images` is not an array of images.
+            ValueError: for images of another shape or range.
         """
-        self.find_range(images, some_of_many=True, owner="DualEncoder.encode_images")
-        return self.in_batches(self.embed_images, {"images": images}, batch_size, verbose)
+        checked = self.image_input.images(images, "DualEncoder.encode_images")
+        return self.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
 
-    def encode_texts(self, texts, batch_size=64, verbose="auto"):
-        """The vectors of texts; as `encode_images`, of a list of strings.
+    def encode_texts(self, texts: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """The vectors of a list of strings; as in `encode_images`.
 
         Raises:
-            TypeError: if `texts` is no list, or one is no string.
+            TypeError: if `texts` is not a list, or one is not a string.
             ValueError: if there is none, or an empty one.
         """
         texts = clean_prompts(texts, "DualEncoder.encode_texts")
@@ -208,22 +228,97 @@ class DualEncoder(SharedSpace, CaptionedModel):
         rows = {text: row for row, text in enumerate(different)}
         return self.in_batches(self.embed_texts, features, batch_size, verbose)[[rows[text] for text in texts]]
 
-    def embed_images(self, inputs):
-        """Unit vectors from a dict of `images` as they come in: the graph of `encode_images`."""
-        return self.image_vectors(self.to_network(inputs["images"]))
+    def embed_images(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Unit vectors from a dict of `images`, uint8 or in [-1, 1]: the graph of `encode_images`."""
+        return self.image_vectors(in_network_range(inputs["images"]))
 
-    def embed_texts(self, features):
+    def embed_texts(self, features: dict[str, Tensor]) -> Tensor:
         """Unit vectors from the text encoder's features: the graph of `encode_texts`."""
         return self.text_vectors(features)
 
-    def as_feature_extractor(self):
-        """The `kgen.metrics.DualFeatureExtractor` that `TextAlignment` and other measures make of this model."""
+    def as_feature_extractor(self) -> DualFeatureExtractor:
+        """The `kgen.metrics.DualFeatureExtractor` that `TextAlignment` and other metrics make of this model."""
         images = keras.Input(self.image_shape, name="images")
         network = keras.Model(images, self.image_vectors(images), name=self.name)
         return DualFeatureExtractor(network, self.encode_texts, image_size=self.image_shape[:2])
 
+    # === What vectors are for ===
+    def similarity(self, images: Any, texts: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+        """Cosines `(images, texts)` float32, from -1 to 1, of each image with each text.
+
+        Args:
+            images: as in `encode_images`, or their vectors.
+            texts: as in `encode_texts`, or their vectors.
+            batch_size, verbose: as in `encode_images`.
+        """
+        return self.space.similarity(images, texts, batch_size, verbose)
+
+    def classify(
+        self,
+        images: Any,
+        class_names: Any,
+        *,
+        template: Any = "a picture of {}",
+        top: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Any:
+        """The classes of images, by names that need not have been labels in training: zero-shot classification.
+
+        P(name) is the softmax, over the names, of the logits of the image with `template.format(name)`.
+
+        Args:
+            images: as in `encode_images`, or their vectors.
+            class_names: at least two different strings.
+            template: a string with `{}` in it; or a list of them, whose vectors are averaged.
+            top: how many of the most probable classes to give for each image; None: the probabilities of all.
+            batch_size, verbose: as in `encode_images`.
+
+        Returns:
+            float32 array `(N, names)`; with `top` a list of N lists of `(name, probability)`, best first.
+
+        Raises:
+            ValueError: for fewer than two names, equal ones, a template without `{}`, or a wrong `top`.
+        """
+        return self.space.classify(images, class_names, template, top, batch_size, verbose)
+
+    def retrieve(
+        self, query: Any, bank: Any, top: int = 5, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> tuple[Array, Array]:
+        """The images of a bank that fit a text best, the texts that fit an image best; or those of the query's kind.
+
+        Args:
+            query: a text or a list of texts; an image `(H, W, C)` or images `(N, H, W, C)`; or vectors.
+            bank: images, what `kgen.data` loads (its images), a list of texts, or the vectors of any of these.
+            top: how many; of fewer, all.
+            batch_size, verbose: as in `encode_images`.
+
+        Returns:
+            `(indices, cosines)`, both `(top,)` for a single query, else `(N, top)`, the best first.
+
+        Raises:
+            TypeError, ValueError: for what is neither images, nor texts, nor vectors; or `top` below 1.
+        """
+        return self.space.retrieve(query, bank, top, batch_size, verbose)
+
+    def caption(
+        self, images: Any, bank: list[str], top: int = 1, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> Any:
+        """Captions for images, chosen from a bank of texts.
+
+        Args:
+            images: an image `(H, W, C)`, images `(N, H, W, C)`, or their vectors.
+            bank: list of texts.
+            top: how many for each image.
+            batch_size, verbose: as in `encode_images`.
+
+        Returns:
+            For each image a string, or with `top` above 1 a list of them, the best first; for a single image its own.
+        """
+        return self.space.caption(images, bank, top, batch_size, verbose)
+
     # === As a SavedModel ===
-    def served_layers(self):
+    def served_layers(self) -> list:
         """Both towers, the text encoder with its tokenizer, and the standards of its features."""
         return [
             self.text_encoder,
@@ -235,33 +330,21 @@ class DualEncoder(SharedSpace, CaptionedModel):
             self.text_network,
         ]
 
-    def serving_signature(self):
+    def serving_signature(self) -> list:
         """`images`, uint8 `(N, H, W, C)`, and `texts`, strings `(M,)`."""
         import tensorflow as tf
 
         images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")
         return [images, tf.TensorSpec([None], tf.string, name="texts")]
 
-    def serve(self, images, texts):
+    def serve(self, images: Tensor, texts: Tensor) -> dict[str, Tensor]:
         """`{"images": (N, D), "texts": (M, D), "cosines": (N, M)}`. Load it after `import tensorflow_text`."""
-        pictures = self.embed_images({"images": images})
-        captions = self.embed_texts(self.text_encoder(self.text_encoder.preprocess(texts)))
-        return {"images": pictures, "texts": captions, "cosines": ops.matmul(pictures, ops.transpose(captions))}
-
-    # === Config ===
-    def get_config(self):
-        parts = {key: getattr(self, key) for key in ("image_network", "text_network", "objective")}
-        serialized = {key: keras.saving.serialize_keras_object(part) for key, part in parts.items()}
-        return {**super().get_config(), **serialized, "embedding_dim": self.embedding_dim}
-
-    @classmethod
-    def from_config(cls, config):
-        keys = ("text_encoder", "image_network", "text_network", "objective")
-        parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in keys}
-        return cls(**{**config, **parts})
+        of_images = self.embed_images({"images": images})
+        of_texts = self.embed_texts(self.text_encoder(self.text_encoder.preprocess(texts)))
+        return {"images": of_images, "texts": of_texts, "cosines": ops.matmul(of_images, ops.transpose(of_texts))}
 
 
-def same_captions(features):
+def same_captions(features: dict[str, Tensor]) -> Tensor:
     """Which captions of a batch are equal, bool `(batch, batch)`, from their features or tokens."""
     told_by = features["token_ids"] if "token_ids" in features else features["pooled"]
     return ops.all(ops.equal(told_by[:, None], told_by[None, :]), axis=-1)

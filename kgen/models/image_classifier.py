@@ -1,45 +1,49 @@
-"""From a picture to the name of what is on it."""
+"""The class of an image."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
+from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from kgen import losses, networks
-from kgen.models.heads import ClassificationHead
+from kgen import checks, losses, networks
+from kgen.inference.classify import named
+from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
+from kgen.serializable import serializable
+from kgen.types import ImageShape, Tensor, Verbose
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class ImageClassifier(RecognitionModel):
-    """A backbone and a linear layer that minimise the cross-entropy of labels: `fit(images, labels)`, `classify`.
+    """A backbone and a linear layer that minimize the cross-entropy of labels: `fit(images, labels)`, `classify`.
 
-    The backbone is any network that has looked at pictures before: a GAN's discriminator, a VAE's encoder, a network
-    of `keras.applications` or KerasHub; or none, and all is learned from the labels (`from_image_shape`). With few
-    labels first train with `frozen=True`; to fine-tune afterwards set `frozen` to False and compile with a small
-    learning rate. The logs name `loss` and `accuracy`; in `evaluate` and validation of the averaged weights, which
-    `classify` uses.
+    The backbone is any network that has learned from images before: a GAN's discriminator, a VAE's encoder, a network
+    of `keras.applications` or KerasHub. Without one, `from_image_shape` learns all from the labels. With few labels
+    first train with `frozen=True`; to fine-tune afterwards set `frozen` to False and compile with a small learning
+    rate. The logs name `loss` and `accuracy`; in `evaluate` and validation of the averaged weights, which `classify`
+    uses.
 
     Args:
-        backbone: a functional `keras.Model` or a built `keras.Sequential` from pictures to features; it is copied. See
+        backbone: a functional `keras.Model` or a built `keras.Sequential` from images to features; it is copied. See
             `kgen.networks.backbone_encoder` for what is taken for the features.
         num_classes: how many classes there are; or
         class_names: their names, in the order of the labels. `fit` takes names as well as numbers.
         dropout: share of the features that is left out in training.
-        image_shape: `(height, width, channels)` of the pictures; None: what the backbone takes. Others are resized
-            for it, and grey ones repeated where it wants three channels.
-        value_range: `(low, high)`: what the backbone expects in place of the darkest and the brightest. Networks of
+        image_shape: `(height, width, channels)` of the images; None: what the backbone takes. Others are resized for
+            it, and grey ones repeated if it wants three channels.
+        value_range: `(low, high)`: what the backbone expects for the darkest and the brightest value. Networks of
             kgen have -1 and 1, EfficientNet of `keras.applications` has 0 and 255.
         frozen: True: only the linear layer learns; False: everything does; or the name of a layer of the backbone,
-            which stays as it is with all before it.
+            which stays as it is with all before it. It may be changed later, before `compile`.
         ema_momentum: of the average of the weights, in [0, 1).
         seed: integer or None; where training's random numbers begin.
+        **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if the backbone is no Keras model.
+        TypeError: if the backbone is not a Keras model.
         ValueError: if its features cannot be found, or another argument is out of range.
 
     Example:
@@ -52,35 +56,43 @@ class ImageClassifier(RecognitionModel):
     ```
     """
 
+    judges = True
+
     def __init__(
         self,
-        backbone,
-        num_classes=None,
-        class_names=None,
-        dropout=0.0,
-        image_shape=None,
-        value_range=(-1.0, 1.0),
-        frozen=False,
-        ema_momentum=0.999,
-        seed=None,
-        **kwargs,
+        backbone: keras.Model,
+        num_classes: int | None = None,
+        class_names: Any = None,
+        dropout: float = 0.0,
+        image_shape: ImageShape | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        frozen: bool | str = False,
+        ema_momentum: float = 0.999,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
+        super().__init__(seed=seed, **kwargs)
         head = ClassificationHead(num_classes, class_names, dropout)
-        super().__init__(backbone, {"labels": head}, image_shape, value_range, frozen, ema_momentum, seed, **kwargs)
-        self.class_names = head.class_names
-        self.num_classes = head.num_classes
-        self.dropout = dropout
-        self.teacher_logits = None
+        self.num_classes, self.class_names, self.dropout = head.num_classes, head.class_names, dropout
+        self.teacher_logits: Callable | None = None
+        self.assemble(backbone, {"labels": head}, image_shape, value_range, frozen, ema_momentum)
 
     @classmethod
-    def from_image_shape(cls, image_shape, num_classes=None, class_names=None, size="small", **kwargs):
-        """A classifier with a `kgen.networks.residual_encoder`, to be trained from nothing.
+    def from_image_shape(
+        cls,
+        image_shape: ImageShape,
+        num_classes: int | None = None,
+        class_names: Any = None,
+        size: str = "small",
+        **kwargs: Any,
+    ) -> ImageClassifier:
+        """A classifier with a `kgen.networks.residual_encoder`, to be trained from scratch.
 
         Args:
             image_shape: `(height, width, channels)`.
-            num_classes, class_names: as of `ImageClassifier`.
+            num_classes, class_names: as in `ImageClassifier`.
             size: "small", for a CPU, "medium" or "large".
-            **kwargs: as of `ImageClassifier`.
+            **kwargs: as in `ImageClassifier`.
         """
         sizes = {"small": 64, "medium": 128, "large": 256}
         if size not in sizes:
@@ -88,48 +100,56 @@ class ImageClassifier(RecognitionModel):
         backbone = networks.residual_encoder(image_shape, filters=sizes[size])
         return cls(backbone, num_classes, class_names, **kwargs)
 
+    # === Training ===
     def compile(
         self,
-        optimizer="auto",
-        augmentation=None,
-        label_smoothing=0.0,
-        teacher=None,
-        distillation_weight=0.5,
-        temperature=4.0,
-        **kwargs,
-    ):
+        optimizer: Any = "auto",
+        augmentation: Any = None,
+        label_smoothing: float = 0.0,
+        teacher: keras.Model | None = None,
+        distillation_weight: float = 0.5,
+        temperature: float = 4.0,
+        **kwargs: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
             augmentation: image preprocessing layers of Keras for training steps, or one: `keras.layers.RandomFlip`,
                 `RandAugment`, `MixUp`, `CutMix` and the like, which see pixels from 0 to 255, as they expect.
-            label_smoothing: as of `kgen.losses.label_cross_entropy`.
-            teacher: an `ImageClassifier`, or a `keras.Model` from images in [-1, 1] to logits, that knows more: this
-                model is to answer as it does. It is not trained, and not saved with this model.
+            label_smoothing: as in `kgen.losses.label_cross_entropy`.
+            teacher: an `ImageClassifier`, or a `keras.Model` from images in [-1, 1] to logits, whose answers this
+                model is to imitate. It is neither trained nor saved with this model.
             distillation_weight: w in (1 - w) cross-entropy + w `kgen.losses.distillation`, in [0, 1].
             temperature: of the distillation.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            **kwargs: `metrics`, of `keras.metrics`, of one-hot labels and probabilities, such as
+                `TopKCategoricalAccuracy(5)`; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            TypeError: for an augmentation that is none, or a teacher that is no model.
-            ValueError: for a number out of range, or a teacher of other pictures or classes.
+            TypeError: for an augmentation or a teacher of another kind.
+            ValueError: for a number out of range, or a teacher for other images or classes.
         """
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(f"ImageClassifier.compile: label_smoothing must be in [0, 1); got {label_smoothing!r}.")
+        owner = "ImageClassifier.compile"
+        checks.number(owner, "label_smoothing", label_smoothing, least=0, below=1)
         if not 0.0 <= distillation_weight <= 1.0 or not temperature > 0:
             raise ValueError(
-                "ImageClassifier.compile: distillation_weight must be in [0, 1] and temperature positive; got "
+                f"{owner}: distillation_weight must be in [0, 1] and temperature positive; got "
                 f"{distillation_weight!r} and {temperature!r}."
             )
         self.heads["labels"].label_smoothing = label_smoothing
-        self.teacher_logits = None if teacher is None else self._asked(teacher)
+        self.teacher_logits = None if teacher is None else self._logits_of(teacher)
         self.distillation_weight = distillation_weight
         self.temperature = temperature
-        super().compile(optimizer, augmentation, **kwargs)
+        config = {
+            "label_smoothing": label_smoothing,
+            "teacher": teacher,
+            "distillation_weight": distillation_weight,
+            "temperature": temperature,
+        }
+        self.compile_heads(optimizer, augmentation, config, **kwargs)
 
-    def _asked(self, teacher):
-        """A function from pictures to a teacher's logits: a plain one, so that Keras does not take it for a part."""
+    def _logits_of(self, teacher):
+        """A function from images to a teacher's logits: a plain one, so that Keras does not track the teacher."""
         if not isinstance(teacher, keras.Model):
             raise TypeError(f"ImageClassifier.compile: the teacher must be a keras.Model; got {teacher!r}.")
         network = teacher.average.network if isinstance(teacher, ImageClassifier) else teacher
@@ -142,29 +162,18 @@ class ImageClassifier(RecognitionModel):
         gives = logits(keras.KerasTensor((None, *self.image_shape))).shape if takes == self.image_shape else None
         if gives != (None, self.num_classes):
             raise ValueError(
-                f"ImageClassifier.compile: the teacher must go from pictures {self.image_shape} to {self.num_classes} "
+                f"ImageClassifier.compile: the teacher must go from images {self.image_shape} to {self.num_classes} "
                 f"logits; it takes {takes} and gives {network.output_shape}."
             )
         return logits
 
-    def get_compile_config(self):
-        if not self.compiled:
-            return {}
-        if self.teacher_logits is not None:
-            warnings.warn(
-                "The teacher is not saved with ImageClassifier: give it again, compile(model.optimizer, "
-                "teacher=teacher), to train on with it.",
-                stacklevel=2,
-            )
-        return {**super().get_compile_config(), "label_smoothing": self.heads["labels"].label_smoothing}
-
     @property
-    def terms(self):
-        """The loss alone, or its two parts where there is a teacher."""
+    def terms(self) -> list[str]:
+        """The loss alone, or its two parts if there is a teacher."""
         return ["loss"] if self.teacher_logits is None else ["cross_entropy", "distillation"]
 
-    def losses_of(self, images, targets, outputs):
-        """Cross-entropy of the labels, and of the teacher's answers."""
+    def losses_of(self, images: Tensor, targets: dict[str, Tensor], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy of the labels, and distillation of the teacher's answers."""
         parts = super().losses_of(images, targets, outputs)
         if self.teacher_logits is None:
             return parts
@@ -172,45 +181,48 @@ class ImageClassifier(RecognitionModel):
         weight = self.distillation_weight
         return {"cross_entropy": (1.0 - weight) * parts["loss"], "distillation": weight * taught}
 
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """One-hot labels and probabilities `(batch, num_classes)`, and 0 for each image whose class is not known."""
+        return batch["labels"], ops.softmax(self(batch["images"]), axis=-1), known(batch["labels"])
+
     # === Answers ===
-    def classify(self, images, top=None, batch_size=64, verbose="auto"):
-        """What is on pictures.
+    def classify(
+        self,
+        images: Any,
+        class_names: Any = None,
+        *,
+        top: int | None = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+    ) -> Any:
+        """The classes of images.
 
         Args:
-            images: pictures `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            top: how many of the most probable names to give for each; None: the probabilities of all classes.
-            batch_size: pictures computed at once.
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            class_names: other names for the classes, in the order of the labels, for `top`; None: the model's own.
+            top: how many of the most probable classes to give for each image; None: the probabilities of all.
+            batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
         Returns:
             float32 array `(N, num_classes)`; with `top` a list of N lists of `(name, probability)`, best first.
 
         Raises:
-            TypeError: if `images` is no array of pictures.
-            ValueError: for pictures of another shape or range, or a `top` that is no number of classes.
+            TypeError: if `images` is not an array of images.
+            ValueError: for images of another shape or range, another number of names, or a wrong `top`.
         """
-        if top is not None and (isinstance(top, bool) or not isinstance(top, int) or not 0 < top <= self.num_classes):
-            raise ValueError(
-                f"ImageClassifier.classify: top must be an integer from 1 to {self.num_classes}; got {top!r}."
-            )
         probabilities = self.ask("labels", images, "classify", batch_size, verbose)
-        if top is None:
-            return probabilities
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        return [[(self.class_names[k], float(row[k])) for k in best] for row, best in zip(probabilities, order)]
+        names = self.class_names if class_names is None else class_names
+        return named("ImageClassifier.classify", probabilities, names, top)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         """Logits `(N, num_classes)` of images in [-1, 1]."""
         return self.average(images)["labels"]
 
-    def serve(self, images):
+    def serve(self, images: Tensor) -> dict[str, Tensor]:
         """`{"probabilities": (N, num_classes), "names": (N,)}`, the names of the most probable."""
         import tensorflow as tf
 
-        probabilities = super().serve(images)["labels"]
+        probabilities = self.served_answers(images)["labels"]
         names = tf.gather(tf.constant(self.class_names), tf.argmax(probabilities, axis=-1))
         return {"probabilities": probabilities, "names": names}
-
-    # === Config ===
-    def get_config(self):
-        return {**super().get_config(), "class_names": self.class_names, "dropout": self.dropout}

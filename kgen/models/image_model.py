@@ -81,6 +81,9 @@ class ImageModel(PhasedModel):
         Raises:
             TypeError, ValueError: for wrong images, or wrong or missing answers.
         """
+        for name in ("class_weight", "sample_weight"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
         data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, **options)
         try:
@@ -145,8 +148,8 @@ class ImageModel(PhasedModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
 
-    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What is true of a batch and what the model says, for Keras' metrics."""
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """What is true of a batch and what the model says, and perhaps weights of samples, for Keras' metrics."""
         raise NotImplementedError(f"{type(self).__name__} must define judged().")
 
     @property

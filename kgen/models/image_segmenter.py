@@ -1,32 +1,38 @@
-"""From a picture to what each of its pixels is of."""
+"""The class of each pixel of an image."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+from keras import ops
 
 from kgen import networks
 from kgen.models.heads import SegmentationHead
 from kgen.models.recognition_model import RecognitionModel
+from kgen.serializable import serializable
+from kgen.types import Array, ImageShape, Tensor, Verbose
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class ImageSegmenter(RecognitionModel):
-    """A backbone and a decoder that say of each pixel what it is of: `fit(images, masks)`, `segment`.
+    """A backbone and a decoder that name the class of each pixel: `fit(images, masks)`, `segment`.
 
-    The decoder, `kgen.networks.map_decoder`, sees the backbone's feature maps at every scale, and minimises
+    The decoder, `kgen.networks.map_decoder`, sees the backbone's feature maps at every scale, and minimizes
     cross-entropy and Dice loss. The logs name `cross_entropy`, `dice` and `mean_iou`; in `evaluate` and validation of
     the averaged weights, which `segment` uses.
 
     Args:
-        backbone: a network from pictures, as of `ImageClassifier`, with feature maps; it is copied.
+        backbone: a network from images, as in `ImageClassifier`, with feature maps; it is copied.
         num_classes: how many classes there are, the background among them, at most 256; or
         class_names: their names, in the order of the masks' numbers.
         filters: channels of the decoder's finest block; see `kgen.networks.map_decoder`.
         dice_weight: of `kgen.losses.dice` beside `kgen.losses.pixel_cross_entropy`.
-        image_shape, value_range, frozen, ema_momentum, seed: as of `ImageClassifier`.
+        image_shape, value_range, frozen, ema_momentum, seed: as in `ImageClassifier`.
+        **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if the backbone is no Keras model.
+        TypeError: if the backbone is not a Keras model.
         ValueError: if it has no feature maps, or another argument is out of range.
 
     Example:
@@ -40,60 +46,82 @@ class ImageSegmenter(RecognitionModel):
     ```
     """
 
+    judges = True
+
     def __init__(
         self,
-        backbone,
-        num_classes=None,
-        class_names=None,
-        filters=16,
-        dice_weight=1.0,
-        image_shape=None,
-        value_range=(-1.0, 1.0),
-        frozen=False,
-        ema_momentum=0.999,
-        seed=None,
-        **kwargs,
+        backbone: keras.Model,
+        num_classes: int | None = None,
+        class_names: Any = None,
+        filters: int = 16,
+        dice_weight: float = 1.0,
+        image_shape: ImageShape | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        frozen: bool | str = False,
+        ema_momentum: float = 0.999,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
+        super().__init__(seed=seed, **kwargs)
         head = SegmentationHead(num_classes, class_names, filters, dice_weight)
-        super().__init__(backbone, {"masks": head}, image_shape, value_range, frozen, ema_momentum, seed, **kwargs)
-        self.class_names = head.class_names
-        self.num_classes = head.num_classes
-        self.filters = filters
-        self.dice_weight = dice_weight
+        self.num_classes, self.class_names = head.num_classes, head.class_names
+        self.filters, self.dice_weight = filters, dice_weight
+        self.assemble(backbone, {"masks": head}, image_shape, value_range, frozen, ema_momentum)
 
     @classmethod
-    def from_image_shape(cls, image_shape, num_classes=None, class_names=None, **kwargs):
-        """A segmenter with a small `kgen.networks.residual_encoder`, to be trained from nothing.
+    def from_image_shape(
+        cls, image_shape: ImageShape, num_classes: int | None = None, class_names: Any = None, **kwargs: Any
+    ) -> ImageSegmenter:
+        """A segmenter with a small `kgen.networks.residual_encoder`, to be trained from scratch.
 
         Args:
             image_shape: `(height, width, channels)`.
-            num_classes, class_names: as of `ImageSegmenter`.
-            **kwargs: as of `ImageSegmenter`.
+            num_classes, class_names: as in `ImageSegmenter`.
+            **kwargs: as in `ImageSegmenter`.
         """
         return cls(networks.residual_encoder(image_shape, filters=32), num_classes, class_names, **kwargs)
 
-    def segment(self, images, batch_size=64, verbose="auto"):
+    def compile(self, optimizer: Any = "auto", augmentation: Any = None, **kwargs: Any) -> None:
+        """Chooses how to train.
+
+        Args:
+            optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
+            augmentation: image preprocessing layers of Keras for training steps, or one, such as
+                `keras.layers.RandomFlip`; masks move with the images.
+            **kwargs: `metrics`, of `keras.metrics`, of one-hot classes and probabilities `(batch, height, width,
+                num_classes)`, such as `OneHotIoU`; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+
+        Raises:
+            TypeError: for an augmentation of another kind.
+        """
+        self.compile_heads(optimizer, augmentation, {}, **kwargs)
+
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """One-hot classes and probabilities of pixels, `(batch, height, width, num_classes)`."""
+        probabilities = ops.softmax(self(batch["images"]), axis=-1)
+        return ops.one_hot(batch["masks"], self.num_classes, dtype="float32"), probabilities
+
+    def segment(self, images: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
         """The most probable class of each pixel.
 
         Args:
-            images: pictures `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            batch_size: pictures computed at once.
+            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
+            batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
         Returns:
             uint8 array `(N, height, width)` of numbers of classes.
 
         Raises:
-            TypeError: if `images` is no array of pictures.
-            ValueError: for pictures of another shape or range.
+            TypeError: if `images` is not an array of images.
+            ValueError: for images of another shape or range.
         """
         return self.ask("masks", images, "segment", batch_size, verbose)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         """Logits `(N, height, width, num_classes)` of images in [-1, 1]."""
         return self.average(images)["masks"]
 
-    # === Config ===
-    def get_config(self):
-        own = {key: getattr(self, key) for key in ("class_names", "filters", "dice_weight")}
-        return {**super().get_config(), **own}
+    def serve(self, images: Tensor) -> dict[str, Tensor]:
+        """`{"masks"}`: what `segment(images)` gives."""
+        return self.served_answers(images)

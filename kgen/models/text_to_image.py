@@ -24,9 +24,9 @@ from kgen.presets import preset_description
 from kgen.sampling.prompt_sampler import PromptSampler
 from kgen.sampling.sampler import checked_postprocessing
 from kgen.sampling.text_prior import TextPrior, fit_text_prior
-from kgen.serializable import arguments_of, serializable
+from kgen.serializable import arguments_of, serializable, split_arguments
 from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
-from kgen.text.load_text_model import installed_model
+from kgen.text.text_models import installed_model
 from kgen.training import AdaptiveProbability, MovingAverage, network_copy
 from kgen.types import Array, ImageShape, Tensor, Verbose
 
@@ -197,24 +197,18 @@ class TextToImage(ImageModel):
         """
         encoder, own = TextEncoder.of(text_encoder), self.text_encoder
         reads = condition_names(self.generator, ("pooled", "tokens"))
-        if isinstance(self.sampler.prior, TextPrior):
-            reads.add("tokens")
-        lengths = {
-            "pooled": (encoder.pooled_dim, own.pooled_dim),
-            "tokens": (encoder.token_dim, own.token_dim),
-        }
+        reads |= {"tokens"} if isinstance(self.sampler.prior, TextPrior) else set()
+        lengths = {"pooled": "pooled_dim", "tokens": "token_dim"}
         for name in sorted(reads & set(lengths)):
-            given, wanted = lengths[name]
+            given, wanted = (getattr(each, lengths[name]) for each in (encoder, own))
             if given != wanted:
                 raise ValueError(
                     f"TextToImage.with_text_encoder: the generator reads '{name}' of length {wanted}; this text "
                     f"encoder gives {given}."
                 )
-        networks_of_this = {
-            name: None if getattr(self, name) is None else network_copy(getattr(self, name))
-            for name in ("generator", "encoder", "discriminator")
-        }
-        arguments = {**arguments_of(self), **networks_of_this, "text_encoder": encoder, "sequence_length": None}
+        parts = {name: getattr(self, name) for name in ("generator", "encoder", "discriminator")}
+        copies = {name: None if part is None else network_copy(part) for name, part in parts.items()}
+        arguments = {**arguments_of(self), **copies, "text_encoder": encoder, "sequence_length": None}
         model = type(self)(**arguments)
         shared = ["average", "standardize_pooled"] + ["standardize_tokens"] * (encoder.token_dim == own.token_dim)
         for name in shared:
@@ -230,11 +224,6 @@ class TextToImage(ImageModel):
         objective: Any = None,
         matching: Any = None,
         matching_weight: float = 1.0,
-        *,
-        metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: Any = "auto",
         **options: Any,
     ) -> None:
         """Chooses how to train.
@@ -247,28 +236,21 @@ class TextToImage(ImageModel):
             matching: a trained `DualEncoder` with this model's text encoder: generated images are also to fit their
                 captions as it sees them; see `kgen.objectives.matching`. It is not saved with the model.
             matching_weight: of that term.
-            metrics: of `kgen.metrics`, on images generated from the captions of the real ones.
-            run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
-            **options: of the recipe's objective: as in `VAE.compile`, such as `beta`, or in `GAN.compile`, such as
-                `loss` and `penalties`.
+            **options: of the recipe's objective, such as `beta` or `loss`; `metrics`, of `kgen.metrics`, on images
+                generated from the captions of the real ones; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             TypeError: for options that the objective does not have, or together with an objective.
             ValueError: for numbers out of range.
         """
-        if objective is not None and options:
-            raise TypeError(f"TextToImage.compile: give {', '.join(options)} to the objective itself.")
-        self.use_objective(self.objective_class(**options) if objective is None else objective)
+        terms, options = split_arguments(self.objective_class, options)
+        if objective is not None and terms:
+            raise TypeError(f"TextToImage.compile: give {', '.join(terms)} to the objective itself.")
+        self.use_objective(self.objective_class(**terms) if objective is None else objective)
         self.matching = None if matching is None else Matching(matching, matching_weight, self)
         config = arguments_of(self.objective) if objective is None else {"objective": objective}
-        super().compile(
-            optimizer,
-            config={**config, **({} if matching is None else {"matching": matching})},
-            metrics=metrics,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-        )
+        config |= {} if matching is None else {"matching": matching}
+        super().compile(optimizer, config=config, **options)
 
     @property
     def objective_class(self) -> Any:
@@ -326,15 +308,7 @@ class TextToImage(ImageModel):
 
     # === A learned prior ===
     def fit_prior(
-        self,
-        x: Any = None,
-        y: Any = None,
-        components: int = 32,
-        steps: int = 6000,
-        seed: int = 0,
-        batch_size: int = 64,
-        caption_cache: Any = None,
-        verbose: Verbose = "auto",
+        self, x: Any = None, y: Any = None, components: int = 32, steps: int = 6000, seed: int = 0, **options: Any
     ) -> float:
         """Learns where the latents of a caption's images are, for `generate` to draw from there.
 
@@ -347,9 +321,7 @@ class TextToImage(ImageModel):
             components: normal distributions in the mixture.
             steps: of 64 images each.
             seed: an integer; of the draws, and of where the search begins.
-            batch_size: images encoded at once.
-            caption_cache: as in `fit`.
-            verbose: 0: silent; 1: progress bars; "auto": bars on long work.
+            **options: `batch_size`, images encoded at once (64); `caption_cache`, as in `fit`; `verbose`.
 
         Returns:
             By how many nats an image the mixture is nearer to the latents than the standard normal prior, on a tenth of
@@ -358,8 +330,7 @@ class TextToImage(ImageModel):
         Raises:
             TypeError, ValueError: for the recipe "gan", data without captions, or numbers out of range.
         """
-        options = components, steps, seed, batch_size, caption_cache, verbose
-        self.sampler.prior = fit_text_prior(self, x, y, *options)
+        self.sampler.prior = fit_text_prior(self, x, y, components, steps, seed, **options)
         return self.sampler.prior.gain
 
     # === Images out ===
@@ -492,13 +463,10 @@ class TextToImage(ImageModel):
                 f"with_text_encoder; got {text_encoder!r}."
             )
         model = super().from_preset(name)
-        remarks = preset_description(name).get("remarks", {})
-        larger = installed_model(remarks.get("latin_text_encoder"))
+        larger = installed_model(preset_description(name).get("remarks", {}).get("latin_text_encoder"))
         if text_encoder == "auto" and larger:
             try:
-                encoder = EncoderByScript(TextEncoder.of(larger), model.text_encoder)
+                model.sampler.read_by(EncoderByScript(TextEncoder.of(larger), model.text_encoder))
             except ImportError as error:
                 warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
-            else:
-                model.sampler.read_by(encoder)
         return model

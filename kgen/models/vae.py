@@ -25,7 +25,7 @@ from kgen.networks.interface import (
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
-from kgen.serializable import arguments_of, serializable
+from kgen.serializable import arguments_of, serializable, split_arguments
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, Verbose
 
@@ -165,45 +165,23 @@ class VAE(ImageModel):
         return cls(encoder, decoder, all_latents, reconstruction, discriminator, num_classes, **kwargs)
 
     # === Training ===
-    def compile(
-        self,
-        optimizer: Any = "auto",
-        beta: float = 1.0,
-        warmup_steps: int = 0,
-        free_nats: float = 0.0,
-        divergence: str = "kl",
-        scales_weight: float = 1.0,
-        perceptual: Any = None,
-        perceptual_weight: float = 1.0,
-        loss: Any = "auto",
-        penalties: Any = "auto",
-        mixing: Any = None,
-        augmentation: Any = None,
-        adversarial_weight: float = 1.0,
-        classification_weight: float = 1.0,
-        feature_matching: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
+    def compile(self, optimizer: Any = "auto", *, metrics: Any = None, **options: Any) -> None:
         """Chooses how to train.
 
         Args:
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight: the terms of the
-                loss, explained by `kgen.objectives.ELBO`.
-            loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching: what a
-                discriminator adds; see there.
-            **kwargs: `metrics`, of `kgen.metrics`, as in `GAN.compile`, those of pairs on reconstructions;
-                `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            metrics: of `kgen.metrics`, as in `GAN.compile`; those of pairs compare images with reconstructions.
+            **options: of `kgen.objectives.ELBO`: `beta`, `warmup_steps`, `free_nats`, `divergence`, `scales_weight`,
+                `perceptual`, and what a discriminator adds; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
-                discriminator that the model does not have.
+            TypeError: for an option that is none of these.
+            ValueError: for a number out of range, or arguments of a discriminator that the model does not have.
         """
-        own = beta, warmup_steps, free_nats, divergence, scales_weight, perceptual, perceptual_weight
-        judging = loss, penalties, mixing, augmentation, adversarial_weight, classification_weight, feature_matching
-        self.use_objective(ELBO(*own, *judging))
-        super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
+        terms, options = split_arguments(ELBO, options)
+        self.use_objective(ELBO(**terms))
+        super().compile(optimizer, config=arguments_of(self.objective), metrics=metrics, **options)
 
     @property
     def generator(self) -> keras.Model:
@@ -347,19 +325,13 @@ class VAE(ImageModel):
         whose discriminator has an auxiliary classifier asks that one instead, unless `samples` is given.
 
         Args:
-            images, class_names, top: as in `GAN.classify`.
+            images, class_names, top, batch_size, verbose: as in `GAN.classify`, and so is what it returns.
             samples: draws from q(z|x, label) for each label; None is 1.
             class_shares: p(label), `(num_classes,)`, up to a factor; None: all alike.
             seed: an integer; of the draws.
-            batch_size: images, or draws, computed at once.
-            verbose: as in `encode`.
-
-        Returns:
-            As in `GAN.classify`.
 
         Raises:
-            TypeError: if `images` is not an array of images.
-            ValueError: for a model without classes, images of another shape or range, or wrong shares.
+            TypeError, ValueError: as in `encode`; for a model without classes, or wrong shares.
         """
         owner, discriminator = f"{type(self).__name__}.classify", self.discriminator
         if self.num_classes is None and discriminator is None:
@@ -367,28 +339,21 @@ class VAE(ImageModel):
         has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
         if self.num_classes is None or (has_classifier and samples is None):
             return named(owner, classifier_probabilities(self, images, batch_size, verbose), class_names, top)
-        draws = 1 if samples is None else samples
-        options = draws, class_shares, seed, batch_size, verbose
+        options = 1 if samples is None else samples, class_shares, seed, batch_size, verbose
         return named(owner, self.posterior.class_probabilities(images, *options), class_names, top)
 
     def denoise(
         self, images: Any, noise_std: float, labels: Any = None, value_range: tuple | None = None, **options: Any
     ) -> Array:
-        """Noisy images without their noise: the mean of p(x|noisy image); see `kgen.inference.denoising`.
+        """Noisy images without their noise: the mean of p(x|noisy image), uint8; see `kgen.inference.denoising`.
 
         Args:
-            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or, with `value_range`,
-                floats that noise may have taken out of their range.
+            images, labels: as in `encode`; with `value_range` floats that noise may have taken out of their range.
             noise_std: standard deviation of the normal noise, where black is 0 and white is 1, whatever the range of
                 the arrays.
-            labels: integers `(N,)` for a model with `num_classes`, else None.
             value_range: None: noisy images were cut to their range, as uint8 are. `(0, 1)` or `(-1, 1)`: float images
                 whose noise was left as it is; the range is that of the images without noise.
-            **options: `steps` of the search (150), `samples` that are averaged (16), `seed`, `batch_size`, `verbose`;
-                as in `kgen.inference.denoising.posterior_mean`.
-
-        Returns:
-            uint8 array `(N, height, width, channels)`.
+            **options: `steps` of the search (150), `samples` that are averaged (16), `seed`, `batch_size`, `verbose`.
 
         Raises:
             TypeError, ValueError: for wrong images or labels, or a number out of range.
@@ -402,8 +367,7 @@ class VAE(ImageModel):
         components: int = 10,
         iterations: int = 100,
         seed: int = 0,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
+        **options: Any,
     ) -> float:
         """Learns where latents are, for `generate` to draw from there: a `kgen.sampling.latent_prior.LatentPrior`.
 
@@ -415,7 +379,7 @@ class VAE(ImageModel):
             components: normal distributions in the mixture, for each class.
             iterations: of expectation and maximisation, at most.
             seed: an integer; of the draws, and of where the search begins.
-            batch_size, verbose: as in `encode`.
+            **options: `batch_size` and `verbose`, as in `encode`.
 
         Returns:
             By how many nats an image the mixture raises the `elbo` of these images.
@@ -423,7 +387,7 @@ class VAE(ImageModel):
         Raises:
             TypeError, ValueError: as in `encode`; and for more components than there are images for.
         """
-        latents = self.encode(images, labels, seed, batch_size, verbose)
+        latents = self.encode(images, labels, seed, **options)
         labels = np.zeros(len(latents), int) if self.num_classes is None else np.asarray(labels)
         owner, classes = f"{type(self).__name__}.fit_prior", self.num_classes or 1
         prior = LatentPrior.fit(owner, latents, labels, classes, components, iterations, seed)

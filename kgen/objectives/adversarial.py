@@ -53,7 +53,7 @@ class Adversarial:
         self.penalties = penalties
         self.mixing = mixing
         self.augmentation = augmentation
-        self.discriminator_steps = checks.integer("compile", "discriminator_steps", discriminator_steps)
+        self.discriminator_steps = checks.integer("GAN.compile", "discriminator_steps", discriminator_steps)
         self.classification_weight = classification_weight
         self.feature_matching = feature_matching
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from kgen.types import Tensor
 
 _MIXING = (keras.layers.MixUp, keras.layers.CutMix)
 
 
 class Augmentation:
-    """Changes pictures, and what belongs to them, at random, by layers of `keras.layers`.
+    """Changes images, and what belongs to them, at random, by layers of `keras.layers`.
 
     The layers see what they expect by default, pixels from 0 to 255: `RandomFlip`, `RandomTranslation`, `RandAugment`,
     `MixUp` [Zhang et al. 2018], `CutMix` [Yun et al. 2019] and the like, in the order given. They are copied, compute
-    in float32, and draw from the model's random numbers, so that a run that was resumed is the run that was not, and
+    in float32, and draw from the model's random numbers, so that a resumed run repeats an uninterrupted one, and
     replicas differ.
 
     Args:
@@ -22,7 +26,7 @@ class Augmentation:
         seeds: `keras.random.SeedGenerator` to draw from.
 
     Raises:
-        TypeError: for what is no image preprocessing layer of Keras.
+        TypeError: for anything but image preprocessing layers of Keras.
 
     Example:
 
@@ -32,7 +36,7 @@ class Augmentation:
     ```
     """
 
-    def __init__(self, owner, layers, seeds):
+    def __init__(self, owner: str, layers: Any, seeds: keras.random.SeedGenerator):
         layers = [] if layers is None else list(layers) if isinstance(layers, (list, tuple)) else [layers]
         for layer in layers:
             if not isinstance(layer, keras.layers.Layer) or not hasattr(layer, "transform_images"):
@@ -43,25 +47,27 @@ class Augmentation:
         self.owner = owner
         self.layers = [_drawing_from(seeds, layer) for layer in layers]
 
-    def __call__(self, images, labels=None, masks=None):
-        """What the layers make of a batch.
+    def __call__(
+        self, images: Tensor, labels: Tensor | None = None, masks: Tensor | None = None
+    ) -> tuple[Tensor, Any, Any]:
+        """Applies the layers to a batch.
 
         Args:
             images: `(batch, height, width, channels)` in [-1, 1].
-            labels: one-hot, `(batch, num_classes)`, or None; they come back mixed where pictures are mixed.
-            masks: integers `(batch, height, width, n)`, or None; they move as pictures move.
+            labels: one-hot, `(batch, num_classes)`, or None; they come back mixed if images are mixed.
+            masks: integers `(batch, height, width, n)`, or None; they move as images move.
 
         Returns:
             `(images, labels, masks)`.
 
         Raises:
-            ValueError: for masks together with a layer that mixes pictures.
+            ValueError: for masks together with a layer that mixes images.
         """
         if not self.layers:
             return images, labels, masks
         mixing = [type(layer).__name__ for layer in self.layers if isinstance(layer, _MIXING)]
         if masks is not None and mixing:
-            raise ValueError(f"{self.owner}: {mixing[0]} mixes pictures and labels, but no masks; leave it out.")
+            raise ValueError(f"{self.owner}: {mixing[0]} mixes images and labels, but no masks; leave it out.")
         data = {"images": (images + 1.0) * 127.5}
         if labels is not None:
             data["labels"] = ops.cast(labels, "float32")
@@ -73,10 +79,6 @@ class Augmentation:
         if masks is not None:
             masks = ops.cast(ops.reshape(data["segmentation_masks"], (-1, *masks.shape[1:])), masks.dtype)
         return images, data.get("labels"), masks
-
-    def get_config(self):
-        """The layers, serialized."""
-        return [keras.saving.serialize_keras_object(layer) for layer in self.layers] or None
 
 
 def _drawing_from(seeds, layer):

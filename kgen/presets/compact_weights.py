@@ -13,6 +13,8 @@ import numpy as np
 from kgen.files import whole_file
 
 _WEIGHTS = "model.weights.h5"
+# Bytes from which a compressed array takes less space than it costs to describe.
+_WORTHWHILE = 512
 
 
 def compact_weights(file: str | os.PathLike, dtype: str | None = None) -> None:
@@ -62,5 +64,7 @@ def _copy(source, target, dtype, kept):
         if key in kept:
             target[name] = kept[key]
         else:
-            kept[key] = target.create_dataset(name, data=array)
+            # Bytes of one significance side by side compress better.
+            smaller = {"compression": "gzip", "shuffle": True} if array.nbytes > _WORTHWHILE else {}
+            kept[key] = target.create_dataset(name, data=array, **smaller)
         target[name].attrs.update(item.attrs)

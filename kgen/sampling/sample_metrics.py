@@ -16,7 +16,7 @@ class SampleMetrics:
 
     Metrics of `kgen.metrics` measure generated images: the model gives `counterparts(batch, paired)`, the real images
     and as many generated ones. Metrics of `keras.metrics` judge answers: the model gives `judged(batch)`, what is true
-    and what it says.
+    and what it says, and perhaps weights of samples.
 
     Args:
         owner: class name that errors begin with.
@@ -33,10 +33,10 @@ class SampleMetrics:
 
     def __init__(self, owner: str, metrics: Any, image_shape: tuple, generates: bool, pairs: bool, judges: bool):
         metrics = list(metrics or [])
-        keys = []
+        keys: list[str] = []
         for metric in metrics:
             of_images = isinstance(metric, FeatureMetric)
-            if not (of_images and generates) and not (isinstance(metric, keras.metrics.Metric) and judges):
+            if not (generates if of_images else judges and isinstance(metric, keras.metrics.Metric)):
                 wanted = ["metrics of kgen.metrics, such as FrechetDistance('efficientnet_lite0')"] * generates
                 wanted += ["Keras metrics of answers, such as keras.metrics.TopKCategoricalAccuracy(5)"] * judges
                 raise TypeError(f"{owner}.compile: metrics must be {' or '.join(wanted)}; got {metric!r}.")
@@ -62,13 +62,13 @@ class SampleMetrics:
                 real, generated = (_in_grey_levels(images) for images in model.counterparts(batch, paired))
                 update_all(metrics, real, generated, value_range=(0, 255))
         if self.of_answers:
-            truth, answers = model.judged(batch)
+            judged = model.judged(batch)
             for metric in self.of_answers:
-                metric.update_state(truth, answers)
+                metric.update_state(*judged)
 
     def results(self) -> dict[str, float]:
         """The numbers by name."""
-        numbers = {}
+        numbers: dict[str, float] = {}
         for metric in self.all:
             is_ours = isinstance(metric, FeatureMetric)
             numbers.update(metric.results() if is_ours else {metric.name: float(metric.result())})

@@ -143,9 +143,9 @@ def fit_text_prior(
     components: int,
     steps: int,
     seed: int,
-    batch_size: int,
-    caption_cache: Any,
-    verbose: Verbose,
+    batch_size: int = 64,
+    caption_cache: Any = None,
+    verbose: Verbose = "auto",
 ) -> TextPrior:
     """The `TextPrior` of a `TextToImage` with an encoder, from captioned images; see its `fit_prior`."""
     owner = f"{type(model).__name__}.fit_prior"

@@ -269,7 +269,7 @@ def test_real_images_say_how_diverse_they_should_be():
 def test_prompts():
     model = tiny_text.model()
     model.compile(SGD(RATE))
-    model.generative_model.average.updates.assign(1.0)
+    model.average.updates.assign(1.0)
     logs = [{}]
     rehearse(AdversarialWatch(), model, logs)
     assert logs == [{}]

@@ -49,8 +49,8 @@ def conditional():
 @pytest.fixture(scope="module")
 def text_model():
     encoder = encoder_from_captions(["a red square", "a blue circle"], width=8, num_layers=1, num_heads=1)
-    model = TextToImage(encoder, tiny.SHAPE, generative_model=tiny.vae_for_text(encoder.pooled_dim))
-    model.generative_model.average.updates.assign(1.0)
+    model = TextToImage(encoder, tiny.SHAPE, **tiny.networks_for_text(encoder.pooled_dim))
+    model.average.updates.assign(1.0)
     return model
 
 

@@ -50,7 +50,7 @@ def test_learns_from_features_alone():
 def test_features_are_standardized_and_end_with_the_caption():
     model = Brightness()
     captions = [*tiny_text.CAPTIONS, "red"]
-    model.intake.table(captions)
+    model.image_input.table(captions)
     features = model.text_encoder.encode(captions)
     encoded = {key: ops.convert_to_numpy(value) for key, value in model.encoded(features).items()}
     np.testing.assert_allclose(encoded["pooled"].mean(axis=0), 0.0, atol=1e-4)

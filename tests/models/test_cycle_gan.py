@@ -203,7 +203,7 @@ def test_save_and_load(trained, tmp_path):
         for inverse in (False, True):
             np.testing.assert_array_equal(loaded.translate(images, inverse=inverse), expected[inverse])
     assert (again.cycle_weight, again.identity_weight, again.ema_momentum) == (2.0, 1.0, 0.9)
-    assert type(again.adversary.loss).__name__ == "LeastSquares"
+    assert type(again.objective.adversary.loss).__name__ == "LeastSquares"
 
 
 def test_export(trained, tmp_path, tensorflow_backend):

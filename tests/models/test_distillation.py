@@ -45,7 +45,7 @@ def test_options_of_the_teacher_and_a_student_that_is_not_compiled():
     assert student.compiled and student.trained
 
 
-def test_pictures_must_be_square():
+def test_images_must_be_square():
     class Wide:
         image_shape = (8, 16, 3)
 

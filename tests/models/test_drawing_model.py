@@ -94,7 +94,7 @@ class Half(keras.layers.Layer):
 @pytest.mark.backends
 def test_layers_work_between_0_and_1_on_what_was_drawn():
     model = Shade(postprocessing=[Half(), Upscale(2)])
-    assert model.picture_shape == (4, 6, 1) and Shade().picture_shape == SHAPE
+    assert model.sampler.image_shape == (4, 6, 1) and Shade().sampler.image_shape == SHAPE
     drawn = np.array([-1.5, -1.0, 0.0, 1.0, 1.5], "float32").reshape(-1, 1, 1, 1) * np.ones((1, *SHAPE), "float32")
     pictures = ops.convert_to_numpy(model.finished(ops.convert_to_tensor(drawn)))
     assert pictures.shape == (5, 4, 6, 1) and pictures.dtype == "uint8"

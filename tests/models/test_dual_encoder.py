@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from kgen.data import CaptionedImages
-from kgen.metrics import FeatureExtractor, TextAlignment
+from kgen.metrics import FeatureExtractor, FrechetDistance, TextAlignment
 from kgen.models import DualEncoder
 from kgen.models.dual_encoder import same_captions
 from kgen.networks import TextProjection
@@ -36,7 +36,7 @@ def test_it_learns_which_caption_is_whose(trained):
     images, captions = tiny_text.pictures(4)
     assert trained.losses_seen[-1] < 0.7 * trained.losses_seen[0]
     assert trained.trained and 0.01 <= trained.temperature < 1.0
-    assert trained.classify(images, NAMES, "a {} sheet of paper").argmax(axis=1).tolist() == [0, 1, 2, 3]
+    assert trained.classify(images, NAMES, template="a {} sheet of paper").argmax(axis=1).tolist() == [0, 1, 2, 3]
     assert trained.caption(images, [each[0] for each in captions]) == [each[0] for each in captions]
     assert trained.retrieve("a blue picture", images, top=1)[0].tolist() == [2]
     logs = trained.evaluate(images, captions, verbose=0, return_dict=True)
@@ -97,7 +97,7 @@ def test_towers_by_default():
 
 
 # === Measures ===
-def test_it_measures_how_texts_and_pictures_fit(trained):
+def test_it_measures_how_texts_and_images_fit(trained):
     images, captions = tiny_text.pictures(4)
     metric = TextAlignment(trained, among=4)
     metric.update_state([each[0] for each in captions], images)
@@ -109,11 +109,25 @@ def test_it_measures_how_texts_and_pictures_fit(trained):
     np.testing.assert_allclose(FeatureExtractor.of(trained).extract(images), trained.encode_images(images), atol=1e-5)
 
 
+def test_metrics_of_keras_ask_which_caption_of_the_batch_is_an_images(trained):
+    metrics = [keras.metrics.CategoricalAccuracy(name="right"), keras.metrics.TopKCategoricalAccuracy(2, name="top_2")]
+    trained.compile(trained.optimizer, metrics=metrics)
+    images, captions = tiny_text.pictures(4)
+    swapped = [captions[i] for i in (0, 1, 3, 2)]
+    logs = trained.evaluate(images, captions, verbose=0, return_dict=True)
+    assert (logs["right"], logs["top_2"], logs["matching_accuracy"]) == (1.0, 1.0, 1.0)
+    # Equal captions are each other's.
+    twice = trained.evaluate(np.concatenate([images] * 2), captions * 2, verbose=0, return_dict=True)
+    assert (twice["right"], twice["matching_accuracy"]) == (1.0, 1.0)
+    assert trained.evaluate(images, swapped, verbose=0, return_dict=True)["right"] == 0.5
+    trained.compile(trained.optimizer)
+
+
 # === Bad input ===
 @pytest.mark.parametrize(
     ("kwargs", "kind", "said"),
     [
-        ({"embedding_dim": 0}, ValueError, "embedding_dim must be a positive integer; got 0"),
+        ({"embedding_dim": 0}, ValueError, "embedding_dim must be an integer of at least 1; got 0"),
         ({"objective": "triplet"}, ValueError, "no contrastive loss is called 'triplet'"),
         ({"embedding_dim": 9}, ValueError, r"give \(None, 9\); it takes \(None, 16\) and gives \(None, 8\)"),
         ({"image_network": "vit"}, TypeError, "image_network must be a keras.Model"),
@@ -124,14 +138,14 @@ def test_constructor(kwargs, kind, said):
         tiny_text.dual_encoder(**kwargs)
 
 
-def test_an_image_network_of_other_pictures():
+def test_an_image_network_of_other_images():
     with pytest.raises(ValueError, match=r"takes \(16, 16, 3\) and gives \(None, 8\)"):
         DualEncoder(tiny_text.text_encoder(), (8, 8, 3), tiny_text.dual_encoder().image_network, embedding_dim=8)
 
 
 def test_what_makes_no_sense_for_it(trained):
-    with pytest.raises(TypeError, match="this model draws none"):
-        tiny_text.dual_encoder().compile(metrics=[])
+    with pytest.raises(TypeError, match="DualEncoder.compile: metrics must be Keras metrics of answers"):
+        tiny_text.dual_encoder().compile(metrics=[FrechetDistance("pixels")])
     with pytest.raises(ValueError, match=r"DualEncoder.encode_images: images must have shape \(N, 16, 16, 3\)"):
         trained.encode_images(np.zeros((1, 8, 8, 3), "uint8"))
     with pytest.raises(ValueError, match="DualEncoder.encode_texts: caption 1 is empty"):

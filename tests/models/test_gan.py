@@ -28,7 +28,7 @@ SGD = keras.optimizers.SGD
 def quiet():
     """With latents that follow from the pictures: nothing is random."""
     gan = tiny.gan()
-    gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    gan.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     gan.compile(SGD(0.05), penalties=R1(0.1))
     return gan
 
@@ -68,8 +68,8 @@ def test_by_default():
     for optimizer in gan.optimizer.optimizers:
         assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.0
         np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
-    assert type(gan.adversary.loss) is NonSaturating
-    assert [(penalty.weight, penalty.every) for penalty in gan.adversary.penalties] == [(1.0, 8)]
+    assert type(gan.objective.adversary.loss) is NonSaturating
+    assert [(penalty.weight, penalty.every) for penalty in gan.objective.adversary.penalties] == [(1.0, 8)]
     assert [metric.name for metric in gan.metrics] == [
         "discriminator_loss",
         "generator_loss",
@@ -94,11 +94,11 @@ def test_losses_and_penalties():
     gan = tiny.gan()
     loss = NonSaturating()
     gan.compile(loss=loss, penalties=[])
-    assert gan.adversary.loss is loss and gan.adversary.penalties == ()
+    assert gan.objective.adversary.loss is loss and gan.objective.adversary.penalties == ()
     names = ["discriminator_loss", "generator_loss", "discriminator_accuracy"]
     assert [metric.name for metric in gan.metrics] == names
     gan.compile(loss="non_saturating", penalties=R1(10.0))
-    assert [penalty.weight for penalty in gan.adversary.penalties] == [10.0]
+    assert [penalty.weight for penalty in gan.objective.adversary.penalties] == [10.0]
     with pytest.raises(
         ValueError, match=r"no adversarial loss is called 'wgan'; there are \['hinge', 'least_squares', .*\]"
     ):
@@ -208,10 +208,10 @@ def test_mixed_pictures_train_and_are_saved(tmp_path):
     assert np.isfinite(history["discrimination"]).all()
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert again.adversary.mixing.alpha == 0.3 and again.adversary.loss.label_smoothing == 0.1
-    assert [(type(each), each.weight, each.every) for each in again.adversary.penalties] == [(R2, 2.0, 2)]
-    assert again.discriminator_steps == 1
-    assert tuple(again.adversary.augmentation.policy) == ("color", "translation")
+    assert again.objective.adversary.mixing.alpha == 0.3 and again.objective.adversary.loss.label_smoothing == 0.1
+    assert [(type(each), each.weight, each.every) for each in again.objective.adversary.penalties] == [(R2, 2.0, 2)]
+    assert again.objective.discriminator_steps == 1
+    assert tuple(again.objective.adversary.augmentation.policy) == ("color", "translation")
     # Its layer is the adversary's, not the model's: the weights are those of the networks alone.
     assert len(again.weights) == len(tiny.gan(tiny.CLASSES).weights)
     assert np.isfinite(again.fit(tiny.pictures(), tiny.labels(), batch_size=8, verbose=0).history["penalty"]).all()
@@ -219,13 +219,13 @@ def test_mixed_pictures_train_and_are_saved(tmp_path):
 
 @pytest.mark.backends
 def test_losses_in_the_logs_are_those_of_the_equation(gan):
-    gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    gan.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     try:
         images = tiny.pictures(8)
         gan.reset_metrics()
         logs = gan.test_on_batch(images, return_dict=True)
     finally:
-        del gan.noise
+        del gan.sampler.noise
     real = (images / 127.5 - 1).astype("float32")
     fake = gan.generator(ops.convert_to_tensor(real[:, 1, 1:5, 0]))
     real_logits, fake_logits = (
@@ -270,7 +270,7 @@ def test_labels_from_tf_data(with_labels):
     dataset = tf.data.Dataset.from_tensor_slices((tiny.pictures(), tiny.labels())).batch(8)
     with_labels.fit(dataset, verbose=0)
     assert int(with_labels.optimizer.iterations) == steps + 2
-    with pytest.raises(ValueError, match=r"GAN: the model has num_classes=3; give labels"):
+    with pytest.raises(ValueError, match=r"GAN: it learns from labels; give them: fit\(images, labels\)"):
         with_labels.fit(dataset.map(lambda image, label: image))
 
 
@@ -285,7 +285,7 @@ def test_saved_and_loaded(tmp_path, gan):
     np.testing.assert_array_equal(loaded.generate(4, seed=0), gan.generate(4, seed=0))
     for argument in ("latent_dim", "num_classes", "ema_momentum", "seed", "name"):
         assert loaded.get_config()[argument] == gan.get_config()[argument]
-    assert [penalty.weight for penalty in loaded.adversary.penalties] == [0.3]
+    assert [penalty.weight for penalty in loaded.objective.adversary.penalties] == [0.3]
     assert loaded.optimizer.by_phase["discriminator"].momentum == 0.5
     assert isinstance(loaded.optimizer.by_phase["generator"], keras.optimizers.Adam)
     assert int(loaded.optimizer.iterations) == int(gan.optimizer.iterations) == 1

@@ -15,10 +15,10 @@ SHAPE = (5, 8, 8)
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({}, "give either num_classes or class_names; got None and None"),
-        ({"num_classes": 2, "class_names": ["a", "b"]}, "give either num_classes or class_names"),
-        ({"num_classes": 1}, "num_classes must be an integer above 1; got 1"),
-        ({"num_classes": True}, "num_classes must be an integer above 1; got True"),
+        ({}, "give num_classes or class_names"),
+        ({"num_classes": 3, "class_names": ["a", "b"]}, "class_names must be num_classes=3 names; got 2"),
+        ({"num_classes": 1}, "num_classes must be an integer of at least 2; got 1"),
+        ({"num_classes": True}, "num_classes must be an integer of at least 2; got True"),
         ({"class_names": ["a"]}, "class_names must be at least two different names"),
         ({"class_names": "ab"}, "class_names must be at least two different names"),
         ({"class_names": ["a", "b", "a"]}, "class_names must be at least two different names"),
@@ -36,7 +36,7 @@ def test_other_arguments_out_of_range():
     ):
         with pytest.raises(ValueError, match=message):
             ClassificationHead(3, **arguments)
-    with pytest.raises(ValueError, match="dice_weight must not be negative; got -1"):
+    with pytest.raises(ValueError, match="dice_weight must be a number of at least 0; got -1"):
         SegmentationHead(3, dice_weight=-1)
     with pytest.raises(ValueError, match="there may be 256 classes, numbered in uint8; got 257"):
         SegmentationHead(257)
@@ -73,7 +73,7 @@ def test_numbers_for_names():
 @pytest.mark.parametrize(
     "labels, message",
     [
-        (np.zeros(4, int), r"labels must be 5 integers, one a picture; got shape \(4,\)"),
+        (np.zeros(4, int), r"labels must be 5 integers, one for each image; got shape \(4,\)"),
         (np.zeros((5, 3), int), r"got shape \(5, 3\)"),
         (np.zeros(5), "labels must be integers; got float64"),
         (np.arange(5), "labels must be in -1 .. 2; got 0 to 4"),
@@ -102,7 +102,7 @@ def test_a_class_that_is_not_known_neither_teaches_nor_counts():
 @pytest.mark.parametrize(
     "masks, message",
     [
-        (np.zeros((5, 8, 4), "uint8"), r"masks must have shape \(5, 8, 8\), a number a pixel; got \(5, 8, 4\)"),
+        (np.zeros((5, 8, 4), "uint8"), r"masks must have shape \(5, 8, 8\), a number for each pixel; got \(5, 8, 4\)"),
         (np.zeros((5, 8, 8, 1), "uint8"), r"got \(5, 8, 8, 1\)"),
         (np.zeros(SHAPE), "masks must be integers; got float64"),
         (np.full(SHAPE, 3, "uint8"), "masks must be in 0 .. 2; got 3 to 3"),
@@ -133,13 +133,13 @@ def test_mean_iou_by_hand():
     )
 
 
-# === Pictures ===
+# === Images ===
 @pytest.mark.backends
 def test_reconstruction():
     decoder = tiny.decoder()
     head = ReconstructionHead(decoder)
     images, vector = keras.Input(tiny.SHAPE), keras.Input((6,))
-    outputs = keras.Model([images, vector], head.attach(images, {"vector": vector}, "pictures"))
+    outputs = keras.Model([images, vector], head.attach(images, {"vector": vector}, "copy"))
     assert outputs.output.shape == (None, *tiny.SHAPE) and head.decoder is not decoder
     pixels = np.zeros((2, *tiny.SHAPE), "float32")
     # Gaussian(0.5) of pixels that are right.
@@ -152,11 +152,11 @@ def test_reconstruction():
 def test_reconstruction_that_cannot_be():
     with pytest.raises(TypeError, match="ReconstructionHead: decoder must be a keras.Model; got Dense"):
         ReconstructionHead(layers.Dense(3))
-    with pytest.raises(ValueError, match=r"from latents \(batch, n\) to pictures; .* goes from \(None, 8, 8, 3\)"):
+    with pytest.raises(ValueError, match=r"from latents \(batch, n\) to images; .* goes from \(None, 8, 8, 3\)"):
         ReconstructionHead(tiny.encoder(4))
     images, vector = keras.Input(tiny.SHAPE), keras.Input((6,))
-    with pytest.raises(ValueError, match=r"DiscretizedLogistic needs \(8, 8, 6\) for pictures of \(8, 8, 3\)"):
-        ReconstructionHead(tiny.decoder(), "discretized_logistic").attach(images, {"vector": vector}, "pictures")
+    with pytest.raises(ValueError, match=r"DiscretizedLogistic needs \(8, 8, 6\) for images of \(8, 8, 3\)"):
+        ReconstructionHead(tiny.decoder(), "discretized_logistic").attach(images, {"vector": vector}, "copy")
 
 
 def test_config_of_reconstruction():

@@ -10,7 +10,7 @@ from tests.text.tiny_language_models import sentence_pieces
 
 
 def pali_gemma():
-    """A tiny random PaliGemma of 16x16 pictures with a vocabulary of letters."""
+    """A tiny random PaliGemma of 16x16 images with a vocabulary of letters."""
     models = keras_hub.models
     tokenizer = models.PaliGemmaTokenizer(sentence_pieces("\n", start="<bos>", end="<eos>", unknown="<unk>"))
     converter = keras_hub.layers.PaliGemmaImageConverter(image_size=(16, 16), scale=1 / 127.5, offset=-1.0)
@@ -36,7 +36,7 @@ def pali_gemma():
 
 
 class Writer:
-    """Has the signature of an image-to-text model of KerasHub, and says how bright pictures are."""
+    """Has the signature of an image-to-text model of KerasHub, and says how bright images are."""
 
     def __init__(self, answer=lambda prompt, level: f"{prompt}level {level}\n"):
         self.answer = answer
@@ -64,7 +64,7 @@ def test_chooses_what_the_dual_encoder_would():
 
 
 @pytest.mark.backends
-def test_asks_a_language_model_picture_by_picture():
+def test_asks_a_language_model_image_by_image():
     writer = Writer()
     captioner = ImageCaptioner(writer, prompt="say\n", max_length=9)
     assert captioner.image_size == 224
@@ -119,5 +119,5 @@ def test_what_is_wrong_says_so():
         ImageCaptioner(Writer(), max_length=0)
     with pytest.raises(ValueError, match=r"images must have shape \(N, height, width, 3\)"):
         ImageCaptioner(Writer()).caption(grey(1, 2)[..., :1])
-    with pytest.raises(ValueError, match=r"generate\(\) must give 2 strings, one a picture"):
+    with pytest.raises(ValueError, match=r"generate\(\) must give 2 strings, one for each image"):
         ImageCaptioner(Writer(lambda prompt, level: level)).caption(grey(1, 2))

@@ -69,6 +69,29 @@ def test_export(trained, tmp_path, tensorflow_backend):
     assert [name.decode() for name in served["names"].numpy()] == [row[0][0] for row in trained.classify(images, top=1)]
 
 
+def test_other_names_for_the_classes(trained):
+    images = tiny.bands(3)[0]
+    best = trained.classify(images, ["l", "m", "r"], top=1)
+    assert [row[0][0][0] for row in trained.classify(images, top=1)] == [row[0][0] for row in best]
+    with pytest.raises(ValueError, match="ImageClassifier.classify: class_names must be 3 names"):
+        trained.classify(images, ["l", "r"], top=1)
+
+
+@pytest.mark.backends
+def test_metrics_of_keras():
+    """They see one-hot labels and probabilities, and leave out images whose class is not known."""
+    model, (images, labels) = classifier(), tiny.bands(24)
+    metrics = [keras.metrics.CategoricalAccuracy(name="right"), keras.metrics.TopKCategoricalAccuracy(2, name="top_2")]
+    model.compile(metrics=metrics)
+    some = np.where(np.arange(24) % 2, labels, -1)
+    history = model.fit(images, labels, validation_data=(images, some), verbose=0).history
+    logs = model.evaluate(images, some, batch_size=7, verbose=0, return_dict=True)
+    order = np.argsort(-model.classify(images), axis=1)[1::2]
+    np.testing.assert_allclose(logs["right"], np.mean(order[:, 0] == labels[1::2]), rtol=1e-6)
+    np.testing.assert_allclose(logs["top_2"], np.mean((order[:, :2] == labels[1::2, None]).any(axis=1)), rtol=1e-6)
+    assert logs["right"] == pytest.approx(logs["accuracy"]) and history["val_right"] == [pytest.approx(logs["right"])]
+
+
 # === Learning from a teacher ===
 @pytest.mark.backends
 def test_the_loss_with_a_teacher_by_hand(trained):
@@ -95,7 +118,7 @@ def test_a_student_learns_without_right_labels(trained, tmp_path):
     assert not tiny.moved(before, trained)
     # The teacher is no part of the student, nor of its file.
     assert len(student.variables) < len(student.variables + trained.variables)
-    with pytest.warns(UserWarning, match="The teacher is not saved with ImageClassifier"):
+    with pytest.warns(UserWarning, match=r"compile\(teacher=...\) is not saved with ImageClassifier: give it again"):
         student.save(tmp_path / "student.keras")
     again = keras.saving.load_model(tmp_path / "student.keras")
     assert again.teacher_logits is None
@@ -109,7 +132,7 @@ def test_a_plain_network_may_teach():
     assert student.terms == ["cross_entropy", "distillation"]
     for teacher, error, message in (
         (tiny.encoder(4), ValueError, r"to 3 logits; it takes \(8, 8, 3\) and gives \(None, 4\)"),
-        (tiny.encoder(3, shape=(4, 4, 3)), ValueError, r"from pictures \(8, 8, 3\) to 3 logits; it takes \(4, 4, 3\)"),
+        (tiny.encoder(3, shape=(4, 4, 3)), ValueError, r"from images \(8, 8, 3\) to 3 logits; it takes \(4, 4, 3\)"),
         ("teacher", TypeError, "the teacher must be a keras.Model; got 'teacher'"),
     ):
         with pytest.raises(error, match=message):
@@ -128,6 +151,7 @@ def test_a_gans_discriminator_and_a_vaes_encoder():
         assert np.isfinite(model.fit(images, labels, verbose=0).history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_keras_applications():
     network = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, include_top=False, weights=None)
     model = ImageClassifier(network, 4, image_shape=(16, 16, 1), frozen=True)
@@ -152,7 +176,7 @@ def test_a_backbone_of_keras_hub():
 
 def test_from_image_shape():
     model = ImageClassifier.from_image_shape((28, 28, 1), class_names=["a", "b"])
-    assert model.encoder.output["vector"].shape == (None, 128) and model.class_names == ["a", "b"]
+    assert model.backbone.output["vector"].shape == (None, 128) and model.class_names == ["a", "b"]
     with pytest.raises(ValueError, match="ImageClassifier: size must be one of 'small', 'medium', 'large'; got 'tiny'"):
         ImageClassifier.from_image_shape((28, 28, 1), 2, size="tiny")
 

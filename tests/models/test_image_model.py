@@ -80,7 +80,7 @@ def test_every_range_gives_the_same_losses():
 def test_any_form_of_batches(make_batch):
     model = shade()
     model.fit(Batches(lambda index: make_batch(floats(-1, 1)[3 * index : 3 * index + 3])), verbose=0)
-    assert model.float_range == (-1, 1) and int(model.optimizer.iterations) == 2
+    assert model.image_input.float_range == (-1, 1) and int(model.optimizer.iterations) == 2
     with pytest.raises(ValueError, match=r"must have shape \(N, 2, 3, 1\); got \(3, 9, 9, 1\)"):
         model.fit(Batches(lambda index: make_batch(np.zeros((3, 9, 9, 1), "uint8"))))
 

@@ -127,7 +127,7 @@ def test_measures_and_losses():
     assert "perceptual" not in config and "perceptual_weight" not in config
     again = denoiser(discriminator=discriminator())
     again.compile_from_config(config)
-    assert again.loss_of_pixels.epsilon == 0.01 and type(again.adversary.loss).__name__ == "Hinge"
+    assert again.loss_of_pixels.epsilon == 0.01 and type(again.objective.adversary.loss).__name__ == "Hinge"
     # An untrained network leaves pictures as they are: the noise is all the error.
     plain = denoiser()
     plain.compile(loss="l2")
@@ -166,7 +166,7 @@ def test_what_it_trains_on():
 def test_as_postprocessing_of_a_generator():
     restorer = moved(ImageRestorer(Downscale(2), 2, network=network(2), seed=0))
     gan, other = tiny.gan(postprocessing=[restorer.restoring_network]), tiny.gan()
-    assert gan.picture_shape == (16, 16, 3)
+    assert gan.sampler.image_shape == (16, 16, 3)
     other.average.network.set_weights(gan.average.network.get_weights())
     with pytest.warns(UserWarning, match="has not been trained"):
         pictures, plain = gan.generate(2, seed=0), other.generate(2, seed=0)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import kgen  # noqa: F401  load_model knows its classes by it
+from kgen.metrics import FrechetDistance
 from kgen.models import ImageSegmenter
 from tests.models import tiny
 from tests.models.test_recognition_model import backbone, masks
@@ -31,6 +32,20 @@ def test_segment(trained, tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.segment(images), seen)
     assert (again.class_names, again.filters, again.num_classes) == (["dark", "bright"], 4, 2)
+
+
+@pytest.mark.backends
+def test_metrics_of_keras(trained):
+    metrics = [
+        keras.metrics.CategoricalAccuracy(name="right"),
+        keras.metrics.OneHotIoU(2, [0, 1], name="iou"),
+    ]
+    trained.compile(trained.optimizer, metrics=metrics)
+    logs = trained.evaluate(tiny.bands()[0], masks(), batch_size=25, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["right"], np.mean(trained.segment(tiny.bands()[0]) == masks()), rtol=1e-5)
+    np.testing.assert_allclose(logs["iou"], logs["mean_iou"], rtol=1e-5)
+    with pytest.raises(TypeError, match="ImageSegmenter.compile: metrics must be Keras metrics of answers"):
+        trained.compile(metrics=[FrechetDistance("pixels")])
 
 
 def test_export(trained, tmp_path, tensorflow_backend):

@@ -29,7 +29,7 @@ def inputs(count, seed=0):
 
 def test_draws_of_a_picture_are_brought_together(monkeypatch):
     model = Model()
-    monkeypatch.setattr("kgen.models.importance_bounds._HELD", 8)
+    monkeypatch.setattr("kgen.inference.posterior._HELD", 8)
     bounds = importance_bounds(model, inputs(5), 4, batch_size=64)
     np.testing.assert_allclose(bounds[:, 0], np.arange(5), atol=1e-6)
     # Two pictures of four draws at a time.

@@ -7,8 +7,8 @@ from keras import ops
 
 from kgen import losses
 from kgen.layers import LatentInjection2D
-from kgen.models import VAE, ladder
-from kgen.networks import LadderDecoder, LadderEncoder
+from kgen.models import VAE
+from kgen.networks import LadderDecoder, LadderEncoder, ladder
 from tests.checks import models
 from tests.checks.networks import stir
 from tests.models import tiny
@@ -43,16 +43,16 @@ def quiet():
     """Conditional, at all scales, with latents that follow from the pictures: nothing is random."""
     vae = ladder_vae(tiny.CLASSES)
     stir(vae.encoder), stir(vae.decoder)
-    vae.training_posterior = tiny.FixedPosterior(0.3)
     vae.compile(SGD(1e-4), scales_weight=0.5)
+    vae.objective.posterior[True] = tiny.FixedPosterior(0.3)
     return vae
 
 
 def quiet_on_replicas():
     """Without the count of active units, which each replica makes over its own share of a batch."""
     vae = quiet()
-    loss = vae.autoencoder_loss
-    vae.autoencoder_loss = lambda batch, training: {
+    loss = vae.objective.autoencoder_loss
+    vae.objective.autoencoder_loss = lambda batch, training: {
         **loss(batch, training),
         "active_units": ops.zeros(ops.shape(batch["images"])[0]),
     }
@@ -100,14 +100,18 @@ def vae():
 
 @pytest.mark.backends
 def test_moments_are_of_all_levels_side_by_side(vae):
-    assert vae.latent_dims == DIMS and vae.latent_dim == sum(DIMS) and vae.level_names == ("kl_1", "kl_2", "kl_3")
+    assert (
+        vae.latent_dims == DIMS
+        and vae.latent_dim == sum(DIMS)
+        and vae.objective.level_names == ("kl_1", "kl_2", "kl_3")
+    )
     drawn = []
 
     def sample(mean, log_variance):
         drawn.append(mean + 0.5 * ops.exp(0.5 * log_variance))
         return drawn[-1]
 
-    mean, log_variance, latents, outputs = vae.infer(inputs(), {}, sample)
+    mean, log_variance, latents, outputs = vae.posterior.infer(inputs(), {}, sample)
     assert [part.shape[-1] for part in drawn] == list(DIMS)
     for together in (mean, log_variance, latents):
         assert tuple(together.shape) == (8, sum(DIMS))
@@ -115,7 +119,7 @@ def test_moments_are_of_all_levels_side_by_side(vae):
     # The decoder makes of these latents what the way down made.
     np.testing.assert_allclose(*arrays((vae.decoder(latents), outputs)), rtol=1e-4, atol=1e-4)
     assert [part.shape[-1] for part in vae.by_level(mean)] == list(DIMS)
-    means = vae.infer(inputs(), {})
+    means = vae.posterior.infer(inputs(), {})
     np.testing.assert_array_equal(*arrays((means[0], means[2])))
 
 
@@ -124,7 +128,8 @@ def test_a_posterior_depends_on_coarser_latents_and_not_on_finer_ones(vae):
     def moments(shifted):
         """Means when the latents of one level are shifted."""
         level = iter(range(len(DIMS)))
-        return arrays(vae.by_level(vae.infer(inputs(), {}, lambda mean, _: mean + (next(level) == shifted))[0]))
+        means = vae.posterior.infer(inputs(), {}, lambda mean, _: mean + (next(level) == shifted))[0]
+        return arrays(ladder.split_levels(means, vae.latent_dims))
 
     plain = moments(None)
     for shifted in range(len(DIMS)):
@@ -153,17 +158,17 @@ def test_the_kl_is_that_of_posterior_and_prior_where_latents_are():
 
 @pytest.mark.backends
 def test_losses_in_the_logs_are_those_of_the_equations(vae):
-    images, posterior = tiny.pictures(8), vae.evaluation_posterior
-    vae.evaluation_posterior = tiny.FixedPosterior(0.3)
+    images, posterior = tiny.pictures(8), vae.objective.posterior[False]
+    vae.objective.posterior[False] = tiny.FixedPosterior(0.3)
     try:
         vae.reset_metrics()
         logs = vae.test_on_batch(images, return_dict=True)
     finally:
-        vae.evaluation_posterior = posterior
-    mean, log_variance, latents, _ = arrays(vae.infer(inputs(), {}, tiny.FixedPosterior(0.3)))
+        vae.objective.posterior[False] = posterior
+    mean, log_variance, latents, _ = arrays(vae.posterior.infer(inputs(), {}, tiny.FixedPosterior(0.3)))
     each = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1)
     first = 0
-    for name, size in zip(vae.level_names, DIMS):
+    for name, size in zip(vae.objective.level_names, DIMS):
         np.testing.assert_allclose(logs[name], each[:, first : first + size].sum(axis=1).mean(), rtol=1e-3)
         first += size
     np.testing.assert_allclose(logs["kl"], each.sum(axis=1).mean(), rtol=1e-3)
@@ -180,8 +185,13 @@ def test_losses_in_the_logs_are_those_of_the_equations(vae):
 def test_one_level_is_the_plain_vae():
     vae = models.make(lambda: ladder_vae(levels=1, latent_channels=1, all_scales=False))
     vae.compile()
-    assert vae.latent_dims == (3,) and vae.latent_dim == 3 and vae.level_names == () and not vae.multiscale
-    mean, log_variance, latents, outputs = vae.infer(inputs(), {}, tiny.FixedPosterior(0.3))
+    assert (
+        vae.latent_dims == (3,)
+        and vae.latent_dim == 3
+        and vae.objective.level_names == ()
+        and not vae.objective.multiscale
+    )
+    mean, log_variance, latents, outputs = vae.posterior.infer(inputs(), {}, tiny.FixedPosterior(0.3))
     plain_mean, plain_log_variance = ops.split(vae.encoder(inputs()), 2, axis=-1)
     plain_latents = tiny.FixedPosterior(0.3)(plain_mean, plain_log_variance)
     plain = (plain_mean, plain_log_variance, plain_latents, vae.decoder(plain_latents))
@@ -268,7 +278,7 @@ def test_networks_that_do_not_go_together():
 
 
 def test_a_weight_of_scales_is_not_negative():
-    with pytest.raises(ValueError, match="VAE.compile: scales_weight must not be negative; got -1"):
+    with pytest.raises(ValueError, match="VAE.compile: scales_weight must be a number of at least 0; got -1"):
         tiny.vae().compile(scales_weight=-1)
 
 

@@ -52,7 +52,7 @@ def test_more_draws_tighten_the_bound(widened):
 def test_bounds_do_not_depend_on_the_batch(widened, monkeypatch):
     images = widened.pictures(5)
     bounds = widened.model.log_likelihood(images, samples=7)
-    monkeypatch.setattr("kgen.models.importance_bounds._HELD", 14)
+    monkeypatch.setattr("kgen.inference.posterior._HELD", 14)
     np.testing.assert_allclose(widened.model.log_likelihood(images, samples=7, batch_size=3), bounds, atol=1e-4)
     np.testing.assert_allclose(widened.model.log_likelihood(images[3:4], samples=7), bounds[3:4], atol=1e-4)
     assert (widened.model.log_likelihood(images, samples=7, seed=1) != bounds).all()

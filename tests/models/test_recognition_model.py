@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from kgen.models import ClassificationHead, SegmentationHead
-from kgen.models.recognition_model import RecognitionModel
+from kgen.models import ClassificationHead, MultiTaskModel, SegmentationHead
 from tests.checks import models
 from tests.models import tiny
 
@@ -18,14 +17,14 @@ def backbone(shape=tiny.SHAPE):
 
 
 def masks():
-    """Where a picture of `tiny.bands` is bright."""
+    """Where an image of `tiny.bands` is bright."""
     return (tiny.bands()[0].mean(axis=-1) > 120).astype("uint8")
 
 
 def both(**kwargs):
-    """One model with a question about the picture, one about its pixels."""
+    """One model with a question about the image, one about its pixels."""
     heads = {"band": ClassificationHead(tiny.CLASSES), "bright": SegmentationHead(2, filters=4)}
-    return RecognitionModel(backbone(), heads, seed=0, **kwargs)
+    return MultiTaskModel(backbone(), heads, seed=0, **kwargs)
 
 
 def answers():
@@ -45,16 +44,16 @@ def trained():
 # === Building ===
 def test_the_backbone_is_copied_and_its_last_layers_left_out():
     network = backbone()
-    model = RecognitionModel(network, {"band": ClassificationHead(3)}, frozen=True, seed=0)
+    model = MultiTaskModel(network, {"band": ClassificationHead(3)}, frozen=True, seed=0)
     assert network.trainable and network.get_layer("features").trainable
     assert not any("unused" in v.path for v in model.variables)
-    copied, given = model.encoder.get_layer("maps").get_weights(), network.get_layer("maps").get_weights()
+    copied, given = model.backbone.get_layer("maps").get_weights(), network.get_layer("maps").get_weights()
     np.testing.assert_array_equal(copied[0], given[0])
 
 
 def test_what_is_frozen():
     counts = {}
-    model = RecognitionModel(backbone(), {"band": ClassificationHead(3)}, seed=0)
+    model = MultiTaskModel(backbone(), {"band": ClassificationHead(3)}, seed=0)
     for frozen in (True, "maps", False):
         model.frozen = frozen
         counts[frozen] = len(model.phases()[0].variables)
@@ -66,16 +65,16 @@ def test_what_is_frozen():
 def test_a_frozen_backbone_stays_and_the_rest_learns():
     model = both(frozen=True)
     model.compile(keras.optimizers.SGD(0.1))
-    before, heads = tiny.weights(model.encoder), tiny.weights(model.network)
+    before, heads = tiny.weights(model.backbone), tiny.weights(model.network)
     model.fit(tiny.bands()[0], answers(), verbose=0)
-    assert not tiny.moved(before, model.encoder) and tiny.moved(heads, model.network)
+    assert not tiny.moved(before, model.backbone) and tiny.moved(heads, model.network)
 
 
 @pytest.mark.backends
-def test_pictures_are_adapted_to_the_backbone():
+def test_images_are_adapted_to_the_backbone():
     seen = keras.Input((4, 4, 3), name="images")
     looking = keras.Model(seen, layers.Identity(name="features")(layers.Flatten()(seen)))
-    model = RecognitionModel(
+    model = MultiTaskModel(
         looking, {"band": ClassificationHead(2)}, image_shape=(8, 8, 1), value_range=(0.0, 255.0), seed=0
     )
     assert model.image_shape == (8, 8, 1)
@@ -91,13 +90,13 @@ def test_pictures_are_adapted_to_the_backbone():
         ({"heads": {"a": 3}}, TypeError, "heads must be a dict from name to kgen.models.Head"),
         ({"value_range": (1, 0)}, ValueError, r"value_range must be \(low, high\)"),
         ({"image_shape": (8, 8)}, ValueError, r"image_shape must be \(height, width, channels\)"),
-        ({"image_shape": (8, 8, 2)}, ValueError, "the backbone takes pictures of 3 channels; image_shape"),
-        ({"backbone": layers.Dense(3)}, TypeError, "RecognitionModel: the backbone must be a keras.Model; got Dense"),
+        ({"image_shape": (8, 8, 2)}, ValueError, "the backbone takes images of 3 channels; image_shape"),
+        ({"backbone": layers.Dense(3)}, TypeError, "MultiTaskModel: the backbone must be a keras.Model; got Dense"),
     ],
 )
 def test_what_does_not_fit(arguments, error, message):
     with pytest.raises(error, match=message):
-        RecognitionModel(**{"backbone": backbone(), "heads": {"band": ClassificationHead(3)}, **arguments})
+        MultiTaskModel(**{"backbone": backbone(), "heads": {"band": ClassificationHead(3)}, **arguments})
 
 
 # === Training ===
@@ -132,7 +131,7 @@ def test_the_average_answers(trained):
 @pytest.mark.backends
 def test_answers_in_any_form():
     images, labels = tiny.bands(8)
-    model = RecognitionModel(tiny.encoder(4), {"band": ClassificationHead(3)}, seed=0)
+    model = MultiTaskModel(tiny.encoder(4), {"band": ClassificationHead(3)}, seed=0)
     model.compile()
     losses = [
         model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
@@ -153,6 +152,15 @@ def test_answers_in_any_form():
 def test_missing_and_wrong_answers(trained, y, message):
     with pytest.raises(ValueError, match=message):
         trained.fit(tiny.bands()[0], y)
+
+
+def test_the_augmentation_is_saved():
+    model = both()
+    model.compile(augmentation=[layers.RandomBrightness(0.3), layers.RandomFlip("vertical")])
+    again = keras.saving.deserialize_keras_object(model.get_compile_config()["augmentation"])
+    assert again[0].factor == layers.RandomBrightness(0.3).factor and again[1].mode == "vertical"
+    model.compile()
+    assert model.get_compile_config()["augmentation"] is None
 
 
 def compiled():

@@ -6,7 +6,9 @@ import pytest
 from keras import ops
 
 from kgen.data import CaptionedImages
-from kgen.models import GAN, TextToImage
+from kgen.losses import Hinge
+from kgen.models import TextToImage
+from kgen.objectives import ELBO, Adversarial
 from kgen.text import CaptionFeatures, TextEncoder, encoder_from_captions
 from tests.checks import models as checks
 from tests.models import tiny_text
@@ -90,7 +92,7 @@ def test_guidance_exaggerates_the_caption(trained):
 
 def test_generate_uses_the_averaged_weights(trained):
     before = trained.generate("a red picture", seed=0)
-    live = trained.generative_model.decoder
+    live = trained.generator
     saved = live.get_weights()
     live.set_weights([np.zeros_like(weight) for weight in saved])
     assert np.array_equal(trained.generate("a red picture", seed=0), before)
@@ -107,8 +109,8 @@ def test_batches_of_any_size_are_compiled_once(tensorflow_backend):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         traces = []
-        draw = model.draw
-        model.draw = lambda inputs: traces.append(1) or draw(inputs)
+        draw = model.sampler.draw
+        model.sampler.draw = lambda inputs: traces.append(1) or draw(inputs)
         for count in (1, 2, 5, 8):
             model.generate(["a red picture"] * count, seed=0)
     assert len(traces) == 1
@@ -136,9 +138,9 @@ def test_the_range_of_floats_is_that_of_all_pictures():
     floats[-1] = -1.0  # the only picture that shows that black is -1
     model = checks.make(tiny_text.compiled)
     model.fit(floats, captions, batch_size=4, shuffle=False, verbose=0)
-    assert model.float_range == (-1, 1)
+    assert model.image_input.float_range == (-1, 1)
     model.train_on_batch(floats[:4], captions[:4])
-    assert model.float_range == (-1, 1)
+    assert model.image_input.float_range == (-1, 1)
 
 
 def test_cached_features_train_as_captions_do():
@@ -148,7 +150,7 @@ def test_cached_features_train_as_captions_do():
     loss = model.fit(images, first, batch_size=4, shuffle=False, verbose=0).history["loss"]
     other = checks.make(tiny_text.compiled)
     table = CaptionFeatures(other.text_encoder, first)
-    other.intake.set_standards(table)
+    other.image_input.set_standards(table)
     features = {"images": images, **table.gather(table.index(first))}
     np.testing.assert_allclose(other.fit(features, batch_size=4, shuffle=False, verbose=0).history["loss"], loss, 1e-4)
 
@@ -239,9 +241,9 @@ def test_guidance_needs_caption_dropout():
 @pytest.mark.parametrize(
     ("change", "kind", "said"),
     [
-        (lambda x, y: (x, y[:-1]), ValueError, "4 pictures and 3 captions"),
+        (lambda x, y: (x, y[:-1]), ValueError, "4 images and 3 captions"),
         (lambda x, y: (x, None), ValueError, "captions are missing"),
-        (lambda x, y: (x, [*y[:-1], []]), ValueError, "picture 3 has no caption"),
+        (lambda x, y: (x, [*y[:-1], []]), ValueError, "image 3 has no caption"),
         (lambda x, y: (x, [*y[:-1], "  "]), ValueError, "empty"),
         (lambda x, y: (x, [*y[:-1], 7]), TypeError, "int"),
         (lambda x, y: (x[:, :8], y), ValueError, r"must have shape \(N, 16, 16, 3\); got \(4, 8, 16, 3\)"),
@@ -263,13 +265,40 @@ def test_constructor():
     encoder = tiny_text.text_encoder()
     with pytest.raises(ValueError, match="'vae', 'gan', 'vae_gan'"):
         TextToImage(encoder, tiny_text.SHAPE, "diffusion")
-    with pytest.raises(TypeError, match="generative_model must be"):
-        TextToImage(encoder, tiny_text.SHAPE, keras.Sequential())
-    with pytest.raises(ValueError, match=r"image_shape is \(32, 32, 3\)"):
-        TextToImage(encoder, (32, 32, 3), tiny_text.generative_model())
+    with pytest.raises(TypeError, match="TextToImage: generator must be a keras.Model; got str"):
+        TextToImage(encoder, tiny_text.SHAPE, generator="generator")
+    with pytest.raises(ValueError, match=r"image_shape is \(32, 32, 3\), for which the generator must give"):
+        TextToImage(encoder, (32, 32, 3), **tiny_text.networks())
     with pytest.raises(ValueError, match="caption_dropout"):
-        TextToImage(encoder, tiny_text.SHAPE, tiny_text.generative_model(), caption_dropout=1.0)
-    assert isinstance(tiny_text.model("gan").generative_model, GAN)
+        TextToImage(encoder, tiny_text.SHAPE, caption_dropout=1.0, **tiny_text.networks())
+    for recipe, name, part in (
+        ("gan", "encoder", tiny_text.encoder(8)),
+        ("vae", "discriminator", tiny_text.encoder(1)),
+    ):
+        with pytest.raises(ValueError, match=f"the recipe '{recipe}' has no {name}; leave it out"):
+            TextToImage(encoder, tiny_text.SHAPE, recipe, latent_dim=4, **{name: part})
+    with pytest.raises(ValueError, match="the recipe 'gan' has no reconstruction"):
+        TextToImage(encoder, tiny_text.SHAPE, "gan", reconstruction="gaussian")
+    assert isinstance(tiny_text.model("gan").objective, Adversarial) and tiny_text.model("gan").encoder is None
+    assert isinstance(tiny_text.model("vae_gan").objective, ELBO) and tiny_text.model("vae").discriminator is None
+
+
+def test_an_objective_is_a_value():
+    model = tiny_text.model("gan")
+    model.compile(objective=Adversarial("hinge", penalties=[]))
+    assert type(model.objective.adversary.loss) is Hinge
+    model.compile(loss="hinge", discriminator_steps=2)
+    assert type(model.objective.adversary.loss) is Hinge and model.objective.discriminator_steps == 2
+    with pytest.raises(TypeError, match="give beta to the objective itself"):
+        model.compile(objective=ELBO(), beta=0.5)
+
+
+def test_compiled_again_after_loading(tmp_path):
+    model = tiny_text.model("vae_gan")
+    model.compile(objective=ELBO(beta=0.5, penalties=[]))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.objective.beta == 0.5 and loaded.objective.adversary.penalties == ()
 
 
 def test_an_endless_dataset_is_refused(untrained):
@@ -314,7 +343,7 @@ def test_training_that_was_interrupted_goes_on_bitwise(factory, tmp_path):
     weights = checks.in_new_process(
         "tests.models.test_text_to_image:_load_and_train", str(tmp_path / "half.keras"), images, captions
     )
-    expected = [ops.convert_to_numpy(v) for v in whole.generative_model.variables]
+    expected = [ops.convert_to_numpy(v) for v in whole.variables]
     assert all(np.array_equal(a, b) for a, b in zip(expected, weights, strict=True))
 
 
@@ -323,7 +352,7 @@ def _load_and_train(file, images, captions):
 
     model = keras.models.load_model(file)
     model.fit(images, captions, batch_size=4, epochs=2, verbose=0)
-    return [ops.convert_to_numpy(v) for v in model.generative_model.variables]
+    return [ops.convert_to_numpy(v) for v in model.variables]
 
 
 # === Another text encoder ===
@@ -331,7 +360,7 @@ def test_another_encoder_of_the_same_features_draws_the_same(trained):
     encoder = trained.text_encoder
     other = trained.with_text_encoder(TextEncoder(encoder.backbone, encoder.preprocessor))
     assert other.text_encoder is not encoder
-    assert other.generative_model is trained.generative_model
+    assert other.generator is not trained.generator
     found = other.generate(["a red picture", "a blue picture"], seed=0)
     assert np.abs(found.astype(int) - trained.generate(["a red picture", "a blue picture"], seed=0)).max() <= 1
 
@@ -353,7 +382,7 @@ def preset(trained, tmp_path):
 def installed(monkeypatch, encoder):
     """Lets the named encoder be installed."""
     found = {"a_large_one": encoder}
-    monkeypatch.setattr("kgen.models.prompted_model.installed_model", found.get)
+    monkeypatch.setattr("kgen.models.text_to_image.installed_model", found.get)
 
 
 def test_the_larger_text_encoder_reads_latin_script_where_it_is_installed(trained, preset, monkeypatch):
@@ -365,7 +394,7 @@ def test_the_larger_text_encoder_reads_latin_script_where_it_is_installed(traine
     drawn = model.generate([english, chinese], seed=0)
     given = {name: features[:1] for name, features in model.text_encoder.encode([english]).items()}
     given["pooled"] = larger.encode([english])["pooled"]
-    expected = model.generate_from({**given, "seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32")}, 1, 0)
+    expected = model.sampler.run({**given, "seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32")}, 1, 0)
     np.testing.assert_allclose(drawn[0].astype(int), expected[0], atol=1)
     np.testing.assert_allclose(drawn[1].astype(int), own[1], atol=1)
     assert np.abs(drawn[0].astype(int) - own[0]).max() > 1
@@ -386,7 +415,7 @@ def test_a_larger_text_encoder_that_cannot_be_loaded_is_warned_of(trained, prese
         raise ImportError("pip install safetensors")
 
     installed(monkeypatch, trained.text_encoder)
-    monkeypatch.setattr("kgen.models.prompted_model.EncoderByScript", without_safetensors)
+    monkeypatch.setattr("kgen.models.text_to_image.EncoderByScript", without_safetensors)
     with pytest.warns(UserWarning, match="the preset's own text encoder is used. pip install safetensors"):
         model = TextToImage.from_preset(preset)
     drawn = model.generate("a red picture", seed=0)
@@ -405,7 +434,7 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     before = model.generate([unknown, "a red picture"], seed=[3, 3])
     model.remember([["a red picture"], "a blue picture", "a red picture"], sharpness=1000.0)
     assert model.memory.known.shape[0] == 2
-    features = model.prompt_intake.features([unknown], verbose=0)["pooled"][0]
+    features = model.sampler.prompts.features([unknown], verbose=0)["pooled"][0]
     known = ops.convert_to_numpy(model.memory.known)
     assert np.abs(known - features).max(axis=1).min() < 1e-4
     # Known captions stay what they are.
@@ -425,7 +454,7 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     model.compile()
     model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
     model.remember(None)
-    assert model.memory is None and model.prompt_intake.memory is None
+    assert model.memory is None and model.sampler.prompts.memory is None
 
 
 def preset_of(model, folder):

@@ -7,6 +7,7 @@ from scipy import stats
 from kgen import losses
 from kgen.losses import R1, Gaussian, Logistic, Mixup, NonSaturating, PixelGaussian
 from kgen.models import VAE
+from kgen.objectives import ELBO
 from tests.checks import models
 from tests.models import tiny
 
@@ -28,9 +29,9 @@ ALL_TERMS = {
 def quiet_vae_gan():
     """Conditional, with a discriminator, and latents that follow from the pictures: nothing is random."""
     vae = tiny.vae_gan(tiny.CLASSES)
-    vae.noise = lambda like, training: like[:, 1, 1:5, 0]
-    vae.training_posterior = tiny.FixedPosterior(0.3)
+    vae.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     vae.compile({"discriminator": SGD(0.01), "autoencoder": SGD(1e-3)}, penalties=R1(0.1))
+    vae.objective.posterior[True] = tiny.FixedPosterior(0.3)
     return vae
 
 
@@ -77,7 +78,12 @@ def test_by_default():
     (optimizer,) = vae.optimizer.optimizers
     assert isinstance(optimizer, keras.optimizers.Adam)
     np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
-    assert vae.reconstruction.sigma == 0.5 and vae.beta == 1.0 and vae.free_nats == 0.0 and vae.adversary is None
+    assert (
+        vae.reconstruction.sigma == 0.5
+        and vae.objective.beta == 1.0
+        and vae.objective.free_nats == 0.0
+        and vae.objective.adversary is None
+    )
     assert [metric.name for metric in vae.metrics] == ["loss", "reconstruction", "kl", "active_units"]
 
 
@@ -86,15 +92,17 @@ def test_by_default_with_a_discriminator():
     vae.compile()
     assert [phase.name for phase in vae.phases()] == ["discriminator", "autoencoder"]
     assert vae.optimizer.by_phase["discriminator"].beta_1 == 0.5
-    assert type(vae.adversary.loss) is NonSaturating and [p.weight for p in vae.adversary.penalties] == [1.0]
+    assert type(vae.objective.adversary.loss) is NonSaturating and [
+        p.weight for p in vae.objective.adversary.penalties
+    ] == [1.0]
     assert {metric.name for metric in vae.metrics} == ALL_TERMS
 
 
 def test_arguments_of_compile():
     vae = tiny.vae_gan()
     vae.compile("sgd", beta=0.5, free_nats=0.1, loss="non_saturating", penalties=[], adversarial_weight=3.0)
-    assert (vae.beta, vae.free_nats, vae.adversarial_weight) == (0.5, 0.1, 3.0)
-    assert vae.adversary.penalties == () and "penalty" not in {metric.name for metric in vae.metrics}
+    assert (vae.objective.beta, vae.objective.free_nats, vae.objective.adversarial_weight) == (0.5, 0.1, 3.0)
+    assert vae.objective.adversary.penalties == () and "penalty" not in {metric.name for metric in vae.metrics}
     vae.compile({"discriminator": SGD(0.1), "autoencoder": "adam"})
     assert type(vae.optimizer.by_phase["discriminator"]) is SGD
     with pytest.raises(ValueError, match=r"phases are \['discriminator', 'autoencoder'\]; got .* \['autoencoder'\]"):
@@ -103,7 +111,7 @@ def test_arguments_of_compile():
 
 @pytest.mark.parametrize("argument", ["beta", "free_nats", "adversarial_weight"])
 def test_negative_weights(argument):
-    with pytest.raises(ValueError, match=f"VAE.compile: {argument} must not be negative; got -1"):
+    with pytest.raises(ValueError, match=f"VAE.compile: {argument} must be a number of at least 0; got -1"):
         tiny.vae_gan().compile(**{argument: -1})
 
 
@@ -152,15 +160,15 @@ def test_a_toy_lowers_its_loss_by_half(vae):
 @pytest.mark.backends
 def test_losses_in_the_logs_are_those_of_the_equations(vae):
     images = tiny.pictures(8)
-    vae.evaluation_posterior, posterior = tiny.FixedPosterior(0.0), vae.evaluation_posterior
+    vae.objective.posterior[False], posterior = tiny.FixedPosterior(0.0), vae.objective.posterior[False]
     try:
         vae.reset_metrics()
         logs = vae.test_on_batch(images, return_dict=True)
     finally:
-        vae.evaluation_posterior = posterior
+        vae.objective.posterior[False] = posterior
     x = (images / 127.5 - 1).astype("float32")
     mean, log_variance = (
-        np.float64(ops.convert_to_numpy(part)) for part in vae.infer(ops.convert_to_tensor(x), {})[:2]
+        np.float64(ops.convert_to_numpy(part)) for part in vae.posterior.infer(ops.convert_to_tensor(x), {})[:2]
     )
     decoded = ops.convert_to_numpy(vae.decoder(ops.convert_to_tensor(mean.astype("float32"))))
     assert mean.shape == log_variance.shape == (8, 4)
@@ -179,10 +187,10 @@ def test_beta_and_free_nats_weigh_the_divergence(vae):
     try:
         kls = []
         for beta, free_nats in ((1.0, 0.0), (0.25, 0.0), (1.0, 100.0)):
-            vae.choose_losses(beta=beta, free_nats=free_nats)
-            kls.append(ops.convert_to_numpy(ops.stop_gradient(vae.autoencoder_loss(batch, False)["kl"])))
+            vae.use_objective(ELBO(beta=beta, free_nats=free_nats))
+            kls.append(ops.convert_to_numpy(ops.stop_gradient(vae.objective.autoencoder_loss(batch, False)["kl"])))
     finally:
-        vae.choose_losses()
+        vae.use_objective(ELBO())
     np.testing.assert_allclose(kls[1], 0.25 * kls[0], rtol=1e-5)
     np.testing.assert_allclose(kls[2], np.full(8, 4 * 100.0), rtol=1e-5)
 
@@ -191,7 +199,7 @@ def test_beta_and_free_nats_weigh_the_divergence(vae):
 def test_reconstructions(vae):
     x = (tiny.pictures(8) / 127.5 - 1).astype("float32")
     images = vae.predict(x, verbose=0)
-    mean = vae.infer(ops.convert_to_tensor(x), {})[0]
+    mean = vae.posterior.infer(ops.convert_to_tensor(x), {})[0]
     expected = np.clip(ops.convert_to_numpy(vae.average.network(mean)), -1, 1)
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
@@ -199,7 +207,7 @@ def test_reconstructions(vae):
 @pytest.mark.backends
 def test_the_decoder_sees_draws_from_the_posterior(vae):
     batch = {"images": ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))}
-    draws = [ops.convert_to_numpy(vae.autoencoder_loss(batch, False)["reconstruction"]) for _ in range(2)]
+    draws = [ops.convert_to_numpy(vae.objective.autoencoder_loss(batch, False)["reconstruction"]) for _ in range(2)]
     assert (draws[0] != draws[1]).any()
 
 
@@ -207,7 +215,7 @@ def test_logits_are_read_as_pictures():
     vae = tiny.vae(reconstruction="logistic")
     vae.average.updates.assign(1.0)
     logits = ops.convert_to_numpy(vae.average.network(ops.zeros((1, 4))))
-    pictures = ops.convert_to_numpy(vae.synthesize(ops.zeros((1, 4)), {}))
+    pictures = ops.convert_to_numpy(vae.sampler.synthesize(ops.zeros((1, 4)), {}))
     np.testing.assert_allclose(pictures, np.tanh(logits / 2), atol=1e-6)
 
 
@@ -307,7 +315,9 @@ def divergences(vae, updates, training=True):
     """What a batch's divergence counts after so many steps, with nothing random in it."""
     vae.average.updates.assign(updates)
     batch = {"images": ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))}
-    return ops.convert_to_numpy(ops.stop_gradient(vae.autoencoder_loss(batch, training)[vae.divergence]))
+    return ops.convert_to_numpy(
+        ops.stop_gradient(vae.objective.autoencoder_loss(batch, training)[vae.objective.divergence])
+    )
 
 
 @pytest.mark.backends
@@ -348,16 +358,18 @@ def test_discrepancy_in_place_of_the_divergence(tmp_path):
     assert set(history) == {"loss", "reconstruction", "mmd", "active_units"}
     np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["mmd"]), rtol=1e-4)
     # Of latents and draws from the prior that are known.
-    vae.evaluation_posterior = tiny.FixedPosterior(0.3)
-    vae.noise = lambda like, training: like[:, 1, 1:5, 0]
+    vae.objective.posterior[False] = tiny.FixedPosterior(0.3)
+    vae.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     x = ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))
-    drawn = tiny.FixedPosterior(0.3)(*vae.infer(x, {})[:2])
+    drawn = tiny.FixedPosterior(0.3)(*vae.posterior.infer(x, {})[:2])
     expected = 100.0 * ops.convert_to_numpy(losses.maximum_mean_discrepancy(drawn, x[:, 1, 1:5, 0]))
     np.testing.assert_allclose(divergences(vae, 0.0, training=False), expected, rtol=1e-4)
-    del vae.noise
+    del vae.sampler.noise
     vae.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
-    assert (loaded.divergence, loaded.beta) == ("mmd", 100.0) and "mmd" in {metric.name for metric in loaded.metrics}
+    assert (loaded.objective.divergence, loaded.objective.beta) == ("mmd", 100.0) and "mmd" in {
+        metric.name for metric in loaded.metrics
+    }
 
 
 def test_a_collapsed_posterior_is_reported():
@@ -412,11 +424,11 @@ def test_each_phase_moves_its_own_networks(vae_gan):
 @pytest.mark.backends
 def test_the_discriminator_has_its_word_on_samples_of_the_prior(vae_gan):
     real = ops.convert_to_tensor((tiny.pictures(8) / 127.5 - 1).astype("float32"))
-    vae_gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    vae_gan.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     try:
-        terms = vae_gan.autoencoder_loss({"images": real}, False)
+        terms = vae_gan.objective.autoencoder_loss({"images": real}, False)
     finally:
-        del vae_gan.noise
+        del vae_gan.sampler.noise
     fake = ops.clip(vae_gan.decoder(real[:, 1, 1:5, 0]), -1.0, 1.0)
     logits = np.float64(ops.convert_to_numpy(ops.stop_gradient(vae_gan.discriminator(fake))))[:, 0]
     adversarial = ops.convert_to_numpy(ops.stop_gradient(terms["adversarial"]))
@@ -440,7 +452,7 @@ def test_saved_and_loaded(tmp_path, vae_gan):
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
     assert type(loaded) is VAE
     assert (loaded.beta, loaded.free_nats, loaded.adversarial_weight) == (0.5, 0.0, 3.0)
-    assert [penalty.weight for penalty in loaded.adversary.penalties] == [R1(0.3).weight]
+    assert [penalty.weight for penalty in loaded.objective.adversary.penalties] == [R1(0.3).weight]
     assert all(isinstance(optimizer, SGD) for optimizer in loaded.optimizer.optimizers)
     assert int(loaded.optimizer.iterations) == int(vae_gan.optimizer.iterations)
     models.assert_same_state(models.state(vae_gan), models.state(loaded))
@@ -474,7 +486,7 @@ def test_a_strange_picture_does_not_overflow_the_loss():
     vae.compile()
     # An encoder that is far off: its log-variances would be in the thousands.
     vae.encoder.set_weights([1e4 * np.ones_like(weight) for weight in vae.encoder.get_weights()])
-    log_variance = ops.convert_to_numpy(vae.infer(np.ones((1, *tiny.SHAPE), "float32"), {})[1])
+    log_variance = ops.convert_to_numpy(vae.posterior.infer(np.ones((1, *tiny.SHAPE), "float32"), {})[1])
     assert log_variance.max() <= 10.0
     assert np.isfinite(vae.evaluate(tiny.pictures(2), verbose=0, return_dict=True)["kl"])
 
@@ -499,5 +511,5 @@ def test_a_perceptual_term_is_the_distance_of_reconstructions_in_features():
     assert 30.0 * after < logs["perceptual"] and float(ops.mean(before)) > 0
     with pytest.warns(UserWarning, match="VAE: a perceptual loss that has no name is not saved"):
         assert "perceptual" not in model.get_compile_config()
-    with pytest.raises(ValueError, match="VAE.compile: perceptual_weight must not be negative; got -1"):
+    with pytest.raises(ValueError, match="VAE.compile: perceptual_weight must be a number of at least 0; got -1"):
         model.compile(perceptual=loss, perceptual_weight=-1)

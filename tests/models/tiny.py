@@ -72,9 +72,10 @@ def vae(num_classes=None, adversarial=False, seed=0, **kwargs):
     return VAE(*parts, LATENT_DIM, num_classes=num_classes, seed=seed, **kwargs)
 
 
-def vae_for_text(features):
-    """A VAE conditioned on the pooled features of a text encoder."""
-    return VAE(encoder(2 * LATENT_DIM), decoder(features), LATENT_DIM, seed=0)
+def networks_for_text(features):
+    """Arguments of a TextToImage whose VAE is conditioned on the pooled features of a text encoder."""
+    parts = {"encoder": encoder(2 * LATENT_DIM), "generator": decoder(features)}
+    return {**parts, "latent_dim": LATENT_DIM, "reconstruction": "gaussian"}
 
 
 def vae_gan(num_classes=None, **kwargs):

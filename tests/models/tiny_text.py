@@ -1,10 +1,11 @@
-"""A tiny TextToImage and DualEncoder of 16x16 pictures, and captioned pictures to train them on."""
+"""A tiny TextToImage and DualEncoder of 16x16 images, and captioned images to train them on."""
 
 import keras
 import numpy as np
 from keras import layers
 
-from kgen.models import GAN, VAE, DualEncoder, TextToImage
+from kgen.losses import Gaussian
+from kgen.models import DualEncoder, TextToImage
 from kgen.networks import MultiscaleDecoder, MultiscaleEncoder
 from kgen.text import encoder_from_captions
 
@@ -29,15 +30,18 @@ def encoder(output_dim):
     return MultiscaleEncoder(SHAPE, output_dim, pooled_dim=16, filters=8, blocks=0, end=4, patch=4)
 
 
-def generative_model(kind="vae"):
-    if kind == "gan":
-        return GAN(decoder(output_activation="tanh"), encoder(1), LATENT_DIM, seed=0)
-    judge = encoder(1) if kind == "vae_gan" else None
-    return VAE(encoder(2 * LATENT_DIM), decoder(), LATENT_DIM, discriminator=judge, ema_momentum=0.9, seed=0)
+def networks(recipe="vae"):
+    """The networks of a tiny TextToImage, and what goes with them, as its arguments."""
+    parts = {"recipe": recipe, "latent_dim": LATENT_DIM}
+    if recipe == "gan":
+        return {**parts, "generator": decoder(output_activation="tanh"), "discriminator": encoder(1)}
+    parts |= {"discriminator": encoder(1)} if recipe == "vae_gan" else {}
+    parts |= {"encoder": encoder(2 * LATENT_DIM), "generator": decoder(), "reconstruction": Gaussian(0.5)}
+    return {**parts, "ema_momentum": 0.9}
 
 
-def model(kind="vae", trainable=False, **kwargs):
-    return TextToImage(text_encoder(trainable), SHAPE, generative_model(kind), seed=0, **kwargs)
+def model(recipe="vae", trainable=False, **kwargs):
+    return TextToImage(text_encoder(trainable), SHAPE, seed=0, **{**networks(recipe), **kwargs})
 
 
 def compiled():
@@ -53,7 +57,7 @@ def compiled_with_trainable_encoder():
 
 
 def pictures(count=16):
-    """uint8 pictures of one colour each, and a list of their two captions."""
+    """uint8 images of one colour each, and a list of their two captions."""
     names = list(COLORS)
     images = np.zeros((count, *SHAPE), "uint8")
     captions = []

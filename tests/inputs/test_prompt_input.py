@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kgen.models.prompt_intake import PromptIntake, split_inputs
+from kgen.inputs.prompt_input import PromptInput, split_inputs
 
 
 class Encoder:
@@ -26,7 +26,7 @@ class WithoutSpaces:
 
 
 def test_expanded_then_cleaned():
-    intake = PromptIntake(Encoder(), WithoutSpaces(), Twice())
+    intake = PromptInput(Encoder(), WithoutSpaces(), Twice())
     assert intake.read(["a  b"], "Owner") == ["aba b".replace(" ", "")] == ["abab"]
     assert intake.read(["a  b"], "Owner", expand=False) == ["ab"]
     with pytest.raises(ValueError, match="^Owner: got an empty list"):
@@ -34,7 +34,7 @@ def test_expanded_then_cleaned():
 
 
 def test_each_text_is_encoded_once():
-    intake = PromptIntake(Encoder(), expander=Twice())
+    intake = PromptInput(Encoder(), expander=Twice())
     features = intake.features(["cat", "horse", "cat"], negative="dogs", images_each=2)
     assert intake.encoder.asked == ["cat", "horse", "dogs"]
     assert features["pooled"][:, 0].tolist() == [3, 3, 5, 5, 3, 3]

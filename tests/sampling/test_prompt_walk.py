@@ -1,6 +1,6 @@
 import numpy as np
 
-from kgen.models.prompt_walk import walk_inputs
+from kgen.sampling.prompt_walk import walk_inputs
 
 MASK = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0]], bool)
 

@@ -4,8 +4,9 @@ import pytest
 from keras import layers
 
 from kgen.layers import AdaptiveAugment
-from kgen.losses import R1, Mixup
+from kgen.losses import R1, Mixup, NonSaturating
 from kgen.models import GAN, VAE
+from kgen.objectives import Adversarial
 from tests.checks import models
 from tests.models import tiny
 
@@ -41,7 +42,7 @@ def test_classify_in_batches_of_pictures_of_any_range(taught):
     images, _ = tiny.bands(10)
     expected = taught.discriminator.predict((images / 127.5 - 1.0).astype("float32"), verbose=0)["labels"]
     expected = np.exp(expected) / np.exp(expected).sum(axis=1, keepdims=True)
-    taught.float_range = None
+    taught.image_input.float_range = None
     np.testing.assert_allclose(taught.classify(images, batch_size=4), expected, rtol=1e-4, atol=1e-6)
     for floats in ((images / 255.0).astype("float32"), (images / 127.5 - 1.0).astype("float32")):
         np.testing.assert_allclose(taught.classify(floats, batch_size=64), expected, rtol=1e-4, atol=1e-6)
@@ -49,9 +50,9 @@ def test_classify_in_batches_of_pictures_of_any_range(taught):
 
 def test_progress_of_long_work(taught, capsys):
     images, _ = tiny.bands(9)
-    taught.classify(images, batch_size=2)
-    assert capsys.readouterr().out == ""
     taught.classify(images, batch_size=1)
+    assert capsys.readouterr().out == ""
+    taught.classify(images, batch_size=1, verbose=1)
     assert "9/9" in capsys.readouterr().out
 
 
@@ -74,7 +75,7 @@ def test_what_cannot_be_classified(taught):
     [
         (None, False, r"'labels' of shape \(None, 3\); for them the model needs num_classes, of that length; got None"),
         (4, False, "needs num_classes, of that length; got 4"),
-        (3, True, "a discriminator that names the class must not be told it"),
+        (3, True, "a discriminator that classifies must not be told the class"),
     ],
 )
 def test_classifiers_that_do_not_fit(num_classes, told, message):
@@ -175,7 +176,7 @@ def adaptive_and_random():
 def adaptive_and_quiet():
     """With an augmentation that does nothing, and latents that follow from the pictures: nothing is random."""
     gan = tiny.ac_gan()
-    gan.noise = lambda like, training: like[:, 1, 1:5, 0]
+    gan.sampler.noise = lambda like, training: like[:, 1, 1:5, 0]
     gan.compile(SGD(0.05), penalties=R1(0.1), augmentation=AdaptiveAugment((), images=100))
     return gan
 
@@ -230,3 +231,15 @@ def test_compiling_again_without_it():
     gan.compile()
     assert "augmentation_probability" not in gan.fit(tiny.pictures(), batch_size=8, verbose=0).history
     assert gan.get_compile_config()["augmentation"] is None
+
+
+def test_config_round_trip():
+    augmentation = AdaptiveAugment("cutout", target=0.5, images=1000)
+    objective = Adversarial(NonSaturating(), [R1(3.0)], Mixup(0.4), augmentation, 2, 2.0, 0.5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(objective))
+    again.attach(tiny.gan())
+    adversary = again.adversary
+    assert adversary.mixing.alpha == 0.4 and tuple(adversary.augmentation.policy) == ("cutout",)
+    assert type(adversary.loss) is NonSaturating and [penalty.weight for penalty in adversary.penalties] == [3.0]
+    assert adversary.is_adaptive and (adversary.augmentation.target, adversary.augmentation.images) == (0.5, 1000)
+    assert (again.discriminator_steps, again.classification_weight, again.feature_matching) == (2, 2.0, 0.5)

@@ -58,13 +58,13 @@ def test_captions_are_cleaned_as_prompts_are():
     model.compile()
     images, captions = tiny_text.pictures(4)
     model.fit(images, captions, batch_size=4, verbose=0)
-    assert "red picture" in model.intake.features and "a red picture" not in model.intake.features.vocabulary
+    assert "red picture" in model.image_input.features and "a red picture" not in model.image_input.features.vocabulary
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         data = tf.data.Dataset.from_tensor_slices((images, ["the red thing"] * 4)).batch(4)
         model.fit(data, verbose=0)
-        assert model.intake.features.vocabulary[-1] == "red thing"
+        assert model.image_input.features.vocabulary[-1] == "red thing"
 
 
 def test_cleaner_and_expander_are_saved_with_the_model(tmp_path):
@@ -180,4 +180,4 @@ def test_walks_that_cannot_be(model):
 def test_no_warning_where_there_is_nothing_to_warn_of(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        assert model.generate(PROMPTS[0], seed=0).shape == model.picture_shape
+        assert model.generate(PROMPTS[0], seed=0).shape == model.sampler.image_shape

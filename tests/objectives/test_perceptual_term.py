@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kgen.losses import PerceptualLoss
-from kgen.models.perceptual_term import PerceptualTerm
+from kgen.objectives.perceptual_term import PerceptualTerm
 
 
 def test_the_weight_counts_and_a_name_is_kept():

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.models.inversion import invert
+from kgen.inference.inversion import invert
 from tests.models import tiny
 
 

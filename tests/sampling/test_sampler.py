@@ -4,8 +4,8 @@ import pytest
 from keras import layers, ops
 
 from kgen.models import GAN, VAE, GenerativeModel
-from kgen.models.generative_model import spherical, truncated
 from kgen.networks import MultiscaleDecoder
+from kgen.sampling.latents import spherical, truncated
 from kgen.training import image_noise
 from tests.checks import models
 from tests.models import tiny

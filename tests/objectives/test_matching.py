@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.models import DualEncoder, TextToImage
+from kgen.models import DualEncoder
 from tests.models import tiny, tiny_text
 
 pytest.importorskip("tensorflow_text")
@@ -22,7 +22,7 @@ def encoder():
 
 
 def helped(encoder, kind="vae", weight=1.0, **kwargs):
-    model = TextToImage(encoder.text_encoder, tiny_text.SHAPE, tiny_text.generative_model(kind), seed=0)
+    model = tiny_text.model(kind, text_encoder=encoder.text_encoder)
     model.compile(matching=encoder, matching_weight=weight, **kwargs)
     return model
 
@@ -31,7 +31,7 @@ def helped(encoder, kind="vae", weight=1.0, **kwargs):
 def test_the_generator_learns_what_fits_and_the_encoder_stays(encoder):
     model = helped(encoder, weight=100.0, optimizer=keras.optimizers.Adam(5e-3))
     images, captions = tiny_text.pictures(8)
-    # Black pictures, so that nothing but the dual encoder says what belongs to a caption.
+    # Black images, so that nothing but the dual encoder says what belongs to a caption.
     images = np.zeros_like(images)
     before = tiny.weights(encoder)
     logs = [model.train_on_batch(images, captions, return_dict=True) for _ in range(25)]
@@ -46,7 +46,7 @@ def test_its_term_is_the_objective_times_the_weight(encoder):
     terms = []
     for weight in (1.0, 3.0):
         model = helped(encoder, weight=weight)
-        model.generative_model.generated = lambda like, condition, training: ops.zeros_like(like)
+        model.generated = lambda like, condition, training: ops.zeros_like(like)
         terms.append(model.test_on_batch(images, captions, return_dict=True)["matching"])
     features = encoder.text_encoder.encode([each[0] for each in captions])
     expected = encoder.matching_loss(np.zeros((4, *tiny_text.SHAPE), "float32"), features)
@@ -64,7 +64,7 @@ def test_a_gan_has_it_beside_its_adversary(encoder):
 def test_a_saved_model_is_told_of_it_again(encoder, tmp_path):
     model = helped(encoder)
     model.train_on_batch(*tiny_text.pictures(4))
-    with pytest.warns(UserWarning, match="is not saved with the model: a loaded one trains without it"):
+    with pytest.warns(UserWarning, match=r"compile\(matching=...\) is not saved with TextToImage: give it again"):
         model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.matching is None and loaded.compiled
@@ -88,11 +88,11 @@ def test_refuses(encoder, matching, weight, kind, said):
         helped(encoder).compile(matching=encoder if matching is None else matching, matching_weight=weight)
 
 
-def test_refuses_another_text_encoder_and_other_pictures(encoder):
+def test_refuses_another_text_encoder_and_other_images(encoder):
     trainable = tiny_text.model(trainable=True)
     with pytest.raises(ValueError, match="must be frozen, and the dual encoder's too"):
         trainable.compile(matching=encoder)
     model = helped(encoder)
     other = DualEncoder(encoder.text_encoder, (8, 8, 3), tiny.encoder(5), encoder.text_network, embedding_dim=8)
-    with pytest.raises(ValueError, match=r"of pictures of shape \(8, 8, 3\); this model makes \(16, 16, 3\)"):
+    with pytest.raises(ValueError, match=r"of images of shape \(8, 8, 3\); this model makes \(16, 16, 3\)"):
         model.compile(matching=other)

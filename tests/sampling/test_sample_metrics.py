@@ -54,7 +54,7 @@ def test_evaluate_measures_what_the_model_draws():
     expected = FrechetDistance(extractor)
     expected.update_state(images, generated)
     np.testing.assert_allclose(results[expected.name], expected.result(), rtol=1e-4)
-    assert list(results) == [*model.trackers, *(key for metric in model.measures for key in metric.keys)]
+    assert list(results) == [*model.trackers, *(key for metric in model.sample_metrics.all for key in metric.keys)]
 
 
 @pytest.mark.backends
@@ -107,7 +107,7 @@ def test_a_picture_of_nan_is_not_a_black_one():
     model.compile(metrics=[FrechetDistance(network()), KernelDistance(network("other"), max_samples=30)])
     for variable in model.average.network.variables:
         variable.assign(keras.ops.full(variable.shape, np.nan))
-    with pytest.warns(UserWarning, match="features of generated pictures are NaN"):
+    with pytest.warns(UserWarning, match="features of generated images are NaN"):
         results = model.evaluate(pictures(), verbose=0, return_dict=True)
     assert np.isnan(results["frechet_distance_small"]) and np.isnan(results["kernel_distance_other"])
 
@@ -126,7 +126,7 @@ def test_what_is_saved(tmp_path):
     with pytest.warns(UserWarning, match="classifier_score_judge is not saved with the model"):
         model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert [metric.name for metric in loaded.measures] == ["frechet_distance_pixels"]
+    assert [metric.name for metric in loaded.sample_metrics.all] == ["frechet_distance_pixels"]
     bare = tiny.gan()
     bare.compile()
     bare.save(tmp_path / "bare.keras")

@@ -3,8 +3,8 @@ import pytest
 from keras import ops
 from scipy import stats
 
+from kgen.inference.denoising import _log_cumulative, _Noisy
 from kgen.losses import Logistic
-from kgen.models.denoising import _log_cumulative, _Noisy
 from tests.models import tiny
 from tests.models.linear import SHAPE, LinearGaussian
 

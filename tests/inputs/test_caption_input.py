@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.models.caption_intake import CaptionIntake, as_dicts, caption_lists
+from kgen.inputs.caption_input import CaptionInput, as_dicts, caption_lists
 from kgen.text import CaptionFeatures, CaptionTokens, FeatureStandardization
 from tests.models import tiny_text
 
@@ -18,7 +18,7 @@ def intake(encoder):
     layers = FeatureStandardization(), FeatureStandardization()
     for layer in layers:
         layer.build((None, 16))
-    return CaptionIntake("Model", encoder, *layers)
+    return CaptionInput("Model", encoder, *layers)
 
 
 def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):

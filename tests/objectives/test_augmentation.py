@@ -1,14 +1,13 @@
-import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
-from kgen.models.augmentation import Augmentation
+from kgen.objectives.augmentation import Augmentation
 from kgen.training import SeedGenerator
 
 
 def batch(count=6):
-    """Pictures, one-hot labels and masks, as arrays; layers want tensors."""
+    """Images, one-hot labels and masks, as arrays; layers want tensors."""
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (count, 8, 8, 1)).astype("float32")
     return images, np.eye(3, dtype="float32")[np.arange(count) % 3], random.integers(0, 4, (count, 8, 8, 1), "int32")
@@ -20,7 +19,7 @@ def augmented(augmentation, *parts):
 
 
 @pytest.mark.backends
-def test_masks_move_as_pictures_move():
+def test_masks_move_as_images_move():
     images, labels, masks = batch(16)
     augmentation = Augmentation("Model", layers.RandomFlip("horizontal"), SeedGenerator(0))
     new_images, new_labels, new_masks = augmented(augmentation, images, labels, masks)
@@ -35,8 +34,8 @@ def test_masks_move_as_pictures_move():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("layer", [layers.MixUp(alpha=1.0), layers.CutMix(1.0)])
-def test_labels_are_mixed_as_pictures_are(layer):
-    # Each picture is its label's number all over: its mean is that of its mixed labels.
+def test_labels_are_mixed_as_images_are(layer):
+    # Each image is its label's number all over: its mean is that of its mixed labels.
     labels = np.eye(3, dtype="float32")[np.arange(12) % 3]
     images = np.broadcast_to((labels @ [-1.0, 0.0, 1.0]).reshape(-1, 1, 1, 1), (12, 8, 8, 1)).astype("float32")
     new_images, new_labels, _ = augmented(Augmentation("Model", [layer], SeedGenerator(0)), images, labels)
@@ -58,7 +57,6 @@ def test_nothing_is_nothing():
     images, labels, masks = batch()
     augmentation = Augmentation("Model", None, SeedGenerator(0))
     assert all(a is b for a, b in zip(augmentation(images, labels, masks), (images, labels, masks)))
-    assert augmentation.get_config() is None
 
 
 def test_numbers_are_the_models_own_even_within_rand_augment():
@@ -72,12 +70,6 @@ def test_numbers_are_the_models_own_even_within_rand_augment():
     np.testing.assert_array_equal(augmented(augmentation, batch()[0])[0], first)
 
 
-def test_config():
-    config = Augmentation("Model", [layers.MixUp(0.3), layers.RandomFlip("vertical")], SeedGenerator(0)).get_config()
-    again = [keras.saving.deserialize_keras_object(each) for each in config]
-    assert again[0].alpha == 0.3 and again[1].mode == "vertical"
-
-
 @pytest.mark.parametrize("wrong", ["flip", layers.Dense(2), [layers.RandomFlip(), "mixup"]])
 def test_what_is_no_augmentation(wrong):
     with pytest.raises(TypeError, match="Model: augmentation must be image preprocessing layers of Keras, such as"):
@@ -85,5 +77,5 @@ def test_what_is_no_augmentation(wrong):
 
 
 def test_masks_are_not_mixed():
-    with pytest.raises(ValueError, match="Model: CutMix mixes pictures and labels, but no masks; leave it out"):
+    with pytest.raises(ValueError, match="Model: CutMix mixes images and labels, but no masks; leave it out"):
         augmented(Augmentation("Model", layers.CutMix(), SeedGenerator(0)), *batch())

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from kgen.data import CaptionedImages
-from kgen.models.shared_space import SharedSpace
+from kgen.inference.shared_space import SharedSpace
 
 COLORS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
 
 
-class Colors(SharedSpace):
-    """Pictures by their mean colour, texts by the colours that they name."""
+class Colors:
+    """Images by their mean colour, texts by the colours that they name."""
 
     embedding_dim = 3
     temperature = 0.5
@@ -29,7 +29,8 @@ def pictures(*colors):
     return np.array([np.full((4, 4, 3), 255 * np.array(COLORS[color])) for color in colors], "uint8")
 
 
-SPACE = Colors()
+MODEL = Colors()
+SPACE = SharedSpace(MODEL)
 TEXTS = ["a red car", "a green tree", "a blue sea", "red and green"]
 
 
@@ -37,7 +38,7 @@ def test_similarity_is_the_cosine():
     half = np.sqrt(0.5)
     expected = [[1, 0, 0, half], [0, 0, 1, 0]]
     np.testing.assert_allclose(SPACE.similarity(pictures("red", "blue"), TEXTS), expected, atol=1e-6)
-    vectors = SPACE.encode_texts(TEXTS, 1, 0)
+    vectors = MODEL.encode_texts(TEXTS, 1, 0)
     np.testing.assert_allclose(SPACE.similarity(pictures("red", "blue"), vectors), expected, atol=1e-6)
 
 
@@ -61,7 +62,7 @@ def test_retrieval_in_every_direction():
     assert indices.tolist() == [[2], [0]]
     assert SPACE.retrieve(bank[1], TEXTS, top=2)[0].tolist() == [0, 3]
     assert SPACE.retrieve(bank, TEXTS, top=1)[0].tolist() == [[2], [0], [1]]
-    assert SPACE.retrieve(SPACE.encode_images(bank, 1, 0), bank, top=9)[0].shape == (3, 3)
+    assert SPACE.retrieve(MODEL.encode_images(bank, 1, 0), bank, top=9)[0].shape == (3, 3)
 
 
 def test_captions_are_the_nearest_texts():
@@ -75,12 +76,12 @@ def test_captions_are_the_nearest_texts():
 @pytest.mark.parametrize(
     ("call", "kind", "said"),
     [
-        (lambda x: SPACE.classify(x, ["red"]), ValueError, "Colors.classify: names must be at least two"),
+        (lambda x: SPACE.classify(x, ["red"]), ValueError, "Colors.classify: class_names must be at least two"),
         (lambda x: SPACE.classify(x, ["red", "red"]), ValueError, "two different"),
         (lambda x: SPACE.classify(x, ["red", "green"], template="a colour"), ValueError, "a template is a string"),
         (lambda x: SPACE.classify(x, ["red", "green"], template=[]), ValueError, "a template is a string"),
         (lambda x: SPACE.retrieve("red", x, top=0), ValueError, "top must be an integer of at least 1; got 0"),
-        (lambda x: SPACE.retrieve("red", 7), TypeError, "Colors.retrieve: expected texts, pictures .*; got int"),
+        (lambda x: SPACE.retrieve("red", 7), TypeError, "Colors.retrieve: expected texts, images .*; got int"),
         (lambda x: SPACE.similarity(x, np.zeros((2, 5))), ValueError, r"Colors.similarity: .* 3; got shape \(2, 5\)"),
         (lambda x: SPACE.caption(x, []), ValueError, "Colors.caption: got an empty list"),
         (lambda x: SPACE.caption(x, "red"), TypeError, "Colors.caption"),

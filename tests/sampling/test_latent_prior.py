@@ -4,7 +4,7 @@ from keras import ops
 from scipy import stats
 from scipy.special import logsumexp
 
-from kgen.models.latent_prior import LatentPrior
+from kgen.sampling.latent_prior import LatentPrior
 from kgen.training import image_noise
 
 
