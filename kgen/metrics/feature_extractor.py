@@ -1,17 +1,22 @@
-"""What turns pictures into the features in which they are compared."""
+"""Networks that turn images into the features in which metrics compare them."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import importlib
+import numbers
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kgen import checks
 from kgen.layers.resize import KERNELS, resize
+from kgen.progress import Progress
 from kgen.training import backend
+from kgen.types import Array, Tensor
 
 # Name: (function, its argument); the function lies in the module of kgen.metrics that is named like it.
 _NAMED = {
@@ -23,46 +28,46 @@ _NAMED = {
 
 
 class FeatureExtractor:
-    """A network that describes pictures by features, with all that must be the same for two numbers to be comparable.
+    """A network that turns images into features, with everything that must be equal for two numbers to be comparable.
 
-    Pictures are numbers from 0 to 255 here. They are resized with antialiasing as Pillow resizes float images (and as
-    clean-fid does, cut off at 0 and 255 but never rounded), scaled to the network's range, and a grey picture is
-    repeated to three channels where the network wants three.
+    Images have values from 0 to 255 here. They are resized with antialiasing as Pillow resizes float images (as in
+    clean-fid: clipped to 0 and 255, never rounded) and scaled to the network's range. A grey image is repeated to three
+    channels if the network takes three.
 
-    A plain object, neither layer nor model: a model whose metric uses it neither tracks nor saves it.
+    It is a plain object, neither layer nor model, so that a model whose metric uses it does not track or save it.
 
     Args:
         network: a `keras.Model` or layer from images `(batch, height, width, channels)` to features `(batch, dim)`, or
             to maps `(batch, height, width, dim)`, which are averaged over positions. It runs in inference mode.
-        name: printed with every number; by default the network's.
-        image_size: an integer, or `(height, width)`, that pictures are resized to; None: they stay as they come.
-        value_range: `(low, high)`: what the network expects in place of 0 and 255.
+        name: printed with every number; by default the network's name.
+        image_size: an integer, or `(height, width)`, to resize images to; None to keep their size.
+        value_range: `(low, high)` that the network expects for 0 and 255.
         interpolation: `"bicubic"` or `"bilinear"`.
         maps: a `keras.Model` from the same images to a list of feature maps, for perceptual distances; or None.
-        spec: the name by which `FeatureExtractor.of` makes this very extractor; None if there is none.
+        spec: the name by which `FeatureExtractor.of` makes the same extractor again; None if there is none.
 
     Raises:
-        TypeError: `network` or `maps` is no Keras model or layer.
-        ValueError: an option has no meaning.
+        TypeError: if `network` or `maps` is not a Keras model or layer.
+        ValueError: for an invalid option.
 
     Example:
-        >>> import keras, numpy as np
-        >>> from kgen.metrics.feature_extractor import FeatureExtractor
-        >>> network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3)], name="small")
-        >>> extractor = FeatureExtractor(network, image_size=32)
-        >>> extractor.extract(np.zeros((10, 64, 64, 3), "uint8")).shape
-        (10, 8)
+
+    ```python
+    network = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3)], name="small")
+    extractor = kgen.metrics.FeatureExtractor(network, image_size=32)
+    extractor.extract(np.zeros((10, 64, 64, 3), "uint8")).shape       # (10, 8)
+    ```
     """
 
     def __init__(
         self,
-        network,
-        name=None,
-        image_size=None,
-        value_range=(-1.0, 1.0),
-        interpolation="bicubic",
-        maps=None,
-        spec=None,
+        network: keras.layers.Layer,
+        name: str | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        interpolation: str = "bicubic",
+        maps: keras.Model | None = None,
+        spec: str | None = None,
     ):
         for label, model in (("network", network), ("maps", maps)):
             if not isinstance(model, keras.layers.Layer) and (model is not None or label == "network"):
@@ -74,32 +79,30 @@ class FeatureExtractor:
             raise ValueError(
                 f"FeatureExtractor: network must take images (batch, height, width, channels) alone; it takes {takes}."
             )
-        if isinstance(image_size, int) and not isinstance(image_size, bool):
-            image_size = (image_size, image_size)
-        if image_size is not None and not _is_pair(image_size, int, lambda h, w: min(h, w) > 0):
-            raise ValueError(
-                "FeatureExtractor: image_size must be a positive integer, (height, width), or None to take pictures as "
-                f"they come; got {image_size!r}."
-            )
-        if not _is_pair(value_range, (int, float), lambda low, high: low < high):
+        sides = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+        if len(sides) != 2:
+            raise ValueError(f"FeatureExtractor: image_size must be one integer or two; got {image_size!r}.")
+        if not _is_range(value_range):
             raise ValueError(f"FeatureExtractor: value_range must be (low, high), low < high; got {value_range!r}.")
         if interpolation not in KERNELS:
             raise ValueError(f"FeatureExtractor: interpolation must be one of {list(KERNELS)}; got {interpolation!r}.")
         self.network = network
         self.name = name or network.name
-        self.image_size = None if image_size is None else tuple(image_size)
+        self.image_size = None
+        if image_size is not None:
+            self.image_size = tuple(checks.integer("FeatureExtractor", "image_size", side) for side in sides)
         self.value_range = tuple(float(v) for v in value_range)
         self.interpolation = interpolation
         self.maps = maps
         self.spec = spec
-        self._compiled = {}  # by the shape of pictures: one for several would not know their size
+        self._compiled: dict[tuple, Any] = {}  # by the shape of images: one for several would not know their size
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<FeatureExtractor {self.name}>"
 
     @classmethod
-    def of(cls, value):
-        """The feature extractor that `value` stands for.
+    def of(cls, value: Any) -> FeatureExtractor | None:
+        """The feature extractor of a name, a network or a dual encoder.
 
         Args:
             value: one of the names `"efficientnet_lite0"`, `"efficientnet_lite0_probabilities"`, `"inception_v3"`,
@@ -111,12 +114,14 @@ class FeatureExtractor:
             A `FeatureExtractor`, or None for None.
 
         Raises:
-            TypeError: `value` is nothing of this.
-            ValueError: an unknown name.
+            TypeError: if `value` is something else.
+            ValueError: for an unknown name.
 
         Example:
-            >>> FeatureExtractor.of("pixels").dim((8, 8, 3))
-            192
+
+        ```python
+        kgen.metrics.FeatureExtractor.of("pixels").dim((8, 8, 3))       # 192
+        ```
         """
         if value is None or isinstance(value, cls):
             return value
@@ -137,11 +142,11 @@ class FeatureExtractor:
         return getattr(importlib.import_module(f"kgen.metrics.{function}"), function)(output)
 
     # === What it computes ===
-    def __call__(self, pixels):
+    def __call__(self, pixels: Tensor) -> Tensor:
         """Features, `(batch, dim)` float32, of pixels `(batch, height, width, channels)` from 0 to 255.
 
-        Works in a compiled function where height and width are known, and gradients flow through it. A picture with
-        NaN has features of NaN.
+        It works in a compiled function if height and width are known, and gradients flow through it. An image with NaN
+        has features of NaN.
         """
         (features,) = self._run(self.network, pixels)
         if len(features.shape) == 4:
@@ -153,49 +158,47 @@ class FeatureExtractor:
             )
         return features
 
-    def feature_maps(self, pixels):
+    def feature_maps(self, pixels: Tensor) -> list[Tensor]:
         """A list of maps `(batch, h, w, c)`, float32, of pixels `(batch, height, width, channels)` from 0 to 255."""
         if self.maps is None:
-            raise ValueError(f"FeatureExtractor: {self.name} has no feature maps; give it a model of them by maps=.")
+            raise ValueError(f"FeatureExtractor: {self.name} has no feature maps; pass a model of them as maps=.")
         return self._run(self.maps, pixels)
 
-    def extract(self, images, batch_size=64, verbose="auto"):
-        """Features of many pictures, in batches.
+    def extract(self, images: Tensor, batch_size: int = 64, verbose: int | str = "auto") -> Array:
+        """Features of many images, in batches.
 
         Args:
             images: array `(N, height, width, channels)`: uint8, or float from 0 to 255.
-            batch_size: pictures computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            batch_size: images per batch.
+            verbose: 0: silent; 1: progress bar; "auto": a bar after two seconds.
 
         Returns:
-            numpy array `(N, dim)`, float32.
+            NumPy array `(N, dim)`, float32.
 
         Raises:
-            ValueError: pictures of another rank or number of channels, none at all, or a `batch_size` below 1.
+            ValueError: for images of another rank or number of channels, no images, or a `batch_size` below 1.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"FeatureExtractor.extract: batch_size must be at least 1; got {batch_size!r}.")
+        batch_size = checks.integer("FeatureExtractor.extract", "batch_size", batch_size)
         self._check(images)
         shape = tuple(images.shape[1:])
         if shape not in self._compiled:
-            self.dim(shape)  # builds the network if nobody did
+            self.dim(shape)  # builds the network if it is not built
             compiled = backend.compiled(lambda inputs: self(inputs["pixels"]), lambda: self.network.variables)
             self._compiled[shape] = compiled
         count = len(images)
-        shown = verbose == 1 or (verbose == "auto" and count > 8 * batch_size)
-        progress = keras.utils.Progbar(count, unit_name="image") if shown else None
+        progress = Progress(count, "image", verbose)
         features = []
         for start in range(0, count, batch_size):
-            features.append(self._compiled[shape]({"pixels": np.asarray(images[start : start + batch_size])}))
-            if progress:
-                progress.update(min(start + batch_size, count))
+            batch = np.asarray(images[start : start + batch_size])
+            features.append(self._compiled[shape]({"pixels": batch}))
+            progress.add(len(batch))
         return np.concatenate(features)
 
-    def dim(self, image_shape):
-        """Length of the features of pictures `(height, width, channels)`, found without computing any."""
+    def dim(self, image_shape: tuple[int, ...]) -> int:
+        """Length of the features of images `(height, width, channels)`, without computing any."""
         self._check(keras.KerasTensor((1, *image_shape)))
         if not self.network.built:
-            # Variables must not be born inside a compiled function.
+            # Variables must not be made inside a compiled function.
             self(np.zeros((1, *image_shape), "uint8"))
         shape = (None, *(self.image_size or image_shape[:2]), self._channels() or image_shape[-1])
         try:
@@ -203,18 +206,18 @@ class FeatureExtractor:
         except NotImplementedError:
             shape = self.network.compute_output_spec(keras.KerasTensor(shape)).shape
         if shape[-1] is None:
-            raise ValueError(f"FeatureExtractor: {self.name} needs pictures of known size; got {tuple(image_shape)}.")
+            raise ValueError(f"FeatureExtractor: {self.name} needs images of known size; got {tuple(image_shape)}.")
         return int(shape[-1])
 
     # === What it is ===
     @property
-    def key(self):
-        """A dict for JSON that differs between extractors whose numbers are not comparable. Reads all weights."""
+    def key(self) -> dict[str, Any]:
+        """A dict for JSON that differs if numbers are not comparable. It reads all weights."""
         digest = hashlib.sha256()
         for variable in self.network.variables:
             value = ops.convert_to_numpy(variable.value)
             digest.update(f"{value.shape} {value.dtype}".encode())
-            digest.update(np.ascontiguousarray(value))
+            digest.update(value.tobytes())
         return {
             "name": self.name,
             "image_size": None if self.image_size is None else list(self.image_size),
@@ -223,7 +226,7 @@ class FeatureExtractor:
             "weights": digest.hexdigest(),
         }
 
-    # === Pictures in ===
+    # === Images in ===
     def _run(self, network, pixels):
         """The outputs, float32, of a network for pixels: checked, resized, in its range and number of channels."""
         pixels = ops.cast(ops.convert_to_tensor(pixels), "float32")
@@ -232,7 +235,7 @@ class FeatureExtractor:
         if self.image_size is not None:
             if None in pixels.shape[1:3]:
                 raise ValueError(
-                    f"FeatureExtractor: {self.name} resizes pictures, and must know their height and width; got shape "
+                    f"FeatureExtractor: {self.name} resizes images, and must know their height and width; got shape "
                     f"{tuple(pixels.shape)}. Set the shape of the dataset's elements."
                 )
             images = ops.clip(resize(images, self.image_size, self.interpolation), 0.0, 255.0)
@@ -242,7 +245,7 @@ class FeatureExtractor:
             images = ops.repeat(images, 3, axis=-1)
         outputs = network(images, training=False)
         outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-        # TensorFlow's relu6 makes 0 of NaN: a broken picture would pass for a sound one.
+        # TensorFlow's relu6 turns NaN into 0: a broken image would pass for a good one.
         finite = ops.isfinite(ops.sum(pixels, axis=(1, 2, 3)))
         return [
             ops.where(ops.reshape(finite, [-1] + [1] * (len(y.shape) - 1)), ops.cast(y, "float32"), float("nan"))
@@ -253,25 +256,22 @@ class FeatureExtractor:
         shape, channels = getattr(pixels, "shape", None), self._channels()
         if shape is None or len(shape) != 4:
             got = type(pixels).__name__ if shape is None else f"shape {tuple(shape)}"
-            raise ValueError(f"FeatureExtractor: pictures must be (batch, height, width, channels); got {got}.")
+            raise ValueError(f"FeatureExtractor: images must be (batch, height, width, channels); got {got}.")
         if 0 in shape:
-            raise ValueError(f"FeatureExtractor: pictures must not be empty; got shape {tuple(shape)}.")
+            raise ValueError(f"FeatureExtractor: images must not be empty; got shape {tuple(shape)}.")
         if channels not in (None, shape[-1]) and (channels, shape[-1]) != (3, 1):
             takes = "3 channels, or 1 to repeat" if channels == 3 else f"{channels} channels"
-            raise ValueError(f"FeatureExtractor: {self.name} takes pictures of {takes}; got shape {tuple(shape)}.")
+            raise ValueError(f"FeatureExtractor: {self.name} takes images of {takes}; got shape {tuple(shape)}.")
 
     def _channels(self):
         """The number of channels that the network takes; None if it does not say."""
         return getattr(self.network, "input_shape", (None,))[-1]
 
 
-def _is_pair(value, types, holds):
-    return (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(isinstance(v, types) and not isinstance(v, bool) for v in value)
-        and holds(*value)
-    )
+def _is_range(value):
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    return all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in value) and value[0] < value[1]
 
 
 @functools.cache

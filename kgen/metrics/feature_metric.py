@@ -1,9 +1,11 @@
-"""What every measure of pictures shares: the door, the features, the names of its numbers."""
+"""Base of all metrics of images: how images come in, their features, and the names of the numbers."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,24 +13,28 @@ from keras import ops
 
 from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.training import backend
+from kgen.types import Tensor
 
 
 class FeatureMetric(keras.metrics.Metric):
-    """Base of the measures: `Metric(feature_extractor)`, `update_state(real, generated)`, `result()`.
+    """Base of the metrics: `Metric(feature_extractor)`, `update_state(real, generated)`, `result()`.
 
-    Pictures are `(batch, height, width, channels)`: uint8, or float in the `value_range` that was named. Without a
-    feature extractor features `(batch, dim)` take their place. The extractor's name is part of the metric's name, and
-    so of every number that is printed: numbers in different features cannot be compared.
+    Images are `(batch, height, width, channels)`: uint8, or float in `value_range`. Without a feature extractor, pass
+    features `(batch, dim)` in their place. The extractor's name is part of the metric's name, and so of every number
+    that is printed: numbers in different features are not comparable.
 
-    A result of one number is that number; of several, a dict. What cannot be computed (of too few pictures, or of
-    features that are not finite) is NaN, with a warning that says why, so that a long run does not die of it. In a step
-    that is being compiled, where some would be expensive, all are NaN; Keras reads them again when the epoch ends.
+    The result is a number, or a dict if there are several. If a number is not defined (too few images, features that
+    are not finite) it is NaN, with a warning that says why, so that a long run goes on. In a compiled step all numbers
+    are NaN, as some would be expensive there; Keras reads them again at the end of the epoch.
 
     Args:
         feature_extractor: a `kgen.metrics.FeatureExtractor`; its name, such as "efficientnet_lite0"; any Keras model
-            from pictures in [-1, 1] to features; None for features.
-        value_range: `(low, high)` of float pictures, such as `(0, 1)` or `(-1, 1)`. None: uint8 is all that comes.
-        name: of the metric; by default what it is and the extractor's name.
+            from images in [-1, 1] to features; None to pass features.
+        value_range: `(low, high)` of float images, such as `(0, 1)` or `(-1, 1)`; None if all images are uint8.
+        name: name of the metric; by default its kind and the extractor's name.
+
+    Raises:
+        ValueError: if `value_range` is not `(low, high)`.
 
     Example:
 
@@ -47,12 +53,17 @@ class FeatureMetric(keras.metrics.Metric):
     ```
     """
 
-    # What `result` has, each with which way is better: "min" or "max".
+    # The numbers in `result`, each with the better direction: "min" or "max".
     measures: dict[str, str] = {}
-    # Whether picture i is held against picture i, or all against all.
+    # Whether image i is compared with image i, or all with all.
     paired = False
 
-    def __init__(self, feature_extractor=None, value_range=None, name=None):
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        value_range: tuple[float, float] | None = None,
+        name: str | None = None,
+    ):
         kind = re.sub("(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
         self.feature_extractor = FeatureExtractor.of(feature_extractor)
         self._suffix = f"_{self.feature_extractor.name}" if self.feature_extractor else ""
@@ -60,61 +71,61 @@ class FeatureMetric(keras.metrics.Metric):
         super().__init__(name=name or kind + self._suffix)
         if value_range is not None and (len(value_range) != 2 or not value_range[0] < value_range[1]):
             raise ValueError(f"{kind}: value_range must be (low, high), such as (0, 1); got {value_range!r}.")
-        self.value_range = None if value_range is None else tuple(value_range)
-        self.dim = None
+        self.value_range = None if value_range is None else (value_range[0], value_range[1])
+        self.dim: int | None = None
 
-    # === What a subclass says ===
-    def create(self, dim):
+    # === What a subclass defines ===
+    def create(self, dim: int) -> None:
         """Makes the variables for features of length `dim`."""
         raise NotImplementedError(f"{type(self).__name__} must define create().")
 
-    def update_features(self, real, generated):
-        """Takes features of real and of generated pictures."""
+    def update_features(self, real: Tensor, generated: Tensor) -> None:
+        """Takes features of real and of generated images."""
         raise NotImplementedError(f"{type(self).__name__} must define update_features().")
 
-    def compute(self):
-        """The numbers, in the order of `measures`; raises `Undefined` where there are none."""
+    def compute(self) -> list[float]:
+        """The numbers, in the order of `measures`; raises `Undefined` if there are none."""
         raise NotImplementedError(f"{type(self).__name__} must define compute().")
 
     # === What Keras calls ===
-    def update_state(self, real, generated, sample_weight=None):
-        """Takes a batch of real and a batch of generated pictures, or of their features.
+    def update_state(self, real: Any, generated: Any, sample_weight: None = None) -> None:
+        """Takes a batch of real and a batch of generated images, or of their features.
 
         Raises:
-            TypeError: if what came is no array of uint8 or float.
-            ValueError: for another rank or number of channels, an empty batch, values out of range or not finite; for
-                weights, which have no meaning here.
+            TypeError: for anything but arrays of uint8 or float.
+            ValueError: for another rank or number of channels, an empty batch, values out of range or not finite, or a
+                `sample_weight`.
         """
         if sample_weight is not None:
             raise ValueError(f"{type(self).__name__}: sample_weight has no meaning for it; leave it out.")
         real, generated = self.features_of(real, "real"), self.features_of(generated, "generated")
         self.take(real, generated)
 
-    def take(self, real, generated):
-        """`update_state` of what `features_of` gave; what a measure does not look at is None."""
+    def take(self, real: Tensor | None, generated: Tensor | None) -> None:
+        """`update_state` from the results of `features_of`; None for what the metric ignores."""
         owner = type(self).__name__
         shapes = [tuple(x.shape) for x in (real, generated) if x is not None]
         dims = {shape[-1] for shape in shapes} | ({self.dim} if self.dim else set())
         if len(dims) > 1:
             raise ValueError(f"{owner}: all features must have one length; got lengths {sorted(dims)}.")
         if self.paired and len({shape[0] for shape in shapes} - {None}) > 1:
-            raise ValueError(f"{owner} holds picture i against picture i; got {shapes[0][0]} and {shapes[1][0]}.")
+            raise ValueError(f"{owner} compares image i with image i; got {shapes[0][0]} and {shapes[1][0]}.")
         self.build(*dims)
         self.update_features(real, generated)
 
-    def build(self, dim):
+    def build(self, dim: int) -> None:
         """Makes the variables, once."""
         if self.dim is None:
             self.dim = int(dim)
             self.create(self.dim)
 
-    def build_for(self, image_shape):
-        """Makes the variables for pictures `(height, width, channels)`, before a step is compiled."""
+    def build_for(self, image_shape: tuple[int, ...]) -> None:
+        """Makes the variables for images `(height, width, channels)`, before a step is compiled."""
         if self.feature_extractor is None:
-            raise ValueError(f"{type(self).__name__}: to measure pictures it needs a feature_extractor.")
+            raise ValueError(f"{type(self).__name__}: to measure images it needs a feature_extractor.")
         self.build(self.feature_extractor.dim(image_shape))
 
-    def result(self):
+    def result(self) -> Any:
         """The number, or a dict of them."""
         if any(backend.is_traced(variable.value) for variable in self.variables[:1]):
             values = self.compute_in_step()
@@ -126,67 +137,67 @@ class FeatureMetric(keras.metrics.Metric):
                 values = self.unknown
         return dict(zip(self.keys, values)) if len(values) > 1 else values[0]
 
-    def compute_in_step(self):
-        """`compute` in a step that is being compiled: once a batch."""
+    def compute_in_step(self) -> list[Any]:
+        """`compute` in a compiled step: once per batch."""
         return self.unknown
 
     @property
-    def unknown(self):
+    def unknown(self) -> list[float]:
         """NaN for each number."""
         return [float("nan")] * len(self.measures)
 
     @property
-    def keys(self):
+    def keys(self) -> list[str]:
         """The names of the numbers in `result`."""
         if len(self.measures) == 1:
             return [self.name]
         return [f"{self._named}_{each}" if self._named else each + self._suffix for each in self.measures]
 
     @property
-    def directions(self):
-        """Dict from the name of each number to "min" or "max": which way is better."""
+    def directions(self) -> dict[str, str]:
+        """Dict from the name of each number to its better direction, "min" or "max"."""
         return dict(zip(self.keys, self.measures.values()))
 
-    def results(self):
-        """`result` as a dict from name to number, even of one."""
+    def results(self) -> dict[str, Any]:
+        """`result` as a dict from name to number, also for a single number."""
         result = self.result()
         return result if isinstance(result, dict) else {self.name: result}
 
     @property
-    def needs_real(self):
-        """Whether `update_state` needs real pictures."""
+    def needs_real(self) -> bool:
+        """Whether `update_state` needs real images."""
         return True
 
-    # === The door ===
-    def features_of(self, images, role, value_range=None):
-        """Features of pictures as they come from outside, checked.
+    # === Images in ===
+    def features_of(self, images: Any, role: str, value_range: tuple[float, float] | None = None) -> Any:
+        """Features of images from a user, checked.
 
         Args:
-            images: pictures, or features where there is no extractor.
+            images: images, or features if there is no extractor.
             role: "real" or "generated".
-            value_range: of float pictures, instead of the metric's own.
+            value_range: range of float images, instead of the metric's own.
         """
         owner = f"{type(self).__name__}: {role}"
         if self.feature_extractor is None:
             return checked_features(owner, images)
-        images = pixels_of(f"{owner} pictures", images, value_range or self.value_range)
+        images = pixels_of(f"{owner} images", images, value_range or self.value_range)
         if backend.is_traced(images):
             return self.feature_extractor(images)
         return self.feature_extractor.extract(images)
 
     # === On disk ===
-    def save_own_variables(self, store):
-        """Stores nothing: what was measured so far is not part of the model that is measured."""
+    def save_own_variables(self, store: Any) -> None:
+        """Stores nothing: what was measured so far is not part of the model."""
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Nothing was stored."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         extractor = self.feature_extractor
         if extractor is not None and extractor.spec is None:
             raise ValueError(
-                f"{type(self).__name__}: the features of {extractor.name!r} have no short name to save; only "
-                "'efficientnet_lite0' and the like can be made again from a file."
+                f"{type(self).__name__}: the features of {extractor.name!r} have no short name to save; only named "
+                "extractors such as 'efficientnet_lite0' can be loaded again."
             )
         return {
             "feature_extractor": extractor.spec if extractor else None,
@@ -196,21 +207,21 @@ class FeatureMetric(keras.metrics.Metric):
 
 
 class Undefined(ValueError):
-    """There is no such number for what was given."""
+    """The number is not defined for the given images."""
 
 
-def pixels_of(owner, images, value_range=None):
-    """Pictures as pixels in 0..255: uint8 as they are, floats in `value_range` as float32.
+def pixels_of(owner: str, images: Any, value_range: tuple[float, float] | None = None) -> Any:
+    """Images as pixels from 0 to 255: uint8 unchanged, floats in `value_range` as float32.
 
     Raises:
-        TypeError: if they are no array of uint8 or float.
-        ValueError: for another rank, an empty batch, floats of an unknown range, out of range or not finite.
+        TypeError: for anything but an array of uint8 or float.
+        ValueError: for another rank, an empty batch, or floats of unknown range, out of range or not finite.
     """
     if not hasattr(images, "shape") or not hasattr(images, "dtype"):
         raise TypeError(f"{owner} must be an array (batch, height, width, channels); got {type(images).__name__}.")
     shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
     if len(shape) != 4 or 0 in shape or shape[-1] not in (None, 1, 3):
-        hint = " Make a batch of a single picture by images[None]." if len(shape) == 3 else ""
+        hint = " Make a batch of a single image by images[None]." if len(shape) == 3 else ""
         raise ValueError(f"{owner} must have shape (batch, height, width, 1 or 3), none of it 0; got {shape}.{hint}")
     if dtype == "uint8":
         return images
@@ -218,8 +229,8 @@ def pixels_of(owner, images, value_range=None):
         raise TypeError(f"{owner} must be uint8 or float; got {dtype}.")
     if value_range is None:
         raise ValueError(
-            f"{owner} are {dtype}, which may be in [0, 1] or in [-1, 1]: name it by value_range=(0, 1) or "
-            "value_range=(-1, 1), or give uint8."
+            f"{owner} are {dtype}, which may be in [0, 1] or in [-1, 1]: pass value_range=(0, 1) or "
+            "value_range=(-1, 1), or use uint8."
         )
     low, high = value_range
     if not backend.is_traced(images):
@@ -227,7 +238,7 @@ def pixels_of(owner, images, value_range=None):
         smallest, largest = float(images.min()), float(images.max())
         if not np.isfinite([smallest, largest]).all():
             raise ValueError(f"{owner} must be finite; some values are NaN or infinite.")
-        # Some room for what resizing or half precision add.
+        # Resizing and half precision may exceed the range a little.
         room = 0.01 * (high - low)
         if smallest < low - room or largest > high + room:
             raise ValueError(
@@ -238,26 +249,28 @@ def pixels_of(owner, images, value_range=None):
     return (images - low) * (255.0 / (high - low))
 
 
-def checked_features(owner, features):
-    """Features as they are; raises unless they are a floating-point array `(batch, dim)`."""
+def checked_features(owner: str, features: Any) -> Any:
+    """Features unchanged; raises unless they are a floating-point array `(batch, dim)`."""
     if not hasattr(features, "shape") or not hasattr(features, "dtype"):
         raise TypeError(f"{owner} features must be an array (batch, dim); got {type(features).__name__}.")
     shape, dtype = tuple(features.shape), keras.backend.standardize_dtype(features.dtype)
     if len(shape) != 2 or 0 in shape:
-        hint = " For pictures, name a feature_extractor." if len(shape) == 4 else ""
+        hint = " For images, name a feature_extractor." if len(shape) == 4 else ""
         raise ValueError(f"{owner} features must have shape (batch, dim), neither 0; got {shape}.{hint}")
     if "float" not in dtype:
         raise TypeError(f"{owner} features must be floating-point numbers; got {dtype}.")
     return features if backend.is_traced(features) else ops.convert_to_numpy(features)
 
 
-def update_all(metrics, real, generated, value_range=None):
-    """`update_state` of several measures of the same pictures, each feature computed once.
+def update_all(
+    metrics: Sequence[FeatureMetric], real: Any, generated: Any, value_range: tuple[float, float] | None = None
+) -> None:
+    """`update_state` of several metrics of the same images, which computes each feature once.
 
     Args:
-        metrics: list of measures of this package.
-        real, generated: as of `update_state`; those with a reference need no real ones, and look at none.
-        value_range: of float pictures, instead of the metrics' own.
+        metrics: list of metrics of this package.
+        real, generated: see `FeatureMetric.update_state`. Metrics with a reference ignore `real`.
+        value_range: range of float images, instead of the metrics' own.
 
     Example:
 
@@ -268,7 +281,7 @@ def update_all(metrics, real, generated, value_range=None):
     """
     known = {}
     for metric in metrics:
-        features = []
+        features: list[Any] = []
         for role, images in (("real", real), ("generated", generated)):
             if role == "real" and not metric.needs_real:
                 features.append(None)
@@ -278,7 +291,7 @@ def update_all(metrics, real, generated, value_range=None):
                 _identity(metric.feature_extractor),
                 value_range or metric.value_range,
                 type(metric).features_of,
-                # A reference has its own say on what comes.
+                # A reference has checks of its own.
                 getattr(metric, "reference", None),
             )
             if key not in known:
@@ -288,7 +301,7 @@ def update_all(metrics, real, generated, value_range=None):
 
 
 def _identity(extractor):
-    """What two extractors that give the same features have in common."""
+    """Equal for extractors that give the same features."""
     if extractor is None:
         return None
     return id(extractor.network), extractor.image_size, extractor.value_range, extractor.interpolation

@@ -4,61 +4,63 @@ from __future__ import annotations
 
 import warnings
 
-import keras
 import numpy as np
 
 from kgen.metrics.distribution_metric import DistributionMetric
-from kgen.metrics.running_moments import RunningMoments
+from kgen.metrics.running_moments import Moments, RunningMoments
+from kgen.serializable import serializable
+from kgen.types import Array
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class FrechetDistance(DistributionMetric):
-    r"""Distance between Gaussians fitted to the features of real and of generated pictures; 0 is best.
+    r"""Distance between Gaussians fitted to the features of real and of generated images; 0 is best.
 
-    `|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of means and covariances [Frechet 1957; for pictures Heusel et al. 2017,
-    "GANs trained by a two time-scale update rule converge to a local Nash equilibrium"]. Known as FID where, and only
-    where, the features are those of the Inception network of that paper; here it always carries the name of its own.
+    `|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of means and covariances [Frechet 1957; for images Heusel et al. 2017,
+    "GANs trained by a two time-scale update rule converge to a local Nash equilibrium"]. It is the FID only with the
+    features of that paper's Inception network; here it always carries the name of its features.
 
-    It is biased upwards by few pictures: compare numbers of as many pictures only. With fewer than the features'
-    length it is still computed, of covariances that are not of full rank, and a warning says so.
+    Few images bias it upwards: compare only numbers of equally many images. With fewer images than features it is still
+    computed, from covariances that do not have full rank, with a warning.
 
     Args:
-        feature_extractor, reference, value_range, name: as of `DistributionMetric`.
+        feature_extractor, value_range, name: see `FeatureMetric`.
+        reference: `ReferenceStatistics` of the real images, to give None for them.
 
     Example:
 
     ```python
     distance = kgen.metrics.FrechetDistance("efficientnet_lite0")
-    distance.update_state(real, model.generate(1000))     # uint8 (N, H, W, C), in as many batches as one likes
+    distance.update_state(real, model.generate(1000))     # uint8 (N, H, W, C), in any number of batches
     distance.result()
     ```
     """
 
     measures = {"frechet_distance": "min"}
 
-    def summary(self, name, dim):
+    def summary(self, name: str, dim: int) -> RunningMoments:
         return RunningMoments(self, name, dim)
 
-    def compare(self, real, generated):
+    def compare(self, real: Moments, generated: Moments) -> list[float]:
         fewest, dim = min(real.count, generated.count), len(real.mean)
         if fewest <= dim:
             warnings.warn(
-                f"{self.name}: {fewest} pictures for features of length {dim} make covariances of rank {fewest - 1}; "
-                "the distance is of these, and larger than it would be of more pictures.",
+                f"{self.name}: {fewest} images for features of length {dim} make covariances of rank {fewest - 1}; "
+                "the distance is of these, and larger than it would be for more images.",
                 stacklevel=4,
             )
         return [frechet_distance(real.mean, real.covariance, generated.mean, generated.covariance)]
 
 
-def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
-    """The Frechet distance between two Gaussians, squared as everywhere in the field, as a float.
+def frechet_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covariance_2: Array) -> float:
+    """The Frechet distance between two Gaussians, squared as is usual in the field.
 
     The eigenvalues of `C C'` are those of the symmetric `L^T C' L` where `C = L L^T`, so the trace of the root needs a
     Cholesky factor and the eigenvalues of one symmetric matrix, but no root of a matrix.
 
     Args:
         mean_1, mean_2: float64 `(dim,)`.
-        covariance_1, covariance_2: float64 `(dim, dim)`, which need not be of full rank.
+        covariance_1, covariance_2: float64 `(dim, dim)`; they need not have full rank.
 
     Example:
 
@@ -75,5 +77,5 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2):
     root = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
     difference = mean_1 - mean_2
     distance = difference @ difference + np.trace(covariance_1) + np.trace(covariance_2) - 2.0 * root
-    # Rounding can take a distance of nothing below it.
+    # Rounding can take a distance of 0 below 0.
     return max(float(distance), 0.0)

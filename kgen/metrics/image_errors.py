@@ -1,13 +1,17 @@
-"""How far generated pictures are from the real ones that they should equal, one value per pair of pictures.
+"""How far generated images are from the real ones that they should equal, one value per pair of images.
 
-Pictures are in pixels: floats from 0 to 255, `(batch, height, width, channels)`, one or three channels. A picture that
-holds NaN gets NaN, and leaves the others of its batch alone.
+Images are pixels: floats from 0 to 255, `(batch, height, width, channels)`, with 1 or 3 channels. An image with NaN
+gets NaN, and does not affect the others of its batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
+
+from kgen.types import Tensor
 
 _PEAK = 255.0
 _BEST_DECIBELS = 100.0
@@ -17,12 +21,12 @@ _LUMINANCE = (0.01 * _PEAK) ** 2
 _CONTRAST = (0.03 * _PEAK) ** 2
 
 
-def peak_signal_to_noise_ratio(real, generated):
+def peak_signal_to_noise_ratio(real: Tensor, generated: Tensor) -> Tensor:
     """10 log10(255^2 / mean((real - generated)^2)), in decibels; larger is better.
 
-    Equal pictures have no noise, and their infinity would hide every other picture in a mean: the squared error is
-    taken to be at least 255^2 / 10^10, so that no picture gets more than 100 dB. 8-bit pictures of up to 226 x 226 x 3
-    stay below that if a single value is off by one.
+    Equal images have no noise, and an infinite value would hide all other images in a mean. So the squared error counts
+    as at least 255^2 / 10^10, which limits values to 100 dB. 8-bit images of up to 226 x 226 x 3 stay below that if a
+    single value is off by one.
 
     Args:
         real, generated: pixels `(batch, height, width, channels)`.
@@ -31,12 +35,12 @@ def peak_signal_to_noise_ratio(real, generated):
         float32 tensor `(batch,)`.
 
     Raises:
-        ValueError: if the shapes are not such, or differ.
+        ValueError: for other shapes, or if the two differ.
 
     Example:
 
     ```python
-    peak_signal_to_noise_ratio(keras.ops.zeros((2, 8, 8, 3)), keras.ops.ones((2, 8, 8, 3)))     # [48.13, 48.13]
+    kgen.metrics.peak_signal_to_noise_ratio(keras.ops.zeros((1, 8, 8, 3)), keras.ops.ones((1, 8, 8, 3)))     # [48.13]
     ```
     """
     real, generated = _pixels("peak_signal_to_noise_ratio", real, generated)
@@ -44,13 +48,14 @@ def peak_signal_to_noise_ratio(real, generated):
     return -10.0 * ops.log10(ops.maximum(error, 10.0 ** (-_BEST_DECIBELS / 10.0)))
 
 
-def structural_similarity(real, generated):
-    """Mean over windows of likeness in luminance times likeness in contrast and structure; 1 for equal pictures.
+def structural_similarity(real: Tensor, generated: Tensor) -> Tensor:
+    """Mean over windows of similarity in luminance times similarity in contrast and structure; 1 for equal images.
 
     SSIM = (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x^2 + m_y^2 + C1) (s_x^2 + s_y^2 + C2)), C1 = (0.01 255)^2 and
     C2 = (0.03 255)^2 [Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity",
-    equation 13]. Means m, variances s^2 and covariances s_xy are those of windows of 11 x 11 pixels weighted by a
-    Gaussian of deviation 1.5, wherever a window fits into the picture; the mean is over positions and channels.
+    equation 13]. Means m, variances s^2 and covariances s_xy are taken over windows of 11 x 11 pixels, weighted by a
+    Gaussian of deviation 1.5, at every position where a window fits into the image; then the mean over positions and
+    channels.
 
     Args:
         real, generated: pixels `(batch, height, width, channels)`, height and width at least 11.
@@ -59,30 +64,32 @@ def structural_similarity(real, generated):
         float32 tensor `(batch,)`, from -1 to 1.
 
     Raises:
-        ValueError: if the shapes are not such, or differ.
+        ValueError: for other shapes, or if the two differ.
 
     Example:
 
     ```python
-    structural_similarity(keras.ops.zeros((2, 16, 16, 1)), keras.ops.zeros((2, 16, 16, 1)))     # [1, 1]
+    kgen.metrics.structural_similarity(keras.ops.zeros((2, 16, 16, 1)), keras.ops.zeros((2, 16, 16, 1)))     # [1, 1]
     ```
     """
     real, generated = _pixels("structural_similarity", real, generated)
     height, width = real.shape[1:3]
     if any(side is not None and side < _WINDOW for side in (height, width)):
         raise ValueError(
-            f"structural_similarity: pictures must be at least {_WINDOW} x {_WINDOW} pixels, the size of its window; "
-            f"got {height} x {width}. Enlarge the pictures, or measure them by peak_signal_to_noise_ratio."
+            f"structural_similarity: images must be at least {_WINDOW} x {_WINDOW} pixels, the size of its window; "
+            f"got {height} x {width}. Enlarge the images, or measure them by peak_signal_to_noise_ratio."
         )
-    # A variance as E[x^2] - E[x]^2 loses the digits that its terms share, and no constant moves it: squares are taken
-    # about the mean of the picture, and only the means of windows get it back.
+    # `keras.ops.image.ssim` is the same formula, but its variances are E[x^2] - E[x]^2, which lose the digits that both
+    # terms share: in float32 it is right to 1e-5 at best, and of bright images with little contrast to a tenth of
+    # 1 - SSIM. A constant does not change a variance: here squares are taken about the mean of the image, and only the
+    # means of windows get it back.
     real_level = ops.mean(real, axis=(1, 2, 3), keepdims=True)
     generated_level = ops.mean(generated, axis=(1, 2, 3), keepdims=True)
     x, y = real - real_level, generated - generated_level
     maps = _window_means(ops.concatenate([x, y, ops.square(x) + ops.square(y), ops.square(x - y)], axis=-1))
     x, y, squares, squared_differences = ops.split(maps, 4, axis=-1)
-    # The equation with 2 a b = a^2 + b^2 - (a - b)^2 in both factors, and s_x^2 + s_y^2 - 2 s_xy the variance of x - y:
-    # what is near 1 is then 1 less something small.
+    # The equation with 2 a b = a^2 + b^2 - (a - b)^2 in both factors, and s_x^2 + s_y^2 - 2 s_xy as the variance of
+    # x - y: a factor near 1 is then computed as 1 minus something small.
     contrasts = squares - ops.square(x) - ops.square(y)
     structure = 1.0 - (squared_differences - ops.square(x - y)) / (contrasts + _CONTRAST)
     x, y = x + real_level, y + generated_level
@@ -90,12 +97,12 @@ def structural_similarity(real, generated):
     return ops.mean(luminance * structure, axis=(1, 2, 3))
 
 
-def perceptual_distance(real_maps, generated_maps):
+def perceptual_distance(real_maps: Sequence[Tensor], generated_maps: Sequence[Tensor]) -> Tensor:
     """sum_l mean_hw ||f_l(x) / ||f_l(x)|| - f_l(y) / ||f_l(y)|| ||^2 over feature maps f_l of a network.
 
     This is the distance of [Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual
-    metric", equation 1] with all weights 1. It is not LPIPS itself, whose weights of the channels were fitted to human
-    judgements for certain networks: its numbers compare only with others of the same network and layers.
+    metric", equation 1] with all weights 1. It is not LPIPS, whose channel weights were fitted to human judgements for
+    certain networks: compare its numbers only for the same network and layers.
 
     Args:
         real_maps, generated_maps: lists of tensors `(batch, height, width, channels)`, one per layer l.
@@ -109,7 +116,7 @@ def perceptual_distance(real_maps, generated_maps):
     Example:
 
     ```python
-    perceptual_distance([keras.ops.ones((2, 4, 4, 8))], [keras.ops.ones((2, 4, 4, 8))])     # [0, 0]
+    kgen.metrics.perceptual_distance([keras.ops.ones((1, 4, 4, 8))], [keras.ops.ones((1, 4, 4, 8))])     # [0]
     ```
     """
     both = (real_maps, generated_maps)
@@ -125,7 +132,7 @@ def perceptual_distance(real_maps, generated_maps):
 
 
 def _alike(what, real, generated):
-    """Both as float32 tensors of rank 4, of the same shape as far as it is known."""
+    """Both as float32 tensors of rank 4, with the same shape as far as it is known."""
     real, generated = ops.convert_to_tensor(real, "float32"), ops.convert_to_tensor(generated, "float32")
     shapes = tuple(real.shape), tuple(generated.shape)
     if any(len(s) != 4 for s in shapes) or any(a != b and None not in (a, b) for a, b in zip(*shapes)):
@@ -136,17 +143,17 @@ def _alike(what, real, generated):
 
 
 def _pixels(name, real, generated):
-    real, generated = _alike(f"{name}: real and generated pictures", real, generated)
+    real, generated = _alike(f"{name}: real and generated images", real, generated)
     if real.shape[-1] not in (1, 3):
-        raise ValueError(f"{name}: pictures must have 1 or 3 channels, the last axis; got {tuple(real.shape)}.")
+        raise ValueError(f"{name}: images must have 1 or 3 channels, the last axis; got {tuple(real.shape)}.")
     return real, generated
 
 
 def _window_means(maps):
     """Gaussian means over all windows that fit, `(batch, height - 10, width - 10, channels)`: down, then across.
 
-    Sums of shifted maps rather than convolutions: on GPUs those may round to the ten bits of TensorFloat-32, too few
-    for a variance, and JAX takes ten times as long for depthwise ones on a CPU.
+    Sums of shifted maps, not convolutions: on GPUs those may round to the ten bits of TensorFloat-32, too few for a
+    variance, and on a CPU JAX takes ten times as long for depthwise ones.
     """
     weights = np.exp(-0.5 * ((np.arange(_WINDOW) - _WINDOW // 2) / _SIGMA) ** 2)
     weights = [float(weight) for weight in weights / weights.sum()]

@@ -11,35 +11,34 @@ from kgen.metrics.feature_extractor import FeatureExtractor
 
 
 @functools.cache
-def inception_v3(output="features", weights="imagenet"):
-    """The features, or the classes, that Inception v3 sees in pictures. [Szegedy et al. 2016]
+def inception_v3(output: str = "features", weights: str | None = "imagenet") -> FeatureExtractor:
+    """Inception v3 of `keras.applications`, an extractor of features or of class probabilities [Szegedy et al. 2016].
 
-    **These are not the features of the FID.** Its network is another Inception, a TensorFlow graph of 2015; this one is
-    `keras.applications.InceptionV3`. A Frechet distance in these features orders models much the same way, but must not
-    be called FID, nor be set beside published FIDs.
+    **These are not the features of the FID.** The FID uses another Inception, a TensorFlow graph of 2015. A Frechet
+    distance in these features ranks models similarly, but is not an FID and not comparable with published FIDs.
 
-    Pictures are prepared as clean-fid does it [Parmar et al. 2022]: resized to 299x299 by antialiased bicubic
-    interpolation in float, cut off at 0 and 255, never rounded.
+    Images are prepared as in clean-fid [Parmar et al. 2022]: resized to 299x299 by antialiased bicubic interpolation in
+    float, clipped to 0 and 255, never rounded.
 
     Args:
         output: `"features"`: `(batch, 2048)`, the mean over positions of the last layer, at least 0; or
             `"probabilities"`: `(batch, 1000)` of ImageNet's classes.
-        weights: `"imagenet"`, which Keras downloads once (about 90 MB) and keeps in `~/.keras`; or the path of such a
-            file; or None for random ones.
+        weights: `"imagenet"`, which Keras downloads once (about 90 MB) and keeps in `~/.keras`; the path of such a
+            file; or None for random weights.
 
     Returns:
-        A `FeatureExtractor`, always the same one for the same arguments. Its name tells of random weights, its `key`
-        of any others.
+        A `FeatureExtractor`, the same object for the same arguments. Its name says if the weights are random; its `key`
+        differs for any other weights.
 
     Raises:
-        ConnectionError: the weights could not be downloaded.
-        ValueError: another `output`, no file at `weights`, or a file of another network.
+        ConnectionError: if the weights could not be downloaded.
+        ValueError: for another `output`, a missing file, or a file of another network.
 
     Example:
-        >>> from kgen.metrics.inception_v3 import inception_v3
-        >>> extractor = inception_v3(weights=None)
-        >>> extractor.dim((64, 64, 3))
-        2048
+
+    ```python
+    kgen.metrics.FeatureExtractor.of("inception_v3").dim((64, 64, 3))       # 2048
+    ```
     """
     if output not in ("features", "probabilities"):
         raise ValueError(f'inception_v3: output must be "features" or "probabilities"; got {output!r}.')
@@ -68,15 +67,14 @@ def _network(name, output, weights):
         said = " ".join(str(error).split())
         if weights == "imagenet":
             raise ConnectionError(
-                f"inception_v3: the weights could not be downloaded: {said}. Once with a network, or with the file "
-                f"from elsewhere: inception_v3({output!r}, weights=path). Without either: efficientnet_lite0, whose "
-                "weights come by pip."
+                f"inception_v3: the weights could not be downloaded: {said}. If you have the file, use "
+                f"inception_v3({output!r}, weights=path). Or use efficientnet_lite0, whose weights come by pip."
             ) from error
         raise ValueError(f"inception_v3: could not load weights={weights!r} for output={output!r}: {said}") from error
 
 
 def _in_float32(build):
-    """`build()` under the policy float32: half precision, set for training, would measure something else."""
+    """`build()` under the policy float32: with half precision, set for training, numbers would not be comparable."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import keras
+from typing import Any
+
 import numpy as np
 
-from kgen.metrics.sample_metric import SampleMetric, check_count
+from kgen import checks
+from kgen.metrics.distribution_metric import SampleMetric
+from kgen.metrics.reference_statistics import ReferenceStatistics
+from kgen.serializable import serializable
+from kgen.types import Array
 
-# Rows of the kernel that are in memory at once.
+# Rows of the kernel in memory at once.
 _BLOCK = 1000
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class KernelDistance(SampleMetric):
-    """Squared maximum mean discrepancy with the kernel `(x . y / dim + 1)^3`; 0 is best, a little less possible.
+    """Squared maximum mean discrepancy with the kernel `(x . y / dim + 1)^3`; 0 is best, slightly less is possible.
 
-    The unbiased estimate [Gretton et al. 2012; for pictures Binkowski et al. 2018, "Demystifying MMD GANs"] on random
-    subsets: the result is the mean over them, and as `kernel_distance_std` their standard deviation. Unlike the Frechet
-    distance it is as large, on average, of few pictures as of many. Known as KID where the features are those of that
-    paper's Inception network.
+    The unbiased estimate [Gretton et al. 2012; for images Binkowski et al. 2018, "Demystifying MMD GANs"] on random
+    subsets: the result is their mean and, as `kernel_distance_std`, their standard deviation. Unlike the Frechet
+    distance its mean does not depend on the number of images. With the features of that paper's Inception network it is
+    the KID.
 
     Args:
-        feature_extractor, reference, max_samples, value_range, name: as of `SampleMetric`.
-        subsets: how many. One where the subsets would be all there is.
-        subset_size: pictures of either side in a subset, drawn without replacement; of fewer pictures, all.
+        feature_extractor, value_range, name: see `FeatureMetric`.
+        reference: `ReferenceStatistics` of the real images, to give None for them.
+        subsets: the number of subsets; 1 is used if a subset holds all images.
+        subset_size: images of either side in a subset, at least 2, drawn without replacement; at most all there are.
         seed: of the subsets.
+        max_samples: the most feature vectors that are kept of either side; beyond, a fair sample.
+
+    Raises:
+        ValueError: if `subsets`, `subset_size` or `max_samples` is too small.
 
     Example:
 
@@ -37,13 +47,21 @@ class KernelDistance(SampleMetric):
 
     measures = {"kernel_distance": "min", "kernel_distance_std": "min"}
 
-    def __init__(self, feature_extractor=None, reference=None, subsets=100, subset_size=1000, seed=0, **kwargs):
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        reference: ReferenceStatistics | None = None,
+        subsets: int = 100,
+        subset_size: int = 1000,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
         super().__init__(feature_extractor, reference, **kwargs)
-        self.subsets = check_count("KernelDistance", "subsets", subsets)
-        self.subset_size = check_count("KernelDistance", "subset_size", subset_size, 2)
+        self.subsets = checks.integer("KernelDistance", "subsets", subsets)
+        self.subset_size = checks.integer("KernelDistance", "subset_size", subset_size, least=2)
         self.seed = seed
 
-    def compare(self, real, generated):
+    def compare(self, real: Array, generated: Array) -> list[float]:
         sets = [in_one_order(features) for features in (real, generated)]
         sizes = [min(self.subset_size, len(features)) for features in sets]
         subsets = 1 if sizes == [len(real), len(generated)] else self.subsets
@@ -55,18 +73,14 @@ class KernelDistance(SampleMetric):
         values = subset_kernel_distances(*sets, *members)
         return [values.mean(), values.std()]
 
-    def get_config(self):
-        own = {key: getattr(self, key) for key in ("subsets", "subset_size", "seed")}
-        return {**super().get_config(), **own}
 
-
-def in_one_order(features):
-    """Features sorted, so that what is drawn from them does not depend on the order in which they came."""
+def in_one_order(features: Array) -> Array:
+    """Features sorted, so that random subsets do not depend on the order in which they came."""
     return features[np.argsort(features.astype("float64") @ np.cos(np.arange(features.shape[1])), kind="stable")]
 
 
-def kernel_distance(real, generated):
-    """The unbiased squared MMD of two sets of features `(n, dim)` and `(m, dim)`, n and m at least 2, as a float.
+def kernel_distance(real: Array, generated: Array) -> float:
+    """The unbiased squared MMD of two sets of features `(n, dim)` and `(m, dim)`, n and m at least 2.
 
     `sum_{i != j} k(x_i, x_j) / n (n - 1) + sum_{i != j} k(y_i, y_j) / m (m - 1) - 2 mean k(x_i, y_j)`.
 
@@ -80,15 +94,15 @@ def kernel_distance(real, generated):
     return float(subset_kernel_distances(real, generated, *everyone)[0])
 
 
-def subset_kernel_distances(real, generated, real_members, generated_members):
+def subset_kernel_distances(real: Array, generated: Array, real_members: Array, generated_members: Array) -> Array:
     """`kernel_distance` of many subsets at once, `(subsets,)`.
 
-    Each value of the kernel is computed once, in blocks, and added to the sums of the subsets that it belongs to: less
-    work than the kernel of each subset, where they overlap.
+    Each value of the kernel is computed once, in blocks, and added to the sums of the subsets it belongs to. As subsets
+    overlap, that is less work than the kernel of each subset.
 
     Args:
         real, generated: `(n, dim)` and `(m, dim)`.
-        real_members, generated_members: `(subsets, n)` and `(subsets, m)`, 1 where a row is in a subset, else 0.
+        real_members, generated_members: `(subsets, n)` and `(subsets, m)`, 1 if a row is in a subset, else 0.
     """
     x, y = np.asarray(real, "float64"), np.asarray(generated, "float64")
     n, m = real_members.sum(axis=1), generated_members.sum(axis=1)
@@ -101,7 +115,7 @@ def subset_kernel_distances(real, generated, real_members, generated_members):
 
 
 def _within(x, members):
-    """The sums over pairs `i != j` of each subset; the kernel is symmetric, so half of it will do."""
+    """The sums over pairs `i != j` of each subset; the kernel is symmetric, so half of it is enough."""
     total = np.zeros(len(members))
     for start in range(0, len(x), _BLOCK):
         rows = slice(start, start + _BLOCK)

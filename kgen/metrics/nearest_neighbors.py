@@ -1,6 +1,6 @@
-"""How well two sets of features cover each other, told by balls around points out to their nearest neighbours.
+"""How well two sets of features cover each other, by balls around points that reach to their nearest neighbours.
 
-Balls decide by comparing distances, so everything is float64 on the host, once at the end of an evaluation. It goes by
+Balls compare distances, so everything is float64 on the host, once at the end of an evaluation. It is computed in
 blocks of rows: memory grows with the number of points, not with its square.
 """
 
@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from kgen import checks
+from kgen.types import Array
+
 _BLOCK = 2**23  # distances held at a time: 64 MB
 
 
-def precision_recall(real, generated, neighbors=3):
+def precision_recall(real: Array, generated: Array, neighbors: int = 3) -> tuple[float, float]:
     """Precision, the share of generated points among the real ones, and recall, that of real among the generated.
 
-    A point is among a set if the ball around any point of the set, out to that one's k-th nearest neighbour in the set
-    (itself not counted), holds it, be it on the surface [Kynkäänniemi et al. 2019, "Improved precision and recall
-    metric for assessing generative models", equations 1 and 2]. A ball around one of more than k points that coincide
-    is their place alone, so a set has precision and recall 1 against itself whatever it holds.
+    A point is among a set if a ball around a point of the set contains it, surface included. A ball reaches to the k-th
+    nearest neighbour in the set, the point itself not counted [Kynkäänniemi et al. 2019, "Improved precision and recall
+    metric for assessing generative models", equations 1 and 2]. If more than k points coincide, their balls have radius
+    0 and contain them, so every set has precision and recall 1 against itself.
 
     Args:
         real, generated: features `(points, dim)`; the numbers of points may differ.
-        neighbors: k. More make larger balls, and both numbers higher.
+        neighbors: k, at least 1. A larger k means larger balls, and higher numbers.
 
     Returns:
-        `(precision, recall)`, floats from 0 to 1. Both depend on the numbers of points: compare at equal ones only.
+        `(precision, recall)`, floats from 0 to 1. Both depend on the numbers of points: compare only at equal numbers.
 
     Raises:
-        ValueError: if the features are not such, not finite, or fewer than `neighbors` + 1.
+        ValueError: if the features have other shapes, are not finite, or are fewer than `neighbors` + 1.
 
     Example:
 
@@ -44,22 +47,22 @@ def precision_recall(real, generated, neighbors=3):
     return float(precise.mean()), float(recalled.mean())
 
 
-def density_coverage(real, generated, neighbors=5):
-    """Density, how many real balls hold a generated point, over k, and coverage, the share of real balls that hold any.
+def density_coverage(real: Array, generated: Array, neighbors: int = 5) -> tuple[float, float]:
+    """Density: how many real balls contain a generated point, divided by k. Coverage: the share of balls with a point.
 
-    Balls are around real points out to their k-th nearest real neighbour, without the surface, as in the authors' code
-    [Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models"]. Each holds k real points, its
-    own among them, so a set has density and coverage 1 against itself if no distances tie. Where more than k points
-    coincide, the authors' balls are empty; here they hold that place, and count as one over the number of points there.
+    Balls around real points reach to the k-th nearest real neighbour, without the surface, as in the authors' code
+    [Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models"]. Each contains k real points,
+    its own included, so a set has density and coverage 1 against itself if no distances tie. If more than k points
+    coincide, the authors' balls are empty; here they contain these points, and count as 1 over their number.
 
     Args:
         real, generated, neighbors: as in `precision_recall`.
 
     Returns:
-        `(density, coverage)`, floats; density exceeds 1 if generated points keep to where real ones are dense.
+        `(density, coverage)`, floats; density exceeds 1 if generated points stay where real ones are dense.
 
     Raises:
-        ValueError: as `precision_recall`.
+        ValueError: as in `precision_recall`.
 
     Example:
 
@@ -77,8 +80,7 @@ def density_coverage(real, generated, neighbors=5):
 
 def _centered(name, real, generated, neighbors):
     """Both in float64 and about a common centre, where squares are small and differences keep their digits."""
-    if neighbors < 1:
-        raise ValueError(f"{name}: neighbors must be at least 1; got {neighbors}.")
+    neighbors = checks.integer(name, "neighbors", neighbors)
     real, generated = np.asarray(real, "float64"), np.asarray(generated, "float64")
     shapes = f"{real.shape} real and {generated.shape} generated ones"
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
@@ -104,10 +106,10 @@ def _squared_distances(points, others):
 
 
 def _balls(points, neighbors, closed):
-    """The largest squared distance inside the ball around each point, and how many of the points that ball holds.
+    """The largest squared distance inside the ball around each point, and how many of the points that ball contains.
 
-    Rounding moves a squared distance by some eps (|x|^2 + |y|^2), more for more terms: what is as near as that to the
-    radius is on the surface, and what is as near to the centre is there.
+    Rounding moves a squared distance by some eps (|x|^2 + |y|^2), more for more terms: a point that close to the radius
+    is on the surface, and a point that close to the centre is at the centre.
     """
     limits, sizes = np.empty((2, len(points)))
     eps = 8.0 * np.finfo("float64").eps * np.sqrt(points.shape[1])

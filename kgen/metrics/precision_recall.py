@@ -1,24 +1,33 @@
-"""Precision and recall of a generator."""
+"""Precision and recall of a generator, and its density and coverage."""
 
 from __future__ import annotations
 
-import keras
+from typing import Any
 
-from kgen.metrics.nearest_neighbors import precision_recall
-from kgen.metrics.sample_metric import SampleMetric, check_count
+from kgen import checks
+from kgen.metrics.distribution_metric import SampleMetric
+from kgen.metrics.nearest_neighbors import density_coverage, precision_recall
+from kgen.metrics.reference_statistics import ReferenceStatistics
+from kgen.serializable import serializable
+from kgen.types import Array
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class PrecisionRecall(SampleMetric):
-    """How much of what is generated looks real, and how much of what is real can be generated; 1 is best for both.
+    """How many generated images look real, and how many real images can be generated; 1 is best for both.
 
-    Precision is the share of generated pictures within the reach of a real one, which is as far as its k-th nearest
-    real neighbour; recall the share of real ones within the reach of a generated one [Kynkaanniemi et al. 2019,
-    "Improved precision and recall metric for assessing generative models"]. Both grow with the number of pictures.
+    Precision is the share of generated images within reach of a real one, which extends to its k-th nearest real
+    neighbour. Recall is the share of real images within reach of a generated one [Kynkaanniemi et al. 2019, "Improved
+    precision and recall metric for assessing generative models"]. Both grow with the number of images.
 
     Args:
-        feature_extractor, reference, max_samples, value_range, name: as of `SampleMetric`.
+        feature_extractor, value_range, name: see `FeatureMetric`.
+        reference: `ReferenceStatistics` of the real images, to give None for them.
         neighbors: k.
+        max_samples: the most feature vectors that are kept of either side; beyond, a fair sample.
+
+    Raises:
+        ValueError: if `neighbors` is below 1, or `max_samples` below `neighbors` + 1.
 
     Example:
 
@@ -31,13 +40,52 @@ class PrecisionRecall(SampleMetric):
 
     measures = {"precision": "max", "recall": "max"}
 
-    def __init__(self, feature_extractor=None, reference=None, neighbors=3, **kwargs):
-        self.neighbors = check_count(type(self).__name__, "neighbors", neighbors)
-        self.least = neighbors + 1
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        reference: ReferenceStatistics | None = None,
+        neighbors: int = 3,
+        **kwargs: Any,
+    ):
+        self.neighbors = checks.integer(type(self).__name__, "neighbors", neighbors)
+        self.least = self.neighbors + 1
         super().__init__(feature_extractor, reference, **kwargs)
 
-    def compare(self, real, generated):
-        return precision_recall(real, generated, self.neighbors)
+    def compare(self, real: Array, generated: Array) -> list[float]:
+        return list(precision_recall(real, generated, self.neighbors))
 
-    def get_config(self):
-        return {**super().get_config(), "neighbors": self.neighbors}
+
+@serializable
+class DensityCoverage(PrecisionRecall):
+    """How densely real images surround generated ones, and how many real images have a generated one nearby.
+
+    Density is the mean number of real images that have a generated one within reach, divided by k: about 1 for a
+    perfect generator, more for one that stays where real images are dense. Coverage, at most 1, is the share of real
+    images with a generated one within their reach [Naeem et al. 2020, "Reliable fidelity and diversity metrics for
+    generative models"]. A single outlier among the real images spoils neither; it does spoil precision.
+
+    Args:
+        feature_extractor, reference, neighbors, max_samples, value_range, name: see `PrecisionRecall`.
+
+    Example:
+
+    ```python
+    measure = kgen.metrics.DensityCoverage("efficientnet_lite0")
+    measure.update_state(real, model.generate(1000))
+    measure.result()     # {"density_efficientnet_lite0": ..., "coverage_efficientnet_lite0": ...}
+    ```
+    """
+
+    measures = {"density": "max", "coverage": "max"}
+
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        reference: ReferenceStatistics | None = None,
+        neighbors: int = 5,
+        **kwargs: Any,
+    ):
+        super().__init__(feature_extractor, reference, neighbors, **kwargs)
+
+    def compare(self, real: Array, generated: Array) -> list[float]:
+        return list(density_coverage(real, generated, self.neighbors))

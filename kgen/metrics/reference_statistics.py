@@ -1,34 +1,37 @@
-"""What the measures need of the real pictures, computed once and kept."""
+"""Statistics of real images that metrics need, computed once and kept in a file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from kgen import checks
+from kgen.files import whole_file
 from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.metrics.feature_metric import pixels_of
 from kgen.metrics.running_moments import Moments, RunningMoments
 from kgen.metrics.running_sample import RunningSample
-from kgen.metrics.sample_metric import check_count
+from kgen.progress import Progress
+from kgen.types import Array, Tensor
 
 _FORMAT = 1
 # Features that are merged at once.
 _CHUNK = 1024
-# Work beyond so many pictures shows its progress.
-_LONG = 500
 
 
 class ReferenceStatistics:
-    """Moments and a sample of the features of real pictures; made by `reference_statistics`, or read by `load`.
+    """Moments and a sample of the features of real images, from `reference_statistics` or `load`.
 
     Args:
-        key: what they are of: a dict for JSON with `data`, `image_shape`, `resize`, `extractor`, `max_samples`.
+        key: says what was measured: a dict for JSON with `data`, `image_shape`, `resize`, `extractor`, `max_samples`.
         moments: count, mean and covariance of all features.
         sample: float32 `(at most max_samples, dim)`.
 
@@ -41,51 +44,41 @@ class ReferenceStatistics:
     ```
     """
 
-    def __init__(self, key, moments, sample):
+    def __init__(self, key: dict[str, Any], moments: Moments, sample: Array):
         self.key = key
         self.moments = moments
         self.sample = sample
 
-    def check_features(self, owner, extractor):
+    def check_features(self, owner: str, extractor: FeatureExtractor | None) -> None:
         """Raises ValueError unless the reference was computed with this extractor."""
         if extractor is None:
-            raise ValueError(f"{owner}: the reference is of features of pictures; name the feature_extractor too.")
+            raise ValueError(f"{owner}: the reference has features of images; pass the feature_extractor too.")
         if different := _differences(self.key["extractor"], extractor.key):
-            raise ValueError(f"{owner}: the reference is of other features than the metric's: {different}.")
+            raise ValueError(f"{owner}: the reference has other features than the metric: {different}.")
 
-    def check_image_shape(self, owner, image_shape):
-        """Raises ValueError unless pictures `(height, width, channels)` have the shape of those of the reference."""
+    def check_image_shape(self, owner: str, image_shape: tuple[int | None, ...]) -> None:
+        """Raises ValueError unless images `(height, width, channels)` have the shape of the reference's."""
         expected, given = tuple(self.key["image_shape"]), tuple(image_shape)
         if any(size is not None and size != other for size, other in zip(given, expected)):
             raise ValueError(
-                f"{owner}: the reference is of pictures of shape {expected}; got {given}. Compare pictures of one "
-                "size: another size is another distance."
+                f"{owner}: the reference has images of shape {expected}; got {given}. Compare images of one size: "
+                "another size is another distance."
             )
 
-    def save(self, file):
-        """Writes everything to one `.npz` file; a file that is there is replaced when the new one is whole."""
-        file = Path(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-        try:
-            with open(partial, "wb") as stream:
-                np.savez(
-                    stream,
-                    key=json.dumps({"format": _FORMAT, **self.key}),
-                    **self.moments._asdict(),
-                    sample=self.sample,
-                )
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
+    def save(self, file: str | os.PathLike) -> None:
+        """Writes everything to one `.npz` file; an existing file is replaced once the new one is complete."""
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        key = json.dumps({"format": _FORMAT, **self.key})
+        with whole_file(file) as partial, open(partial, "wb") as stream:
+            np.savez(stream, key=key, **self.moments._asdict(), sample=self.sample)
 
     @classmethod
-    def load(cls, file):
-        """Reads what `save` wrote.
+    def load(cls, file: str | os.PathLike) -> ReferenceStatistics:
+        """Reads a file of `save`.
 
         Raises:
             OSError: if the file cannot be opened.
-            ValueError: if it is none of `save`'s, or of another version.
+            ValueError: if it is another kind of file, damaged, or of another version.
         """
         try:
             with np.load(file, allow_pickle=False) as stored:
@@ -98,54 +91,56 @@ class ReferenceStatistics:
             raise
         except Exception as error:  # noqa: BLE001  (zipfile, numpy and json each have their own)
             raise ValueError(
-                f"ReferenceStatistics: '{file}' is no file of reference statistics, or damaged ({error}). Remove it, "
-                "or name another."
+                f"ReferenceStatistics: '{file}' is not a file of reference statistics, or is damaged ({error}). Remove "
+                "it, or name another."
             ) from error
 
 
 def reference_statistics(
-    images, feature_extractor, image_size=None, max_samples=10_000, file=None, batch_size=64, verbose="auto"
-):
-    """Features of real pictures, summed up once, and from then on read from a file.
+    images: Any,
+    feature_extractor: Any,
+    image_size: int | None = None,
+    max_samples: int = 10_000,
+    file: str | os.PathLike | None = None,
+    batch_size: int = 64,
+    verbose: int | str = "auto",
+) -> ReferenceStatistics:
+    """Statistics of the features of real images: computed the first time, later read from a file.
 
     Args:
-        images: uint8 `(N, H, W, C)`; a `kgen.data.ImageFolder`; or the path of a folder of pictures.
-        feature_extractor: as of the measures that will use it.
-        image_size: for a path: height and width in pixels to which its pictures are resized, with antialiasing, and
-            which generated ones must have.
-        max_samples: features to keep for measures that need more than moments.
-        file: an `.npz` file to read or, where there is none, to write; None: one in kgen's cache.
-        batch_size: pictures computed at once.
-        verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-
-    Returns:
-        `ReferenceStatistics`.
+        images: uint8 `(N, H, W, C)`; a `kgen.data.ImageFolder`; or the path of a folder of images.
+        feature_extractor: the same as that of the metrics.
+        image_size: for a path: height and width in pixels to which its images are resized, with antialiasing. Generated
+            images must have the same size.
+        max_samples: the most features that are kept for metrics that need more than moments, at least 2.
+        file: an `.npz` file to read, or to write if it does not exist; None for a file in kgen's cache.
+        batch_size: images per batch.
+        verbose: 0: silent; 1: progress bar; "auto": a bar after two seconds.
 
     Raises:
-        TypeError: for pictures that are no uint8 array.
-        ValueError: for bad pictures, or a `file` of other data, another size or other features, or that is damaged.
+        TypeError: for images that are not a uint8 array.
+        ValueError: for invalid images, or a `file` that is damaged or of other data, another size or other features.
 
     Example:
 
     ```python
-    reference = kgen.metrics.reference_statistics("my_pictures", "efficientnet_lite0", image_size=64)
+    reference = kgen.metrics.reference_statistics("my_images", "efficientnet_lite0", image_size=64)
     ```
     """
-    # Here, for `import kgen` to leave kgen.data for later.
+    # Not at the top, so that `import kgen` does not import kgen.data.
     from kgen.data import ImageFolder
     from kgen.data.cache_directory import cache_directory
 
     extractor = FeatureExtractor.of(feature_extractor)
     if extractor is None:
-        raise ValueError("reference_statistics: name a feature_extractor, such as 'efficientnet_lite0'.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"reference_statistics: batch_size must be at least 1; got {batch_size!r}.")
+        raise ValueError("reference_statistics: pass a feature_extractor, such as 'efficientnet_lite0'.")
+    batch_size = checks.integer("reference_statistics", "batch_size", batch_size)
     if isinstance(images, (str, Path)) != (image_size is not None):
         raise ValueError(
-            "reference_statistics: give image_size, the size of the generated pictures, with the path of a folder, and "
-            "with nothing else."
+            "reference_statistics: pass image_size, the size of the generated images, with the path of a folder, and "
+            "only then."
         )
-    if isinstance(images, (str, Path)):
+    if image_size is not None:
         images = ImageFolder(images, image_size)
     images = images if isinstance(images, ImageFolder) else _Array(images)
     key = {
@@ -153,7 +148,7 @@ def reference_statistics(
         "image_shape": list(images.image_shape),
         "resize": f"lanczos, {images.resize}, on {images.background}" if images.resize else None,
         "extractor": extractor.key,
-        "max_samples": check_count("reference_statistics", "max_samples", max_samples, 2),
+        "max_samples": checks.integer("reference_statistics", "max_samples", max_samples, least=2),
     }
     if file is None:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
@@ -162,7 +157,7 @@ def reference_statistics(
         reference = ReferenceStatistics.load(file)
         if different := _differences(reference.key, key):
             raise ValueError(
-                f"reference_statistics: '{file}' is of something else: {different}. Remove it, or name another."
+                f"reference_statistics: '{file}' has something else: {different}. Remove it, or name another."
             )
         return reference
     reference = _computed(key, images, extractor, batch_size, verbose)
@@ -174,8 +169,7 @@ def _computed(key, images, extractor, batch_size, verbose):
     owner = keras.metrics.Metric(name="reference")
     dim = extractor.dim(images.image_shape)
     moments, sample = RunningMoments(owner, "moments", dim), RunningSample(owner, "sample", dim, key["max_samples"])
-    shown = verbose == 1 or (verbose == "auto" and len(images) > _LONG)
-    progress = keras.utils.Progbar(len(images), unit_name="image") if shown else None
+    progress = Progress(len(images), "image", verbose)
     waiting = np.empty((0, dim), "float32")
     for batch in images.batches(batch_size):
         waiting = np.concatenate([waiting, extractor.extract(batch, batch_size, verbose=0)])
@@ -183,8 +177,7 @@ def _computed(key, images, extractor, batch_size, verbose):
             moments.update(waiting)
             sample.update(waiting)
             waiting = waiting[:0]
-        if progress:
-            progress.add(len(batch))
+        progress.add(len(batch))
     if len(waiting):
         moments.update(waiting)
         sample.update(waiting)
@@ -192,7 +185,7 @@ def _computed(key, images, extractor, batch_size, verbose):
 
 
 def _differences(stored, asked):
-    """In words, how a key that was read differs from the one asked for; empty where it does not."""
+    """How a stored key differs from the one asked for, in words; empty if it does not."""
     words = []
     for name in asked:
         old, new = stored.get(name), asked[name]
@@ -204,29 +197,29 @@ def _differences(stored, asked):
 
 
 class _Array:
-    """Pictures in memory, read like a `ImageFolder`."""
+    """Images in memory, with the interface of a `ImageFolder`."""
 
     resize = None
 
-    def __init__(self, images):
+    def __init__(self, images: Tensor):
         shape, dtype = tuple(getattr(images, "shape", ())), getattr(images, "dtype", type(images).__name__)
         if len(shape) != 4 or keras.backend.standardize_dtype(dtype) != "uint8":
             raise TypeError(
-                "reference_statistics: pictures must be a uint8 array (N, height, width, channels), or a folder; got "
+                "reference_statistics: images must be a uint8 array (N, height, width, channels), or a folder; got "
                 f"{dtype} of shape {shape}."
             )
-        self.images = pixels_of("reference_statistics: pictures", images)
+        self.images = pixels_of("reference_statistics: images", images)
         self.image_shape = shape[1:]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def batches(self, batch_size):
+    def batches(self, batch_size: int) -> Iterator[Array]:
         for start in range(0, len(self), batch_size):
             yield ops.convert_to_numpy(self.images[start : start + batch_size])
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self.image_shape}".encode())
         for batch in self.batches(_CHUNK):
-            digest.update(np.ascontiguousarray(batch))
+            digest.update(batch.tobytes())
         return digest.hexdigest()

@@ -1,23 +1,25 @@
-"""Running numbers that every replica keeps for itself until somebody asks."""
+"""Running numbers that each replica keeps for itself until they are read."""
 
 from __future__ import annotations
 
+from types import ModuleType
+
+import keras
 import numpy as np
 from keras import ops
 
 from kgen.training import backend
+from kgen.types import Array, Tensor
 
 
 class ReplicaRows:
     """A metric's variable with a row for each replica.
 
-    Means and samples do not add up over replicas as sums do. But where each replica writes to its own row alone and
-    leaves zeros in the others, the sum over replicas, which is how `tf.distribute` reads a metric's variables, is all
-    rows one above the other.
+    `tf.distribute` reads a metric's variables as the sum over replicas, but means and samples do not add up as sums do.
+    So each replica writes to its own row and leaves zeros in the others: the sum then has the rows of all replicas.
 
-    Where variables cannot be float64 (JAX, unless told otherwise at its start) a precise one is a pair: a float32 and
-    what that float32 left out, 48 bits together. What the host computes keeps them; a compiled step there computes in
-    float32.
+    If variables cannot be float64 (JAX by default), a precise one is a pair: a float32, and the remainder that this
+    float32 left out, 48 bits together. The host computes with both; a compiled step there computes in float32.
 
     Args:
         metric: the `keras.metrics.Metric` that owns it.
@@ -26,7 +28,7 @@ class ReplicaRows:
         precise: whether float64 is wanted.
     """
 
-    def __init__(self, metric, name, shape, precise=True):
+    def __init__(self, metric: keras.metrics.Metric, name: str, shape: tuple[int, ...], precise: bool = True):
         self.replicas = backend.replicas()
         self.dtype = backend.widest_float() if precise else "float32"
         parts = 2 if precise and self.dtype == "float32" else 1
@@ -34,18 +36,18 @@ class ReplicaRows:
             (parts, self.replicas, *shape), initializer="zeros", dtype=self.dtype, name=name
         )
 
-    def read(self):
+    def read(self) -> Array:
         """All rows as numpy `(replicas, ...)`."""
         return self._joined(ops.convert_to_numpy(self.variable))
 
-    def own(self, xp):
-        """This replica's row; `xp` is numpy, or keras.ops while a step is compiled."""
+    def own(self, xp: ModuleType) -> Tensor:
+        """This replica's row; `xp` is numpy, or keras.ops in a compiled step."""
         index = backend.replica_index()
         if xp is np:
             return self.read()[int(index)]
         return self._joined(self.variable)[0 if self.replicas == 1 else index]
 
-    def assign(self, value, xp):
+    def assign(self, value: Tensor, xp: ModuleType) -> None:
         """Sets this replica's row."""
         index, parts = backend.replica_index(), []
         for _ in range(self.variable.shape[0]):

@@ -1,14 +1,18 @@
-"""Mean and covariance of features that pass by."""
+"""Running mean and covariance of features."""
 
 from __future__ import annotations
 
+import functools
+from types import ModuleType
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
 from kgen.metrics.replica_rows import ReplicaRows
 from kgen.training import backend
+from kgen.types import Array, Tensor
 
 # Rows at a time: the centred copy of a block stays small, and the product is still one large matrix product.
 _BLOCK = 4096
@@ -17,16 +21,16 @@ _BLOCK = 4096
 class Moments(NamedTuple):
     """Count, mean `(dim,)` and covariance `(dim, dim)` (by count - 1) of features, float64."""
 
-    count: int
-    mean: np.ndarray
-    covariance: np.ndarray
+    count: int  # type: ignore[assignment]  # tuples have a method of this name
+    mean: Array
+    covariance: Array
 
 
 class RunningMoments:
-    """Mean and covariance in one pass and constant memory, whatever the order or the size of batches.
+    """Mean and covariance in one pass and constant memory, independent of the order and size of batches.
 
-    Batches are centred on their own mean, and merged by the rule of Chan, Golub and LeVeque [1983, "Algorithms for
-    computing the sample variance"], in float64, so that no digits are lost where the mean is large beside the spread.
+    Batches are centred on their own mean and merged by the rule of Chan, Golub and LeVeque [1983, "Algorithms for
+    computing the sample variance"], in float64, so that no digits are lost if the mean is large beside the spread.
 
     Args:
         metric: the `keras.metrics.Metric` whose variables hold them.
@@ -36,13 +40,13 @@ class RunningMoments:
 
     kind = "moments"
 
-    def __init__(self, metric, name, dim):
+    def __init__(self, metric: keras.metrics.Metric, name: str, dim: int):
         self.count = ReplicaRows(metric, f"{name}_count", ())
         self.mean = ReplicaRows(metric, f"{name}_mean", (dim,))
         self.scatter = ReplicaRows(metric, f"{name}_scatter", (dim, dim))
 
-    def update(self, features):
-        """Takes features `(batch, dim)`: an array, or a tensor in a step that is compiled."""
+    def update(self, features: Tensor) -> None:
+        """Takes features `(batch, dim)`: an array, or a tensor in a compiled step."""
         xp = ops if backend.is_traced(features) else np
         state = tuple(rows.own(xp) for rows in (self.count, self.mean, self.scatter))
         if xp is np:
@@ -54,26 +58,24 @@ class RunningMoments:
         for rows, value in zip((self.count, self.mean, self.scatter), state):
             rows.assign(value, xp)
 
-    def read(self):
+    def read(self) -> Moments:
         """The `Moments` of everything seen by all replicas."""
-        total = None
-        for state in zip(self.count.read(), self.mean.read(), self.scatter.read()):
-            total = state if total is None else merged(total, state, np)
-        count, mean, scatter = total
+        replicas = zip(self.count.read(), self.mean.read(), self.scatter.read())
+        count, mean, scatter = functools.reduce(lambda total, state: merged(total, state, np), replicas)
         with np.errstate(invalid="ignore", divide="ignore"):
             return Moments(int(round(float(count))), mean, scatter / (count - 1.0))
 
 
-def scattered(features, xp):
-    """`(count, mean, sum of squares about the mean)` of features `(batch, dim)`, which may be none."""
+def scattered(features: Tensor, xp: ModuleType) -> tuple[Tensor, Tensor, Tensor]:
+    """`(count, mean, sum of squares about the mean)` of features `(batch, dim)`; the batch may be empty."""
     count = xp.sum(xp.ones_like(features[:, 0]))
     mean = xp.sum(features, axis=0) / xp.maximum(count, 1.0)
     centred = features - mean
-    # numpy sees that both are one array, and computes half of the product.
+    # NumPy sees that both are one array, and computes half of the product.
     return count, mean, xp.matmul(xp.transpose(centred), centred)
 
 
-def merged(first, second, xp):
+def merged(first: tuple[Tensor, ...], second: tuple[Tensor, ...], xp: ModuleType) -> tuple[Tensor, Tensor, Tensor]:
     """The moments of two sets of features together, from theirs."""
     (count_1, mean_1, scatter_1), (count_2, mean_2, scatter_2) = first, second
     count = count_1 + count_2

@@ -1,39 +1,41 @@
-"""A fair sample of features that pass by."""
+"""A fair running sample of features."""
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 from keras import ops
 
 from kgen.metrics.replica_rows import ReplicaRows
 from kgen.training import backend
 from kgen.training.seeds import threefry
+from kgen.types import Array, Tensor
 
 
 class RunningSample:
-    """At most `size` feature vectors, each as likely to be among them as any other that was seen.
+    """At most `size` feature vectors, a random choice of all that were seen.
 
-    The n-th vector has a random priority that depends on n alone, and those of the highest priorities are kept: until
-    there are more than `size`, that is all of them; beyond, which ones does not depend on the size of batches.
+    The n-th vector has a random priority that depends on n alone, and the vectors with the highest priorities are kept.
+    Up to `size` these are all; beyond, the choice does not depend on the size of batches.
 
     Args:
         metric: the `keras.metrics.Metric` whose variables hold them.
         name: prefix of the variables' names.
         dim: length of a feature vector.
-        size: the most that are kept, in all replicas together.
+        size: the most vectors that are kept, in all replicas together.
     """
 
     kind = "sample"
 
-    def __init__(self, metric, name, dim, size):
+    def __init__(self, metric: keras.metrics.Metric, name: str, dim: int, size: int):
         self.size = size
         own_size = -(-size // backend.replicas())
         self.seen = ReplicaRows(metric, f"{name}_seen", ())
         self.priorities = ReplicaRows(metric, f"{name}_priorities", (own_size,), precise=False)
         self.features = ReplicaRows(metric, f"{name}_features", (own_size, dim), precise=False)
 
-    def update(self, features):
-        """Takes features `(batch, dim)`: an array, or a tensor in a step that is compiled."""
+    def update(self, features: Tensor) -> None:
+        """Takes features `(batch, dim)`: an array, or a tensor in a compiled step."""
         xp = ops if backend.is_traced(features) else np
         seen, kept = self.seen.own(xp), self.features.own(xp)
         priorities = _priorities(seen, features)
@@ -43,13 +45,13 @@ class RunningSample:
         else:
             features, count = ops.cast(features, "float32"), ops.cast(ops.shape(features)[0], seen.dtype)
         priorities = xp.concatenate([self.priorities.own(xp), priorities])
-        # Places that are still empty have priority zero and come last.
+        # Empty places have priority zero and come last.
         best = xp.argsort(-priorities)[: kept.shape[0]]
         self.seen.assign(seen + count, xp)
         self.priorities.assign(xp.take(priorities, best), xp)
         self.features.assign(xp.take(xp.concatenate([kept, features]), best, axis=0), xp)
 
-    def read(self):
+    def read(self) -> Array:
         """float32 `(at most size, dim)`: the sample of everything seen by all replicas, by falling priority."""
         priorities = self.priorities.read().reshape(-1)
         features = self.features.read().reshape(len(priorities), -1)

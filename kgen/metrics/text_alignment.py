@@ -1,27 +1,28 @@
-"""Whether generated pictures show what their texts say."""
+"""Whether generated images match their texts."""
 
 from __future__ import annotations
 
-import keras
+from typing import Any
 
 from kgen.metrics.dual_feature_extractor import DualFeatureExtractor
 from kgen.metrics.retrieval import RetrievalRecall, normalized
+from kgen.serializable import serializable
 
 
-@keras.saving.register_keras_serializable(package="kgen")
+@serializable
 class TextAlignment(RetrievalRecall):
-    """Cosine of the features of a text and of the picture made from it, and how often the picture finds its text.
+    """Cosine of the features of a text and of the image made from it, and how often the image finds its text.
 
-    `cosine` is the mean over pairs, from -1 to 1; where the dual encoder is CLIP it is known as CLIP score [Hessel et
-    al. 2021, "CLIPScore: a reference-free evaluation metric for image captioning"]. `recall_at_1` and `recall_at_5`
-    are those of `RetrievalRecall`: the share of pictures whose own text is the nearest, or among the nearest five, of
-    `among` texts; at 1 it is known as R-precision [Xu et al. 2018, "AttnGAN"].
+    `cosine` is the mean over pairs, from -1 to 1. With CLIP as dual encoder it is the CLIP score [Hessel et al. 2021,
+    "CLIPScore: a reference-free evaluation metric for image captioning"]. `recall_at_1` and `recall_at_5` are those of
+    `RetrievalRecall`: the share of images whose own text is the nearest, or among the nearest five, of `among` texts;
+    the first is also known as R-precision [Xu et al. 2018, "AttnGAN"].
 
     Args:
-        feature_extractor: a `kgen.models.DualEncoder` or a `DualFeatureExtractor`; None for features, of texts and of
-            pictures.
-        among: how many texts the own one is sought among; of fewer, all.
-        max_samples, value_range, name: as of `RetrievalRecall`.
+        feature_extractor: a `kgen.models.DualEncoder` or a `DualFeatureExtractor`; None to pass features of texts and
+            of images.
+        among: the number of texts to choose from, the own one included; at most all there are.
+        max_samples, value_range, name: see `RetrievalRecall`.
 
     Example:
 
@@ -33,25 +34,28 @@ class TextAlignment(RetrievalRecall):
     """
 
     measures = {"cosine": "max", "recall_at_1": "max", "recall_at_5": "max"}
+    feature_extractor: DualFeatureExtractor | None
 
-    def __init__(self, feature_extractor=None, among=100, max_samples=10_000, value_range=None, name=None):
+    def __init__(
+        self,
+        feature_extractor: Any = None,
+        among: int = 100,
+        max_samples: int = 10_000,
+        value_range: tuple[float, float] | None = None,
+        name: str | None = None,
+    ):
         feature_extractor = DualFeatureExtractor.of(feature_extractor)
         super().__init__(feature_extractor, among, "cosine", max_samples, value_range, name)
 
-    def build_for(self, image_shape):
-        raise ValueError("TextAlignment holds pictures against texts, which compile() cannot give it: use it alone.")
+    def build_for(self, image_shape: tuple[int, ...]) -> None:
+        raise ValueError("TextAlignment compares images with texts, which compile() cannot give it: use it alone.")
 
-    def features_of(self, images, role, value_range=None):
+    def features_of(self, images: Any, role: str, value_range: tuple[float, float] | None = None) -> Any:
         if role == "real" and self.feature_extractor is not None:
             return self.feature_extractor.text(images)
         return super().features_of(images, role, value_range)
 
-    def compute(self):
+    def compute(self) -> list[float]:
         recalls = super().compute()
         texts, images = map(normalized, self.pairs())
         return [(texts * images).sum(axis=1).mean(), *recalls] if len(texts) else self.unknown
-
-    def get_config(self):
-        config = super().get_config()
-        del config["similarity"]
-        return config

@@ -1,4 +1,4 @@
-"""Reads what torch.save wrote, without torch, and without running what a pickle may ask to run."""
+"""Reads files of torch.save, without torch, and without running code that a pickle may ask for."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ _DTYPES = {
 }
 
 
-def read_torch_checkpoint(path):
+def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The tensors of a state dict that `torch.save` wrote, in its format since torch 1.6 (zip) or the one before.
 
-    A checkpoint is a pickle, and a pickle may name any function to be called. Here it may name ordered dicts, tensors
-    and their storages; anything else is refused.
+    A checkpoint is a pickle, and a pickle may call any function. Here only ordered dicts, tensors and their storages
+    are allowed; everything else is refused.
 
     Args:
         path: the file.
 
     Returns:
-        A dict from names to numpy arrays.
+        A dict from names to NumPy arrays.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint, it is cut short, or it holds anything but a flat dict of tensors.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a checkpoint, is truncated, or contains anything but a flat dict of tensors.
 
     Example:
-        >>> weights = read_torch_checkpoint("model.pth")  # doctest: +SKIP
-        >>> weights["_fc.bias"].shape  # doctest: +SKIP
-        (1000,)
+
+    ```python
+    read_torch_checkpoint("model.pth")["_fc.bias"].shape      # (1000,)
+    ```
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -82,7 +83,7 @@ class _Unpickler(pickle.Unpickler):
         self.storages = {}
 
     def find_class(self, module, name):
-        # What is given out here must not be changeable by the pickle: new functions and strings cannot be.
+        # The pickle must not be able to change what it gets here: new functions and strings it cannot.
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):

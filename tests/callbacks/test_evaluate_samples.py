@@ -231,7 +231,7 @@ def color_encoder():
 
 
 @pytest.mark.backends
-@pytest.mark.filterwarnings("ignore:.*sought among")
+@pytest.mark.filterwarnings("ignore:.*retrieval among")
 def test_prompts_and_their_images(text_model):
     real = tiny_text.pictures(4)[0]
     metrics = [TextAlignment(color_encoder()), ReconstructionError(), FrechetDistance(extractor())]
@@ -441,11 +441,11 @@ def test_a_model_that_draws_nothing():
 
 
 def test_sizes_that_do_not_match(tmp_path):
-    model, large = trained_vae(), measures.pictures(12)[0]
+    model, large = trained_vae(), measures.images(12)[0]
     with pytest.raises(ValueError, match=r"real images must have the shape of the model's, \(8, 8, 3\); got \(16, 16"):
         rehearse(EvaluateSamples(distance(), large), model, 1)
     reference = reference_statistics(large, extractor(), file=tmp_path / "real.npz")
-    with pytest.raises(ValueError, match=r"the reference is of .* of shape \(16, 16, 3\); got \(8, 8, 3\)"):
+    with pytest.raises(ValueError, match=r"the reference has .* of shape \(16, 16, 3\); got \(8, 8, 3\)"):
         rehearse(EvaluateSamples(distance(reference=reference)), model, 1)
 
 

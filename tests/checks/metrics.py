@@ -3,8 +3,6 @@
 Each check takes a factory of a metric, an importable function, and pairs of arrays `(real, generated)` to update it by.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import keras
@@ -119,7 +117,7 @@ def check_undefined(make_metric, real, generated):
             results = metric.results()
         best = {key: {"min": 0.0, "max": 1.0}[way] for key, way in metric.directions.items()}
         undefined = [np.isnan(value) for value in results.values()]
-        # Where a picture of NaN is a miss among others, there is a number, but not the best.
+        # Where an image of NaN is a miss among others, there is a number, but not the best.
         missed = metric.paired and all(results[key] != value for key, value in best.items())
         assert all(undefined) and said or missed, results
 

@@ -4,8 +4,6 @@ They import torchvision, which cannot be loaded beside TensorFlow everywhere: wh
 an LLVM.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import pickle
 import subprocess

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reas
 @pytest.mark.slow
 def test_replicas_are_one_device():
     features, probabilities = measures.features(34), measures.probabilities(34)
-    images = measures.pictures(18)
+    images = measures.images(18)
     check_metric_replicas(
         [
             (measures.frechet, *features),

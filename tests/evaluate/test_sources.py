@@ -28,7 +28,7 @@ def drawn(source, size=7):
 def test_a_folder(generated):
     source = source_of(options(generated))
     assert source.image_shape == (16, 16, 3) and source.prompts is None and len(source) == 10
-    np.testing.assert_array_equal(drawn(source), measures.pictures(24)[1][:10])
+    np.testing.assert_array_equal(drawn(source), measures.images(24)[1][:10])
     assert source.files[:2] == ["000.png", "001.png"]
     assert len(source_of(options(generated, num_images=500))) == 20
 

@@ -9,7 +9,7 @@ DIM = 5
 
 
 def features(n=36, seed=0):
-    """Features of real and of generated pictures, which are near to theirs: float32 `(n, DIM)` each."""
+    """Features of real and of generated images, which are near to theirs: float32 `(n, DIM)` each."""
     random = np.random.default_rng(seed)
     real = random.normal(size=(n, DIM)) @ random.normal(size=(DIM, DIM)) + 3.0
     generated = 0.9 * real + 0.4 * random.normal(size=(n, DIM)) + 0.3
@@ -22,15 +22,15 @@ def probabilities(n=36, seed=0):
     return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
 
 
-def pictures(n=36, size=16, seed=0):
-    """uint8 pictures, and the same with noise."""
+def images(n=36, size=16, seed=0):
+    """uint8 images, and the same with noise."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (n, 4, 4, 3)).repeat(size // 4, axis=1).repeat(size // 4, axis=2)
     return coarse.astype("uint8"), np.clip(coarse + random.normal(0, 20, coarse.shape), 0, 255).astype("uint8")
 
 
 def small_network(outputs=6, seed=0):
-    """A network from pictures of any size to few features."""
+    """A network from images of any size to few features."""
     convolution = keras.layers.Conv2D(
         outputs, 3, strides=2, activation="relu", kernel_initializer=keras.initializers.GlorotUniform(seed)
     )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from kgen.metrics import FrechetDistance, KernelDistance, ReferenceStatistics
+from kgen.metrics.distribution_metric import SampleMetric
 from kgen.metrics.running_moments import Moments
 from tests.metrics import measures
 
@@ -20,7 +21,7 @@ class Stub(ReferenceStatistics):
 
 @pytest.mark.backends
 @pytest.mark.parametrize("kind", [FrechetDistance, KernelDistance])
-def test_a_reference_takes_the_place_of_real_pictures(kind):
+def test_a_reference_takes_the_place_of_real_images(kind):
     real, generated = measures.features()
     both, referred = kind(), kind(reference=Stub(real))
     both.update_state(real, generated)
@@ -34,9 +35,9 @@ def test_a_reference_takes_the_place_of_real_pictures(kind):
     assert referred.results() == pytest.approx(both.results(), rel=1e-9)
 
 
-def test_real_pictures_beside_a_reference_are_refused():
+def test_real_images_beside_a_reference_are_refused():
     real, generated = measures.features()
-    with pytest.raises(ValueError, match="the real pictures are those of the reference"):
+    with pytest.raises(ValueError, match="the reference has the real images"):
         FrechetDistance(reference=Stub(real)).update_state(real, generated)
     with pytest.raises(ValueError, match="with a reference cannot be saved"):
         FrechetDistance(reference=Stub(real)).get_config()
@@ -48,5 +49,31 @@ def test_what_is_not_finite_is_named(role):
     sets[role][5, 2] = np.inf
     for metric in (FrechetDistance(), KernelDistance()):
         metric.update_state(sets["real"], sets["generated"])
-        with pytest.warns(UserWarning, match=f"features of {role} pictures are NaN or infinite"):
+        with pytest.warns(UserWarning, match=f"features of {role} images are NaN or infinite"):
             assert np.isnan(list(metric.results().values())).all()
+
+
+# === Samples ===
+class Sizes(SampleMetric):
+    """How many features of either side were kept."""
+
+    measures = {"real_size": "max", "generated_size": "max"}
+
+    def compare(self, real, generated):
+        return [len(real), len(generated)]
+
+
+@pytest.mark.backends
+def test_keeps_no_more_than_it_was_told():
+    metric = Sizes(max_samples=10)
+    for _ in range(3):
+        metric.update_state(*measures.features(7))
+    assert metric.results() == {"real_size": 10.0, "generated_size": 10.0}
+    assert metric.get_config()["max_samples"] == 10
+
+
+@pytest.mark.parametrize("value", [1, 2.5, True, "many"])
+def test_counts_are_checked(value):
+    with pytest.raises(ValueError, match="Sizes: max_samples must be an integer of at least 2"):
+        Sizes(max_samples=value)
+    assert Sizes(max_samples=np.int64(3)).max_samples == 3

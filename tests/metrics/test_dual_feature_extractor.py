@@ -28,10 +28,10 @@ def extractor(**options):
 @pytest.mark.backends
 def test_the_images_of_clip(preset):
     path, backbone, preprocessor = preset
-    pictures = measures.pictures(5)[0]
+    images = measures.images(5)[0]
     extractor = DualFeatureExtractor.clip(path)
-    features = extractor.extract(pictures)
-    converted = preprocessor.image_converter(pictures.astype("float32"))
+    features = extractor.extract(images)
+    converted = preprocessor.image_converter(images.astype("float32"))
     expected = keras.ops.convert_to_numpy(backbone.get_vision_embeddings(converted))
     assert features.shape == (5, clip.DIM) and expected.std() > 0.01
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
@@ -62,7 +62,7 @@ def test_the_tokens_are_those_of_the_words(preset):
 
 def test_images_of_other_sizes(preset):
     extractor = DualFeatureExtractor.clip(preset[0] + "/")
-    coarse = np.repeat(measures.pictures(3)[0][:, ::4, ::4], 8, axis=1).repeat(8, axis=2)
+    coarse = np.repeat(measures.images(3)[0][:, ::4, ::4], 8, axis=1).repeat(8, axis=2)
     assert extractor.extract(coarse).shape == (3, clip.DIM)
     assert extractor.extract(coarse[..., :1]).shape == (3, clip.DIM)
     assert extractor.name == "tiny_clip"
@@ -70,16 +70,16 @@ def test_images_of_other_sizes(preset):
 
 @pytest.mark.backends
 def test_alignment_in_clip(preset):
-    pictures = measures.pictures(6)[0]
+    images = measures.images(6)[0]
     texts = ["a red cat", "a cat", "red", "bad", "cat, red", "a bad cat"]
     alignment = TextAlignment(DualFeatureExtractor.clip(preset[0]))
     for part in (slice(0, 4), slice(4, 6)):
-        alignment.update_state(texts[part], pictures[part])
-    with pytest.warns(UserWarning, match="sought among 6, not 100"):
+        alignment.update_state(texts[part], images[part])
+    with pytest.warns(UserWarning, match="retrieval among 6, not 100"):
         results = alignment.result()
     assert list(results) == [f"{each}_tiny_clip" for each in ("cosine", "recall_at_1", "recall_at_5")]
     _, backbone, preprocessor = preset
-    inputs = preprocessor({"prompts": texts, "images": pictures.astype("float32")})
+    inputs = preprocessor({"prompts": texts, "images": images.astype("float32")})
     embeddings = (
         backbone.get_text_embeddings(inputs["token_ids"]),
         backbone.get_vision_embeddings(inputs["images"]),

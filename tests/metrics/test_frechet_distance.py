@@ -62,20 +62,20 @@ def test_singular_covariances_have_a_distance():
     np.testing.assert_allclose(distance, np.trace(covariance), rtol=1e-9)
 
 
-def test_constant_pictures_have_a_distance():
+def test_constant_images_have_a_distance():
     metric = FrechetDistance()
     metric.update_state(np.ones((9, 3), "float32"), np.zeros((9, 3), "float32"))
     np.testing.assert_allclose(metric.result(), 3.0)
 
 
-def test_one_picture_is_undefined_and_few_are_said():
+def test_one_image_is_undefined_and_few_are_said():
     metric = FrechetDistance()
     metric.update_state(np.ones((1, 3), "float32"), np.ones((5, 3), "float32"))
-    with pytest.warns(UserWarning, match="at least 2 real pictures; got 1"):
+    with pytest.warns(UserWarning, match="at least 2 real images; got 1"):
         assert np.isnan(metric.result())
     few = FrechetDistance()
     few.update_state(*(x[:4] for x in measures.features()))
-    with pytest.warns(UserWarning, match="4 pictures for features of length 5 make covariances of rank 3"):
+    with pytest.warns(UserWarning, match="4 images for features of length 5 make covariances of rank 3"):
         assert np.isfinite(few.result())
 
 

@@ -7,13 +7,13 @@ from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.metrics.inception_v3 import inception_v3
 
 
-def pictures(count=2, size=64):
+def make_images(count=2, size=64):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype("uint8")
 
 
-def test_prepares_pictures_as_clean_fid_and_keras_do():
+def test_prepares_images_as_clean_fid_and_keras_do():
     clean_fid = pytest.importorskip("cleanfid.resize")
-    extractor, images = inception_v3(weights=None), pictures()
+    extractor, images = inception_v3(weights=None), make_images()
     resized = np.stack([clean_fid.build_resizer("clean")(image) for image in images])
     inputs = keras.applications.inception_v3.preprocess_input(resized)
     wanted = keras.ops.convert_to_numpy(extractor.network(inputs, training=False))
@@ -52,7 +52,7 @@ def test_names_and_what_keras_is_asked_for(small_inception, output, top):
     assert small_inception["include_top"] is top and small_inception["weights"] == "imagenet"
     assert small_inception["pooling"] == "avg" and small_inception["input_shape"] == (299, 299, 3)
     assert extractor.name == extractor.spec == ("inception_v3_probabilities" if top else "inception_v3")
-    assert extractor.extract(pictures()).shape == (2, 2)
+    assert extractor.extract(make_images()).shape == (2, 2)
 
 
 def test_weights_from_a_file(small_inception, tmp_path):
@@ -60,7 +60,7 @@ def test_weights_from_a_file(small_inception, tmp_path):
     path = str(tmp_path / "inception.weights.h5")
     first.network.save_weights(path)
     second = inception_v3.__wrapped__(weights=path)
-    np.testing.assert_array_equal(first.extract(pictures()), second.extract(pictures()))
+    np.testing.assert_array_equal(first.extract(make_images()), second.extract(make_images()))
     assert second.name == "inception_v3" and second.spec is None and first.key["weights"] == second.key["weights"]
     (tmp_path / "broken.weights.h5").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="could not load weights="):

@@ -163,7 +163,7 @@ def test_bad_features_are_refused(draw, measure):
         measure(points, points[:, :2])
     with pytest.raises(ValueError, match=rf"{name}: .*\(points, dim\)"):
         measure(points[0], points)
-    with pytest.raises(ValueError, match=f"{name}: neighbors must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=f"{name}: neighbors must be an integer of at least 1; got 0"):
         measure(points, points, neighbors=0)
     bad = points.copy()
     bad[2, 0], bad[4] = np.nan, np.inf

@@ -9,12 +9,12 @@ from tests.metrics import measures
 
 @pytest.mark.backends
 def test_is_a_metric():
-    check_metric(measures.reconstruction, *measures.pictures(), tolerance=1e-6)
+    check_metric(measures.reconstruction, *measures.images(), tolerance=1e-6)
 
 
 @pytest.mark.backends
-def test_is_the_mean_over_pictures():
-    real, generated = measures.pictures(40)
+def test_is_the_mean_over_images():
+    real, generated = measures.images(40)
     metric = ReconstructionError()
     metric.update_state(real, generated)
     results = metric.results()
@@ -29,7 +29,7 @@ def test_perceptual_distance_carries_the_name_of_its_features():
     network = measures.small_network()
     maps = keras.Model(network.inputs, [network.layers[0].output])
     metric = ReconstructionError(FeatureExtractor(network, maps=maps))
-    real, generated = measures.pictures(8)
+    real, generated = measures.images(8)
     metric.update_state(real, real)
     assert metric.results()["perceptual_distance_small"] == 0.0
     metric.update_state(real, generated)
@@ -43,7 +43,7 @@ def test_perceptual_distance_carries_the_name_of_its_features():
 def test_a_keras_model_shows_it_while_it_trains():
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, padding="same")])
     model.compile("sgd", "mse", metrics=[ReconstructionError(value_range=(-100, 100))])
-    images = measures.pictures(16)[0] / np.float32(255)
+    images = measures.images(16)[0] / np.float32(255)
     seen = []
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["psnr"]))
     history = model.fit(images, images, batch_size=8, verbose=0, callbacks=[watch]).history
@@ -52,9 +52,9 @@ def test_a_keras_model_shows_it_while_it_trains():
     assert np.isfinite(model.evaluate(images, images, verbose=0, return_dict=True)["ssim"])
 
 
-def test_pictures_that_do_not_match_are_refused():
-    real, generated = measures.pictures(4)
-    with pytest.raises(ValueError, match="picture i against picture i; got 4 and 3"):
+def test_images_that_do_not_match_are_refused():
+    real, generated = measures.images(4)
+    with pytest.raises(ValueError, match="compares image i with image i; got 4 and 3"):
         ReconstructionError().update_state(real, generated[:3])
     with pytest.raises(ValueError, match="alike"):
         ReconstructionError().update_state(real, generated[:, :12])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kgen import progress
 from kgen.data import ImageFolder
 from kgen.metrics import (
     DensityCoverage,
@@ -24,7 +25,7 @@ MODULE = sys.modules["kgen.metrics.reference_statistics"]
 
 
 class Counting(FeatureExtractor):
-    """Knows how many pictures it has looked at."""
+    """Knows how many images it has looked at."""
 
     seen = 0
 
@@ -46,17 +47,17 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def real():
-    return measures.pictures(36)[0]
+    return measures.images(36)[0]
 
 
 @pytest.fixture
 def folder(tmp_path, real):
-    """The pictures as files, twice as large."""
+    """The images as files, twice as large."""
     for i, image in enumerate(real):
-        path = tmp_path / "pictures" / f"{i:03d}.png"
+        path = tmp_path / "images" / f"{i:03d}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(image).resize((32, 32), Image.Resampling.NEAREST).save(path)
-    return tmp_path / "pictures"
+    return tmp_path / "images"
 
 
 # === What they are ===
@@ -135,7 +136,7 @@ def test_another_key_is_another_file_of_the_cache(real, cache):
     assert len(list(cache.iterdir())) == 7
 
 
-def test_a_picture_that_changed_is_other_data(folder, cache):
+def test_an_image_that_changed_is_other_data(folder, cache):
     reference_statistics(folder, extractor(), image_size=16)
     Image.new("RGB", (32, 32)).save(folder / "003.png")
     again = extractor()
@@ -150,7 +151,7 @@ def test_a_mismatch_is_refused_and_named(folder, tmp_path):
     before = file.read_bytes()
 
     def refused(words, images=plain, features=None, **options):
-        with pytest.raises(ValueError, match=f"reference_statistics: '{file}' is of something else: {words}"):
+        with pytest.raises(ValueError, match=f"reference_statistics: '{file}' has something else: {words}"):
             reference_statistics(images, features or extractor(), file=file, **options)
 
     refused("data is '.*', asked for '[0-9a-f]+'. Remove it", ImageFolder(folder, 16, limit=30))
@@ -178,7 +179,7 @@ def test_bytes_that_are_no_reference(real, tmp_path):
             np.savez(file, **arrays)
         else:
             file.write_bytes(content)
-        with pytest.raises(ValueError, match=f"'{file}' is no file of reference statistics, or damaged.*Remove it"):
+        with pytest.raises(ValueError, match=f"'{file}' is not a file of reference statistics.*Remove it"):
             reference_statistics(real, extractor(), file=file)
         with pytest.raises(ValueError, match="ReferenceStatistics: "):
             ReferenceStatistics.load(file)
@@ -214,7 +215,7 @@ def test_half_a_file_is_never_seen(real, tmp_path, monkeypatch):
     assert file.read_bytes() == before and os.listdir(tmp_path) == ["real.npz"]
 
 
-# === In the place of real pictures ===
+# === In the place of real images ===
 def numbers(metrics):
     return {name: value for metric in metrics for name, value in metric.results().items()}
 
@@ -231,7 +232,7 @@ def with_both_ways(make, real, generated, reference):
 @pytest.mark.backends
 @pytest.mark.parametrize("kind", [FrechetDistance, KernelDistance, PrecisionRecall, DensityCoverage])
 def test_a_metric_with_a_reference(kind):
-    real, generated = measures.pictures(36)
+    real, generated = measures.images(36)
     reference = reference_statistics(real, extractor())
     options = {"subsets": 3, "subset_size": 12} if kind is KernelDistance else {}
     with_real, with_reference = with_both_ways(
@@ -242,10 +243,10 @@ def test_a_metric_with_a_reference(kind):
         np.testing.assert_allclose(with_reference[name], value, rtol=1e-4, atol=1e-7, err_msg=name)
 
 
-def test_the_reference_has_the_real_pictures(real):
+def test_the_reference_has_the_real_images(real):
     metric = FrechetDistance(extractor(), reference=reference_statistics(real, extractor()))
     assert not metric.needs_real
-    with pytest.raises(ValueError, match="FrechetDistance: the real pictures are those of the reference; give None"):
+    with pytest.raises(ValueError, match="FrechetDistance: the reference has the real images; give None"):
         metric.update_state(real, real)
     with pytest.raises(ValueError, match="cannot be saved"):
         metric.get_config()
@@ -254,31 +255,31 @@ def test_the_reference_has_the_real_pictures(real):
 def test_another_extractor_is_refused(real):
     reference = reference_statistics(real, extractor())
     FrechetDistance(extractor(), reference=reference)
-    with pytest.raises(ValueError, match="PrecisionRecall: the reference is of other features .*weights is '"):
+    with pytest.raises(ValueError, match="PrecisionRecall: the reference has other features .*weights is '"):
         PrecisionRecall(extractor(seed=1), reference=reference)
     with pytest.raises(ValueError, match=r"FrechetDistance: .*value_range is \[-1.0, 1.0\], asked for \[0.0, 1.0\]"):
         FrechetDistance(extractor(value_range=(0, 1)), reference=reference)
     with pytest.raises(ValueError, match="FrechetDistance: .*name is 'small', asked for 'pixels'"):
         FrechetDistance("pixels", reference=reference)
-    with pytest.raises(ValueError, match="FrechetDistance: .*name the feature_extractor too"):
+    with pytest.raises(ValueError, match="FrechetDistance: .*pass the feature_extractor too"):
         FrechetDistance(reference=reference)
 
 
-def test_pictures_of_another_size_are_refused(real):
+def test_images_of_another_size_are_refused(real):
     reference = reference_statistics(real, extractor())
     small = np.zeros((4, 8, 8, 3), "uint8")
-    words = r"the reference is of pictures of shape \(16, 16, 3\); got \(8, 8, 3\)"
+    words = r"the reference has images of shape \(16, 16, 3\); got \(8, 8, 3\)"
     metric = FrechetDistance(extractor(), reference=reference)
     with pytest.raises(ValueError, match=f"FrechetDistance: {words}"):
         metric.update_state(None, small)
     with pytest.raises(ValueError, match=f"FrechetDistance: {words}"):
         metric.build_for((8, 8, 3))
-    # Also where another metric has computed the features of the same pictures.
+    # Also where another metric has computed the features of the same images.
     network = extractor()
     with pytest.raises(ValueError, match=f"FrechetDistance: {words}"):
         update_all([FrechetDistance(network), FrechetDistance(network, reference=reference)], small, small)
     metric.build_for((16, 16, 3))
-    with pytest.raises(TypeError, match="FrechetDistance: generated pictures must be an array"):
+    with pytest.raises(TypeError, match="FrechetDistance: generated images must be an array"):
         metric.update_state(None, [[1.0]])
 
 
@@ -292,9 +293,14 @@ def test_pictures_of_another_size_are_refused(real):
         (np.zeros((0, 8, 8, 3), "uint8"), {}, ValueError, "none of it 0"),
         (np.zeros((4, 8, 8, 2), "uint8"), {}, ValueError, "1 or 3"),
         (np.zeros((4, 8, 8, 3), "uint8"), {"image_size": 8}, ValueError, "image_size, .*, with the path of a folder"),
-        ("pictures", {}, ValueError, "image_size, .*, with the path of a folder"),
+        ("images", {}, ValueError, "image_size, .*, with the path of a folder"),
         (np.zeros((4, 8, 8, 3), "uint8"), {"max_samples": 0}, ValueError, "max_samples must be an integer"),
-        (np.zeros((4, 8, 8, 3), "uint8"), {"batch_size": 0}, ValueError, "batch_size must be at least 1; got 0"),
+        (
+            np.zeros((4, 8, 8, 3), "uint8"),
+            {"batch_size": 0},
+            ValueError,
+            "batch_size must be an integer of at least 1",
+        ),
     ],
 )
 def test_bad_arguments(images, options, error, words):
@@ -303,11 +309,11 @@ def test_bad_arguments(images, options, error, words):
 
 
 def test_features_must_be_named(real):
-    with pytest.raises(ValueError, match="reference_statistics: name a feature_extractor"):
+    with pytest.raises(ValueError, match="reference_statistics: pass a feature_extractor"):
         reference_statistics(real, None)
 
 
-def test_an_unreadable_picture_is_left_out(folder):
+def test_an_unreadable_image_is_left_out(folder):
     (folder / "000.png").write_bytes(b"")
     with pytest.warns(UserWarning, match="left out 1 unreadable of 36"):
         reference = reference_statistics(folder, extractor(), image_size=16)
@@ -318,19 +324,20 @@ def test_an_unreadable_picture_is_left_out(folder):
 
 def test_progress(capsys, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3)).astype("uint8")
+    monkeypatch.setattr(progress, "_PATIENCE", 1e9)
     reference_statistics(images, extractor())
     assert capsys.readouterr().out == ""
     reference_statistics(images[1:], extractor(), verbose=1)
     assert "39/39" in capsys.readouterr().out
-    monkeypatch.setattr(MODULE, "_LONG", 20)
-    reference_statistics(images[2:], extractor())
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    reference_statistics(images[2:], extractor(), batch_size=10)
     assert "38/38" in capsys.readouterr().out
     reference_statistics(images[3:], extractor(), verbose=0)
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.backends
-def test_tensors_are_the_same_pictures(real):
+def test_tensors_are_the_same_images(real):
     first = extractor()
     reference_statistics(real, first)
     again = extractor()

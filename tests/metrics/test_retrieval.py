@@ -36,7 +36,7 @@ def test_chance_and_perfection():
     assert metric.results() == pytest.approx({"recall_at_1": 1.0, "recall_at_5": 1.0})
 
 
-def test_the_same_picture_for_everything_retrieves_nothing():
+def test_the_same_image_for_everything_retrieves_nothing():
     real = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
     metric = RetrievalRecall(among=50, similarity="euclidean")
     metric.update_state(np.ones_like(real), np.ones_like(real))
@@ -55,7 +55,7 @@ def test_candidates_before_own():
 def test_fewer_candidates_than_asked_for_are_said():
     metric = RetrievalRecall(among=100)
     metric.update_state(*measures.features(20))
-    with pytest.warns(UserWarning, match="among 20, not 100"):
+    with pytest.warns(UserWarning, match="retrieval among 20, not 100"):
         metric.results()
     one = RetrievalRecall()
     one.update_state(*measures.features(1))
@@ -65,7 +65,7 @@ def test_fewer_candidates_than_asked_for_are_said():
 
 def test_pairs_and_arguments():
     real, generated = measures.features()
-    with pytest.raises(ValueError, match="picture i against picture i; got 36 and 35"):
+    with pytest.raises(ValueError, match="compares image i with image i; got 36 and 35"):
         RetrievalRecall().update_state(real, generated[1:])
     for wrong in ({"among": 1}, {"similarity": "dot"}, {"max_samples": 0}):
         with pytest.raises(ValueError, match=f"RetrievalRecall: {next(iter(wrong))}"):

@@ -10,7 +10,7 @@ COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
 def color_encoder():
-    """Pictures by their mean colour, and texts by the colours that they name."""
+    """Images by their mean colour, and texts by the colours that they name."""
     network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalAveragePooling2D()])
 
     def text_network(texts):
@@ -19,7 +19,7 @@ def color_encoder():
     return DualFeatureExtractor(network, text_network, name="colors", value_range=(0, 1))
 
 
-def pictures(*colors):
+def make_images(*colors):
     return np.array([np.full((4, 4, 3), COLORS[color]) for color in colors], "uint8")
 
 
@@ -45,12 +45,12 @@ def test_of_features():
 @pytest.mark.backends
 def test_of_texts():
     metric = TextAlignment(color_encoder(), among=3)
-    metric.update_state(["a red square", "green"], pictures("red", "green"))
-    metric.update_state(["something blue"], pictures("blue"))
+    metric.update_state(["a red square", "green"], make_images("red", "green"))
+    metric.update_state(["something blue"], make_images("blue"))
     expected = {"cosine_colors": 1.0, "recall_at_1_colors": 1.0, "recall_at_5_colors": 1.0}
     assert metric.result() == pytest.approx(expected, rel=1e-6)
     metric.reset_state()
-    metric.update_state(["red", "red and green", "blue"], pictures("red", "green", "red"))
+    metric.update_state(["red", "red and green", "blue"], make_images("red", "green", "red"))
     results = metric.result()
     assert results["cosine_colors"] == pytest.approx((1 + np.sqrt(0.5) + 0) / 3, rel=1e-6)
     # Red finds red. Green is nearest to its own. The last is nearer to two others.
@@ -59,13 +59,13 @@ def test_of_texts():
 
 def test_texts_all_alike_retrieve_nothing():
     metric = TextAlignment(color_encoder(), among=2)
-    metric.update_state(["red"] * 4, pictures("red", "red", "red", "red"))
+    metric.update_state(["red"] * 4, make_images("red", "red", "red", "red"))
     assert metric.result()["recall_at_1_colors"] == 0.0 and metric.directions["cosine_colors"] == "max"
 
 
 def test_together_with_others():
     encoder = color_encoder()
-    real, generated = measures.pictures(12)
+    real, generated = measures.images(12)
     texts = ["red", "green", "blue"] * 4
     together = [TextAlignment(encoder, among=12, name="alone"), TextAlignment(encoder, among=12)]
     update_all(together, texts, generated)
@@ -74,20 +74,20 @@ def test_together_with_others():
 
 
 # === What is refused ===
-def test_texts_and_pictures_in_pairs():
+def test_texts_and_images_in_pairs():
     metric = TextAlignment(color_encoder())
-    with pytest.raises(ValueError, match="TextAlignment holds picture i against picture i; got 1 and 2"):
-        metric.update_state(["red"], pictures("red", "green"))
+    with pytest.raises(ValueError, match="TextAlignment compares image i with image i; got 1 and 2"):
+        metric.update_state(["red"], make_images("red", "green"))
     with pytest.raises(TypeError, match="texts must be a list of strings; got 'red'"):
-        metric.update_state("red", pictures("red", "green", "blue"))
+        metric.update_state("red", make_images("red", "green", "blue"))
     with pytest.raises(TypeError, match="texts must be a list of strings; got None"):
-        metric.update_state(None, pictures("red"))
-    with pytest.raises(ValueError, match="TextAlignment: generated pictures are float32"):
-        metric.update_state(["red"], pictures("red").astype("float32"))
+        metric.update_state(None, make_images("red"))
+    with pytest.raises(ValueError, match="TextAlignment: generated images are float32"):
+        metric.update_state(["red"], make_images("red").astype("float32"))
     with pytest.raises(ValueError, match="all features must have one length; got lengths"):
         TextAlignment(
             DualFeatureExtractor(color_encoder().network, lambda texts: np.ones((len(texts), 2)))
-        ).update_state(["red"], pictures("red"))
+        ).update_state(["red"], make_images("red"))
 
 
 def test_needs_a_dual_encoder():
@@ -97,7 +97,7 @@ def test_needs_a_dual_encoder():
 
 
 def test_not_for_compile():
-    with pytest.raises(ValueError, match=r"TextAlignment holds pictures against texts, which compile\(\) cannot"):
+    with pytest.raises(ValueError, match=r"TextAlignment compares images with texts, which compile\(\) cannot"):
         TextAlignment(color_encoder()).build_for((4, 4, 3))
 
 

@@ -107,7 +107,7 @@ def test_a_picture_of_nan_is_not_a_black_one():
     model.compile(metrics=[FrechetDistance(network()), KernelDistance(network("other"), max_samples=30)])
     for variable in model.average.network.variables:
         variable.assign(keras.ops.full(variable.shape, np.nan))
-    with pytest.warns(UserWarning, match="features of generated pictures are NaN"):
+    with pytest.warns(UserWarning, match="features of generated images are NaN"):
         results = model.evaluate(pictures(), verbose=0, return_dict=True)
     assert np.isnan(results["frechet_distance_small"]) and np.isnan(results["kernel_distance_other"])
 
