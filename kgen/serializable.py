@@ -10,7 +10,7 @@ import keras
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def serializable(cls: type) -> type:
+def serializable(cls: Any) -> Any:
     """Class decorator: registers a class with Keras, with its constructor's arguments for a config.
 
     Each argument must be an attribute of the same name, with a value that the constructor takes again. An argument of a
@@ -50,7 +50,7 @@ def constructor_arguments(cls: type) -> list[str]:
             break
         if "__init__" not in vars(base):
             continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             break

@@ -168,6 +168,7 @@ class AdversarialWatch(keras.callbacks.Callback):
     def _generated(self) -> Array:
         """uint8 images `(groups, N, H, W, C)`; those of a group have all but their latents in common."""
         model, classes = self.model, getattr(self.model, "num_classes", None)
+        asked: Any
         if self.prompts is not None:
             asked, groups = self.prompts, len(self.prompts)
             options = {"num_images": max(2, self.num_images // groups)}

@@ -129,7 +129,8 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     # === While training ===
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        name, shape = type(self.model).__name__, getattr(getattr(self.model, "sampler", None), "image_shape", None)
+        name: str = type(self.model).__name__
+        shape: Any = getattr(getattr(self.model, "sampler", None), "image_shape", None)
         if isinstance(self.model, TextToImage):
             if self.prompts is None:
                 raise ValueError(f"EvaluateSamples: {name} draws from prompts; give prompts=[...].")

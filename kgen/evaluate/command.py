@@ -111,7 +111,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """The numbers that the options ask for, and what they were computed from, as a dict for JSON."""
     names = list(dict.fromkeys(options.metrics))
-    extractor = FeatureExtractor.of(options.features)
+    extractor: Any = FeatureExtractor.of(options.features)
     source = source_of(options)
     prompts = source.prompts or []
     if options.clip and not prompts:

@@ -90,7 +90,7 @@ class Posterior:
         """Arrays for the graphs above, from checked images; `asked` is the method, for errors."""
         owner = f"{self.owner}.{asked}"
         images = self.model.image_input.images(images, owner)
-        seed = checks.seed(owner, seed, optional=False)
+        checks.seed(owner, seed, optional=False)
         condition = label_condition(owner, self.model.num_classes, labels, len(images)) if conditional else {}
         seeds = np.full(len(images), seed, "int32")
         return {"images": images, "seeds": seeds, "indices": image_numbers(images), **condition}

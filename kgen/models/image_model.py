@@ -11,12 +11,10 @@ from keras import ops
 
 from kgen import checks
 from kgen.export import export_saved_model
-from kgen.inputs import ImageInput
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
 from kgen.sampling.sample_metrics import SampleMetrics
-from kgen.sampling.sampler import Sampler
 from kgen.training import PhasedModel, backend
 from kgen.types import Array, Tensor
 
@@ -35,7 +33,7 @@ class ImageModel(PhasedModel):
 
     # What metrics can measure: generated images, a counterpart of each image, answers. See `SampleMetrics`.
     generates = pairs = judges = False
-    image_input: ImageInput
+    image_input: Any
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
@@ -43,8 +41,8 @@ class ImageModel(PhasedModel):
         self.float_scale = self.add_weight(
             shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, name="float_scale"
         )
-        self.sample_metrics: SampleMetrics | None = None
-        self.sampler: Sampler | None = None
+        self.sample_metrics: Any = None
+        self.sampler: Any = None
         self._graphs = _Graphs()
 
     # === Training ===
@@ -186,7 +184,8 @@ class ImageModel(PhasedModel):
         compiled = self._graphs.compiled
         if function.__name__ not in compiled:
             compiled[function.__name__] = backend.compiled(function, lambda: self.variables)
-        count, results = len(next(iter(inputs.values()))), None
+        results: Any = None
+        count = len(next(iter(inputs.values())))
         progress = Progress(count, verbose=verbose)
         for start in range(0, count, batch_size):
             rows = {key: value[start : start + batch_size] for key, value in inputs.items()}

@@ -126,7 +126,7 @@ class TextToImage(ImageModel):
             prompt_expander = PromptExpander(prompt_expander)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
         # === Config ===
-        self.image_shape = tuple(image_shape)
+        self.image_shape: Any = tuple(image_shape)
         self.recipe = recipe
         self.latent_dim = checks.integer(owner, "latent_dim", latent_dim)
         self.caption_dropout = checks.number(owner, "caption_dropout", caption_dropout, least=0.0, below=1.0)
@@ -169,7 +169,7 @@ class TextToImage(ImageModel):
         self.sampler = PromptSampler(self)
         self.posterior = None if recipe == "gan" else Posterior(self)
         self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
-        self.matching = None
+        self.matching: Matching | None = None
         self.use_objective(self.objective_class())
         self.built = True
 
@@ -196,7 +196,7 @@ class TextToImage(ImageModel):
         ```
         """
         encoder, own = TextEncoder.of(text_encoder), self.text_encoder
-        reads = condition_names(self.generator, ("pooled", "tokens"))
+        reads = condition_names(self.generator, {"pooled": None, "tokens": None})
         reads |= {"tokens"} if isinstance(self.sampler.prior, TextPrior) else set()
         lengths = {"pooled": "pooled_dim", "tokens": "token_dim"}
         for name in sorted(reads & set(lengths)):

@@ -85,11 +85,11 @@ class Adversary:
         self.loss = loss
         self.penalties = tuple(penalties)
         self.mixing = mixing
-        self.augmentation = augmentation
+        self.augmentation: Any = augmentation
         self.classification_weight = classification_weight
         self.feature_matching = feature_matching
         self.is_adaptive = isinstance(augmentation, AdaptiveAugment)
-        self.adaptive_probability = adaptive_probability
+        self.adaptive_probability: Any = adaptive_probability
         self.has_classifier = "labels" in outputs_of(discriminator)
         self._network = discriminator
         if feature_matching:
@@ -121,8 +121,7 @@ class Adversary:
             features are matched `features` `(batch, ...)`.
         """
         if self.augmentation is not None and training:
-            batch, height, width = ops.shape(images)[0], *images.shape[1:3]
-            drawn = self.augmentation.parameters(batch, height, width, seed)
+            drawn = self.augmentation.parameters(ops.shape(images)[0], *images.shape[1:3], seed)
             probability = self.adaptive_probability.probability if self.is_adaptive else None
             images = self.augmentation.apply(images, drawn, probability)
         outputs = feed(self._network, "images", images, condition, training)
@@ -210,7 +209,7 @@ class Adversary:
 
     def generator_loss(self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
         """What convinces the discriminator, `(batch,)`: of being real, of the class, by the features."""
-        on_real = None
+        on_real: Any = None
         # A loss that judges each image by itself has no use for the real ones.
         if self.feature_matching or not isinstance(self.loss, losses.SeparableLoss):
             on_real = self.judge(real, condition, training, seed)
