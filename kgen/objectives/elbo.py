@@ -109,8 +109,8 @@ class ELBO:
         self.model = model
         self.perceptual_term = PerceptualTerm.of("VAE", self.perceptual, self.perceptual_weight)
         self.posterior = {training: GaussianSampling(model.seeds(training)) for training in (True, False)}
-        judging = (self.loss, self.penalties, self.mixing, self.augmentation)
-        judging = (*judging, self.classification_weight, self.feature_matching)
+        choices = self.loss, self.penalties, self.mixing, self.augmentation
+        judging = (*choices, self.classification_weight, self.feature_matching)
         self.adversary: Any = None
         if model.discriminator is not None:
             self.adversary = Adversary(model.discriminator, *judging, model.adaptive_probability)
