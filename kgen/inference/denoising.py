@@ -1,4 +1,4 @@
-"""Pictures without the noise that was added to them: the mean of what a model of latents takes them for."""
+"""Images without the noise that was added to them: the mean of what a model of latents takes them for."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def posterior_mean(
     batch_size=64,
     verbose="auto",
 ):
-    """E[x | y] of pictures x that noise was added to, y = x + noise_std * eps, under p(x|z) p(z).
+    """E[x | y] of images x that noise was added to, y = x + noise_std * eps, under p(x|z) p(z).
 
-    The posterior p(z|y) is approached, for each picture by itself, by q(z) = N(m, diag(v)), which raises
+    The posterior p(z|y) is approached, for each image by itself, by q(z) = N(m, diag(v)), which raises
 
         E_q log p(y|z) - KL(q(z) || p(z))
 
-    along Adam's way from the nearest of 256 random pictures; that is the variational bound of log p(y), without the
+    along Adam's way from the nearest of 256 random images; that is the variational bound of log p(y), without the
     encoder, which never saw noise. Then x is averaged over draws z from q. Given z, pixels are taken for normally
     distributed, with the mean and the variance s^2 that the reconstruction likelihood gives, so that
 
@@ -87,18 +87,18 @@ def posterior_mean(
 
         return backend.input_gradient(cost, inputs["moments"])
 
-    def mean_pictures(inputs):
+    def mean_images(inputs):
         """E[x | y, z], averaged over a draw and its mirror image."""
         noise = image_noise(inputs["seeds"], inputs["indices"], model.latent_dim)
         condition = {key: inputs[key] for key in conditions}
         mean, log_variance = ops.split(inputs["moments"], 2, axis=-1)
         away = ops.exp(0.5 * log_variance) * noise
-        return 0.5 * sum(_Noisy(model, z, condition, inputs).mean_picture() for z in (mean + away, mean - away))
+        return 0.5 * sum(_Noisy(model, z, condition, inputs).mean_image() for z in (mean + away, mean - away))
 
     pairs = samples // 2
     progress = Progress((steps + pairs) * -(-count // batch_size), "step", verbose)
     starts = Starts(model, seed, batch_size)
-    pictures = np.empty(noisy.shape, "uint8")
+    results = np.empty(noisy.shape, "uint8")
     for first in range(0, count, batch_size):
         rows = {key: value[first : first + batch_size] for key, value in inputs.items()}
         means = starts.nearest({key: rows[key] for key in ("images", *conditions)})
@@ -112,13 +112,13 @@ def posterior_mean(
         moments = np.concatenate([means, np.full_like(means, _LOG_VARIANCE)], axis=1)
         moments = descend(lambda moments, step, ask=ask: ask(slope_of_posterior, moments, step), moments, steps)
         # Draws of their own, which the search has not adapted to.
-        mean = sum(ask(mean_pictures, moments, steps + 1 + pair) for pair in range(pairs)) / pairs
-        pictures[first : first + batch_size] = ops.convert_to_numpy(pixels.to_uint8(mean))
-    return pictures
+        mean = sum(ask(mean_images, moments, steps + 1 + pair) for pair in range(pairs)) / pairs
+        results[first : first + batch_size] = ops.convert_to_numpy(pixels.to_uint8(mean))
+    return results
 
 
 class _Noisy:
-    """A noisy picture beside what it would be without noise if its latents were these."""
+    """A noisy image beside what it would be without noise if its latents were these."""
 
     def __init__(self, model, latents, condition, inputs):
         outputs = ops.cast(feed(model.average.network, "latents", latents, condition, False), "float32")
@@ -138,7 +138,7 @@ class _Noisy:
         ends = ops.logical_or(self.black, self.white)
         return ops.sum(ops.where(ends, _log_cumulative(self.side), inside), axis=(1, 2, 3))
 
-    def mean_picture(self):
+    def mean_image(self):
         """E[x | y, z]."""
         share = self.own / self.deviation
         # The mean of what lies below an end is as far off as density over probability there.
@@ -158,7 +158,7 @@ def _log_cumulative(x):
 
 
 def _taken_in(owner, model, images, value_range):
-    """`(noisy pictures as float32 with black -1 and white 1, their numbers)`."""
+    """`(noisy images as float32 with black -1 and white 1, their numbers)`."""
     if value_range is None:
         found = model.image_input.range_of(images, owner)
     else:
@@ -167,7 +167,7 @@ def _taken_in(owner, model, images, value_range):
             raise ValueError(f"{owner}: value_range must be None, (0, 1) or (-1, 1); got {value_range!r}.")
         pixels.check_spec(owner, images, model.image_shape)
         if "float" not in keras.backend.standardize_dtype(images.dtype):
-            raise TypeError(f"{owner}: value_range is for float pictures; got {images.dtype}.")
+            raise TypeError(f"{owner}: value_range is for float images; got {images.dtype}.")
     noisy = ops.convert_to_numpy(pixels.to_network(images, found))
     if not np.isfinite(noisy).all():
         raise ValueError(f"{owner}: images must be finite; some values are NaN or infinite.")

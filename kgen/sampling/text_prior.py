@@ -21,7 +21,7 @@ _BATCH = 64
 _TOKEN_WIDTH, _WIDTH = 32, 256
 # Noise on standardized features, so that captions like those that were seen are read alike.
 _FEATURE_NOISE, _DROPOUT = 0.3, 0.1
-# Of deviations, as logarithms: a component can neither shrink to a picture nor leave the prior far behind.
+# Of deviations, as logarithms: a component can neither shrink to an image nor leave the prior far behind.
 _LOG_DEVIATIONS = (-2.0, 2.0)
 
 
@@ -53,11 +53,11 @@ class TextPrior:
 
         Args:
             owner: name that errors begin with.
-            batches: `CaptionBatches` of the pictures.
+            batches: `CaptionBatches` of the images.
             encoded: function from features of captions to standardized ones.
             moments: means and log-variances of q(z|x, c), `(N, 2 latent_dim)`.
             components: of the mixture.
-            steps: of 64 pictures each.
+            steps: of 64 images each.
             seed: an integer; of the order, the draws, and where the network begins.
             verbose: as in `Progress`.
         """
@@ -65,7 +65,7 @@ class TextPrior:
         steps = checks.integer(owner, "steps", steps)
         count, latent_dim = len(moments), moments.shape[1] // 2
         if count < 20:
-            raise ValueError(f"{owner}: it takes 20 pictures or more to learn a prior from; got {count}.")
+            raise ValueError(f"{owner}: it takes 20 images or more to learn a prior from; got {count}.")
         random = np.random.default_rng(seed % 2**32)
         held_out, rest = np.split(random.permutation(count), [count // 10])
         shape = (1 + components, 1 + 2 * latent_dim)
@@ -176,7 +176,7 @@ def fit_text_prior(
 
 
 class _Draws(keras.utils.PyDataset):
-    """Batches of standardized features, and draws from q(z|x, c), whose moments `batches` has as its pictures."""
+    """Batches of standardized features, and draws from q(z|x, c), whose moments `batches` has as its images."""
 
     def __init__(self, batches, encoded):
         super().__init__()
