@@ -160,13 +160,22 @@ class PhasedModel(keras.Model):
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
     def get_compile_config(self) -> dict:
-        """What `compile` was called with, but for metrics that cannot be saved."""
+        """What `compile` was called with, but for what cannot be saved, of which it warns."""
         if not self.compiled:
             return {}
-        config = self.compile_arguments()
+        config, serialized = self.compile_arguments(), {}
         metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
+        for name, value in config.items():
+            try:
+                serialized[name] = keras.saving.serialize_keras_object(value)
+            except (TypeError, ValueError):
+                warnings.warn(
+                    f"{type(self).__name__}.compile: {name}, a {type(value).__name__}, is not saved with the model: a "
+                    "loaded one trains without it.",
+                    stacklevel=2,
+                )
         return {
-            **keras.saving.serialize_keras_object(config),
+            **serialized,
             **({"metrics": metrics} if metrics else {}),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
