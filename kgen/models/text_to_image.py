@@ -215,7 +215,11 @@ class TextToImage(ImageModel):
             for name in ("generator", "encoder", "discriminator")
         }
         arguments = {**arguments_of(self), **networks_of_this, "text_encoder": encoder, "sequence_length": None}
+        if isinstance(self.reconstruction, keras.layers.Layer):
+            arguments["reconstruction"] = type(self.reconstruction).from_config(self.reconstruction.get_config())
         model = type(self)(**arguments)
+        if isinstance(self.reconstruction, keras.layers.Layer):
+            model.reconstruction.set_weights(self.reconstruction.get_weights())
         shared = ["average", "standardize_pooled"] + ["standardize_tokens"] * (encoder.token_dim == own.token_dim)
         for name in shared:
             getattr(model, name).set_weights(getattr(self, name).get_weights())
@@ -263,7 +267,7 @@ class TextToImage(ImageModel):
         config = arguments_of(self.objective) if objective is None else {"objective": objective}
         super().compile(
             optimizer,
-            config={**config, **({} if matching is None else {"matching": matching})},
+            config=config if matching is None else {**config, "matching": self.matching},
             metrics=metrics,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
