@@ -90,7 +90,7 @@ def test_a_learned_prior_is_what_generate_draws_from(tmp_path):
 
     model.compile(keras.optimizers.SGD(0.0))
     model.test_on_batch(images[:4])
-    with pytest.warns(UserWarning, match="VAE: training moves the latents; the prior that fit_prior learned is dropped"):
+    with pytest.warns(UserWarning, match="VAE: training moves the latents; the prior .* is dropped"):
         model.train_on_batch(images[:4])
     assert model.sampler.prior is None and not np.array_equal(model.generate(8, seed=0), pictures[:8])
 

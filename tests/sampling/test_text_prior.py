@@ -257,7 +257,8 @@ def test_measures_see_pictures_of_the_learned_prior():
             return 0.0 * noise
 
     made, images, captions = learned(epochs=1)
-    batch = {"images": made.prepare({"images": ops.convert_to_tensor(images[:4])})["images"], **made.text_encoder.encode([each[0] for each in captions[:4]])}
+    inside = made.image_input.to_network(ops.convert_to_tensor(images[:4]))
+    batch = {"images": inside, **made.text_encoder.encode([each[0] for each in captions[:4]])}
     before = array(made.counterparts(batch, paired=False)[1])
     made.sampler.prior = Middle()
     drawn = array(made.counterparts(batch, paired=False)[1])
