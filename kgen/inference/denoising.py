@@ -98,7 +98,7 @@ def posterior_mean(
     pairs = samples // 2
     progress = Progress((steps + pairs) * -(-count // batch_size), "step", verbose)
     starts = Starts(model, seed, batch_size)
-    images = np.empty(noisy.shape, "uint8")
+    results = np.empty(noisy.shape, "uint8")
     for first in range(0, count, batch_size):
         rows = {key: value[first : first + batch_size] for key, value in inputs.items()}
         means = starts.nearest({key: rows[key] for key in ("images", *conditions)})
@@ -113,8 +113,8 @@ def posterior_mean(
         moments = descend(lambda moments, step, ask=ask: ask(slope_of_posterior, moments, step), moments, steps)
         # Draws of their own, which the search has not adapted to.
         mean = sum(ask(mean_images, moments, steps + 1 + pair) for pair in range(pairs)) / pairs
-        images[first : first + batch_size] = ops.convert_to_numpy(pixels.to_uint8(mean))
-    return images
+        results[first : first + batch_size] = ops.convert_to_numpy(pixels.to_uint8(mean))
+    return results
 
 
 class _Noisy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -37,7 +39,8 @@ class ImageInput:
         self.image_shape = tuple(image_shape)
         self.float_scale = float_scale
         self.targets = targets or {}
-        self._only_uint8 = False
+        # Floats from a generator may be in either range: a step that is compiled for one takes no floats then.
+        self.only_uint8 = False
         self._validation: tuple = ()
 
     # === Ranges ===
@@ -84,7 +87,7 @@ class ImageInput:
         """Images in [-1, 1], of a batch as `fit` reads it."""
         if keras.backend.standardize_dtype(images.dtype) == "uint8":
             return pixels.to_network(images, (0, 255))
-        if self._only_uint8:
+        if self.only_uint8:
             raise ValueError(
                 f"{self.owner}: float images from a generator may be in [0, 1] or in [-1, 1], and it cannot be looked "
                 "at beforehand. Give uint8, arrays, a tf.data.Dataset or a keras.utils.PyDataset."
@@ -107,11 +110,12 @@ class ImageInput:
             TypeError, ValueError: for wrong images or answers, or images for training and validation in two ranges.
         """
         y = self.numbered(y)
-        found = self.check(x, y)
+        found, other = self.check(x, y), None
         if validation_data is not None:
             other_x, other_y, weights = keras.utils.unpack_x_y_sample_weight(validation_data)
             other_y = self.numbered(other_y)
-            if {found, self.check(other_x, other_y)} == {(0, 1), (-1, 1)}:
+            other = self.check(other_x, other_y)
+            if {found, other} == {(0, 1), (-1, 1)}:
                 raise ValueError(
                     f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
                     "[0, 1], the others in [-1, 1]."
@@ -119,7 +123,7 @@ class ImageInput:
             if other_y is not None or weights is not None:
                 validation_data = (other_x, other_y) if weights is None else (other_x, other_y, weights)
             self._validation = (other_x, other_y)
-        self.learn_range(found)
+        self.learn_range(other if found in (None, (0, 255)) and other in ((0, 1), (-1, 1)) else found)
         return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None) -> dict:
@@ -128,8 +132,7 @@ class ImageInput:
             return {"x": x, "y": y, "batch_size": batch_size}
         y = self.numbered(y)
         found = self.check(x, y)
-        if self.float_range is None or found == (-1, 1):
-            self.learn_range(found)
+        self.learn_range((self.float_range or found) if found == (0, 1) else found)
         return {"x": x, "y": y, "batch_size": batch_size}
 
     def for_step(self, x: Any, y: Any) -> tuple[Any, Any]:
@@ -147,9 +150,19 @@ class ImageInput:
 
     def learn_range(self, found: tuple[int, int] | None) -> None:
         """Keeps the range of float images; `found` is what `check` gave."""
-        self._only_uint8 = found is None and self.float_range is None
         if found in ((0, 1), (-1, 1)):
             self.float_range = found
+        self.only_uint8 = found is None and self.float_range is None
+
+    @contextlib.contextmanager
+    def range_kept(self) -> Iterator[None]:
+        """What is evaluated within may be in any range; the model keeps the one that it was trained on."""
+        before = self.float_range
+        try:
+            yield
+        finally:
+            if self.float_range != before:
+                self.float_range = before
 
     def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
         """Checks images and answers before a long run; of data in batches, the first batch.

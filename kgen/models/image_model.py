@@ -94,13 +94,8 @@ class ImageModel(PhasedModel):
         self, x: Any = None, y: Any = None, *, batch_size: int | None = None, return_dict: bool = False, **kwargs: Any
     ) -> Any:
         """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`."""
-        before = self.image_input.float_range
-        data = self.image_input.for_evaluation(x, y, batch_size)
-        try:
-            logs = super().evaluate(**data, return_dict=True, **kwargs)
-        finally:
-            if self.image_input.float_range != before:
-                self.image_input.float_range = before
+        with self.image_input.range_kept():
+            logs = super().evaluate(**self.image_input.for_evaluation(x, y, batch_size), return_dict=True, **kwargs)
         logs = {name: logs[name] for name in self.trackers}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
@@ -112,7 +107,8 @@ class ImageModel(PhasedModel):
 
     def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """The losses on one batch; as `keras.Model.test_on_batch`."""
-        return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
+        with self.image_input.range_kept():
+            return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch, for an objective."""
@@ -198,7 +194,7 @@ class ImageModel(PhasedModel):
 
     def constants(self) -> list:
         """Objects, not variables, that compiled graphs have in them; with others the graphs are made anew."""
-        return [] if self.sampler is None else [self.sampler.prior]
+        return [self.image_input.only_uint8, self.sampler and self.sampler.prior]
 
     def forget_stale_graphs(self) -> None:
         """Lets go of graphs in which there is a constant that is no longer this model's."""

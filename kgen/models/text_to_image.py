@@ -209,7 +209,11 @@ class TextToImage(ImageModel):
         parts = {name: getattr(self, name) for name in ("generator", "encoder", "discriminator")}
         copies = {name: None if part is None else network_copy(part) for name, part in parts.items()}
         arguments = {**arguments_of(self), **copies, "text_encoder": encoder, "sequence_length": None}
+        if isinstance(self.reconstruction, keras.layers.Layer):
+            arguments["reconstruction"] = type(self.reconstruction).from_config(self.reconstruction.get_config())
         model = type(self)(**arguments)
+        if isinstance(self.reconstruction, keras.layers.Layer):
+            model.reconstruction.set_weights(self.reconstruction.get_weights())
         shared = ["average", "standardize_pooled"] + ["standardize_tokens"] * (encoder.token_dim == own.token_dim)
         for name in shared:
             getattr(model, name).set_weights(getattr(self, name).get_weights())

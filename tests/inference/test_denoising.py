@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from keras import ops
@@ -37,8 +39,10 @@ def test_the_range_is_that_of_the_pictures_without_noise(linear):
     noisy = with_noise(linear.pictures(4), 2 * NOISE)
     options = {"steps": 20, "samples": 2, "verbose": 0}
     found = linear.model.denoise(noisy, NOISE, value_range=(-1, 1), **options).astype(int)
-    other = linear.model.denoise((noisy + 1) / 2, NOISE, value_range=[0, 1], **options)
-    assert np.abs(other - found).max() <= 3
+    for _ in range(2):
+        other = linear.model.denoise((noisy + 1) / 2, NOISE, value_range=[0, 1], **options)
+        assert np.abs(other - found).max() <= 3
+        np.testing.assert_array_equal(linear.model.denoise(noisy, NOISE, value_range=(-1, 1), **options), found)
 
 
 def test_a_picture_is_denoised_by_itself(linear):
@@ -74,9 +78,7 @@ def at(noisy, mean, own, noise, cut=True):
 
     class Model:
         reconstruction = Logistic()
-
-        def decoded(self, latents, condition):
-            return latents
+        average = SimpleNamespace(network=lambda latents, training: latents)
 
     model = Model()
     model.reconstruction.mean = lambda outputs: outputs
@@ -95,7 +97,7 @@ def test_a_cut_pixel_says_only_on_which_side_it_was(mean, end):
     density = stats.norm.pdf(x, mean, 0.3) * beyond
     pixel = at(end, mean, own, noise)
     np.testing.assert_allclose(float(pixel.log_likelihood()[0]), np.log(density.sum() * (x[1] - x[0])), rtol=1e-3)
-    np.testing.assert_allclose(float(pixel.mean_picture()[0, 0, 0, 0]), (x * density).sum() / density.sum(), atol=1e-3)
+    np.testing.assert_allclose(float(pixel.mean_image()[0, 0, 0, 0]), (x * density).sum() / density.sum(), atol=1e-3)
 
 
 def test_a_pixel_that_was_not_cut():
@@ -103,7 +105,7 @@ def test_a_pixel_that_was_not_cut():
         noisy, spread = float(pixel.noisy[0, 0, 0, 0]), np.sqrt(0.04 + 0.25)
         np.testing.assert_allclose(float(pixel.log_likelihood()[0]), stats.norm.logpdf(noisy, 0.1, spread), rtol=1e-5)
         expected = 0.1 + 0.04 / 0.29 * (noisy - 0.1)
-        np.testing.assert_allclose(float(pixel.mean_picture()[0, 0, 0, 0]), expected, rtol=1e-5)
+        np.testing.assert_allclose(float(pixel.mean_image()[0, 0, 0, 0]), expected, rtol=1e-5)
 
 
 def test_far_tails():
@@ -114,7 +116,7 @@ def test_far_tails():
 
 # === At the door ===
 def test_progress(linear, capsys):
-    linear.model.denoise(linear.pictures(3), 0.1, steps=2, samples=4, batch_size=2)
+    linear.model.denoise(linear.pictures(3), 0.1, steps=2, samples=4, batch_size=2, verbose=1)
     assert "8/8" in capsys.readouterr().out
 
 
@@ -132,10 +134,10 @@ def test_progress(linear, capsys):
         ({"noise_std": "0.3"}, ValueError, "VAE.denoise: noise_std must be a positive number"),
         ({"steps": 0}, ValueError, "VAE.denoise: steps must be an integer of at least 1; got 0"),
         ({"samples": 3}, ValueError, "VAE.denoise: samples must be an even number of at least 2; got 3"),
-        ({"seed": None}, ValueError, "VAE.denoise: seed must be an integer below 2\\*\\*31; got None"),
+        ({"seed": None}, ValueError, "VAE.denoise: seed must be an integer from .*; got None"),
         ({"labels": [0, 1]}, ValueError, "VAE.denoise: labels are for models with num_classes, and they need them"),
         ({"value_range": (0, 255)}, ValueError, r"value_range must be None, \(0, 1\) or \(-1, 1\); got \(0, 255\)"),
-        ({"images": np.zeros((1, *SHAPE), "uint8"), "value_range": (0, 1)}, TypeError, "for float pictures; got uint8"),
+        ({"images": np.zeros((1, *SHAPE), "uint8"), "value_range": (0, 1)}, TypeError, "for float images; got uint8"),
         ({"images": np.full((1, *SHAPE), np.nan), "value_range": (0, 1)}, ValueError, "images must be finite"),
     ],
 )

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from kgen.inference.inversion import invert
+from kgen.inputs.pixels import NetworkImages
 from tests.models import tiny
 
 
@@ -70,8 +71,7 @@ def test_the_same_picture_in_any_range(gan):
     images = gan.generate(3, seed=5)
     latents = gan.encode(images, steps=10, verbose=0)
     np.testing.assert_allclose(gan.encode(images / np.float32(255), steps=10, verbose=0), latents, atol=1e-3)
-    fresh = drawing()
-    np.testing.assert_allclose(fresh.encode(images / np.float32(127.5) - 1, steps=10, verbose=0), latents, atol=1e-3)
+    np.testing.assert_allclose(gan.encode(images / np.float32(127.5) - 1, steps=10, verbose=0), latents, atol=1e-3)
 
 
 @pytest.mark.backends
@@ -104,7 +104,7 @@ def test_decode_gives_the_pictures_of_latents(gan):
 
 def test_progress(gan, capsys):
     images = gan.generate(3, seed=5)
-    gan.encode(images, steps=2, batch_size=2)
+    gan.encode(images, steps=2, batch_size=2, verbose=1)
     assert "6/6" in capsys.readouterr().out
     gan.encode(images, steps=2, verbose=0)
     assert capsys.readouterr().out == ""
@@ -131,9 +131,9 @@ def test_what_cannot_be_encoded(gan, changed, error, message):
 def test_labels_that_do_not_fit(conditional):
     with pytest.raises(ValueError, match="GAN.encode: labels are for models with num_classes, and they need them"):
         conditional.encode(tiny.pictures(2))
-    with pytest.raises(ValueError, match=r"GAN: labels must be in 0 \.\. 2; got 0 to 3"):
+    with pytest.raises(ValueError, match=r"GAN.encode: labels must be in 0 \.\. 2; got 0 to 3"):
         conditional.encode(tiny.pictures(2), [0, 3])
-    with pytest.raises(ValueError, match="GAN: labels must be 2 integers, one a picture"):
+    with pytest.raises(ValueError, match="GAN.decode: labels must be 2 integers, one for each image"):
         conditional.decode(np.zeros((2, 4)), [1])
 
 
@@ -148,5 +148,5 @@ def test_latents_that_cannot_be_decoded(gan):
 def test_the_descent_keeps_the_best_point_of_each_row(gan):
     images = gan.generate(4, seed=0)
     # The pictures are themselves among the random ones: what it begins with is kept unless something is better.
-    latents = invert(gan, images, (0, 255), {}, steps=1, seed=0, batch_size=4, verbose=0)
+    latents = invert(gan, NetworkImages(images, (0, 255)), {}, steps=1, seed=0, batch_size=4, verbose=0)
     assert error(gan.decode(latents), images).max() < 2.0

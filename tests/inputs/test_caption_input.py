@@ -1,9 +1,13 @@
+import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
 
-from kgen.inputs.caption_input import CaptionInput, as_dicts, caption_lists
-from kgen.text import CaptionFeatures, CaptionTokens, FeatureStandardization
+from kgen.inputs.caption_input import CaptionInput, as_dicts, caption_lists, feature_standards
+from kgen.models.image_model import ImageModel
+from kgen.serializable import serializable
+from kgen.text import CaptionFeatures, CaptionTokens
+from kgen.training import Phase
 from tests.models import tiny_text
 
 pytest.importorskip("tensorflow_text")
@@ -15,10 +19,8 @@ def encoder():
 
 
 def intake(encoder):
-    layers = FeatureStandardization(), FeatureStandardization()
-    for layer in layers:
-        layer.build((None, 16))
-    return CaptionInput("Model", encoder, *layers)
+    scale = keras.Variable(0.0, trainable=False)
+    return CaptionInput("Model", tiny_text.SHAPE, scale, encoder, *feature_standards(encoder))
 
 
 def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):
@@ -54,11 +56,94 @@ def test_datasets_of_pairs_of_dicts_and_of_something_else(encoder):
     ("captions", "kind", "said"),
     [
         (None, ValueError, "captions are missing"),
-        (["one"], ValueError, "2 pictures and 1 captions"),
-        (["one", []], ValueError, "picture 1 has no caption"),
+        (["one"], ValueError, "2 images and 1 captions"),
+        (["one", []], ValueError, "image 1 has no caption"),
         (["one", 2], TypeError, "got 2, a int"),
     ],
 )
 def test_captions_that_do_not_fit(captions, kind, said):
     with pytest.raises(kind, match=f"Model: .*{said}"):
         caption_lists("Model", np.zeros((2, 4, 4, 3)), captions)
+
+
+# === In a model ===
+@serializable
+class Brightness(ImageModel):
+    """Tells from a caption how bright its image is."""
+
+    def __init__(self, text_encoder, image_shape, seed=0):
+        super().__init__(seed=seed)
+        self.text_encoder = text_encoder
+        self.image_shape = image_shape
+        standards = self.standardize_pooled, self.standardize_tokens = feature_standards(text_encoder)
+        self.image_input = CaptionInput(
+            "Brightness", image_shape, self.float_scale, text_encoder, *standards, seed=seed, steps_done=self.steps_done
+        )
+        self.dense = layers.Dense(1)
+        self.dense.build((None, self.text_encoder.pooled_dim))
+        self.built = True
+
+    def phases(self):
+        variables = [*self.dense.trainable_variables, *self.text_encoder.trainable_variables]
+        return [Phase("dense", self.error, variables)]
+
+    def error(self, batch, training):
+        features = {key: value for key, value in batch.items() if key != "images"}
+        guess = self.dense(self.image_input.encoded(features, training)["pooled"])[:, 0]
+        return ops.square(guess - ops.mean(batch["images"], axis=(1, 2, 3)))
+
+
+def brightness(trainable=False):
+    return Brightness(tiny_text.text_encoder(trainable), tiny_text.SHAPE)
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_subclass_says_only_what_it_minimises(trainable):
+    model = brightness(trainable)
+    model.compile(keras.optimizers.Adam(0.05))
+    losses = model.fit(*tiny_text.pictures(8), batch_size=4, epochs=15, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.backends
+def test_learns_from_features_alone():
+    model = brightness()
+    model.compile(keras.optimizers.Adam(0.05))
+    images, captions = tiny_text.pictures(8)
+    features = tiny_text.text_encoder().encode([each if isinstance(each, str) else each[0] for each in captions])
+    losses = model.fit({"images": images, **features}, batch_size=4, epochs=15, verbose=0).history["loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_features_are_standardized_and_end_with_the_caption():
+    model = brightness()
+    captions = [*tiny_text.CAPTIONS, "red"]
+    model.image_input.table(captions)
+    features = model.text_encoder.encode(captions)
+    encoded = {key: ops.convert_to_numpy(value) for key, value in model.image_input.encoded(features).items()}
+    np.testing.assert_allclose(encoded["pooled"].mean(axis=0), 0.0, atol=1e-4)
+    assert np.array_equal(encoded["mask"], features["mask"]) and not encoded["mask"].all()
+    assert (encoded["tokens"][~encoded["mask"]] == 0).all() and np.abs(encoded["tokens"]).max() > 0
+
+
+def test_errors_name_the_model_at_hand():
+    model = brightness()
+    model.compile()
+    with pytest.raises(ValueError, match="Brightness: captions are missing"):
+        model.fit(tiny_text.pictures(4)[0])
+    with pytest.raises(ValueError, match="Brightness: images must be uint8, or float .* Divide by 255"):
+        model.fit(255.0 * np.ones((4, *tiny_text.SHAPE)), ["a red picture"] * 4)
+    assert model.image_input.features is None
+    assert {"text_encoder", "image_shape", "seed"} <= set(model.get_config())
+
+
+def test_validation_is_measured_as_evaluate_does():
+    model = brightness()
+    model.compile(keras.optimizers.SGD(0.0))
+    images, captions = tiny_text.pictures(8)
+    others = images[:4] / np.float32(127.5) - 1, [each[:1] for each in captions[:4]]
+    model.image_input.table([caption for each in captions for caption in each])
+    expected = model.evaluate(*others, batch_size=4, verbose=0)
+    history = model.fit(images, captions, batch_size=4, validation_data=others, verbose=0).history
+    np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-5)
+    assert model.image_input.float_range == (-1, 1)

@@ -29,18 +29,18 @@ def uniform(low, high, count=3):
     ],
 )
 def test_range_of_arrays_and_tensors(images, expected):
-    assert pixels.pixel_range("Model", images, SHAPE) == expected
+    assert pixels.image_range("Model", images, SHAPE) == expected
     if images.dtype != "float64":
-        assert pixels.pixel_range("Model", ops.convert_to_tensor(images), SHAPE) == expected
+        assert pixels.image_range("Model", ops.convert_to_tensor(images), SHAPE) == expected
 
 
-def test_every_picture_is_looked_at():
+def test_every_image_is_looked_at():
     images = np.zeros((600, *SHAPE), "float32")
     images[-1, 0, 0, 0] = -1.0
-    assert pixels.pixel_range("Model", images, SHAPE) == (-1, 1)
+    assert pixels.image_range("Model", images, SHAPE) == (-1, 1)
     images[299] = 2.0
     with pytest.raises(ValueError, match="from -1 to 2"):
-        pixels.pixel_range("Model", images, SHAPE)
+        pixels.image_range("Model", images, SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_every_picture_is_looked_at():
 )
 def test_what_came_what_was_expected_what_to_do(images, error, message):
     with pytest.raises(error, match=message) as caught:
-        pixels.pixel_range("Model", images, SHAPE)
+        pixels.image_range("Model", images, SHAPE)
     assert "\n" not in str(caught.value)
 
 
@@ -81,7 +81,7 @@ def test_one_bad_pixel_is_enough():
     images = uniform(0, 1, 300)
     images[270, 2, 3, 1] = np.nan
     with pytest.raises(ValueError, match="finite"):
-        pixels.pixel_range("Model", images, SHAPE)
+        pixels.image_range("Model", images, SHAPE)
 
 
 def test_a_spec_may_leave_sizes_open():
@@ -92,7 +92,7 @@ def test_a_spec_may_leave_sizes_open():
 
 # === To the networks and back ===
 @pytest.mark.backends
-def test_all_ranges_mean_the_same_pictures():
+def test_all_ranges_mean_the_same_images():
     images = tiny.pictures()
     as_floats = images.astype("float32") / 255
     expected = np.float64(images) / 127.5 - 1
@@ -114,3 +114,23 @@ def test_uint8_comes_back():
 def test_what_is_out_of_range_is_clipped():
     tensor = ops.convert_to_tensor(np.array([[-7.0, -1.001, 0.0, 1.001, 7.0]], "float32"))
     np.testing.assert_array_equal(ops.convert_to_numpy(pixels.to_uint8(tensor)), [[0, 0, 128, 255, 255]])
+
+
+# === Long arrays for graphs ===
+@pytest.mark.backends
+def test_graphs_are_given_uint8_or_minus_1_to_1():
+    images = tiny.pictures()
+    as_floats = images.astype("float32") / 255
+    expected = np.float64(images) / 127.5 - 1
+    for given, of_range, dtype in (
+        (images, (0, 255), "uint8"),
+        (as_floats, (0, 1), "float32"),
+        (as_floats.astype("float64"), (0, 1), "float32"),
+        (as_floats * 2 - 1, (-1, 1), "float32"),
+    ):
+        taken = pixels.NetworkImages(given, of_range)
+        part = taken[2:5]
+        assert len(taken) == len(images) and isinstance(part, np.ndarray) and part.dtype == dtype
+        inside = ops.convert_to_numpy(pixels.in_network_range(ops.convert_to_tensor(part)))
+        np.testing.assert_allclose(inside, expected[2:5], atol=1e-6)
+    np.testing.assert_array_equal(pixels.NetworkImages(images, (0, 255))[:], images)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kgen.inputs import ImageInput
 from kgen.models.image_model import ImageModel
 from kgen.training import Phase
 
@@ -10,23 +11,21 @@ SHAPE = (2, 3, 1)
 
 
 class Shade(ImageModel):
-    """Learns the mean shade of its pictures."""
+    """Learns the mean shade of its images."""
 
     image_shape = SHAPE
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.shade = self.add_weight(shape=(), initializer="zeros", name="shade")
+        self.image_input = ImageInput("Shade", SHAPE, self.float_scale)
         self.built = True
 
     def phases(self):
         return [Phase("shade", self.shade_loss, [self.shade])]
 
-    def prepare(self, x, y=None):
-        return self.to_network(x["images"] if isinstance(x, dict) else x)
-
-    def shade_loss(self, images, training):
-        return ops.mean(ops.square(images - self.shade), axis=(1, 2, 3))
+    def shade_loss(self, batch, training):
+        return ops.mean(ops.square(batch["images"] - self.shade), axis=(1, 2, 3))
 
 
 def shade():
@@ -51,7 +50,7 @@ class Batches(keras.utils.PyDataset):
         return self.make_batch(index)
 
 
-# === Pictures in ===
+# === Images in ===
 @pytest.mark.backends
 def test_every_range_gives_the_same_losses():
     levels = np.arange(36, dtype="uint8").reshape(6, *SHAPE) * 7
@@ -93,7 +92,7 @@ def test_a_tf_data_dataset():
     np.testing.assert_allclose(model.fit(dataset.batch(3), verbose=0).history["loss"], expected["loss"], rtol=1e-6)
     with pytest.raises(ValueError, match=r"got \(2, 3, 1\). Make a batch of .* of a dataset's by batch\(\)"):
         model.fit(dataset)
-    with pytest.raises(ValueError, match="fit: the dataset is empty"):
+    with pytest.raises(ValueError, match="Shade: the dataset is empty"):
         model.fit(dataset.batch(3).take(0))
     with pytest.raises(ValueError, match="Divide by 255"):
         model.fit(dataset.map(lambda image: image * 255).batch(6))
@@ -104,7 +103,7 @@ def test_a_generator_may_give_uint8_only():
     model = shade()
     model.fit(((np.zeros((2, *SHAPE), "uint8"),) for _ in range(2)), steps_per_epoch=2, verbose=0)
     assert int(model.optimizer.iterations) == 2
-    with pytest.raises(ValueError, match="float images from a source that cannot be looked at beforehand may be in"):
+    with pytest.raises(ValueError, match="Shade: float images from a generator may be in"):
         model.fit(((floats(0, 1),) for _ in range(4)), steps_per_epoch=2, verbose=0)
 
 
@@ -140,5 +139,53 @@ def test_validation_data_in_the_other_range(low, other):
 def test_every_door_is_watched(method):
     with pytest.raises(ValueError, match=r"Shade: images must be uint8, or float .* Divide by 255"):
         getattr(shade(), method)(floats(0, 255))
-    with pytest.raises(ValueError, match=r"fit: a dict of data must have 'images'; got \['pictures'\]"):
+    with pytest.raises(ValueError, match=r"Shade: a dict of data must have 'images'; got \['pictures'\]"):
         getattr(shade(), method)({"pictures": floats(0, 1)})
+
+
+# === What a call does not change ===
+@pytest.mark.backends
+@pytest.mark.parametrize("method", ["evaluate", "test_on_batch"])
+@pytest.mark.parametrize("low", [0, -1, None])
+def test_a_call_in_one_range_is_the_same_before_and_after_a_call_in_the_other(method, low):
+    model = shade()
+    model.shade.assign(0.5)
+    if low is not None:
+        model.compile(keras.optimizers.SGD(0.0))
+        model.fit(floats(low, 1), verbose=0)
+    ask = getattr(model, method)
+    kwargs = {"verbose": 0} if method == "evaluate" else {}
+    unit, signed = floats(0, 1), floats(-1, 1)
+    expected = {
+        "unit": np.mean(((unit if low == -1 else 2 * unit - 1) - 0.5) ** 2),
+        "signed": np.mean((signed - 0.5) ** 2),
+    }
+    for name, images in (("unit", unit), ("signed", signed), ("unit", unit), ("signed", signed)):
+        model.reset_metrics()
+        np.testing.assert_allclose(ask(images, **kwargs), expected[name], rtol=1e-5)
+    assert model.image_input.float_range == (None if low is None else (low, 1))
+
+
+@pytest.mark.backends
+def test_float_validation_beside_uint8_is_in_its_own_range():
+    levels = np.arange(36, dtype="uint8").reshape(6, *SHAPE) * 7
+    for other in (levels / np.float32(255), levels / np.float32(127.5) - 1):
+        model = shade()
+        history = model.fit(levels, validation_data=(other,), verbose=0).history
+        error = np.mean((levels / 127.5 - 1 - float(model.shade.value)) ** 2)
+        np.testing.assert_allclose(history["val_loss"], [error], rtol=1e-5)
+
+
+def test_floats_of_a_generator_are_refused_after_floats_of_an_array_too():
+    model = shade()
+    model.evaluate(floats(0, 1), verbose=0)
+    with pytest.raises(ValueError, match="Shade: float images from a generator may be in"):
+        model.evaluate(((floats(0, 1),) for _ in range(2)), steps=2, verbose=0)
+
+
+# === What a subclass says ===
+def test_a_subclass_says_what_it_generates_answers_and_serves():
+    model = shade()
+    for call in (lambda: model.counterparts({}, False), lambda: model.judged({}), lambda: model.serve()):
+        with pytest.raises(NotImplementedError, match="Shade must define"):
+            call()

@@ -1,29 +1,58 @@
 import numpy as np
 import pytest
 
-from kgen.models import GAN, VAE
-from kgen.models.text_conditioned import generative_model_for_text
+from kgen.losses import Gaussian
+from kgen.networks import text_generator, text_networks
+from kgen.networks.interface import feed
+
+DIMS = (16, 16)
 
 
-@pytest.mark.parametrize(("kind", "cls"), [("vae", VAE), ("vae_gan", VAE), ("gan", GAN)])
-def test_kinds(kind, cls):
-    model = generative_model_for_text(kind, (32, 32, 3), 16, 16, latent_dim=4, condition_dim=16)
-    assert isinstance(model, cls)
-    assert (getattr(model, "discriminator", None) is not None) == (kind != "vae")
+@pytest.mark.parametrize("recipe", ["vae", "vae_gan", "gan"])
+def test_recipes(recipe):
+    reconstruction = None if recipe == "gan" else Gaussian(8.0)
+    generator, encoder, discriminator = text_networks("Model", (32, 32, 3), 4, DIMS, recipe, reconstruction)
+    assert (encoder is not None) == (recipe != "gan")
+    assert (discriminator is not None) == (recipe != "vae")
     condition = {
         "pooled": np.zeros((2, 16), "float32"),
         "tokens": np.zeros((2, 3, 16), "float32"),
         "mask": np.ones((2, 3), bool),
     }
-    assert model.synthesize(np.zeros((2, 4), "float32"), condition).shape == (2, 32, 32, 3)
+    images = feed(generator, "latents", np.zeros((2, 4), "float32"), condition, False)
+    assert images.shape == (2, 32, 32, 3)
+    if encoder is not None:
+        assert feed(encoder, "images", images, condition, False).shape == (2, 8)
+    if discriminator is not None:
+        assert feed(discriminator, "images", images, condition, False).shape == (2, 1)
+
+
+def test_given_networks_are_taken_as_they_are():
+    made = text_networks("Model", (32, 32, 3), 4, DIMS, "vae_gan", Gaussian(8.0))
+    assert all(a is b for a, b in zip(made, text_networks("Model", (32, 32, 3), 4, DIMS, "vae_gan", None, *made)))
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 def test_sizes(side):
-    model = generative_model_for_text("vae", (side, side, 3), 16, 16, latent_dim=4, condition_dim=16)
-    assert model.image_shape == (side, side, 3)
+    assert text_generator((side, side, 3), 4, *DIMS, condition_dim=16).output_shape == (None, side, side, 3)
 
 
-def test_unknown_kind():
-    with pytest.raises(ValueError, match="got 'diffusion'"):
-        generative_model_for_text("diffusion", (32, 32, 3), 16, 16, 4)
+def test_networks_that_the_recipe_does_not_have_or_that_do_not_fit():
+    generator, encoder, discriminator = text_networks("Model", (32, 32, 3), 4, DIMS, "vae_gan", Gaussian(8.0))
+    for recipe, given, message in (
+        ("gan", {"encoder": encoder}, "Model: the recipe 'gan' has no encoder; leave it out"),
+        ("vae", {"discriminator": discriminator}, "Model: the recipe 'vae' has no discriminator; leave it out"),
+        ("vae", {"generator": generator, "latent_dim": 5}, "takes latents of shape"),
+        ("vae", {"generator": generator, "image_shape": (16, 16, 3)}, r"must give \(16, 16, 3\); it gives \(32,"),
+    ):
+        arguments = {"image_shape": (32, 32, 3), "latent_dim": 4, "text_dims": DIMS, "reconstruction": None, **given}
+        with pytest.raises(ValueError, match=message):
+            text_networks("Model", recipe=recipe, **arguments)
+
+
+def test_unknown_recipe():
+    pytest.importorskip("tensorflow_text")
+    from tests.models import tiny_text
+
+    with pytest.raises(ValueError, match="recipe must be one of 'vae', 'gan', 'vae_gan'; got 'diffusion'"):
+        tiny_text.model(recipe="diffusion")

@@ -4,6 +4,7 @@ import pytest
 
 from kgen.losses import PerceptualLoss
 from kgen.objectives.perceptual_term import PerceptualTerm
+from tests.models import tiny
 
 
 def test_the_weight_counts_and_a_name_is_kept():
@@ -13,14 +14,19 @@ def test_the_weight_counts_and_a_name_is_kept():
     plain = keras.ops.convert_to_numpy(PerceptualTerm.of("VAE", "efficientnet_lite0", 1.0).loss(clean, drawn))
     assert plain.shape == (2,) and (plain > 0).all()
     np.testing.assert_allclose(keras.ops.convert_to_numpy(term.loss(clean, drawn)), 3.0 * plain, rtol=1e-5)
-    assert term.get_config() == {"perceptual": "efficientnet_lite0", "perceptual_weight": 3.0}
+    vae = tiny.vae()
+    vae.compile(perceptual="efficientnet_lite0", perceptual_weight=3.0)
+    config = vae.get_compile_config()
+    assert (config["perceptual"], config["perceptual_weight"]) == ("efficientnet_lite0", 3.0)
 
 
 def test_none_is_none_and_a_loss_without_a_name_is_not_saved():
     assert PerceptualTerm.of("VAE", None, 1.0) is None
-    with pytest.raises(ValueError, match="perceptual_weight must not be negative; got -1"):
+    with pytest.raises(ValueError, match="perceptual_weight must be a number of at least 0; got -1"):
         PerceptualTerm.of("VAE", None, -1)
     network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)])
-    term = PerceptualTerm.of("VAE", PerceptualLoss(network), 2.0)
-    with pytest.warns(UserWarning, match="VAE: a perceptual loss that has no name is not saved"):
-        assert term.get_config() == {}
+    vae = tiny.vae()
+    vae.compile(perceptual=PerceptualLoss(network), perceptual_weight=2.0)
+    with pytest.warns(UserWarning, match="VAE.compile: perceptual, a PerceptualLoss, is not saved with the model"):
+        config = vae.get_compile_config()
+    assert "perceptual" not in config and config["perceptual_weight"] == 2.0

@@ -98,9 +98,9 @@ def test_on_disk(prior):
     assert store == {"other": 1} and LatentPrior.load(store) is None
 
 
-def test_too_few_pictures():
+def test_too_few_images():
     points, labels = clusters(30)
-    with pytest.raises(ValueError, match="VAE.fit_prior: 20 components need at least 40 pictures; got 30"):
+    with pytest.raises(ValueError, match="VAE.fit_prior: 20 components need at least 40 images; got 30"):
         fit(points, components=20)
-    with pytest.raises(ValueError, match="8 components need at least 16 pictures of every class; got"):
+    with pytest.raises(ValueError, match="8 components need at least 16 images of every class; got"):
         fit(points, labels, 3, components=8)

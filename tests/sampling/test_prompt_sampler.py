@@ -6,7 +6,6 @@ import pytest
 from keras import ops
 
 from kgen.layers import Upscale
-from kgen.models.prompted_model import PromptedModel
 from kgen.text import PromptCleaner, PromptExpander
 from tests.models import tiny_text
 
@@ -24,10 +23,9 @@ def ready(**kwargs):
     """A model that counts as trained, in whose pictures captions and latents show; always of the same weights."""
     keras.utils.set_random_seed(0)
     model = tiny_text.model(**kwargs)
-    generative = model.generative_model
-    generative.average.updates.assign(1.0)
+    model.average.updates.assign(1.0)
     random = np.random.default_rng(0)
-    for weight in generative.average.network.trainable_variables:
+    for weight in model.average.network.trainable_variables:
         weight.assign(ops.convert_to_numpy(weight) + 0.2 * random.normal(size=weight.shape))
     return model
 
@@ -173,8 +171,6 @@ def test_walks_that_cannot_be(model):
         model.walk(PROMPTS, steps=0)
     with pytest.raises(TypeError, match="TextToImage.walk: captions must be a list"):
         model.walk("a red picture")
-    with pytest.raises(NotImplementedError, match=r"PromptedModel must define condition\(\)"):
-        PromptedModel().condition({})
 
 
 def test_no_warning_where_there_is_nothing_to_warn_of(model):

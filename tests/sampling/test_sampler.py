@@ -1,11 +1,17 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
-from kgen.models import GAN, VAE, GenerativeModel
+from kgen import progress
+from kgen.layers import Upscale
+from kgen.models import GAN, VAE
+from kgen.models.image_model import ImageModel
 from kgen.networks import MultiscaleDecoder
-from kgen.sampling.latents import spherical, truncated
+from kgen.sampling.latents import seeds_and_indices
+from kgen.sampling.sampler import Sampler
 from kgen.training import image_noise
 from tests.checks import models
 from tests.models import tiny
@@ -60,9 +66,9 @@ def unbuilt():
         ),
         ({"decoder": tiny.encoder(8)}, ValueError, r"takes latents of shape \(None, 8, 8, 3\); latent_dim 4 asks for"),
         ({"latent_dim": 5}, ValueError, r"takes latents of shape \(None, 4\); latent_dim 5 asks for \(None, 5\)"),
-        ({"latent_dim": 0}, ValueError, "latent_dim must be a positive integer; got 0"),
-        ({"latent_dim": "4"}, ValueError, "latent_dim must be a positive integer; got '4'"),
-        ({"num_classes": 1}, ValueError, "num_classes must be an integer above 1, or None; got 1"),
+        ({"latent_dim": 0}, ValueError, "latent_dim must be an integer of at least 1; got 0"),
+        ({"latent_dim": "4"}, ValueError, "latent_dim must be an integer of at least 1; got '4'"),
+        ({"num_classes": 1}, ValueError, "num_classes must be an integer of at least 2; got 1"),
         ({"num_classes": 3}, ValueError, r"num_classes=3 needs a network .* 'pooled' of shape \(None, 3\); it has no"),
         ({"decoder": tiny.decoder(2), "num_classes": 3}, ValueError, "its 'pooled' has length 2"),
         ({"decoder": tiny.network("noise", (4,), (8, 8, 3), 3)}, ValueError, "must be a dict with 'latents' in it"),
@@ -75,9 +81,9 @@ def unbuilt():
             ValueError,
             r"the encoder takes images of shape \(4, 4, 3\), but the decoder gives \(8, 8, 3\)",
         ),
-        ({"discriminator": tiny.encoder(2)}, ValueError, r"VAE: the discriminator must give one logit a picture"),
+        ({"discriminator": tiny.encoder(2)}, ValueError, r"VAE: the discriminator must give one logit per image"),
         ({"ema_momentum": 1.0}, ValueError, r"momentum must be in \[0, 1\); got 1.0"),
-        ({"seed": 0.5}, TypeError, "VAE: seed must be an integer or None; got 0.5"),
+        ({"seed": 0.5}, ValueError, "VAE: seed must be an integer from .*; got 0.5"),
     ],
 )
 def test_networks_that_do_not_fit(changed, error, message):
@@ -91,7 +97,7 @@ def test_networks_that_do_not_fit(changed, error, message):
         ({"generator": "generator"}, TypeError, "GAN: generator must be a keras.Model; got str"),
         ({"discriminator": None}, TypeError, "GAN: discriminator must be a keras.Model; got NoneType"),
         ({"discriminator": unbuilt()}, ValueError, "GAN: the discriminator 'lazy' does not know its input shape"),
-        ({"discriminator": tiny.encoder(3)}, ValueError, r"one logit a picture, shape \(batch, 1\); got \(None, 3\)"),
+        ({"discriminator": tiny.encoder(3)}, ValueError, r"one logit per image, shape \(batch, 1\); got \(None, 3\)"),
         (
             {"discriminator": tiny.encoder(1, shape=(4, 4, 3))},
             ValueError,
@@ -113,7 +119,7 @@ def test_inputs_need_names():
 
 
 def test_what_a_model_knows_of_itself(conditional):
-    assert isinstance(conditional, GenerativeModel)
+    assert isinstance(conditional, ImageModel)
     assert conditional.image_shape == (8, 8, 3) and conditional.latent_dim == 4 and conditional.num_classes == 3
     config = conditional.get_config()
     assert (config["latent_dim"], config["num_classes"], config["ema_momentum"], config["seed"]) == (4, 3, 0.999, 0)
@@ -168,14 +174,6 @@ def test_labels_choose_what_is_drawn(conditional):
 
 @pytest.mark.backends
 def test_truncated_latents(vae):
-    random = np.random.default_rng(0)
-    latents = random.normal(size=(20_000, 1)).astype("float32")
-    cut = keras.ops.convert_to_numpy(truncated(latents, np.float32(0.7)))
-    assert np.abs(cut).max() <= 0.7 + 1e-5
-    # In the same order, and distributed as normal numbers are between -0.7 and 0.7.
-    assert (np.diff(cut[np.argsort(latents[:, 0]), 0]) >= -1e-6).all()
-    inside = latents[np.abs(latents) < 0.7]
-    np.testing.assert_allclose(np.quantile(cut, [0.1, 0.5, 0.8]), np.quantile(inside, [0.1, 0.5, 0.8]), atol=0.03)
     # A limit that nothing reaches changes nothing; a small one makes pictures alike.
     whole = vae.generate(6, seed=0)
     assert np.abs(vae.generate(6, seed=0, truncation=6.0).astype(int) - whole).max() <= 1
@@ -200,19 +198,10 @@ def test_interpolation_that_cannot_be(vae, conditional):
     with pytest.raises(ValueError, match="VAE.interpolate: steps must be an integer of at least 2; got 1"):
         vae.interpolate(0, 1, steps=1)
     for model, label in ((vae, 0), (conditional, None)):
-        with pytest.raises(ValueError, match="a label is for models with num_classes"):
+        with pytest.raises(ValueError, match="labels are for models with num_classes, and they need them"):
             model.interpolate(0, 1, label=label)
-    with pytest.raises(ValueError, match="labels must be in 0 .. 2; got 3"):
+    with pytest.raises(ValueError, match="labels must be in 0 .. 2; got 3 to 3"):
         conditional.interpolate(0, 1, label=3)
-
-
-def test_the_arc_between_two_vectors():
-    first, second = np.array([2.0, 0.0]), np.array([0.0, 4.0])
-    points = spherical(first, second, [0.0, 1 / 3, 0.5, 1.0])
-    np.testing.assert_allclose(points[[0, 3]], [first, second], atol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(points, axis=1), [2, 2 + 2 / 3, 3, 4])
-    np.testing.assert_allclose(np.degrees(np.arctan2(points[:, 1], points[:, 0])), [0, 30, 45, 90], atol=1e-9)
-    np.testing.assert_allclose(spherical(first, 2 * first, [0.5]), [[3.0, 0.0]])
 
 
 @pytest.mark.backends
@@ -227,8 +216,8 @@ def test_the_averaged_weights_generate():
 
 def test_one_graph_for_batches_of_any_size(monkeypatch):
     vae, calls = ready(tiny.vae()), []
-    draw = vae.draw
-    monkeypatch.setattr(vae, "draw", lambda inputs: calls.append(1) or draw(inputs))
+    draw = vae.sampler.draw
+    monkeypatch.setattr(vae.sampler, "draw", lambda inputs: calls.append(1) or draw(inputs))
     for count in range(1, 9):
         vae.generate(count, seed=count)
     # JAX has one for each power of two; torch has none.
@@ -237,7 +226,7 @@ def test_one_graph_for_batches_of_any_size(monkeypatch):
 
 @pytest.mark.parametrize("what", [0, -1, 2.5, "2", [1, 2], True, None])
 def test_how_many(vae, what):
-    with pytest.raises(ValueError, match=r"VAE.generate: ask for a number of pictures, at least 1; got"):
+    with pytest.raises(ValueError, match="VAE.generate: the number of images must be an integer of at least 1; got"):
         vae.generate(what)
 
 
@@ -247,7 +236,7 @@ def test_how_many(vae, what):
         ([], "VAE.generate: the list of labels is empty"),
         ([0, 3], "labels must be in 0 .. 2; got 0 to 3"),
         (-1, "labels must be in 0 .. 2; got -1 to -1"),
-        ([0.0, 1.0], r"labels must be 2 integers, one a picture; got float64 of shape \(2,\)"),
+        ([0.0, 1.0], r"labels must be 2 integers, one for each image; got float64 of shape \(2,\)"),
         (["cat"], "labels must be 1 integers"),
         ([[0, 1]], r"got int64 of shape \(1, 2\)"),
     ],
@@ -270,13 +259,126 @@ def test_as_many_seeds_as_pictures(vae):
         vae.generate(3, seed=[1, 2])
 
 
+# === From arrays to images ===
+SHAPE = (2, 3, 1)
+
+
+class Shades(Sampler):
+    """Draws one shade for an image, its seed times ten plus its index."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.drawn = []
+
+    def draw(self, inputs):
+        self.drawn.append(True)
+        shades = ops.cast(10 * inputs["seeds"] + inputs["indices"], "uint8")
+        return ops.reshape(shades, (-1, 1, 1, 1)) * ops.ones((1, *SHAPE), "uint8")
+
+
+class Shade(ImageModel):
+    image_shape = SHAPE
+    trained = True
+
+    def __init__(self, postprocessing=()):
+        super().__init__()
+        self.postprocessing = list(postprocessing)
+        self.sampler = Shades(self)
+        self.built = True
+
+
+def asked(count):
+    return dict(zip(("seeds", "indices"), seeds_and_indices("Shade", 1, count)))
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 64])
+def test_batches_are_put_together(batch_size):
+    images = Shade().sampler.run(asked(5), batch_size=batch_size)
+    assert images.shape == (5, *SHAPE) and images.dtype == "uint8"
+    np.testing.assert_array_equal(images[:, 0, 0, 0], [10, 11, 12, 13, 14])
+
+
+def test_no_retracing_for_other_batch_sizes(tensorflow_backend):
+    sampler = Shade().sampler
+    for batch_size in range(1, 9):
+        sampler.run(asked(8), batch_size=batch_size)
+    assert len(sampler.drawn) == 1
+
+
+@pytest.mark.parametrize(
+    "patience, verbose, shown", [(60.0, "auto", False), (0.0, "auto", True), (60.0, 1, True), (0.0, 0, False)]
+)
+def test_progress_on_long_work(patience, verbose, shown, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", patience)
+    Shade().sampler.run(asked(9), batch_size=1, verbose=verbose)
+    assert ("9/9" in capsys.readouterr().out) == shown
+
+
+def test_a_model_that_has_not_been_trained_says_so(monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        Shade().sampler.run(asked(1))
+    monkeypatch.setattr(Shade, "trained", False)
+    with pytest.warns(UserWarning, match="Shade has not been trained: expect noise"):
+        Shade().sampler.run(asked(1))
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, "2"])
+def test_batch_size_is_a_positive_integer(batch_size):
+    with pytest.raises(ValueError, match="Shade: batch_size must be an integer of at least 1; got"):
+        Shade().sampler.run(asked(1), batch_size=batch_size)
+
+
+# === Post-processing ===
+class Half(keras.layers.Layer):
+    """Halves the values that it is given; in training it fails."""
+
+    def call(self, images, training=None):
+        assert training is False
+        return images / 2
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@pytest.mark.backends
+def test_layers_work_between_0_and_1_on_what_was_drawn():
+    sampler, plain = Shade([Half(), Upscale(2)]).sampler, Shade().sampler
+    assert sampler.image_shape == (4, 6, 1) and plain.image_shape == SHAPE
+    drawn = np.array([-1.5, -1.0, 0.0, 1.0, 1.5], "float32").reshape(-1, 1, 1, 1) * np.ones((1, *SHAPE), "float32")
+    images = ops.convert_to_numpy(sampler.finished(ops.convert_to_tensor(drawn)))
+    assert images.shape == (5, 4, 6, 1) and images.dtype == "uint8"
+    assert np.abs(images[:, 0, 0, 0].astype(int) - [0, 0, 64, 128, 128]).max() <= 1
+    images = ops.convert_to_numpy(plain.finished(ops.convert_to_tensor(drawn)))
+    assert images[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("make", [tiny.gan, tiny.vae])
+def test_layers_are_in_the_configuration_and_not_trained(make):
+    model = make(postprocessing=[keras.layers.AutoContrast(value_range=(0, 1)), keras.layers.Conv2D(3, 3)])
+    again = type(model).from_config(model.get_config()).postprocessing
+    assert [type(layer).__name__ for layer in again] == ["AutoContrast", "Conv2D"]
+    assert not any(layer.trainable for layer in again)
+    with pytest.raises(TypeError, match=f"{type(model).__name__}: postprocessing must be .* got function in it"):
+        make(postprocessing=[asked])
+
+
+@pytest.mark.backends
+def test_keras_stretches_contrast_the_same_everywhere():
+    drawn = np.linspace(-0.5, 0.5, 12, dtype="float32").reshape(2, *SHAPE)
+    sampler = Shade([keras.layers.AutoContrast(value_range=(0, 1))]).sampler
+    images = ops.convert_to_numpy(sampler.finished(ops.convert_to_tensor(drawn)))
+    np.testing.assert_array_equal(images.reshape(2, -1), [[0, 51, 102, 153, 204, 255]] * 2)
+
+
 # === What comes in ===
 @pytest.mark.parametrize(
     "labels, message",
     [
-        (None, r"VAE: the model has num_classes=3; give labels: fit\(images, labels\)"),
-        (np.zeros(16), r"labels must be 16 integers, one a picture; got float64 of shape \(16,\)"),
-        (np.zeros(15, int), r"labels must be 16 integers, one a picture; got int64 of shape \(15,\)"),
+        (None, r"VAE: it learns from labels; give them: fit\(images, labels\)\."),
+        (np.zeros(16), r"labels must be 16 integers, one for each image; got float64 of shape \(16,\)"),
+        (np.zeros(15, int), r"labels must be 16 integers, one for each image; got int64 of shape \(15,\)"),
         (np.zeros((16, 3), int), r"got int64 of shape \(16, 3\)"),
         (np.arange(16), "labels must be in 0 .. 2; got 0 to 15"),
         (tiny.labels() - 1, "labels must be in 0 .. 2; got -1 to 1"),
@@ -302,7 +404,7 @@ def test_labels_become_one_hot_conditions(conditional):
 def test_all_ranges_are_one_inside(vae):
     images = tiny.pictures()
     for given in (images, images / np.float32(255), images / np.float32(127.5) - 1):
-        vae.examine(given)
+        vae.image_input.learn_range(vae.image_input.check(given))
         inside = ops.convert_to_numpy(vae.prepare(ops.convert_to_tensor(given))["images"])
         np.testing.assert_allclose(inside, images / 127.5 - 1, atol=1e-6)
 

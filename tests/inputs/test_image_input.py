@@ -1,0 +1,179 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.inputs import ClassLabels, ImageInput
+from kgen.inputs.image_input import label_condition, look_at
+from tests.models import tiny
+
+SHAPE = (2, 3, 1)
+
+
+def image_input(**targets):
+    return ImageInput("Model", SHAPE, keras.Variable(0.0, trainable=False), targets)
+
+
+def floats(low, high, count=4):
+    return np.linspace(low, high, count * 6, dtype="float32").reshape(count, *SHAPE)
+
+
+def array(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+# === Ranges ===
+def test_the_range_is_in_the_variable():
+    made = image_input()
+    assert made.float_range is None
+    for value in ((0, 1), (-1, 1), None):
+        made.float_range = value
+        again = ImageInput("Model", SHAPE, made.float_scale)
+        assert again.float_range == value
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("trained", [None, (0, 1), (-1, 1)])
+def test_who_asks_means_the_range_that_was_trained_on(trained):
+    made = image_input()
+    made.float_range = trained
+    assert made.range_of(floats(0, 1)) == (trained or (0, 1))
+    assert made.range_of(floats(-1, 1)) == (-1, 1)
+    assert made.range_of(np.zeros((1, *SHAPE), "uint8")) == (0, 255)
+    inside = made.images(floats(0, 1))[1:3]
+    np.testing.assert_allclose(
+        inside, floats(0, 1)[1:3] if trained == (-1, 1) else 2 * floats(0, 1)[1:3] - 1, atol=1e-6
+    )
+    assert made.float_range == trained
+    with pytest.raises(ValueError, match=r"GAN.encode: images must have shape \(N, 2, 3, 1\); got \(2, 3, 1\)"):
+        made.images(floats(0, 1)[0], "GAN.encode")
+    assert made.range_of(np.zeros((1, 5, 5, 3), "uint8"), shape=(None, None, 3)) == (0, 255)
+
+
+@pytest.mark.backends
+def test_batches_are_in_the_range_of_training():
+    made = image_input()
+    for images, expected in ((floats(0, 1), 2 * floats(0, 1) - 1), (floats(-1, 1), floats(-1, 1))):
+        made.for_training(images, None, None, None, True)
+        np.testing.assert_allclose(array(made.batch(ops.convert_to_tensor(images))["images"]), expected, atol=1e-6)
+    levels = np.arange(24, dtype="uint8").reshape(4, *SHAPE)
+    made.for_training(levels, None, None, None, True)
+    assert made.float_range == (-1, 1)
+    np.testing.assert_allclose(array(made.to_network(ops.convert_to_tensor(levels))), levels / 127.5 - 1, atol=1e-6)
+
+
+def test_the_range_of_an_evaluation_is_not_kept():
+    made = image_input()
+    with made.range_kept():
+        made.for_evaluation(floats(-1, 1), None, None)
+        assert made.float_range == (-1, 1)
+    assert made.float_range is None
+    made.float_range = (0, 1)
+    with pytest.raises(ValueError, match="empty"), made.range_kept():
+        made.for_evaluation(floats(-1, 1), None, None)
+        made.for_evaluation(floats(-1, 1)[:0], None, None)
+    assert made.float_range == (0, 1)
+
+
+# === Answers ===
+@pytest.mark.backends
+def test_answers_come_beside_images_or_in_a_dict():
+    made = image_input(labels=ClassLabels(3))
+    images, labels = ops.convert_to_tensor(floats(-1, 1)), ops.convert_to_tensor([2, 0, 1, 1])
+    made.float_range = (-1, 1)
+    for x, y in ((images, labels), ({"images": images, "labels": labels}, None), (images, {"labels": labels})):
+        batch = made.batch(x, y)
+        assert set(batch) == {"images", "pooled"}
+        np.testing.assert_array_equal(array(batch["pooled"]), np.eye(3)[[2, 0, 1, 1]])
+    given = {"images": images, "pooled": ops.ones((4, 5)), "strange": labels}
+    assert set(image_input().batch(given)) == {"images", "pooled"}
+
+
+def test_missing_answers():
+    one = image_input(labels=ClassLabels(3))
+    with pytest.raises(ValueError, match=r"^Model: it learns from labels; give them: fit\(images, labels\)\.$"):
+        one.for_training(floats(0, 1), None, None, None, True)
+    with pytest.raises(ValueError, match=r"Model: it learns from labels; give them: fit\(images, labels\)\."):
+        one.for_training(floats(0, 1), [0, 1, 2, 0], (floats(0, 1), None), None, True)
+    two = image_input(labels=ClassLabels(3), colours=ClassLabels(2))
+    with pytest.raises(ValueError, match=r"it learns from colours; give them: fit\(images, {'colours': ...}\)"):
+        two.for_training(floats(0, 1), {"labels": np.zeros(4, int)}, None, None, True)
+
+
+def test_labels_make_a_condition_or_none():
+    assert label_condition("GAN.decode", None, None, 3) == {}
+    np.testing.assert_array_equal(label_condition("GAN.decode", 3, [2, 0], 2)["pooled"], np.eye(3)[[2, 0]])
+    for num_classes, labels in ((None, [0, 1]), (3, None)):
+        with pytest.raises(ValueError, match="GAN.decode: labels are for models with num_classes, and they need them"):
+            label_condition("GAN.decode", num_classes, labels, 2)
+    for labels, message in (
+        ([0, 3], r"must be in 0 \.\. 2; got 0 to 3"),
+        ([0], "must be 2 integers, one for each image"),
+        ([0.0, 1.0], "must be 2 integers, one for each image; got float64"),
+    ):
+        with pytest.raises(ValueError, match=f"GAN.decode: labels {message}"):
+            label_condition("GAN.decode", 3, labels, 2)
+
+
+# === Looking ===
+def test_looking_at_what_was_given():
+    images, labels = floats(0, 1), np.arange(4)
+    assert look_at("Model", images, labels)[1]["y"] is labels
+    assert look_at("Model", (images, labels))[0] is images
+    found, others = look_at("Model", {"images": images, "labels": labels})
+    assert found is images and others["labels"] is labels
+    assert look_at("Model", (image for image in images)) == (None, {})
+    with pytest.raises(ValueError, match=r"Model: a dict of data must have 'images'; got \['x'\]"):
+        look_at("Model", {"x": images})
+
+
+def test_validation_is_known_again_until_the_end():
+    made, images, other = image_input(), floats(0, 1), floats(0, 1, 2)
+    made.for_training(images, None, (other,), 2, False)
+    assert made.is_validation(other) and not made.is_validation(images) and not made.is_validation(None)
+    made.end()
+    assert not made.is_validation(other)
+
+
+# === What a trained model answers depends on what is asked and what is saved ===
+CASES = {
+    "GAN.encode": (tiny.gan, None, lambda model, images: model.encode(images, steps=3, verbose=0)),
+    "GAN.classify": (tiny.ac_gan, tiny.labels, lambda model, images: model.classify(images)),
+    "VAE.encode": (tiny.vae, None, lambda model, images: model.encode(images)),
+    "VAE.classify": (
+        lambda: tiny.vae(tiny.CLASSES),
+        tiny.labels,
+        lambda model, images: model.classify(images, samples=2),
+    ),
+    "VAE.denoise": (
+        tiny.vae,
+        None,
+        lambda model, images: model.denoise(images, 0.1, steps=3, samples=2, verbose=0).astype(float),
+    ),
+}
+
+
+@pytest.mark.parametrize("trained_in", [(0, 1), (-1, 1)])
+@pytest.mark.parametrize("case", CASES)
+def test_a_call_in_one_range_is_the_same_before_and_after_one_in_the_other(case, trained_in, tmp_path):
+    make, labels, ask = CASES[case]
+    unit = tiny.pictures(3) / np.float32(255)
+    signed = 2 * unit - 1
+    model = make()
+    model.compile()
+    training = tiny.pictures(8) / np.float32(255)
+    training = training if trained_in == (0, 1) else 2 * training - 1
+    model.fit(training, *([] if labels is None else [labels(8)]), batch_size=8, verbose=0)
+    before, of_signed, of_levels = ask(model, unit), ask(model, signed), ask(model, tiny.pictures(3))
+    np.testing.assert_array_equal(ask(model, unit), before)
+    np.testing.assert_array_equal(ask(model, signed), of_signed)
+    np.testing.assert_allclose(of_signed, of_levels, atol=1e-3 if case != "VAE.denoise" else 1)
+    # Without a negative value they are in the range that the model was trained on.
+    expected = signed if trained_in == (0, 1) else np.where(unit == 0, np.float32(-1e-9), unit)
+    np.testing.assert_allclose(before, ask(model, expected), atol=1e-3 if case != "VAE.denoise" else 1)
+    assert (np.abs(before - of_signed).max() < 1e-3) == (trained_in == (0, 1))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.image_input.float_range == trained_in
+    np.testing.assert_array_equal(ask(loaded, unit), before)
+    np.testing.assert_array_equal(ask(loaded, signed), of_signed)
