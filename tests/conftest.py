@@ -19,10 +19,11 @@ LIMIT = 20
 # === Slow tests ===
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items):
-    """Marks the tests, or all tests of the files, that slow_tests.txt lists."""
+    """Marks what slow_tests.txt lists: tests, with all parameters or with some, files, and folders."""
     listed = set(SLOW_TESTS.read_text(encoding="utf-8").split("\n"))
     for item in items:
-        if not listed.isdisjoint({item.nodeid, item.nodeid.split("[")[0], item.nodeid.split("::")[0]}):
+        file = Path(item.nodeid.split("::")[0])
+        if not listed.isdisjoint({item.nodeid, item.nodeid.split("[")[0], *map(Path.as_posix, [file, *file.parents])}):
             item.add_marker(pytest.mark.slow)
 
 

@@ -30,7 +30,6 @@ def test_replicas_are_one_device():
     )
 
 
-@pytest.mark.slow
 def test_more_replicas_than_room():
     """Each replica keeps its share of a sample that is smaller than what was seen."""
     check_metric_replicas([(small_sample, np.ones((34, 2), "float32"), np.zeros((34, 2), "float32"))])

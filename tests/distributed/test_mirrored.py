@@ -15,7 +15,6 @@ pytestmark = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reas
 
 
 # The last batches have 3 rows and 1 row: two unequal shares, and an empty one.
-@pytest.mark.slow
 @pytest.mark.parametrize("make_model, rows", [(toy.quiet_alternating, 43), (toy.quiet, 33)])
 def test_replicas_equal_one_device(make_model, rows):
     models.check_replicas(make_model, toy.points(rows))

@@ -94,6 +94,7 @@ def test_evaluation_does_not_change_training():
 def vae():
     model = models.make(ladder_vae)
     stir(model.encoder), stir(model.decoder)
+    model.average.network.set_weights(model.decoder.get_weights())
     model.compile(SGD(1e-5))
     return model
 
@@ -217,7 +218,7 @@ def test_a_step_reaches_every_variable_and_what_is_saved_goes_on(tmp_path, vae):
     vae.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
     models.assert_same_state(models.state(vae), models.state(loaded))
-    assert loaded.latent_dims == DIMS and loaded.multiscale and loaded.scales_weight == 1.0
+    assert loaded.latent_dims == DIMS and loaded.objective.multiscale and loaded.objective.scales_weight == 1.0
     logs = [models.fit(model, tiny.pictures(), 8, 1).history for model in (vae, loaded)]
     assert logs[0] == logs[1]
     models.assert_same_state(models.state(vae), models.state(loaded))
@@ -260,8 +261,8 @@ def test_from_an_image_shape():
     assert vae.latent_dims == (5, 4 * 4 * 3) and vae.latent_dim == 53 and vae.num_classes == 4
     vae.compile(scales_weight=0.5)
     assert vae.get_compile_config()["scales_weight"] == 0.5
-    assert not VAE.from_image_shape((28, 28, 1), 5, levels=3).multiscale
-    assert VAE.from_image_shape((8, 8, 1), 5, multiscale=True, size="medium").level_names == ()
+    assert not VAE.from_image_shape((28, 28, 1), 5, levels=3).objective.multiscale
+    assert VAE.from_image_shape((8, 8, 1), 5, multiscale=True, size="medium").objective.level_names == ()
 
 
 def test_networks_that_do_not_go_together():
@@ -271,7 +272,7 @@ def test_networks_that_do_not_go_together():
     with pytest.raises(ValueError, match="VAE: a LadderEncoder and a LadderDecoder go together; only one"):
         VAE(tiny.encoder(2 * sum(DIMS)), decoder, sum(DIMS))
     other = networks(latent_channels=2)[1]
-    with pytest.raises(ValueError, match=r"must have the same levels. The encoder's have \(3, 16, 128\) latents"):
+    with pytest.raises(ValueError, match=r"must have the same levels. The encoder has \(3, 16, 128\) latents"):
         VAE(encoder, other, sum(other.latent_dims))
     with pytest.raises(ValueError, match=r"means and log-variances, shape \(batch, 8\); got \(None, 6\)"):
         ladder.check_posterior("VAE", tiny.encoder(6), tiny.decoder(), 4)

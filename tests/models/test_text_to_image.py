@@ -11,6 +11,7 @@ from kgen.models import TextToImage
 from kgen.objectives import ELBO, Adversarial
 from kgen.text import CaptionFeatures, TextEncoder, encoder_from_captions
 from tests.checks import models as checks
+from tests.checks.processes import in_new_process
 from tests.models import tiny_text
 
 pytestmark = pytest.mark.backends
@@ -260,7 +261,7 @@ def test_data_that_do_not_fit(untrained, change, kind, said):
 
 
 def test_constructor():
-    with pytest.raises(TypeError, match="cannot make a text encoder of int"):
+    with pytest.raises(TypeError, match="cannot make a text encoder from int"):
         TextToImage(3)
     encoder = tiny_text.text_encoder()
     with pytest.raises(ValueError, match="'vae', 'gan', 'vae_gan'"):
@@ -319,7 +320,7 @@ def test_saved_and_loaded_in_a_new_process_it_draws_the_same(trained, tmp_path):
     file = tmp_path / "model.keras"
     trained.save(file)
     before = trained.generate(["a red picture", "a blue picture"], seed=3).astype(int)
-    after = checks.in_new_process("tests.models.test_text_to_image:_load_and_generate", str(file))
+    after = in_new_process("tests.models.test_text_to_image:_load_and_generate", str(file))
     assert np.abs(after - before).max() <= 1
 
 
@@ -340,7 +341,7 @@ def test_training_that_was_interrupted_goes_on_bitwise(factory, tmp_path):
     half = checks.make(getattr(tiny_text, factory))
     half.fit(images, captions, batch_size=4, epochs=2, verbose=0)
     half.save(tmp_path / "half.keras")
-    weights = checks.in_new_process(
+    weights = in_new_process(
         "tests.models.test_text_to_image:_load_and_train", str(tmp_path / "half.keras"), images, captions
     )
     expected = [ops.convert_to_numpy(v) for v in whole.variables]

@@ -344,7 +344,7 @@ def test_warming_up_goes_on_in_compiled_steps_and_after_loading(tmp_path):
     np.testing.assert_allclose(shares(vae, 2), [0.0, 0.25], rtol=1e-4)
     vae.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
-    assert loaded.warmup_steps == 4
+    assert loaded.objective.warmup_steps == 4
     after = shares(loaded, 3)
     np.testing.assert_allclose(after, [0.5, 0.75, 1.0], rtol=1e-4)
     np.testing.assert_array_equal(shares(vae, 3), after)
@@ -387,7 +387,7 @@ def test_a_collapsed_posterior_is_reported():
         ({"warmup_steps": -1}, "warmup_steps must be an integer of at least 0; got -1"),
         ({"warmup_steps": 0.5}, "warmup_steps must be an integer of at least 0; got 0.5"),
         ({"divergence": "js"}, "divergence must be 'kl' or 'mmd'; got 'js'"),
-        ({"divergence": "mmd", "free_nats": 0.1}, "free_nats are of the divergence 'kl'"),
+        ({"divergence": "mmd", "free_nats": 0.1}, "free_nats belong to the divergence 'kl'"),
     ],
 )
 def test_divergences_that_there_are_not(arguments, said):
@@ -451,7 +451,8 @@ def test_saved_and_loaded(tmp_path, vae_gan):
     vae_gan.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
     assert type(loaded) is VAE
-    assert (loaded.beta, loaded.free_nats, loaded.adversarial_weight) == (0.5, 0.0, 3.0)
+    objective = loaded.objective
+    assert (objective.beta, objective.free_nats, objective.adversarial_weight) == (0.5, 0.0, 3.0)
     assert [penalty.weight for penalty in loaded.objective.adversary.penalties] == [R1(0.3).weight]
     assert all(isinstance(optimizer, SGD) for optimizer in loaded.optimizer.optimizers)
     assert int(loaded.optimizer.iterations) == int(vae_gan.optimizer.iterations)
@@ -509,7 +510,7 @@ def test_a_perceptual_term_is_the_distance_of_reconstructions_in_features():
     model.compile(perceptual=loss)
     after = model.evaluate(images, batch_size=8, verbose=0, return_dict=True)["perceptual"]
     assert 30.0 * after < logs["perceptual"] and float(ops.mean(before)) > 0
-    with pytest.warns(UserWarning, match="VAE: a perceptual loss that has no name is not saved"):
+    with pytest.warns(UserWarning, match=r"compile\(perceptual=...\) is not saved with VAE"):
         assert "perceptual" not in model.get_compile_config()
     with pytest.raises(ValueError, match="VAE.compile: perceptual_weight must be a number of at least 0; got -1"):
         model.compile(perceptual=loss, perceptual_weight=-1)

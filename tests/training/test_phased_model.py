@@ -37,13 +37,11 @@ def _one_phase(loss, terms=(), every=1, measures=()):
 
 
 # === What every PhasedModel owes ===
-@pytest.mark.slow
-@pytest.mark.parametrize("make_model", [toy.quiet, toy.quiet_adam])
+@pytest.mark.parametrize("make_model", [pytest.param(toy.quiet, marks=models.in_ci), toy.quiet_adam])
 def test_backends_agree(make_model):
     models.check_backends_agree(make_model, toy.points())
 
 
-@pytest.mark.slow
 @pytest.mark.backends
 def test_resume(tmp_path):
     models.check_resume(toy.noisy, toy.points(), tmp_path)

@@ -1,0 +1,20 @@
+"""What runs in CI only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LISTED = ROOT.joinpath("tests", "slow_tests.txt").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("line", LISTED)
+def test_what_is_listed_is_there_and_marked(line, request):
+    path, name = re.fullmatch(r"([^:]+?)(?:::(\w+)(?:\[.*\])?)?", line).groups()
+    assert (ROOT / path).exists()
+    assert name is None or f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8")
+    chosen = [
+        item for item in request.session.items if f"{item.nodeid}[/".startswith(tuple(f"{line}{end}" for end in "[:/"))
+    ]
+    assert all(item.get_closest_marker("slow") for item in chosen)
