@@ -33,6 +33,12 @@ class Posterior:
 
     Args:
         model: with an encoder.
+
+    Example:
+
+    ```python
+    mean, log_variance, latents, outputs = vae.posterior.infer(images, condition={})
+    ```
     """
 
     def __init__(self, model: Any):

@@ -38,6 +38,13 @@ class CaptionInput(ImageInput):
         cleaner: a `PromptCleaner` for the captions, or None.
         seed: integer; of the order of the images and of the choice among an image's captions.
         steps_done: function that gives the number of training steps made so far.
+
+    Example:
+
+    ```python
+    batches = model.image_input.opened(images, captions, batch_size=32, shuffle=True)
+    model.image_input.encoded(batches[0])["pooled"]         # standardized, (32, pooled_dim)
+    ```
     """
 
     options = ("caption_cache",)

@@ -29,6 +29,13 @@ class ImageInput:
         float_scale: scalar variable of the model: 2 for float images in [0, 1], 1 for [-1, 1], 0 while not known.
         targets: dict from a name to what checks and prepares the answers that come with images: `ClassLabels`, a
             `kgen.models.Head`.
+
+    Example:
+
+    ```python
+    gan.image_input.range_of(images / 255.0)        # (0, 1)
+    gan.image_input.batch(images)["images"]         # float32 in [-1, 1]
+    ```
     """
 
     # What `fit` takes beside Keras' own arguments.
@@ -223,6 +230,12 @@ class ClassLabels:
 
     Args:
         num_classes: how many classes there are.
+
+    Example:
+
+    ```python
+    ClassLabels(10).condition("GAN.generate", [7, 8], 2)["pooled"].shape        # (2, 10)
+    ```
     """
 
     # What they are called in a batch.

@@ -23,6 +23,15 @@ class PairInput(ImageInput):
         owner, image_shape, float_scale: as in `ImageInput`.
         names: what the two sets are called, in errors; the second is a key of the batch.
         second_shape: `(height, width, channels)` of the second set; None: as of the first.
+
+    Example:
+
+    ```python
+    class Translator(ImageModel):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.image_input = PairInput("Translator", (64, 64, 3), self.float_scale)
+    ```
     """
 
     def __init__(

@@ -23,6 +23,13 @@ class PromptInput:
         cleaner: a `PromptCleaner`, or None.
         expander: a `PromptExpander`, or None.
         memory: a `FeatureMemory` that draws pooled features towards known ones, or None.
+
+    Example:
+
+    ```python
+    prompts = PromptInput(model.text_encoder)
+    prompts.features(prompts.read(["A red  apple"], "example"))["pooled"].shape     # (1, pooled_dim)
+    ```
     """
 
     def __init__(

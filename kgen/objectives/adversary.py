@@ -43,6 +43,13 @@ class Adversary:
     Raises:
         TypeError: for an augmentation that is not a `DiffAugment`.
         ValueError: for an unknown loss, penalty or mixing, or a negative weight.
+
+    Example:
+
+    ```python
+    adversary = Adversary(discriminator, loss="hinge", penalties="r1")
+    adversary.generator_loss(real, fake, {}, training=True)         # (batch,)
+    ```
     """
 
     def __init__(

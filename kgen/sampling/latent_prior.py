@@ -29,6 +29,13 @@ class LatentPrior:
         weights: `(classes, components)`, each row adding up to 1.
         means: `(classes, components, latent_dim)`.
         factors: `(classes, components, latent_dim, latent_dim)`, lower triangular.
+
+    Example:
+
+    ```python
+    vae.fit_prior(images, components=10)
+    vae.sampler.prior.means.shape           # (classes, 10, latent_dim)
+    ```
     """
 
     def __init__(self, weights, means, factors):

@@ -24,6 +24,12 @@ class PromptSampler(Sampler):
 
     Args:
         model: that generates.
+
+    Example:
+
+    ```python
+    model.sampler.prompts.read(["A red  apple"], "example")         # ["A red apple"], as the encoder reads it
+    ```
     """
 
     def __init__(self, model: Any):

@@ -29,6 +29,13 @@ class SampleMetrics:
     Raises:
         TypeError: for a metric of a kind that does not suit the model.
         ValueError: for a metric of pairs where the model makes none, or two metrics of one name.
+
+    Example:
+
+    ```python
+    gan.compile(metrics=[kgen.metrics.FrechetDistance("efficientnet_lite0")])
+    gan.sample_metrics.all          # what was given; `gan.evaluate(images)` has its numbers
+    ```
     """
 
     def __init__(self, owner: str, metrics: Any, image_shape: tuple, generates: bool, pairs: bool, judges: bool):

@@ -31,6 +31,13 @@ class Sampler:
 
     Args:
         model: that generates.
+
+    Example:
+
+    ```python
+    latents = gan.sampler.latents({"seeds": seeds, "indices": indices}, condition={})
+    images = gan.sampler.synthesize(latents, condition={})      # in [-1, 1]
+    ```
     """
 
     def __init__(self, model: Any):

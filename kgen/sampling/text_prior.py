@@ -38,6 +38,13 @@ class TextPrior:
     Args:
         *weights: of the network, the last two, kernel and bias, `(width, 1 + components, 1 + 2 latent_dim)` and
             `(1 + components, 1 + 2 latent_dim)`; the single normal distribution is the first one.
+
+    Example:
+
+    ```python
+    model.fit_prior(images, captions)
+    model.sampler.prior.gain        # nats an image that it is nearer to the latents than N(0, 1)
+    ```
     """
 
     def __init__(self, *weights):
