@@ -126,7 +126,8 @@ class PhasedModel(keras.Model):
             optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict from phase name to optimizer.
             metrics: what to measure beside the losses, where a model can: see `use_metrics`.
             config: for subclasses: the other arguments that their `compile` was given, by name. They are saved with the
-                model, and given to `compile` again when it is loaded. Each must be a value that Keras can serialize.
+                model, and given to `compile` again when it is loaded. A warning names those that cannot be saved: other
+                models, layers with weights, and what Keras cannot serialize.
             run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
 
         Raises:
@@ -160,18 +161,35 @@ class PhasedModel(keras.Model):
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
     def get_compile_config(self) -> dict:
-        """What `compile` was called with, but for metrics that cannot be saved."""
+        """What `compile` was called with, but for what cannot be saved, of which it warns."""
         if not self.compiled:
             return {}
         config = self.compile_arguments()
         metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
         return {
-            **keras.saving.serialize_keras_object(config),
+            **self._saved_arguments(config),
             **({"metrics": metrics} if metrics else {}),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
         }
+
+    def _saved_arguments(self, config):
+        """Arguments of `compile`, serialized, without other models and what Keras cannot serialize."""
+        saved = {}
+        for name, value in config.items():
+            if not any(map(_has_weights, keras.tree.flatten(value))):
+                try:
+                    saved[name] = keras.saving.serialize_keras_object(value)
+                    continue
+                except (TypeError, ValueError, NotImplementedError):
+                    pass
+            warnings.warn(
+                f"compile({name}=...) is not saved with {type(self).__name__}: give it again, "
+                f"model.compile(model.optimizer, {name}=...), to train on with it.",
+                stacklevel=3,
+            )
+        return saved
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was compiled."""
@@ -301,6 +319,11 @@ class PhasedModel(keras.Model):
 
     def _seed_states(self):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+def _has_weights(value):
+    # A config would bring it back with other weights.
+    return isinstance(value, keras.Model) or isinstance(value, keras.layers.Layer) and bool(value.weights)
 
 
 def _serialized(metric):

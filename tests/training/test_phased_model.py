@@ -281,6 +281,25 @@ def test_layers_among_the_arguments_of_a_compile_do_not_belong_to_the_model():
     assert [id(v) for v in model.variables] == before
 
 
+class _Secret:
+    """Has no config."""
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", ["model", "layer", "in a list", "no config"])
+def test_other_models_and_what_has_no_config_are_not_saved(kind, tmp_path):
+    model, dense = models.make(_Chosen), keras.layers.Dense(3)
+    dense.build((None, 2))
+    values = {"model": models.make(toy.Lines), "layer": dense, "in a list": [dense], "no config": _Secret()}
+    model.compile("sgd", bound=values[kind], weights={"a": 0.5})
+    said = r"^compile\(bound=...\) is not saved with _Chosen: give it again, model.compile\(model.optimizer, bound=...\)"
+    with pytest.warns(UserWarning, match=said) as warned:
+        model.save(tmp_path / "model.keras")
+    assert sum("is not saved with" in str(each.message) for each in warned) == 1
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.compiled and loaded.bound is None and loaded.by_name == {"a": 0.5}
+
+
 class _Table:
     """A part that learns without Keras: nothing, or two arrays."""
 
