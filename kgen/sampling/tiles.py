@@ -40,12 +40,10 @@ class Tiles:
     """
 
     def __init__(self, size: tuple[int, int], tile: int, overlap: int, scale: int = 1):
-        tile = checks.integer("restore", "tile", tile, least=MULTIPLE)
-        overlap = checks.integer("restore", "overlap", overlap, least=MULTIPLE, most=tile // 2)
-        if tile % MULTIPLE or overlap % MULTIPLE:
-            raise ValueError(
-                f"restore: tile and overlap must be multiples of {MULTIPLE} in pixels; got {tile} and {overlap}."
-            )
+        for name, value in (("tile", tile), ("overlap", overlap)):
+            if checks.integer("restore", name, value) % MULTIPLE:
+                raise ValueError(f"restore: {name} must be a multiple of {MULTIPLE} pixels; got {value}.")
+        checks.integer("restore", "overlap", overlap, most=tile // 2)
         self.size = tuple(size)
         self.scale = scale
         padded = [-(-side // MULTIPLE) * MULTIPLE for side in size]

@@ -76,6 +76,7 @@ def test_noise_and_a_mask_leave_nothing_as_it_is():
     assert np.abs(model.restore(PHOTO, mask).astype(int) - PHOTO).max() > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [False, True])
 def test_export(masked, tmp_path, tensorflow_backend):
     import tensorflow as tf
@@ -112,7 +113,7 @@ def test_what_cannot_be_restored(trained):
             trained.restore(images)
     with pytest.raises(ValueError, match="this model has no RandomMask; leave out masks"):
         trained.restore(PHOTO, np.zeros(PHOTO.shape[:2]))
-    with pytest.raises(ValueError, match="tile and overlap must be multiples of 8 .* got tile=100"):
+    with pytest.raises(ValueError, match="tile must be a multiple of 8 pixels; got 100"):
         trained.restore(PHOTO, tile=100)
     inpainter = moved(ImageRestorer(RandomMask(0.4), network=network(masked=True), seed=0))
     with pytest.raises(ValueError, match="this model needs masks of what is missing"):

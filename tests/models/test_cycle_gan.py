@@ -134,6 +134,7 @@ def test_resumes_to_the_bit(tmp_path):
     check_resume(eager, (squares(RED, 16), squares(BLUE, 5)), tmp_path)
 
 
+@pytest.mark.slow
 def test_validation_changes_nothing():
     check_evaluation(eager, (squares(RED, 16), squares(BLUE, 5)))
 
@@ -198,6 +199,7 @@ def test_save_and_load(trained, tmp_path):
     assert type(again.objective.adversary.loss).__name__ == "LeastSquares"
 
 
+@pytest.mark.slow
 def test_export(trained, tmp_path, tensorflow_backend):
     import tensorflow as tf
 

@@ -69,11 +69,13 @@ def test_backends_agree():
     models.check_backends_agree(quiet, CLEAN, batch_size=4)
 
 
+@pytest.mark.slow
 def test_mixed_precision():
     model_of = "tests.models.test_image_restorer:compiled"
     models.check_mixed_precision(model_of, CLEAN[:16], "mixed_bfloat16")
 
 
+@pytest.mark.slow
 def test_evaluation():
     models.check_evaluation(compiled, CLEAN[:16])
 
