@@ -3,6 +3,7 @@
 from kgen.inputs.caption_input import CaptionInput
 from kgen.inputs.image_input import ClassLabels, ImageInput
 from kgen.inputs.pair_input import PairInput
+from kgen.inputs.patch_input import PatchInput
 from kgen.inputs.prompt_input import PromptInput
 
-__all__ = ["CaptionInput", "ClassLabels", "ImageInput", "PairInput", "PromptInput"]
+__all__ = ["CaptionInput", "ClassLabels", "ImageInput", "PairInput", "PatchInput", "PromptInput"]

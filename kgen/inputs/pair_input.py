@@ -10,19 +10,19 @@ from keras import ops
 
 from kgen.inputs import pixels
 from kgen.inputs.image_input import ImageInput, look_at
-from kgen.types import Tensor
+from kgen.types import Array, Tensor
 
 
 class PairInput(ImageInput):
     """The door of a model that learns from two sets of images: each image of the first with some of the second.
 
     The second set of `fit` is kept on the device; each step draws as many of it as it has of the first, with
-    replacement. In evaluation image i goes with image i of the second set, which is repeated if it is shorter.
+    replacement. In evaluation image i goes with image i of the second set, which is repeated if it is shorter. A
+    training graph has the second set in it: a model names `second_set` among its `constants()`.
 
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
         names: what the two sets are called, in errors; the second is a key of the batch.
-        second_shape: `(height, width, channels)` of the second set; None: as of the first.
 
     Example:
 
@@ -35,22 +35,16 @@ class PairInput(ImageInput):
     """
 
     def __init__(
-        self,
-        owner: str,
-        image_shape: tuple,
-        float_scale: keras.Variable,
-        names: tuple[str, str] = ("images", "others"),
-        second_shape: tuple | None = None,
+        self, owner: str, image_shape: tuple, float_scale: keras.Variable, names: tuple[str, str] = ("images", "others")
     ):
         super().__init__(owner, image_shape, float_scale)
         self.first_name, self.second_name = names
-        self.second_shape = second_shape or self.image_shape
         self.second_set: Tensor | None = None
 
     # === What the losses see ===
-    def batch(self, x, y=None):
+    def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
         """The batch that losses see: `images` and, if they came along, those of the second set, in [-1, 1]."""
-        batch = {"images": self.to_network(x)}
+        batch = super().batch(x)
         return batch if y is None else {**batch, self.second_name: self.to_network(y)}
 
     def second_of(self, batch: dict[str, Tensor], seed: keras.random.SeedGenerator) -> Tensor:
@@ -64,48 +58,51 @@ class PairInput(ImageInput):
         return self.to_network(ops.take(self.second_set, drawn, axis=0))
 
     # === What comes in ===
-    def for_training(self, x, y, validation_data, batch_size, shuffle):
+    def for_training(self, x: Any, y: Any, validation_data: Any, batch_size: int | None, shuffle: bool) -> dict:
         """The arguments of `keras.Model.fit`; keeps the second set until `end`."""
         if isinstance(validation_data, (tuple, list)):
             validation_data = self._pairs(*validation_data)
-        if y is None:
+        if y is not None:
+            pixels.check_spec(f"{self.owner}, {self.second_name}", y, self.image_shape)
+            self.second_set = ops.convert_to_tensor(y)
+        try:
             return super().for_training(x, None, validation_data, batch_size, shuffle)
-        pixels.check_spec(f"{self.owner}, {self.second_name}", y, self.second_shape)
-        first, _ = look_at(self.owner, x)
-        if first is not None:
-            self.check_range_of_second(y, pixels.image_range(self.owner, first, self.image_shape))
-        self.second_set = ops.convert_to_tensor(y)
-        return super().for_training(x, None, validation_data, batch_size, shuffle)
+        except Exception:
+            self.end()
+            raise
 
-    def for_evaluation(self, x, y, batch_size):
+    def for_evaluation(self, x: Any, y: Any, batch_size: int | None) -> dict:
         """The arguments of `keras.Model.evaluate`."""
         if y is not None and not self.is_validation(x):
             x, y = self._pairs(x, y)
         return super().for_evaluation(x, y, batch_size)
 
-    def end(self):
+    def end(self) -> None:
         """Lets go of the second set."""
         super().end()
         self.second_set = None
 
-    def check_others(self, others, images):
-        """Checks the second set: that there is one, its shape and range."""
-        second = others.get("y")
-        if second is None and self.second_set is None:
+    def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
+        """Checks both sets; the range of both is that of whichever is float."""
+        images, others = look_at(self.owner, x, y)
+        if images is None:
+            return None
+        second = self.second_set if others.get("y") is None else others["y"]
+        first_range = pixels.image_range(self.owner, images, self.image_shape)
+        if second is None:
             raise self._missing()
-        if second is not None:
-            self.check_range_of_second(second, pixels.image_range(self.owner, images, self.image_shape))
-
-    def check_range_of_second(self, second: Any, first_range: tuple[int, int]) -> None:
-        """Raises ValueError for a second set of wrong shape, or whose range is not that of the first."""
-        found = pixels.image_range(f"{self.owner}, {self.second_name}", second, self.second_shape)
-        if {found, first_range} == {(0, 1), (-1, 1)}:
+        second_range = pixels.image_range(f"{self.owner}, {self.second_name}", second, self.image_shape)
+        if self.second_set is None and self.float_range == (-1, 1):
+            # One batch need not show the range of all.
+            first_range, second_range = ((-1, 1) if each == (0, 1) else each for each in (first_range, second_range))
+        if {first_range, second_range} == {(0, 1), (-1, 1)}:
             raise ValueError(
                 f"{self.owner}: {self.first_name} and {self.second_name} must be in one range; some are in [0, 1], the "
                 "others in [-1, 1]."
             )
+        return second_range if first_range == (0, 255) else first_range
 
-    def _pairs(self, first, second=None):
+    def _pairs(self, first: Any, second: Any = None) -> tuple[Any, Array]:
         if second is None:
             raise ValueError(
                 f"{self.owner}: to evaluate it needs {self.second_name}: ({self.first_name}, {self.second_name})."

@@ -1,13 +1,16 @@
 """What a user holds: models with `fit`, and `generate`, `classify` or what else they are for."""
 
+from kgen.models.cycle_gan import CycleGAN
 from kgen.models.distillation import distill
 from kgen.models.dual_encoder import DualEncoder
 from kgen.models.gan import GAN
 from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
 from kgen.models.image_captioner import ImageCaptioner
 from kgen.models.image_classifier import ImageClassifier
+from kgen.models.image_restorer import ImageRestorer
 from kgen.models.image_segmenter import ImageSegmenter
 from kgen.models.multi_task_model import MultiTaskModel
+from kgen.models.style_transfer import StyleTransfer
 from kgen.models.text_to_image import TextToImage
 from kgen.models.vae import VAE
 
@@ -15,14 +18,17 @@ __all__ = [
     "GAN",
     "VAE",
     "ClassificationHead",
+    "CycleGAN",
     "DualEncoder",
     "Head",
     "ImageCaptioner",
     "ImageClassifier",
+    "ImageRestorer",
     "ImageSegmenter",
     "MultiTaskModel",
     "ReconstructionHead",
     "SegmentationHead",
+    "StyleTransfer",
     "TextToImage",
     "distill",
 ]

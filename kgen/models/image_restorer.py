@@ -1,50 +1,56 @@
-"""Better pictures from spoiled ones, learned from clean pictures alone."""
+"""Image restoration, learned from clean images alone."""
 
 from __future__ import annotations
 
 import math
+import warnings
+from typing import Any
 
 import keras
 from keras import ops
 
-from kgen import losses, networks
+from kgen import checks, networks
+from kgen.inference.restore import restored_images
+from kgen.inputs import PatchInput, pixels
 from kgen.layers import Degradation, Downscale, RandomMask
-from kgen.metrics import peak_signal_to_noise_ratio
-from kgen.models.adversary import Adversary
-from kgen.models.judged_model import check_discriminator
-from kgen.models.perceptual_term import PerceptualTerm
-from kgen.models.restoring_model import RestoringModel
-from kgen.models.tiles import MULTIPLE
-from kgen.training import MovingAverage, Phase
+from kgen.layers.random_mask import hidden
+from kgen.models.image_model import ImageModel
+from kgen.networks.interface import check_discriminator
+from kgen.objectives.restoration import Restoration
+from kgen.sampling.tiles import MULTIPLE, in_whole_multiples
+from kgen.serializable import arguments_of, serializable
+from kgen.training import MovingAverage
+from kgen.types import Tensor, Verbose
 
 
-@keras.saving.register_keras_serializable(package="kgen")
-class ImageRestorer(RestoringModel):
-    """A network that undoes what layers did to pictures: noise, blur, JPEG, small size, missing parts, bad light.
+@serializable
+class ImageRestorer(ImageModel):
+    """A network that undoes what layers did to images: noise, blur, JPEG, small size, missing parts, bad light.
 
-    Trained on clean pictures alone, patches of any one size: each step spoils them anew by the degradations, in their
-    order, and the network is to give back what they were. The weights are averaged over training; the average is what
-    `restore`, `evaluate` and validation use. The logs name `psnr`, of restored against clean pictures, in dB.
+    It trains on clean images alone, patches of any one size: each step degrades them anew by the degradations, in
+    their order, and the network is to give back what they were. The weights are averaged over training; the average is
+    what `restore`, `evaluate` and validation use. The logs name `psnr`, of restored against clean images, in dB.
 
     Args:
         degradations: list of `kgen.layers.Degradation`: `GaussianNoise`, `PoissonNoise`, `Blur`, `JpegCompression`,
             `Downscale`, `LowLight`, `ColorCast`, or your own; and last, for missing parts, `RandomMask`. They draw from
             the model's random numbers.
-        scale: how many times larger a restored picture is; where no degradation shrinks pictures so, `Downscale(scale)`
-            comes first.
-        channels: of the pictures, 3 or 1.
-        network: built `keras.Model` from pictures `(batch, H, W, channels)` in [0, 1], with `RandomMask` one channel
+        scale: how many times larger a restored image is; if no degradation shrinks images by this much,
+            `Downscale(scale)` comes first.
+        channels: of the images, 3 or 1.
+        network: built `keras.Model` from images `(batch, H, W, channels)` in [0, 1], with `RandomMask` one channel
             more, to `(batch, scale * H, scale * W, channels)`, of any H and W that are multiples of 8; None for a
             `kgen.networks.restoration_network`.
-        discriminator: optional network from pictures in [-1, 1], of the size of the patches, to logits `(batch, 1)`:
-            pictures are also to convince it [Ledig et al. 2017, "Photo-realistic single image super-resolution using a
+        discriminator: optional network from images in [-1, 1], of the size of the patches, to logits `(batch, 1)`:
+            images are also to convince it [Ledig et al. 2017, "Photo-realistic single image super-resolution using a
             generative adversarial network"].
         ema_momentum: of the average of the weights, in [0, 1).
         seed: integer or None; where training's random numbers begin.
+        **kwargs: `name`, `dtype`.
 
     Raises:
         TypeError: for what is no degradation.
-        ValueError: for degradations that do not shrink pictures as `scale` says, a `RandomMask` that is not the last,
+        ValueError: for degradations that do not shrink images as `scale` says, a `RandomMask` that is not the last,
             or a network of other shapes.
 
     Example:
@@ -52,213 +58,176 @@ class ImageRestorer(RestoringModel):
     ```python
     restorer = kgen.models.ImageRestorer([kgen.layers.GaussianNoise((0, 50))])
     restorer.compile()
-    restorer.fit(kgen.data.random_patches(pictures, 64, count=4000, seed=0), epochs=10)
+    restorer.fit(kgen.data.random_patches(images, 64, count=4000, seed=0), epochs=10)
     restorer.restore(photo)                 # uint8, of any size; with alpha if it has alpha
     ```
     """
 
-    draws_pairs = True
+    generates = pairs = True
 
     def __init__(
         self,
-        degradations,
-        scale=1,
-        channels=3,
-        network=None,
-        discriminator=None,
-        ema_momentum=0.999,
-        seed=None,
-        **kwargs,
+        degradations: Any,
+        scale: int = 1,
+        channels: int = 3,
+        network: keras.Model | None = None,
+        discriminator: keras.Model | None = None,
+        ema_momentum: float = 0.999,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
-            raise ValueError(f"ImageRestorer: scale must be an integer of at least 1; got {scale!r}.")
+        self.scale = scale = checks.integer("ImageRestorer", "scale", scale)
+        self.channels = channels = checks.integer("ImageRestorer", "channels", channels)
         self.degradations = checked_degradations(degradations, scale)
-        self.scale = scale
-        self.channels = channels
         self.image_shape = (None, None, channels)
         self.masked = isinstance(self.degradations[-1], RandomMask)
-        # What was there is to stay as it was, unless it too was spoiled.
+        # What was there is to stay as it was, unless it too was degraded.
         self.keeps_known = self.masked and len(self.degradations) == 1
         if network is None:
             network = networks.restoration_network(channels, scale, self.masked)
         _check_network(network, channels, scale, self.masked)
+        if discriminator is not None:
+            check_discriminator("ImageRestorer", discriminator, getattr(discriminator, "input_shape", ())[1:])
         # === Layers ===
         self.network = network
         self.average = MovingAverage(network, ema_momentum)
         self.ema_momentum = ema_momentum
         self.discriminator = discriminator
-        if discriminator is not None:
-            check_discriminator("ImageRestorer", discriminator, getattr(discriminator, "input_shape", ())[1:])
-        self.choose_losses()
+        # === Parts ===
+        self.image_input = PatchInput("ImageRestorer", self.image_shape, self.float_scale, max(2, scale))
+        self.use_objective(Restoration())
         self.built = True
 
     # === Training ===
     def compile(
         self,
-        optimizer="auto",
-        loss="auto",
-        perceptual=None,
-        perceptual_weight=0.1,
-        adversarial_loss="auto",
-        penalties="auto",
-        adversarial_weight=0.01,
-        **kwargs,
-    ):
+        optimizer: Any = "auto",
+        loss: Any = "auto",
+        perceptual: Any = None,
+        perceptual_weight: float = 0.1,
+        adversarial_loss: Any = "auto",
+        penalties: Any = "auto",
+        adversarial_weight: float = 0.01,
+        **kwargs: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
-            optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `network` and, where the model has one,
+            optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `network` and, if the model has one,
                 `discriminator`.
             loss: of pixels in [0, 1]: "l1", "l2", "charbonnier" or a `kgen.losses.PixelLoss`; "auto" is "l1".
             perceptual: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
-                "efficientnet_lite0"; None for none. Other than by name it is not saved with the model.
+                "efficientnet_lite0"; None for none. Only a name is saved with the model.
             perceptual_weight: of it beside the loss of pixels.
             adversarial_loss, penalties: for the discriminator; see `loss` and `penalties` of `GAN.compile`.
-            adversarial_weight: of the discriminator's word beside the loss of pixels.
-            **kwargs: `metrics`, measures of `kgen.metrics` for `evaluate` and validation; `run_eagerly`,
-                `steps_per_execution`, `jit_compile`.
+            adversarial_weight: of convincing the discriminator, beside the loss of pixels.
+            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of clean
+                and restored images; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            ValueError: for a loss that is none, or a negative weight.
+            ValueError: for an unknown loss, or a negative weight.
         """
-        self.choose_losses(loss, perceptual, perceptual_weight, adversarial_loss, penalties, adversarial_weight)
-        super().compile(optimizer, **kwargs)
+        arguments = loss, perceptual, perceptual_weight, adversarial_loss, penalties, adversarial_weight
+        self.use_objective(Restoration(*arguments))
+        super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
 
-    def choose_losses(
-        self,
-        loss="auto",
-        perceptual=None,
-        perceptual_weight=0.1,
-        adversarial_loss="auto",
-        penalties="auto",
-        adversarial_weight=0.01,
-    ):
-        """What `compile` chooses beside the optimizer; see there."""
-        if adversarial_weight < 0:
-            raise ValueError(
-                f"ImageRestorer.compile: adversarial_weight must not be negative; got {adversarial_weight}."
-            )
-        self.loss_of_pixels = losses.get("pixel loss", "l1" if isinstance(loss, str) and loss == "auto" else loss)
-        self.perceptual = PerceptualTerm.of("ImageRestorer", perceptual, perceptual_weight)
-        self.adversarial_weight = adversarial_weight
-        self.adversary = None
-        if self.discriminator is not None:
-            self.adversary = Adversary(self.discriminator, adversarial_loss, penalties)
-        elif (adversarial_loss, penalties) != ("auto", "auto"):
-            raise ValueError(
-                "ImageRestorer.compile: adversarial_loss and penalties are a discriminator's; this model was built "
-                "without one."
-            )
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        if not config:
-            return config
-        if self.adversary is not None:
-            adversary = self.adversary.get_config()
-            config |= {"adversarial_loss": adversary["loss"], "penalties": adversary["penalties"]}
-        if self.perceptual is not None:
-            config |= self.perceptual.get_config()
-        return config | {
-            "loss": keras.saving.serialize_keras_object(self.loss_of_pixels),
-            "adversarial_weight": self.adversarial_weight,
-        }
-
-    def default_optimizer(self, phase):
-        """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == "network" else keras.optimizers.Adam(4e-4, beta_1=0.5)
-
-    def phases(self):
-        """The discriminator where there is one, then the network."""
-        names = ["pixels"] + ["perceptual"] * (self.perceptual is not None) + ["adversarial"] * bool(self.adversary)
-        terms = tuple(names) if len(names) > 1 else ()
-        variables = self.network.trainable_variables
-        network = Phase("network", self.network_loss, variables, terms=terms, measures=("psnr",))
-        if self.adversary is None:
-            return [network]
-        judging = self.adversary.terms, self.adversary.measures
-        variables = self.discriminator.trainable_variables
-        return [Phase("discriminator", self.discriminator_loss, variables, 1, *judging), network]
-
-    def prepare(self, x, y=None):
-        """The batch that the losses see: `images` in [-1, 1]."""
-        images = self.to_network(x["images"] if isinstance(x, dict) else x)
-        sides, divisor = images.shape[1:3], max(2, self.scale)
-        if any(side is None or side % divisor for side in sides):
-            raise ValueError(
-                f"ImageRestorer: it trains on patches of known sides that {divisor} divides; got {sides[0]} x "
-                f"{sides[1]}. kgen.data.random_patches cuts such from pictures."
-            )
-        return {"images": images}
-
-    def examine_others(self, others, count):
-        """Refuses whatever comes with the pictures."""
-        if others.get("y") is not None:
-            raise ValueError("ImageRestorer: it learns from clean pictures alone; leave out what belongs to them.")
-
-    def degraded(self, images, seed):
-        """Pictures `(batch, H, W, channels)` in [0, 1] after all degradations, drawn with a `SeedGenerator`."""
+    def degraded(self, images: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+        """Images `(batch, H, W, channels)` in [0, 1] after all degradations, drawn with a `SeedGenerator`."""
         for layer in self.degradations:
             images = layer.degrade(images, seed)
         return images
 
-    def attempt(self, batch, training):
-        """Clean pictures and what was made of spoiled ones, both in [0, 1]."""
-        clean = 0.5 * batch["images"] + 0.5
-        degraded = self.degraded(clean, self.seeds(training))
-        return clean, self.restored(degraded, self.network if training else self.average, training)
-
-    def network_loss(self, batch, training):
-        """The loss of pixels, the network's and the discriminator's word where they are asked, and PSNR."""
-        clean, restored = self.attempt(batch, training)
-        psnr = peak_signal_to_noise_ratio(255.0 * clean, 255.0 * ops.clip(ops.stop_gradient(restored), 0.0, 1.0))
-        parts = {"pixels": self.loss_of_pixels.loss(clean, restored)}
-        if self.perceptual is not None:
-            parts["perceptual"] = self.perceptual.loss(clean, restored)
-        if self.adversary is not None:
-            fake = 2.0 * restored - 1.0
-            word = self.adversary.generator_loss(batch["images"], fake, {}, training, self.seeds(training))
-            parts["adversarial"] = self.adversarial_weight * word
-        if len(parts) == 1:
-            parts = {"loss": parts["pixels"]}
-        return {**parts, "psnr": psnr}
-
-    def discriminator_loss(self, batch, training):
-        """The adversary's loss on clean pictures and on restored ones."""
-        _, restored = self.attempt(batch, training)
-        fake, seeds = 2.0 * restored - 1.0, self.seeds(training)
-        return self.adversary.discriminator_loss(batch["images"], fake, {}, training, seeds, self.average.updates)
-
-    def after_step(self):
+    def after_step(self) -> None:
         """Updates the averaged weights."""
         self.average.update(self.network)
 
-    def counterparts(self, batch, paired):
-        """The restored pictures of those of a batch, in [-1, 1]."""
-        return 2.0 * self.attempt(batch, training=False)[1] - 1.0
+    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
+        """Clean images, and what is made of them once degraded."""
+        return batch["images"], 2.0 * self.objective.attempt(batch, training=False)[1] - 1.0
 
-    # === Config ===
-    def get_config(self):
-        discriminator = self.discriminator
-        return {
-            **super().get_config(),
-            "degradations": [keras.saving.serialize_keras_object(layer) for layer in self.degradations],
-            "scale": self.scale,
-            "channels": self.channels,
-            "network": keras.saving.serialize_keras_object(self.network),
-            "discriminator": None if discriminator is None else keras.saving.serialize_keras_object(discriminator),
-            "ema_momentum": self.ema_momentum,
-        }
+    # === Images out ===
+    def restore(
+        self, images: Any, masks: Any = None, tile: int = 512, overlap: int = 64, verbose: Verbose = "auto"
+    ) -> Any:
+        """Restored images, `scale` times as large.
 
-    @classmethod
-    def from_config(cls, config):
-        parts = ("degradations", "network", "discriminator")
-        return cls(**{**config, **{name: keras.saving.deserialize_keras_object(config[name]) for name in parts}})
+        What is larger than a tile is computed in tiles, in memory that does not grow with the image, but for the
+        result itself.
+
+        Args:
+            images: one image `(H, W, channels)`, a batch `(N, H, W, channels)`, or a list of images of any sizes;
+                uint8, or float in [0, 1] or [-1, 1]. One channel more is alpha, which stays as it is, or is scaled with
+                the image.
+            masks: what is missing, for a model with `RandomMask`: `(H, W)`, `(N, H, W)` or a list; not 0 at missing
+                pixels.
+            tile: side of a tile in pixels of `images`, a multiple of 8; less needs less memory and more time.
+            overlap: of neighbouring tiles; a multiple of 8, at most half of a tile.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            uint8 array `(scale * H, scale * W, channels)`, a batch or a list of them, as `images` came; pixels that are
+            known are those of `images` if masks are all that the model learned.
+
+        Raises:
+            TypeError: if `images` is none of these.
+            ValueError: for images of other channels or range; masks that are missing, out of place, or of another
+                size; or another tile or overlap.
+        """
+        if not self.trained:
+            warnings.warn("ImageRestorer has not been trained: images stay as they are.", stacklevel=2)
+        return restored_images(self, images, masks, tile, overlap, verbose)
+
+    def restored(self, degraded: Tensor, network: Any, training: bool = False) -> Tensor:
+        """What a network makes of degraded images in [0, 1], float32; known pixels as they were."""
+        restored = ops.cast(network(degraded, training=training), "float32")
+        if self.keeps_known:
+            restored = ops.where(degraded[..., -1:] > 0.5, restored, degraded[..., :-1])
+        return restored
+
+    def restored_inputs(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Restored images, not cut to [0, 1], from `images` and `masks` `(N, H, W, 1)`: the graph of `restore`."""
+        images = 0.5 * pixels.in_network_range(inputs["images"]) + 0.5
+        if self.masked:
+            missing = ops.cast(ops.not_equal(inputs["masks"], 0), "float32")
+            images = ops.concatenate([hidden(images, missing), missing], axis=-1)
+        height, width = ops.shape(images)[1:3]
+        restored = self.restored(in_whole_multiples(images), self.average)
+        return restored[:, : height * self.scale, : width * self.scale]
+
+    def call(self, images: Tensor) -> Tensor:
+        """Restored images of those in [0, 1]."""
+        return self.restored(images, self.average)
+
+    @property
+    def restoring_network(self) -> keras.Model:
+        """The averaged network, from images in [0, 1] to restored ones: a layer for `postprocessing` of a generator.
+
+        With `TextToImage(..., postprocessing=[restorer.restoring_network])` images come out `scale` times as large.
+        """
+        return self.average.network
+
+    # === As a SavedModel ===
+    def served_layers(self) -> list:
+        """The averaged network."""
+        return [self.average]
+
+    def serving_signature(self) -> list:
+        """`images`, uint8 `(N, height, width, channels)` of any size; and `masks`, uint8 `(N, height, width)`."""
+        import tensorflow as tf
+
+        specs = [tf.TensorSpec([None, None, None, self.channels], tf.uint8, name="images")]
+        return [*specs, tf.TensorSpec([None, None, None], tf.uint8, name="masks")] if self.masked else specs
+
+    def serve(self, images: Tensor, masks: Tensor = None) -> dict[str, Tensor]:
+        """A dict of the restored `images`, uint8."""
+        inputs = {"images": images} if masks is None else {"images": images, "masks": ops.expand_dims(masks, -1)}
+        restored = ops.clip(self.restored_inputs(inputs), 0.0, 1.0)
+        return {"images": ops.cast(ops.round(255.0 * restored), "uint8")}
 
 
-def checked_degradations(degradations, scale):
-    """The degradations of a model that makes pictures `scale` times as large; see `ImageRestorer`."""
+def checked_degradations(degradations: Any, scale: int) -> list[Degradation]:
+    """The degradations of a model that makes images `scale` times as large; see `ImageRestorer`."""
     layers = list(degradations) if isinstance(degradations, (list, tuple)) else [degradations]
     wrong = [layer for layer in layers if not isinstance(layer, Degradation)]
     if wrong:
@@ -270,7 +239,7 @@ def checked_degradations(degradations, scale):
         layers = [Downscale(scale), *layers]
     shrunk = math.prod(layer.shrinks for layer in layers)
     if shrunk != scale:
-        raise ValueError(f"ImageRestorer: the degradations shrink pictures by {shrunk}; scale is {scale}.")
+        raise ValueError(f"ImageRestorer: the degradations shrink images by {shrunk}; scale is {scale}.")
     if not layers:
         raise ValueError("ImageRestorer: without a degradation, or a scale above 1, there is nothing to learn.")
     if any(isinstance(layer, RandomMask) for layer in layers[:-1]):
@@ -285,6 +254,6 @@ def _check_network(network, channels, scale, masked):
     given = network.compute_output_shape((1, side, side, takes[-1])) if isinstance(takes, tuple) else None
     if takes != (None, None, None, channels + masked) or tuple(given) != (1, scale * side, scale * side, channels):
         raise ValueError(
-            f"ImageRestorer: network must be from {(None, None, None, channels + masked)} to pictures {scale} times as "
+            f"ImageRestorer: network must be from {(None, None, None, channels + masked)} to images {scale} times as "
             f"large, of {channels} channels; it takes {takes} and makes {given} of {side} x {side} pixels."
         )

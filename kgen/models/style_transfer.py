@@ -1,52 +1,62 @@
-"""One picture in the style of another, in one pass."""
+"""One image in the style of another, in one pass."""
 
 from __future__ import annotations
 
+import itertools
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
-from kgen import losses, networks
+from kgen import checks, networks
+from kgen.inference.stylize import stylized_images
+from kgen.inputs import PairInput, pixels
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
-from kgen.models.style_encoder import CONTENT_MAPS, style_encoder
-from kgen.models.stylizing_model import StylizingModel
-from kgen.models.two_sets_model import TwoSetsModel
-from kgen.training import MovingAverage, Phase, network_copy
+from kgen.models.image_model import ImageModel
+from kgen.networks.interface import split_batch
+from kgen.networks.style_encoder import CONTENT_MAPS
+from kgen.objectives.stylization import Stylization
+from kgen.serializable import serializable
+from kgen.training import MovingAverage, network_copy
+from kgen.types import Array, Tensor, Verbose
 
-_STYLE_WEIGHTS = {"adain": 10.0, "gatys": 1.0}
 
-
-@keras.saving.register_keras_serializable(package="kgen")
-class StyleTransfer(TwoSetsModel, StylizingModel):
-    """Any picture in the style of any other: `fit(contents, styles)`, then `stylize(content, style)`.
+@serializable
+class StyleTransfer(ImageModel):
+    """Any image in the style of any other: `fit(contents, styles)`, then `stylize(content, style)`.
 
     A frozen encoder f sees both. The features of the content c get the means and deviations of those of the style s,
-    and a decoder g, which alone is trained, makes a picture of them [Huang & Belongie 2017, "Arbitrary style transfer
+    and a decoder g, which alone is trained, makes an image of them [Huang & Belongie 2017, "Arbitrary style transfer
     in real-time with adaptive instance normalization"]:
 
         t = AdaIN(f(c), f(s)),   loss = |f(g(t)) - t|^2 + style_weight * sum_l style_loss(f_l(s), f_l(g(t)))
 
     with `kgen.losses.content_loss` at one of the encoder's feature maps and `kgen.losses.style_loss` at all of them.
     The decoder may read several maps, each in its style (`content_maps`); content loss is at the coarsest of these.
-    Beside each picture in the style of another the decoder draws one in its own, which is to be the picture itself:
-    that teaches it soonest what features look like ["identity loss", Park & Lee 2019, "Arbitrary style transfer with
+    Beside each image in the style of another the decoder draws one in its own, which is to be the image itself: that
+    teaches it soonest what features look like ["identity loss", Park & Lee 2019, "Arbitrary style transfer with
     style-attentional networks"]. The decoder's weights are averaged; the average draws.
 
     Args:
         encoder: "vgg19", which Keras downloads; "efficientnet_lite0", which comes with pip; or a network of your own,
-            as of `kgen.models.style_encoder.style_encoder`. It is copied, and stays as it is.
+            as in `kgen.networks.style_encoder`. It is copied, and stays as it is.
         decoder: built `keras.Model` from features `(batch, h, w, C)` of the content's map, or a list of several, to
-            pictures; None: `kgen.networks.style_decoder`.
+            images; None: `kgen.networks.style_decoder`.
         feature_layers: names of the encoder's layers that content and styles are seen by, fine to coarse; None: those
             known to be good, or all outputs of your own model.
         content_maps: numbers of the maps, from 0, fine to coarse, that get the style and that the decoder reads; one
-            number for a single map, as in the paper. The coarser the finest, the more of a picture is drawn anew.
+            number for a single map, as in the paper. The coarser the finest, the more of an image is drawn anew.
             None: those known to be good, or the last.
-        value_range: what an encoder of your own expects in place of the darkest and the brightest.
+        value_range: `(low, high)`: what an encoder of your own expects for black and white.
         ema_momentum: of the average of the decoder's weights, in [0, 1).
         seed: integer or None; where training's random numbers begin.
+        **kwargs: `name`, `dtype`.
 
     Raises:
-        ImportError, OSError: the encoder's weights are not there.
+        ImportError, OSError: if the encoder's weights are not there.
         TypeError: if `encoder` or `decoder` is no network.
         ValueError: if their shapes do not fit, or another argument is out of range.
 
@@ -61,35 +71,30 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
     ```
     """
 
-    first_set, second_set = "contents", "styles"
+    generates = pairs = True
 
     def __init__(
         self,
-        encoder="vgg19",
-        decoder=None,
-        feature_layers=None,
-        content_maps=None,
-        value_range=(-1.0, 1.0),
-        ema_momentum=0.999,
-        seed=None,
-        **kwargs,
+        encoder: str | keras.Model = "vgg19",
+        decoder: keras.Model | None = None,
+        feature_layers: Sequence[str] | None = None,
+        content_maps: int | Sequence[int] | None = None,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        ema_momentum: float = 0.999,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
         # === Layers ===
-        self.encoder = style_encoder(encoder, feature_layers, value_range, "StyleTransfer")
+        self.encoder = networks.style_encoder(encoder, feature_layers, value_range, "StyleTransfer")
+        # The copy gives these maps and takes [-1, 1]; so the config of a saved model, which holds it, needs neither.
+        self.feature_layers, self.value_range = None, (-1.0, 1.0)
         self.image_shape = (None, None, self.encoder.inputs[0].shape[-1])
         shapes = [each.shape for each in self._features_of(256)]
         if content_maps is None:
             known = isinstance(encoder, str) and feature_layers is None
             content_maps = CONTENT_MAPS[encoder] if known else len(shapes) - 1
-        self.content_maps = (content_maps,) if isinstance(content_maps, int) else tuple(content_maps)
-        if not self.content_maps or any(
-            type(each) is not int or each not in range(len(shapes)) for each in self.content_maps
-        ):
-            raise ValueError(
-                f"StyleTransfer: content_maps must be numbers of the {len(shapes)} feature maps, from 0; got "
-                f"{content_maps!r}."
-            )
+        self.content_maps = _checked_maps(content_maps, len(shapes))
         shapes = [shapes[number] for number in self.content_maps]
         factors = [256 // shape[1] for shape in shapes]
         self.factor = factors[-1]
@@ -102,7 +107,9 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
             normalize.build(shape, (None, 2 * shape[-1]))
         self.average = MovingAverage(self.decoder, ema_momentum)
         self.ema_momentum = ema_momentum
-        self.objective = self.style_weight = self.identity_weight = None
+        # === Parts ===
+        self.image_input = PairInput("StyleTransfer", self.image_shape, self.float_scale, ("contents", "styles"))
+        self.use_objective(Stylization())
         self.built = True
 
     def _features_of(self, side):
@@ -121,87 +128,162 @@ class StyleTransfer(TwoSetsModel, StylizingModel):
         if tuple(drawn) != (1, 256, 256, self.image_shape[-1]):
             raise ValueError(
                 f"StyleTransfer: of features {', '.join(str(tuple(shape[1:])) for shape in shapes)} the decoder must "
-                f"make a picture of {(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
+                f"make an image of {(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
             )
         return network_copy(decoder)
 
     # === Training ===
-    def compile(self, optimizer="auto", objective="adain", style_weight=None, identity_weight=1.0, **kwargs):
+    def compile(
+        self,
+        optimizer: Any = "auto",
+        objective: str = "adain",
+        style_weight: float | None = None,
+        identity_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         """Chooses how to train.
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            objective: "adain", as above; or "gatys", what optimisation minimises for a single picture [Gatys et al.
+            objective: "adain", as above; or "gatys", what optimisation minimises for a single image [Gatys et al.
                 2016, "Image style transfer using convolutional neural networks"]: content is compared with the
-                picture's own features, not with those in the style, and styles by Gram matrices,
+                image's own features, not with those in the style, and styles by Gram matrices,
                 `kgen.losses.gram_loss`.
-            style_weight: of the style loss beside the content loss; None: 10 of "adain", 1 of "gatys".
-            identity_weight: of the squared difference between pictures, in [-1, 1], and what is drawn of them in their
+            style_weight: of the style loss beside the content loss; None: 10 for "adain", 1 for "gatys".
+            identity_weight: of the squared difference between images, in [-1, 1], and what is drawn of them in their
                 own style; 0 leaves it out, as in the paper.
-            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`: of
+                styles and stylized images, or, those of pairs, of contents and stylized images; `run_eagerly`,
+                `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for a negative weight, or an unknown objective.
         """
-        if objective not in _STYLE_WEIGHTS:
-            raise ValueError(f"StyleTransfer.compile: objective must be 'adain' or 'gatys'; got {objective!r}.")
-        style_weight = _STYLE_WEIGHTS[objective] if style_weight is None else style_weight
-        for name, weight in (("style_weight", style_weight), ("identity_weight", identity_weight)):
-            if not weight >= 0:
-                raise ValueError(f"StyleTransfer.compile: {name} must be at least 0; got {weight!r}.")
-        self.objective, self.style_weight, self.identity_weight = objective, style_weight, identity_weight
-        super().compile(optimizer, **kwargs)
+        self.use_objective(Stylization(objective, style_weight, identity_weight))
+        config = {"objective": objective, "style_weight": style_weight, "identity_weight": identity_weight}
+        super().compile(optimizer, config=config, **kwargs)
 
-    def get_compile_config(self):
-        own = {name: getattr(self, name) for name in ("objective", "style_weight", "identity_weight")}
-        return {**super().get_compile_config(), **own} if self.compiled else {}
-
-    def phases(self):
-        """One: the decoder."""
-        terms = ("content", "style", "identity") if self.identity_weight else ("content", "style")
-        return [Phase("decoder", self.decoder_loss, self.decoder.trainable_variables, terms=terms)]
-
-    def decoder_loss(self, batch, training):
-        """Content and style loss of pictures in the styles of others, and the identity loss, each `(batch,)`."""
-        images = batch["images"]
-        styles = self.second_of(batch, training)
-        decoder = self.decoder if training else self.average
-        features, wanted = self.content_features(images), self.encode(styles)
-        moments = [channel_statistics(each) for each in wanted]
-        target = self.in_style(features, ops.concatenate([moments[i] for i in self.content_maps], axis=-1))
-        if self.identity_weight:
-            both = [ops.concatenate(pair) for pair in zip(target, features)]
-            restyled, own = ops.split(self.draw(decoder, both, training=training), 2)
-        else:
-            restyled = self.draw(decoder, target, training=training)
-        seen = self.encode(restyled)
-        if self.objective == "adain":
-            content = target[-1]
-            style = sum(losses.style_loss(want, channel_statistics(each)) for want, each in zip(moments, seen))
-        else:
-            content = features[-1]
-            style = sum(losses.gram_loss(want, each) for want, each in zip(wanted, seen))
-        content = losses.content_loss(content, seen[self.content_maps[-1]])
-        parts = {"content": content, "style": self.style_weight * style}
-        if self.identity_weight:
-            parts["identity"] = self.identity_weight * losses.content_loss(images, own)
-        return parts
-
-    def after_step(self):
+    def after_step(self) -> None:
         """Updates the averaged decoder."""
         self.average.update(self.decoder)
 
-    # === Config ===
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "content_maps": self.content_maps,
-            "ema_momentum": self.ema_momentum,
-        }
+    def constants(self) -> list:
+        """The styles of `fit`, which its graph has in it."""
+        return [self.image_input.second_set]
 
-    @classmethod
-    def from_config(cls, config):
-        networks = {key: keras.saving.deserialize_keras_object(config[key]) for key in ("encoder", "decoder")}
-        return cls(**{**config, **networks})
+    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
+        """Contents (`paired`) or styles, and the contents in these styles."""
+        images = batch["images"]
+        styles = self.image_input.second_of(batch, self.seeds(False))
+        return images if paired else styles, self.call({"images": images, "styles": styles})
+
+    # === Features ===
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
+        maps = self.encoder(images, training=False)
+        return maps if isinstance(maps, (list, tuple)) else [maps]
+
+    def content_features(self, images: Tensor) -> list[Tensor]:
+        """The maps, fine to coarse, of images in [-1, 1] that the decoder reads."""
+        maps = self.encode(images)
+        return [maps[number] for number in self.content_maps]
+
+    def in_style(self, features: list[Tensor], statistics: Tensor) -> list[Tensor]:
+        """These maps with the means and deviations `(batch, 2 C)` of a style, of all maps side by side."""
+        ends = itertools.accumulate(2 * each.shape[-1] for each in features)
+        parts = [statistics[:, end - 2 * each.shape[-1] : end] for each, end in zip(features, ends)]
+        return [normalize(each, part) for normalize, each, part in zip(self.normalize, features, parts)]
+
+    @staticmethod
+    def draw(decoder: Any, features: list[Tensor], **kwargs: Any) -> Tensor:
+        """What a decoder makes of maps, of which it may take one or several."""
+        return decoder(features if len(features) > 1 else features[0], **kwargs)
+
+    # === Images out ===
+    def stylize(
+        self,
+        content: Any,
+        style: Any,
+        strength: float = 1.0,
+        preserve_color: bool = False,
+        weights: Sequence[float] | None = None,
+        batch_size: int = 4,
+        verbose: Verbose = "auto",
+    ) -> Array:
+        """Images in the style of others.
+
+        Args:
+            content: an image `(height, width, channels)` or images `(N, height, width, channels)` of any size from
+                32 pixels on, uint8, or float in [0, 1] or [-1, 1].
+            style: the same, of any size: one for all contents, or one for each; or a list of these, which are mixed.
+                One content with several styles is drawn in each.
+            strength: from 0, the content as the decoder knows it, to 1.
+            preserve_color: keep the content's colours: only luminance is restyled, that of the style brought to the
+                content's mean and deviation first [Gatys et al. 2016, "Preserving color in neural artistic style
+                transfer", section 5.2]. For images of three channels.
+            weights: of the styles in a list, numbers of at least 0; None: all the same.
+            batch_size: images computed at once.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+        Returns:
+            uint8 of the shape of the contents, `(N, height, width, channels)`; of one content and one style a single
+            image.
+
+        Raises:
+            TypeError, ValueError: for what is no image, or numbers that do not fit.
+        """
+        if not self.trained:
+            warnings.warn("StyleTransfer has not been trained: expect noise.", stacklevel=2)
+        return stylized_images(self, content, style, strength, preserve_color, weights, batch_size, verbose)
+
+    def style_statistics(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Means and deviations `(batch, 2 C)` of `images`, of all maps of the content side by side: a graph."""
+        features = self.content_features(pixels.in_network_range(inputs["images"]))
+        return ops.concatenate([channel_statistics(each) for each in features], axis=-1)
+
+    def restyled(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Images, not cut to [-1, 1], from a dict of `images`, `statistics` and `strength`: the graph of `stylize`."""
+        images = pixels.in_network_range(inputs["images"])
+        # A reflected border, taken off again, keeps what the convolutions do at their edges out of the image.
+        border = 4 * self.factor
+        padded = ops.pad(images, [[0, 0], [border, border], [border, border], [0, 0]], mode="symmetric")
+        features = self.content_features(padded)
+        target = self.in_style(features, inputs["statistics"])
+        strength = ops.reshape(inputs["strength"], (-1, 1, 1, 1))
+        drawn = self.draw(self.average, [own + strength * (new - own) for own, new in zip(features, target)])
+        height, width = ops.shape(images)[1:3]
+        return drawn[:, border : border + height, border : border + width]
+
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Images in [-1, 1] of `{"images", "styles"}`, each in the style of its own."""
+        images, others = split_batch(inputs)
+        statistics = self.style_statistics({"images": others["styles"]})
+        return self.restyled({"images": images, "statistics": statistics, "strength": ops.ones(ops.shape(images)[:1])})
+
+    # === As a SavedModel ===
+    def served_layers(self) -> list:
+        """Encoder and averaged decoder."""
+        return [self.encoder, self.average]
+
+    def serving_signature(self) -> list:
+        """`images` and `styles`, uint8 `(N, height, width, channels)`, and `strength`, float32 `(N,)`."""
+        import tensorflow as tf
+
+        shape = [None, *self.image_shape]
+        return [
+            tf.TensorSpec(shape, tf.uint8, name="images"),
+            tf.TensorSpec(shape, tf.uint8, name="styles"),
+            tf.TensorSpec([None], tf.float32, name="strength"),
+        ]
+
+    def serve(self, images: Tensor, styles: Tensor, strength: Tensor) -> dict[str, Tensor]:
+        """`{"images": uint8 images}`, each in the style of its own."""
+        inputs = {"images": images, "statistics": self.style_statistics({"images": styles}), "strength": strength}
+        return {"images": pixels.to_uint8(self.restyled(inputs))}
+
+
+def _checked_maps(content_maps, count):
+    numbers = [content_maps] if np.ndim(content_maps) == 0 else list(content_maps)
+    if not numbers:
+        raise ValueError(f"StyleTransfer: content_maps must name one of the {count} feature maps or more; got none.")
+    return tuple(checks.integer("StyleTransfer", "content_maps", each, least=0, most=count - 1) for each in numbers)

@@ -18,6 +18,7 @@ from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.restoration import restoration_network
 from kgen.networks.spectrally_normalized import spectrally_normalized
 from kgen.networks.style_decoder import style_decoder
+from kgen.networks.style_encoder import style_encoder
 from kgen.networks.text_projection import TextProjection
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "sized_encoder",
     "spectrally_normalized",
     "style_decoder",
+    "style_encoder",
     "text_discriminator",
     "text_generator",
     "text_image_encoder",

@@ -42,7 +42,7 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None) -> None:
     with h5py.File(io.BytesIO(contents[_WEIGHTS])) as source, h5py.File(compact, "w") as target:
         _copy(source, target, dtype, {})
     contents[_WEIGHTS] = compact.getvalue()
-    with whole_file(file) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with whole_file(file) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
 

@@ -1,25 +1,29 @@
-"""Large pictures in overlapping tiles: what is computed of each, put together without seams, in constant memory."""
+"""Large images in overlapping tiles: the results are put together without seams, in constant memory."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from keras import ops
+
+from kgen import checks
+from kgen.types import Array, Tensor
 
 # Tiles begin at multiples of this many pixels, so that a network which folds pixels folds the same ones in each.
 MULTIPLE = 8
 
 
 class Tiles:
-    """Where the tiles of a picture lie, and how much each counts.
+    """Where the tiles of an image lie, and how much each counts.
 
     Neighbours overlap. Of an overlap the outer quarter of a tile counts for nothing, as what lies beyond it is missing
     there; then its weight grows linearly while that of the neighbour falls.
 
     Args:
-        size: `(height, width)` of the picture.
-        tile: side of a tile in pixels, a multiple of 8; smaller pictures are one tile.
+        size: `(height, width)` of the image.
+        tile: side of a tile in pixels, a multiple of 8; smaller images are one tile.
         overlap: of neighbours in pixels, a multiple of 8 and at most half of a tile.
         scale: how many times larger the results are.
 
@@ -31,17 +35,15 @@ class Tiles:
     ```python
     tiles = Tiles((3000, 4000), tile=512, overlap=64)
     len(tiles.rows) * len(tiles.columns)        # 63
-    result = tiles.computed(lambda row: row["images"] / 255.0, {"images": picture})      # uint8 (3000, 4000, 3)
+    result = tiles.computed(lambda row: row["images"] / 255.0, {"images": photo})      # uint8 (3000, 4000, 3)
     ```
     """
 
-    def __init__(self, size, tile, overlap, scale=1):
-        for name, value, most in (("tile", tile, math.inf), ("overlap", overlap, tile / 2)):
-            if isinstance(value, bool) or not isinstance(value, int) or value % MULTIPLE or not 0 < value <= most:
-                raise ValueError(
-                    f"restore: tile and overlap must be multiples of {MULTIPLE} in pixels, overlap at most half of "
-                    f"tile; got {name}={value!r}."
-                )
+    def __init__(self, size: tuple[int, int], tile: int, overlap: int, scale: int = 1):
+        for name, value in (("tile", tile), ("overlap", overlap)):
+            if checks.integer("restore", name, value) % MULTIPLE:
+                raise ValueError(f"restore: {name} must be a multiple of {MULTIPLE} pixels; got {value}.")
+        checks.integer("restore", "overlap", overlap, most=tile // 2)
         self.size = tuple(size)
         self.scale = scale
         padded = [-(-side // MULTIPLE) * MULTIPLE for side in size]
@@ -50,8 +52,8 @@ class Tiles:
         self.row_weights = _weights(self.rows, self.tile[0], overlap, scale)
         self.column_weights = _weights(self.columns, self.tile[1], overlap, scale)
 
-    def computed(self, function, arrays):
-        """The results of all tiles, as one picture.
+    def computed(self, function: Callable[[dict[str, Array]], Array], arrays: dict[str, Array]) -> Array:
+        """The results of all tiles, as one image.
 
         Args:
             function: from a dict of arrays `(n, *tile, c)`, the tiles of one row, to an array
@@ -115,14 +117,14 @@ def _weights(starts, tile, overlap, scale):
 
 
 def _cut(array, top, left, tall, wide):
-    """A tile; beyond the picture its border is repeated."""
+    """A tile; beyond the image its border is repeated."""
     part = array[top : top + tall, left : left + wide]
     missing = (tall - part.shape[0], wide - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
 
 
-def in_whole_multiples(images):
-    """Pictures `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `MULTIPLE`."""
+def in_whole_multiples(images: Tensor) -> Tensor:
+    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `MULTIPLE`."""
     height, width = ops.shape(images)[1:3]
     for axis, side in ((1, height), (2, width)):
         places = ops.arange(side + -side % MULTIPLE, dtype="int32")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kgen.metrics import FeatureExtractor
-from kgen.models.style_encoder import style_encoder
+from kgen.networks import style_encoder
 from tests.models import tiny_style
 
 
@@ -14,7 +14,7 @@ def array(tensor):
 
 
 @pytest.mark.backends
-def test_named_layers_of_pictures_of_any_size():
+def test_named_layers_of_images_of_any_size():
     network = tiny_style.encoder()
     encoder = style_encoder(network, ["fine", "coarse"], value_range=(0.0, 255.0))
     x = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")

@@ -19,23 +19,22 @@ def trained():
     return tiny_style.trained(epochs=80)
 
 
-# === Pictures out ===
 @pytest.mark.backends
 def test_stylize_any_size(trained):
-    content, style = tiny_style.pictures(3, (22, 31)), tiny_style.stripes(3, (18, 40))
+    content, style = tiny_style.images(3, (22, 31)), tiny_style.stripes(3, (18, 40))
     drawn = trained.stylize(content, style)
     assert drawn.shape == content.shape and drawn.dtype == "uint8"
     one = trained.stylize(content[1], style[1])
     assert one.shape == (22, 31, 3)
     np.testing.assert_allclose(one.astype(int), drawn[1], atol=1)
-    # One style for all contents, one content in all styles; floats are pictures too.
+    # One style for all contents, one content in all styles; floats are images too.
     np.testing.assert_allclose(trained.stylize(content, style[1])[1].astype(int), one, atol=1)
     np.testing.assert_allclose(trained.stylize(content[1], style)[1].astype(int), one, atol=1)
     np.testing.assert_allclose(trained.stylize(scaled(content[1]), scaled(style[1])).astype(int), one, atol=1)
 
 
 def test_the_style_is_carried_over(trained):
-    contents, red, blue = tiny_style.pictures(4), tiny_style.stripes()[1], tiny_style.stripes()[0]
+    contents, red, blue = tiny_style.images(4), tiny_style.stripes()[1], tiny_style.stripes()[0]
     for style, channel in ((red, 0), (blue, 2)):
         drawn = trained.stylize(contents, style).mean(axis=(0, 1, 2))
         assert drawn.argmax() == channel
@@ -44,7 +43,7 @@ def test_the_style_is_carried_over(trained):
 
 
 def test_strength_0_is_the_content_as_the_decoder_knows_it(trained):
-    content, style = tiny_style.pictures(2), tiny_style.stripes(1)[0]
+    content, style = tiny_style.images(2), tiny_style.stripes(1)[0]
     none = trained.stylize(content, style, strength=0.0).astype(int)
     np.testing.assert_array_equal(none, trained.stylize(content, content[0], strength=0.0))
     half, full = (trained.stylize(content, style, strength=x).astype(int) for x in (0.5, 1.0))
@@ -53,7 +52,7 @@ def test_strength_0_is_the_content_as_the_decoder_knows_it(trained):
 
 
 def test_mixed_styles(trained):
-    content, (red, blue) = tiny_style.pictures(1)[0], (tiny_style.stripes()[1], tiny_style.stripes()[0, :, :14])
+    content, (red, blue) = tiny_style.images(1)[0], (tiny_style.stripes()[1], tiny_style.stripes()[0, :, :14])
     alone = [trained.stylize(content, style) for style in (red, blue)]
     np.testing.assert_array_equal(trained.stylize(content, [red, blue], weights=[3, 0]), alone[0])
     mixed = [trained.stylize(content, [red, blue], weights=w).mean(axis=(0, 1)) for w in (None, [1, 1], [9, 1])]
@@ -74,7 +73,18 @@ def test_preserved_colors(trained):
 
 def test_says_that_it_has_not_been_trained(trained, recwarn):
     with pytest.warns(UserWarning, match="StyleTransfer has not been trained: expect noise"):
-        tiny_style.model().stylize(tiny_style.pictures(1), tiny_style.stripes(1))
+        tiny_style.model().stylize(tiny_style.images(1), tiny_style.stripes(1))
     recwarn.clear()
-    trained.stylize(tiny_style.pictures(1), tiny_style.stripes(1))
+    trained.stylize(tiny_style.images(1), tiny_style.stripes(1))
     assert not [each for each in recwarn if "trained" in str(each.message)]
+
+
+@pytest.mark.backends
+def test_the_range_of_one_call_is_not_that_of_the_next(trained):
+    content, style = tiny_style.images(1)[0], tiny_style.stripes(1)[0]
+    unit = [(each / 255.0).astype("float32") for each in (content, style)]
+    before = trained.stylize(*unit)
+    np.testing.assert_allclose(trained.stylize(scaled(content), scaled(style)).astype(int), before, atol=1)
+    np.testing.assert_array_equal(trained.stylize(*unit), before)
+    # Nor is the range of contents that of styles.
+    np.testing.assert_allclose(trained.stylize(scaled(content), unit[1]).astype(int), before, atol=1)

