@@ -1,5 +1,5 @@
-import numpy as np
 import pytest
+from keras import ops
 
 from kgen.losses import Gaussian
 from kgen.networks import text_generator, text_networks
@@ -15,11 +15,11 @@ def test_recipes(recipe):
     assert (encoder is not None) == (recipe != "gan")
     assert (discriminator is not None) == (recipe != "vae")
     condition = {
-        "pooled": np.zeros((2, 16), "float32"),
-        "tokens": np.zeros((2, 3, 16), "float32"),
-        "mask": np.ones((2, 3), bool),
+        "pooled": ops.zeros((2, 16)),
+        "tokens": ops.zeros((2, 3, 16)),
+        "mask": ops.ones((2, 3), "bool"),
     }
-    images = feed(generator, "latents", np.zeros((2, 4), "float32"), condition, False)
+    images = feed(generator, "latents", ops.zeros((2, 4)), condition, False)
     assert images.shape == (2, 32, 32, 3)
     if encoder is not None:
         assert feed(encoder, "images", images, condition, False).shape == (2, 8)

@@ -242,7 +242,10 @@ def test_a_copy_for_another_text_encoder_draws_from_it_too_and_then_goes_its_own
 
 
 def test_a_text_encoder_of_other_tokens_is_refused_where_the_prior_reads_them():
-    made = tiny_text.model(generator=tiny_text.decoder(token_dim=None, attention_resolutions=()))
+    decoder = tiny_text.MultiscaleDecoder(
+        tiny_text.SHAPE, 4, pooled_dim=16, start=4, patch=4, filters=8, attention_resolutions=(), condition_dim=32
+    )
+    made = tiny_text.model(generator=decoder)
     wide = encoder_from_captions(tiny_text.CAPTIONS, width=32, num_layers=1, num_heads=2, sequence_length=8, seed=0)
     wide = TextEncoder(wide.backbone, wide.preprocessor, projection_dim=16)
     made.with_text_encoder(wide)
@@ -266,3 +269,13 @@ def test_measures_see_pictures_of_the_learned_prior():
     expected = array(made.sampler.synthesize(ops.zeros((4, tiny_text.LATENT_DIM)), condition))
     np.testing.assert_allclose(drawn, expected, atol=1e-5)
     assert np.abs(before - expected).max() > 1e-3
+
+
+def test_a_copy_for_another_text_encoder_shares_no_likelihood():
+    made = tiny_text.model(reconstruction="learned_gaussian")
+    made.reconstruction.log_sigma.assign(0.25)
+    other = made.with_text_encoder(made.text_encoder)
+    assert float(other.reconstruction.log_sigma) == 0.25
+    ids = {id(variable) for variable in made.variables}
+    shared = [variable.path for variable in other.variables if id(variable) in ids]
+    assert len(shared) == len(made.text_encoder.variables)
