@@ -147,6 +147,10 @@ class ImageInput:
         arguments = self.for_evaluation(x, y, None)
         return arguments["x"], arguments["y"]
 
+    def constants(self) -> list:
+        """What a training graph has in it that is not a variable."""
+        return [self.only_uint8]
+
     def end(self) -> None:
         """Lets go of what was held for a training that has ended."""
         self._validation = ()

@@ -17,8 +17,7 @@ class PairInput(ImageInput):
     """The door of a model that learns from two sets of images: each image of the first with some of the second.
 
     The second set of `fit` is kept on the device; each step draws as many of it as it has of the first, with
-    replacement. In evaluation image i goes with image i of the second set, which is repeated if it is shorter. A
-    training graph has the second set in it: a model names `second_set` among its `constants()`.
+    replacement. In evaluation image i goes with image i of the second set, which is repeated if it is shorter.
 
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
@@ -76,6 +75,10 @@ class PairInput(ImageInput):
         if y is not None and not self.is_validation(x):
             x, y = self._pairs(x, y)
         return super().for_evaluation(x, y, batch_size)
+
+    def constants(self) -> list:
+        """What a training graph has in it that is not a variable: the second set too."""
+        return [*super().constants(), self.second_set]
 
     def end(self) -> None:
         """Lets go of the second set."""

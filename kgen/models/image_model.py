@@ -194,7 +194,7 @@ class ImageModel(PhasedModel):
 
     def constants(self) -> list:
         """Objects, not variables, that compiled graphs have in them; with others the graphs are made anew."""
-        return [self.image_input.only_uint8, self.sampler and self.sampler.prior]
+        return [*self.image_input.constants(), self.sampler and self.sampler.prior]
 
     def forget_stale_graphs(self) -> None:
         """Lets go of graphs in which there is a constant that is no longer this model's."""

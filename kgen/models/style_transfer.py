@@ -167,10 +167,6 @@ class StyleTransfer(ImageModel):
         """Updates the averaged decoder."""
         self.average.update(self.decoder)
 
-    def constants(self) -> list:
-        """The styles of `fit`, which its graph has in it."""
-        return [self.image_input.second_set]
-
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Contents (`paired`) or styles, and the contents in these styles."""
         images = batch["images"]
@@ -181,7 +177,7 @@ class StyleTransfer(ImageModel):
     def encode(self, images: Tensor) -> list[Tensor]:
         """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
         maps = self.encoder(images, training=False)
-        return maps if isinstance(maps, (list, tuple)) else [maps]
+        return list(maps) if isinstance(maps, (list, tuple)) else [maps]
 
     def content_features(self, images: Tensor) -> list[Tensor]:
         """The maps, fine to coarse, of images in [-1, 1] that the decoder reads."""

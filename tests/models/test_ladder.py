@@ -119,7 +119,7 @@ def test_moments_are_of_all_levels_side_by_side(vae):
     np.testing.assert_array_equal(*arrays((ops.concatenate(drawn, axis=-1), latents)))
     # The decoder makes of these latents what the way down made.
     np.testing.assert_allclose(*arrays((vae.decoder(latents), outputs)), rtol=1e-4, atol=1e-4)
-    assert [part.shape[-1] for part in vae.by_level(mean)] == list(DIMS)
+    assert [part.shape[-1] for part in ladder.split_levels(mean, vae.latent_dims)] == list(DIMS)
     means = vae.posterior.infer(inputs(), {})
     np.testing.assert_array_equal(*arrays((means[0], means[2])))
 

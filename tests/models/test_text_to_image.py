@@ -290,8 +290,8 @@ def test_an_objective_is_a_value():
     assert type(model.objective.adversary.loss) is Hinge
     model.compile(loss="hinge", discriminator_steps=2)
     assert type(model.objective.adversary.loss) is Hinge and model.objective.discriminator_steps == 2
-    with pytest.raises(TypeError, match="give beta to the objective itself"):
-        model.compile(objective=ELBO(), beta=0.5)
+    with pytest.raises(TypeError, match="give loss to the objective itself"):
+        model.compile(objective=Adversarial(), loss="hinge")
 
 
 def test_compiled_again_after_loading(tmp_path):
