@@ -6,10 +6,10 @@
     taskset -c 1 python benchmarks/classification.py segmentation --seconds 150 --batch-size 32
 
 `full` learns Fashion-MNIST from all labels. `few` learns it from some labels a class, from nothing and from what a
-GAN's discriminator learned from all pictures without labels; `tasks` by classification alone, by
+GAN's discriminator learned from all images without labels; `tasks` by classification alone, by
 reconstruction alone and by both at once. `segmentation` learns which pixels of `captioned_shapes` are of which shape.
 Training ends after so many seconds of the processor, the rate of Adam falls along a cosine, and what is measured are
-the averaged weights on pictures that nothing was trained on.
+the averaged weights on images that nothing was trained on.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def accuracy(answers, labels):
 
 
 def some_of_each(labels, count, seed):
-    """Indices of so many pictures of each class."""
+    """Indices of so many images of each class."""
     random = np.random.default_rng(seed)
     return np.concatenate(
         [random.permutation(np.flatnonzero(labels == label))[:count] for label in range(len(FASHION_MNIST_NAMES))]
@@ -84,7 +84,7 @@ def full(options):
 
 # === Few labels ===
 def pretrained(options, images):
-    """A discriminator's features, of a GAN that saw all pictures and no label; what is kept is not trained again."""
+    """A discriminator's features, of a GAN that saw all images and no label; what is kept is not trained again."""
     path = Path(options.output) / f"gan_{options.pretraining:.0f}s_{options.dtype}_seed_{options.seed}.keras"
     if not path.exists():
         gan = kgen.models.GAN.from_image_shape(SHAPE, seed=options.seed)
@@ -141,14 +141,14 @@ def tasks(options):
         keras.utils.set_random_seed(options.seed)
         heads = {
             "clothes": kgen.models.ClassificationHead(class_names=FASHION_MNIST_NAMES, dropout=0.3),
-            "pictures": kgen.models.ReconstructionHead(
+            "copy": kgen.models.ReconstructionHead(
                 kgen.networks.dcgan_generator(SHAPE, latent_dim=64, filters=64, patch=2)
             ),
         }
         backbone = kgen.networks.residual_encoder(SHAPE, filters=32)
         chosen = {name: heads[name] for name in names}
         made = kgen.models.MultiTaskModel(backbone, chosen, ema_momentum=0.99, seed=options.seed, name="_".join(names))
-        weights = {"clothes": 1.0, "pictures": options.reconstruction_weight}
+        weights = {"clothes": 1.0, "copy": options.reconstruction_weight}
         weights = {name: weights[name] for name in names}
         made.compile(adam(options), weights, flips_and_shifts(), steps_per_execution=8)
         return made
@@ -157,10 +157,10 @@ def tasks(options):
         return accuracy(trained.answer("clothes", held_out, batch_size=500, verbose=0), right)
 
     def error(trained):
-        drawn = trained.answer("pictures", held_out, batch_size=500, verbose=0)
+        drawn = trained.answer("copy", held_out, batch_size=500, verbose=0)
         return np.sqrt(np.mean((drawn / 255.0 - held_out / 255.0) ** 2))
 
-    alone = fit(model("pictures"), options, images)
+    alone = fit(model("copy"), options, images)
     rows, errors = {}, [error(alone)]
     for draw in range(options.draws):
         some = some_of_each(labels, options.labels, draw)
@@ -178,12 +178,12 @@ def tasks(options):
         labelled = fit(model("clothes"), options, few_images, few_labels)
         rows.setdefault("classification alone", []).append(right_share(labelled))
 
-        # As many pictures whose label is known, again and again, as others.
+        # As many images whose label is known, again and again, as others.
         times = len(images) // len(some)
         unknown = np.full(len(images), -1, few_labels.dtype)
         joined = np.concatenate([images, np.tile(few_images, (times, 1, 1, 1))])
         answers = np.concatenate([unknown, np.tile(few_labels, times)])
-        both = fit(model("clothes", "pictures"), options, joined, {"clothes": answers})
+        both = fit(model("clothes", "copy"), options, joined, {"clothes": answers})
         rows.setdefault("both at once", []).append(right_share(both))
         errors.append(error(both))
         print({name: f"{values[-1]:.2%}" for name, values in rows.items()}, flush=True)
@@ -193,15 +193,15 @@ def tasks(options):
 
 # === Segmentation ===
 def segmentation(options):
-    data, masks = captioned_shapes(options.pictures, masks=True, seed=options.seed)
+    data, masks = captioned_shapes(options.images, masks=True, seed=options.seed)
     names = kgen.data.MASK_NAMES
     segmenter = kgen.models.ImageSegmenter.from_image_shape(
         data.image_shape, class_names=names, seed=options.seed, name="segmenter"
     )
     segmenter.compile(adam(options), steps_per_execution=8)
     fit(segmenter, options, data.images, masks)
-    splits = {"seen": "other pictures of the same kinds", "held_out": "colours of shapes never seen together"}
-    print(f"| pictures | {' | '.join(names)} | mean IoU |\n|-|{'-|' * (len(names) + 1)}")
+    splits = {"seen": "other images of the same kinds", "held_out": "colours of shapes never seen together"}
+    print(f"| images | {' | '.join(names)} | mean IoU |\n|-|{'-|' * (len(names) + 1)}")
     for split, title in splits.items():
         others, truth = captioned_shapes(1000, masks=True, split=split)
         found = segmenter.segment(others.images, batch_size=100, verbose=0)
@@ -221,7 +221,7 @@ def main():
     parser.add_argument("--pretraining", type=float, default=120, help="seconds for few's GAN")
     parser.add_argument("--labels", type=int, default=100, help="of each class, for few and tasks")
     parser.add_argument("--draws", type=int, default=2, help="of those labels")
-    parser.add_argument("--pictures", type=int, default=8000, help="that segmentation learns from")
+    parser.add_argument("--images", type=int, default=8000, help="that segmentation learns from")
     parser.add_argument("--filters", type=int, default=64, help="of full's network")
     parser.add_argument("--blocks", type=int, default=1, help="of each stage of full's network")
     parser.add_argument("--reconstruction-weight", type=float, default=0.01, help="of a nat, for tasks")

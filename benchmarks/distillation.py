@@ -3,9 +3,9 @@
     taskset -c 0 python benchmarks/distillation.py
 
 The teacher draws each emoji from its English name; the student, with the same text encoder before a generator of a
-quarter of the weights, learns these pictures by `kgen.models.distill`. Beside it the same student learns the original
-pictures for as many epochs. Then each draws the names, and a sentence with them that nobody was taught, from other
-latents. A picture counts if of 100 original ones the right one is nearest, by 16 x 16 mean colours (chance 1%).
+quarter of the weights, learns these images by `kgen.models.distill`. Beside it the same student learns the original
+images for as many epochs. Then each draws the names, and a sentence with them that nobody was taught, from other
+latents. An image counts if of 100 original ones the right one is nearest, by 16 x 16 mean colours (chance 1%).
 """
 
 import argparse
@@ -71,7 +71,7 @@ def main():
     print("| model | weights that draw | processor seconds | names | in a sentence |\n|-|-|-|-|-|", flush=True)
     report("teacher, openmoji_64", teacher, "")
     fit = {"epochs": options.epochs, "batch_size": options.batch_size, "verbose": 0}
-    for title in ("student, taught by it", "the same, of the original pictures"):
+    for title in ("student, taught by it", "the same, of the original images"):
         keras.utils.set_random_seed(options.seed)
         student, start = student_of(teacher, options), time.process_time()
         if "taught" in title:

@@ -1,10 +1,10 @@
-"""What a DualEncoder knows of pictures that it has not seen, after a few minutes on one core.
+"""What a DualEncoder knows of images that it has not seen, after a few minutes on one core.
 
     taskset -c 0 python benchmarks/dual_encoder.py
     taskset -c 0 python benchmarks/dual_encoder.py --objective sigmoid_contrastive --save shapes_dual_encoder
 
-Trains on captioned_shapes with MiniLM's features of the captions. Then, of pictures of seen kinds and of held-out pairs
-of colour and shape: how often a picture finds its own caption, and a caption its own picture, among 100 (chance 1% and
+Trains on captioned_shapes with MiniLM's features of the captions. Then, of images of seen kinds and of held-out pairs
+of colour and shape: how often an image finds its own caption, and a caption its own image, among 100 (chance 1% and
 5%); and how often zero-shot classification names the colour and the shape of what they show (chance 1 in 8 and in 6).
 Prints a table in Markdown.
 """
@@ -23,7 +23,7 @@ from kgen.data.shapes_drawing import COLORS, SHAPES
 
 
 def train(options):
-    data = kgen.data.captioned_shapes(options.pictures, image_size=32, seed=0)
+    data = kgen.data.captioned_shapes(options.images, image_size=32, seed=0)
     images, captions = data.arrays()
     encoder = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=24)
     model = kgen.models.DualEncoder(encoder, data.image_shape, objective=options.objective, seed=0)
@@ -42,7 +42,7 @@ def train(options):
     spent = time.process_time() - begun
     print(
         f"{model.count_params() - encoder.count_params():,} weights beside MiniLM's; {len(history.epoch)} epochs of "
-        f"{len(images)} pictures, {spent:.0f} s of processor time with the captions' features; loss "
+        f"{len(images)} images, {spent:.0f} s of processor time with the captions' features; loss "
         f"{history.history['loss'][-1]:.2f}, matched within batches of {options.batch_size} "
         f"{history.history['matching_accuracy'][-1]:.0%}, temperature {model.temperature:.3f}\n",
         flush=True,
@@ -56,10 +56,10 @@ def recalls(queries, candidates):
     return [f"{value:.0%}" for value in recall.result().values()]
 
 
-def named(model, pictures, attributes, key, names, templates):
-    """Share of pictures of one kind of object that are called by the right name."""
+def named(model, images, attributes, key, names, templates):
+    """Share of images of one kind of object that are called by the right name."""
     alone = [i for i, each in enumerate(attributes) if len(each["objects"]) == 1]
-    guesses = model.classify(pictures[alone], names, template=templates).argmax(axis=1)
+    guesses = model.classify(images[alone], names, template=templates).argmax(axis=1)
     right = [names[guess] == attributes[i]["objects"][0][key] for guess, i in zip(guesses, alone)]
     return f"{sum(right) / len(right):.0%} of {len(right)}"
 
@@ -67,7 +67,7 @@ def named(model, pictures, attributes, key, names, templates):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objective", default="info_nce", choices=["info_nce", "sigmoid_contrastive"])
-    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--batch-size", type=int, default=96)
     parser.add_argument("--cache", help="directory for the captions' features")
@@ -76,13 +76,13 @@ def main():
     model = train(options)
     if options.save:
         model.save_to_preset(options.save)
-    print("| pictures | picture finds caption, at 1 and 5 | caption finds picture | colour | shape |\n|-|-|-|-|-|")
+    print("| images | image finds caption, at 1 and 5 | caption finds image | colour | shape |\n|-|-|-|-|-|")
     for split in ("seen", "held_out"):
         data = kgen.data.captioned_shapes(500, image_size=32, seed=1, split=split)
-        pictures, captions = data.arrays()
-        vectors, texts = model.encode_images(pictures), model.encode_texts(captions, verbose=0)
-        colors = named(model, pictures, data.attributes, "color", list(COLORS), [f"a {{}} {each}" for each in SHAPES])
-        shapes = named(model, pictures, data.attributes, "shape", list(SHAPES), [f"a {each} {{}}" for each in COLORS])
+        images, captions = data.arrays()
+        vectors, texts = model.encode_images(images), model.encode_texts(captions, verbose=0)
+        colors = named(model, images, data.attributes, "color", list(COLORS), [f"a {{}} {each}" for each in SHAPES])
+        shapes = named(model, images, data.attributes, "shape", list(SHAPES), [f"a {each} {{}}" for each in COLORS])
         cells = [split, " ".join(recalls(vectors, texts)), " ".join(recalls(texts, vectors)), colors, shapes]
         print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -1,4 +1,4 @@
-r"""How often a picture shows all that its caption says: `captioned_shapes`, read back by an exact reader.
+r"""How often an image shows all that its caption says: `captioned_shapes`, read back by an exact reader.
 
     taskset -c 0 python benchmarks/faithfulness.py --encoder minilm --minutes 65 --prior \
         --variants "VAE, pooled and tokens"
@@ -6,7 +6,7 @@ r"""How often a picture shows all that its caption says: `captioned_shapes`, rea
 
 Captions are read by a small text encoder that learns with the generator, or by MiniLM. Each variant trains in this
 process for so many minutes of the processor; then 500 captions of kinds that were seen in training, and 500 with a
-colour and a shape that never were together there, are drawn from the prior. A picture counts if background, number,
+colour and a shape that never were together there, are drawn from the prior. An image counts if background, number,
 colours, shapes, sizes and relation are all what the caption says.
 """
 
@@ -118,12 +118,12 @@ class Minutes(keras.callbacks.Callback):
 
 
 def score(model, split, count):
-    """Share of pictures that show each attribute, and all."""
+    """Share of images that show each attribute, and all."""
     data = kgen.data.captioned_shapes(count, image_size=SHAPE[0], seed=1, split=split)
-    pictures = model.generate([captions[0] for captions in data.captions], seed=0, verbose=0)
+    images = model.generate([captions[0] for captions in data.captions], seed=0, verbose=0)
     matches = [
-        kgen.data.attributes_match(expected, kgen.data.read_shapes(picture))
-        for expected, picture in zip(data.attributes, pictures)
+        kgen.data.attributes_match(expected, kgen.data.read_shapes(image))
+        for expected, image in zip(data.attributes, images)
     ]
     names = ["background", "count", "color", "shape", "size", "relation"]
     shares = {name: np.mean([match[name] for match in matches if name in match]) for name in names}
@@ -137,7 +137,7 @@ def main():
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--encoder", choices=["own", "minilm"], default="own")
     parser.add_argument("--minutes", type=float, default=5.0, help="of the processor, for each variant")
-    parser.add_argument("--pictures", type=int, default=30_000, help="to train on")
+    parser.add_argument("--images", type=int, default=30_000, help="to train on")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--sigma", type=float, default=0.35, help="deviation of pixels")
@@ -153,7 +153,7 @@ def main():
     parser.add_argument("--cache", help="directory for the features of MiniLM, which are kept for the next run")
     parser.add_argument("--save", help="file for the last variant's model, such as shapes.keras")
     options = parser.parse_args()
-    data = kgen.data.captioned_shapes(options.pictures, image_size=SHAPE[0], seed=0)
+    data = kgen.data.captioned_shapes(options.images, image_size=SHAPE[0], seed=0)
     print("| variant | steps | split | background | count | color | shape | size | relation | all |")
     print("|" + 10 * "-|", flush=True)
     for name in options.variants:

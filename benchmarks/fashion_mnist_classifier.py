@@ -1,8 +1,8 @@
-"""A small classifier of Fashion-MNIST, in whose features generated pictures are measured.
+"""A small classifier of Fashion-MNIST, in whose features generated images are measured.
 
     python benchmarks/fashion_mnist_classifier.py --output fashion_mnist_classifier.keras
 
-Trains a convolutional network on the 60,000 training pictures, prints its accuracy on the 10,000 of the test split, and
+Trains a convolutional network on the 60,000 training images, prints its accuracy on the 10,000 of the test split, and
 saves it unless that is below 92%. `load` gives it back with the 128 features before its last layer, in which
 kgen.metrics measures distances. Distances are comparable only in the features of one and the same saved file.
 """
@@ -23,7 +23,7 @@ NAME = "fashion_mnist_classifier"
 
 
 def build():
-    """From pictures `(28, 28, 1)` in [-1, 1] to ten logits."""
+    """From images `(28, 28, 1)` in [-1, 1] to ten logits."""
     inputs = x = keras.Input((28, 28, 1), name="images")
     for filters in (32, 64, 128):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
@@ -44,7 +44,7 @@ def load(path):
 
     Returns:
         `(classifier, extractor)`: the Keras model from images in [-1, 1] to logits, and a
-        `kgen.metrics.FeatureExtractor` of its 128 features. It resizes pictures of other sizes; cut those that
+        `kgen.metrics.FeatureExtractor` of its 128 features. It resizes images of other sizes; cut those that
         `fashion_mnist(image_size=32)` padded, and what was learnt from them, to `[:, 2:-2, 2:-2]` before.
     """
     from kgen.metrics import FeatureExtractor

@@ -4,9 +4,9 @@
     taskset -c 0 python benchmarks/gan_fashion_mnist.py --classifier fashion_mnist_classifier.keras --seconds 240
 
 Each recipe trains in a process of its own, on one core, for so many seconds after its first step, then draws 10,000
-pictures, which are kept in the output folder. They are measured against the 10,000 pictures of the test split, which
+images, which are kept in the output folder. They are measured against the 10,000 images of the test split, which
 nothing was trained on. Seconds are the processor's, which on an idle core are those of the clock. A recipe whose
-pictures are there already is not trained again.
+images are there already is not trained again.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def file_of(name, options):
 def train(name, options):
     """Trains one recipe and keeps what it draws."""
     if name.startswith("PyTorch"):
-        # Keras, which reads the pictures, need not bring TensorFlow along.
+        # Keras, which reads the images, need not bring TensorFlow along.
         os.environ["KERAS_BACKEND"] = "torch"
         import torch
 
@@ -143,7 +143,7 @@ def measure(names, options):
         if name is not None and "labels" in name:
             answers = classifier.predict(images / np.float32(127.5) - 1, batch_size=500, verbose=0).argmax(axis=1)
             right = f"{np.mean(answers == np.arange(COUNT) % 10):.1%}"
-        columns = [name or "training pictures themselves", steps, f"{frechet:.2f}", f"{1000 * kernel:.2f}"]
+        columns = [name or "training images themselves", steps, f"{frechet:.2f}", f"{1000 * kernel:.2f}"]
         print("|", " | ".join(map(str, [*columns, f"{precision:.0%}", f"{recall:.0%}", right])), "|", flush=True)
 
 

@@ -62,7 +62,7 @@ def main():
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dim", type=int, default=2048)
-    parser.add_argument("--count", type=int, default=5000, help="pictures of either side")
+    parser.add_argument("--count", type=int, default=5000, help="images of either side")
     options = parser.parse_args()
 
     from kgen.metrics import FrechetDistance, frechet_distance
@@ -97,7 +97,7 @@ def main():
         seconds = timed(function, options.repeats)
         peer, theirs = PEERS[name][0], peer_seconds(PEERS[name], arguments, options.repeats)
         print(f"| {name} | {seconds:.2f} s | {theirs:.2f} s ({peer}) | {theirs / seconds:.1f} |", flush=True)
-    print(f"\n{extractor_speed(options.repeats):.0f} pictures of 64 px a second in the features of EfficientNet-Lite0")
+    print(f"\n{extractor_speed(options.repeats):.0f} images of 64 px a second in the features of EfficientNet-Lite0")
 
 
 def timed(function, repeats):

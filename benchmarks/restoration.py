@@ -10,9 +10,9 @@
     taskset -c 1 python benchmarks/restoration.py light --photos photos --seconds 300
 
 Trains on the photographs of a folder, for so many seconds of the processor, and tests on six that scikit-image and
-scikit-learn ship, none of which may be in the folder. PSNR is of all values of a picture, from 0 to 255; for `upscale`
+scikit-learn ship, none of which may be in the folder. PSNR is of all values of an image, from 0 to 255; for `upscale`
 of luma (ITU-R BT.601, from 16 to 235), as many pixels at the border left out as the scale, as papers have it. Of each
-other method the parameters that are best on these very pictures count.
+other method the parameters that are best on these very images count.
 """
 
 import argparse
@@ -31,32 +31,32 @@ import kgen
 from kgen.layers import Blur, ColorCast, Downscale, GaussianNoise, LowLight, RandomMask
 
 
-def test_pictures():
+def test_images():
     import skimage.data
     import sklearn.datasets
 
-    pictures = {name: getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")}
+    images = {name: getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")}
     for name in ("china", "flower"):
-        pictures[name] = sklearn.datasets.load_sample_image(f"{name}.jpg")
+        images[name] = sklearn.datasets.load_sample_image(f"{name}.jpg")
     # Whole multiples of 4, so that halves are whole, and even.
-    return {name: p[: p.shape[0] // 4 * 4, : p.shape[1] // 4 * 4, :3] for name, p in pictures.items()}
+    return {name: p[: p.shape[0] // 4 * 4, : p.shape[1] // 4 * 4, :3] for name, p in images.items()}
 
 
-def training_pictures(folder, side):
+def training_images(folder, side):
     """Photographs whose longer side is reduced to `side`, which also removes noise and traces of JPEG."""
-    pictures = []
+    images = []
     for file in sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png")):
-        with Image.open(file) as picture:
-            picture = picture.convert("RGB")
-            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-            pictures.append(np.asarray(picture))
-    print(f"{len(pictures)} photographs of {sum(p.size for p in pictures) / 3e6:.1f} million pixels", flush=True)
-    return pictures
+        with Image.open(file) as image:
+            image = image.convert("RGB")
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
+            images.append(np.asarray(image))
+    print(f"{len(images)} photographs of {sum(p.size for p in images) / 3e6:.1f} million pixels", flush=True)
+    return images
 
 
 def trained(options, degradations, scale=1):
     patches = kgen.data.random_patches(
-        training_pictures(options.photos, options.side), options.patch, options.patches, options.seed
+        training_images(options.photos, options.side), options.patch, options.patches, options.seed
     )
 
     def built():
@@ -88,18 +88,18 @@ def luma_psnr(clean, other, border):
     return psnr(*(np.float64(p)[inner, inner] @ [65.481, 128.553, 24.966] / 255 for p in (clean, other)))
 
 
-def table(pictures, methods, measure):
-    """Prints the measure of each picture by each method, and the mean; `methods` from name to pictures by name."""
-    print(f"| | {' | '.join(pictures)} | mean |\n|-|{'-|' * (len(pictures) + 1)}")
+def table(images, methods, measure):
+    """Prints the measure of each image by each method, and the mean; `methods` from name to images by name."""
+    print(f"| | {' | '.join(images)} | mean |\n|-|{'-|' * (len(images) + 1)}")
     for name, results in methods.items():
-        values = [measure(pictures[picture], results[picture]) for picture in pictures]
+        values = [measure(images[key], results[key]) for key in images]
         print(f"| {name} | {' | '.join(f'{value:.2f}' for value in (*values, np.mean(values)))} |", flush=True)
 
 
-def best(pictures, function, choices):
+def best(images, function, choices):
     """`(choice, results)` of the choice with the best mean PSNR."""
-    results = {choice: {name: function(name, choice) for name in pictures} for choice in choices}
-    means = {choice: np.mean([psnr(pictures[n], r[n]) for n in pictures]) for choice, r in results.items()}
+    results = {choice: {name: function(name, choice) for name in images} for choice in choices}
+    means = {choice: np.mean([psnr(images[n], r[n]) for n in images]) for choice, r in results.items()}
     choice = max(means, key=means.get)
     return choice, results[choice]
 
@@ -117,11 +117,11 @@ def comparison(clean, inputs, methods):
     return compare
 
 
-def spoiled(pictures, *degradations):
-    """uint8 pictures after each of these layers in turn."""
+def spoiled(images, *degradations):
+    """uint8 images after each of these layers in turn."""
     results = {}
-    for name, picture in pictures.items():
-        x = picture[None] / np.float32(255)
+    for name, image in images.items():
+        x = image[None] / np.float32(255)
         for degradation in degradations:
             x = degradation(x)
         results[name] = as_levels(x[0])
@@ -131,7 +131,7 @@ def spoiled(pictures, *degradations):
 def by_restorer(restorer, inputs, masks=None):
     start = time.process_time()
     masks = masks or dict.fromkeys(inputs)
-    results = {name: restorer.restore(picture, masks[name], verbose=0) for name, picture in inputs.items()}
+    results = {name: restorer.restore(image, masks[name], verbose=0) for name, image in inputs.items()}
     print(f"restored in {time.process_time() - start:.1f} processor seconds", flush=True)
     return results
 
@@ -139,7 +139,7 @@ def by_restorer(restorer, inputs, masks=None):
 def denoise(options):
     from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-    clean, sigma = test_pictures(), options.sigma
+    clean, sigma = test_images(), options.sigma
     noisy = spoiled(clean, GaussianNoise(sigma, seed=options.seed))
     floats = {name: np.float32(p) / 255 for name, p in noisy.items()}
     deviation = sigma / 255
@@ -152,9 +152,9 @@ def denoise(options):
         ("BayesShrink", "VisuShrink"),
     )
 
-    def non_local(picture, choice):
+    def non_local(image, choice):
         h, patch, distance = choice
-        return denoise_nl_means(picture, patch, distance, h * deviation, sigma=deviation, channel_axis=-1)
+        return denoise_nl_means(image, patch, distance, h * deviation, sigma=deviation, channel_axis=-1)
 
     compare("non-local means", non_local, [(h, *p) for h in (0.5, 0.65, 0.8) for p in ((5, 6), (3, 10))])
     restorer = trained(options, [GaussianNoise(sigma if options.one_level else (0, 55))])
@@ -164,7 +164,7 @@ def denoise(options):
 
 
 def upscale(options):
-    clean = test_pictures()
+    clean = test_images()
     downscale = Downscale(options.scale)
     small = spoiled(clean, downscale)
     methods = {}
@@ -185,7 +185,7 @@ def inpaint(options):
 
     # The middle of each: biharmonic systems grow fast.
     clean = {}
-    for name, p in test_pictures().items():
+    for name, p in test_images().items():
         top, left = (p.shape[0] - 256) // 2, (p.shape[1] - 256) // 2
         clean[name] = p[top : top + 256, left : left + 256]
     restorer = trained(options, [RandomMask((0.1, 0.7), (1, 8))])
@@ -209,7 +209,7 @@ def deblur(options):
     from skimage.filters import unsharp_mask
     from skimage.restoration import richardson_lucy
 
-    clean, sigma = test_pictures(), 1.5
+    clean, sigma = test_images(), 1.5
     blurred = spoiled(clean, Blur(sigma), GaussianNoise(2, seed=options.seed))
     methods = {"as it came": blurred}
     compare = comparison(clean, {name: np.float32(p) / 255 for name, p in blurred.items()}, methods)
@@ -217,9 +217,9 @@ def deblur(options):
     line = np.exp(-0.5 * (np.arange(-6, 7) / sigma) ** 2)
     spread = np.outer(line, line)[..., None] / line.sum() ** 2
 
-    def deconvolved(picture, steps):
+    def deconvolved(image, steps):
         # Mirrored at the edges, beyond which it takes all for black.
-        padded = np.pad(picture, ((16, 16), (16, 16), (0, 0)), "symmetric")
+        padded = np.pad(image, ((16, 16), (16, 16), (0, 0)), "symmetric")
         return richardson_lucy(padded, spread, steps)[16:-16, 16:-16]
 
     compare("Richardson-Lucy, told the blur", deconvolved, (3, 5, 10, 20))
@@ -232,14 +232,14 @@ def deblur(options):
 def light(options):
     from skimage.exposure import equalize_adapthist
 
-    clean, seed = test_pictures(), options.seed
+    clean, seed = test_images(), options.seed
     dark = spoiled(clean, LowLight((0.2, 0.4), (1, 1.5), seed), ColorCast(0.2, seed), GaussianNoise(2, seed))
     methods = {"as it came": dark}
     compare = comparison(clean, {name: np.float32(p) / 255 for name, p in dark.items()}, methods)
 
-    def stretch(picture, share):
-        low, high = np.quantile(picture, [share, 1 - share], axis=(0, 1))
-        return (picture - low) / (high - low)
+    def stretch(image, share):
+        low, high = np.quantile(image, [share, 1 - share], axis=(0, 1))
+        return (image - low) / (high - low)
 
     compare("each channel stretched", stretch, (0.0, 0.001, 0.01, 0.03))
     compare("CLAHE", lambda p, c: equalize_adapthist(p, clip_limit=c), (0.001, 0.003, 0.01, 0.03))
@@ -249,15 +249,15 @@ def light(options):
     finish(options, restorer, clean, dark, methods["ImageRestorer"])
 
 
-def as_levels(picture):
-    return np.rint(255 * keras.ops.convert_to_numpy(picture)).astype("uint8")
+def as_levels(image):
+    return np.rint(255 * keras.ops.convert_to_numpy(image)).astype("uint8")
 
 
 def finish(options, restorer, *rows):
-    """Leaves a picture, a row of each: clean, spoiled, restored; and the model."""
+    """Saves a grid with rows of clean, degraded and restored images, and the model."""
     cut = [np.stack([p[:256, :256] for p in row.values()]) for row in rows]
     columns = len(rows[0])
-    kgen.visualization.image_grid(np.concatenate(cut).round().astype("uint8"), columns=columns).save(options.output)
+    kgen.visualization.save_images(options.output, np.concatenate(cut).round().astype("uint8"), columns=columns)
     if options.preset:
         # To restore with, not to train on from the last weights: equal ones are kept once.
         restorer.network.set_weights(restorer.average.network.get_weights())
@@ -287,7 +287,7 @@ def main():
     parser.add_argument("--loss", default="auto", help="of pixels")
     parser.add_argument("--policy", default="mixed_bfloat16", help="dtype policy of the training")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="restored.png", help="picture of what came, clean and restored")
+    parser.add_argument("--output", default="restored.png", help="PNG file: clean, degraded and restored images")
     parser.add_argument("--preset", type=Path, help="directory to save the model in")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)

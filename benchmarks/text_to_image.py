@@ -3,9 +3,9 @@
     taskset -c 0 python benchmarks/text_to_image.py --seconds 100
     taskset -c 0 python benchmarks/text_to_image.py --seconds 200 --data shapes
 
-Every variant trains on the same pictures with the same MiniLM features for the same processor time, then draws 300
-captions from the prior. For OpenMoji the score is how often the right picture is nearer than 99 others (16x16 mean
-colours, chance 1%). For kgen.data.captioned_shapes it is the share of pictures, of captions not trained on, that show
+Every variant trains on the same images with the same MiniLM features for the same processor time, then draws 300
+captions from the prior. For OpenMoji the score is how often the right image is nearer than 99 others (16x16 mean
+colours, chance 1%). For kgen.data.captioned_shapes it is the share of images, of captions not trained on, that show
 each attribute, and all of them. Prints a table in Markdown.
 """
 
@@ -56,12 +56,12 @@ def measure(name, data, encoder, seconds):
 
 
 def shapes_score(model, queries=300):
-    """How many pictures of unseen captions show each attribute, and all, by the analytic reader."""
+    """How many images of unseen captions show each attribute, and all, by the analytic reader."""
     unseen = kgen.data.captioned_shapes(queries, image_size=model.image_shape[0], seed=1, split="seen")
-    pictures = model.generate([captions[0] for captions in unseen.captions], seed=0)
+    images = model.generate([captions[0] for captions in unseen.captions], seed=0)
     matches = [
-        kgen.data.attributes_match(expected, kgen.data.read_shapes(picture))
-        for expected, picture in zip(unseen.attributes, pictures)
+        kgen.data.attributes_match(expected, kgen.data.read_shapes(image))
+        for expected, image in zip(unseen.attributes, images)
     ]
     names = ["background", "count", "color", "shape", "size", "relation"]
     shares = {name: [match[name] for match in matches if name in match] for name in names}
@@ -80,7 +80,7 @@ def main():
     else:
         data = example.load(argparse.Namespace(data=None, image_size=64, limit=None))
     encoder = kgen.text.TextEncoder.of(example.text_encoder(data), sequence_length=16)
-    print(f"{len(data)} pictures, {sum(map(len, data.captions))} captions, {options.seconds:.0f} s of processor time\n")
+    print(f"{len(data)} images, {sum(map(len, data.captions))} captions, {options.seconds:.0f} s of processor time\n")
     print("| variant | steps | ms a step | score |\n|-|-|-|-|", flush=True)
     for name in options.variants:
         steps, milliseconds, model = measure(name, data, encoder, options.seconds)

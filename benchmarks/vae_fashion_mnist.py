@@ -4,8 +4,8 @@
     taskset -c 0 python benchmarks/vae_fashion_mnist.py ablation --classifier fashion_mnist_classifier.keras
 
 Each recipe trains in a process of its own, on one core, for so many seconds after its first step; then the bound of the
-10,000 pictures of the test split is computed, each with one draw of its latents, and 10,000 pictures are drawn. Both
-are kept in the output folder; the pictures are measured against the test split, which nothing was trained on. Seconds
+10,000 images of the test split is computed, each with one draw of its latents, and 10,000 images are drawn. Both
+are kept in the output folder; the images are measured against the test split, which nothing was trained on. Seconds
 are the processor's, which on an idle core are those of the clock. A recipe that is kept already is not trained again.
 
 Bits per dimension are of 256 grey levels: (reconstruction + KL) / (784 log 2). For a density p of a unit of [-1, 1] the

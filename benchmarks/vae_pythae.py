@@ -7,7 +7,7 @@ Both learn Fashion-MNIST in black and white (a pixel is white above 127) with th
 default networks, 784-512-2 x 16 and 16-512-784, by Adam at 0.001. They take turns, an epoch each, in two processes on
 the same core, so that whatever else the machine does slows both alike; seconds are the processor's. Afterwards Pythae's
 weights go into kgen's networks, and one and the same code computes the ELBO and the importance-weighted bound of the
-10,000 test pictures of both.
+10,000 test images of both.
 """
 
 import argparse
@@ -178,7 +178,7 @@ def measure(options, folder, seconds):
         # The first epoch has compiling in it.
         speed[name] = np.median(seconds[name][1:] or seconds[name])
         print(f"| {name} | {which} | {speed[name]:.2f} | {elbo:.2f} | {bound:.2f} |", flush=True)
-    print(f"kgen is {speed['pythae'] / speed['kgen']:.2f} times as fast; bounds in nats a picture")
+    print(f"kgen is {speed['pythae'] / speed['kgen']:.2f} times as fast; bounds in nats an image")
 
 
 def main():
@@ -187,9 +187,9 @@ def main():
     )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--samples", type=int, default=64, help="draws for each test picture")
+    parser.add_argument("--samples", type=int, default=64, help="draws for each test image")
     parser.add_argument("--steps-per-execution", type=int, default=1, help="of kgen's compile")
-    parser.add_argument("--limit", type=int, help="measure only so many test pictures")
+    parser.add_argument("--limit", type=int, help="measure only so many test images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
     parser.add_argument("--train", choices=list(SIDES), help="train this one alone, an epoch for each line of input")

@@ -3,10 +3,10 @@
     taskset -c 0 python benchmarks/vae_uses.py classify --seconds 300
     taskset -c 0 python benchmarks/vae_uses.py denoise --seconds 120
 
-`classify` trains a class-conditional VAE of dense networks and asks under which label each test picture is most likely
+`classify` trains a class-conditional VAE of dense networks and asks under which label each test image is most likely
 (Bayes' rule on importance-weighted bounds), before and after a prior for each class is learnt. `denoise` trains one
-without labels, adds normal noise to test pictures and compares the posterior mean with median filters. Noise has its
-deviation in units where black is 0 and white is 1; PSNR is the mean over pictures of 10 log10(1 / mean squared error).
+without labels, adds normal noise to test images and compares the posterior mean with median filters. Noise has its
+deviation in units where black is 0 and white is 1; PSNR is the mean over images of 10 log10(1 / mean squared error).
 Both train for so many seconds of the processor, on one core, by Adam with a rate that falls along a cosine.
 """
 
@@ -102,20 +102,20 @@ def denoise(options):
     noise = options.noise * np.random.default_rng(options.seed).normal(size=held_out.shape)
     unbounded = (held_out / 255.0 + noise).astype("float32")
     cut = np.clip(255.0 * unbounded, 0, 255).round().astype("uint8")
-    print("| noisy picture | nothing | median 3x3 | median 5x5 | median disk 2 | VAE | seconds a picture |")
+    print("| noisy image | nothing | median 3x3 | median 5x5 | median disk 2 | VAE | seconds an image |")
     print("|-|-|-|-|-|-|-|")
     for name, noisy, value_range in (("cut to 0 .. 255", cut, None), ("not cut", unbounded, (0, 1))):
         levels = noisy if noisy.dtype == "uint8" else 255.0 * noisy
         filtered = []
         for window in (footprint_rectangle((3, 3)), footprint_rectangle((5, 5)), disk(2)):
-            filtered.append(np.stack([median(picture[:, :, 0], window) for picture in levels])[..., None])
+            filtered.append(np.stack([median(image[:, :, 0], window) for image in levels])[..., None])
         start = time.process_time()
         found = vae.denoise(noisy, options.noise, value_range=value_range, batch_size=250, verbose=0)
         seconds = (time.process_time() - start) / len(held_out)
         scores = [psnr(held_out, other) for other in (levels, *filtered, found)]
         print(f"| {name} | {' | '.join(f'{score:.2f}' for score in scores)} | {seconds:.3f} |", flush=True)
     shown = [held_out[:16], cut[:16], vae.denoise(cut[:16], options.noise, verbose=0)]
-    kgen.visualization.image_grid(np.concatenate(shown), columns=16, scale=2).save(options.output)
+    kgen.visualization.save_images(options.output, np.concatenate(shown), columns=16, scale=2)
 
 
 def main():
@@ -135,9 +135,9 @@ def main():
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--noise", type=float, default=0.3, help="deviation, where white is 1")
-    parser.add_argument("--limit", type=int, help="measure only so many test pictures")
+    parser.add_argument("--limit", type=int, help="measure only so many test images")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="denoised.png", help="picture of denoise")
+    parser.add_argument("--output", default="denoised.png", help="PNG file: clean, noisy and denoised images")
     parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)

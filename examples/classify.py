@@ -1,10 +1,10 @@
-"""A classifier of Fashion-MNIST: from fit to a SavedModel, with pictures of what it sees and what it mistakes.
+"""A classifier of Fashion-MNIST: from fit to a SavedModel, with images of what it sees and what it mistakes.
 
     python examples/classify.py                             # trains
     python examples/classify.py --classify shoe.png         # uses what was trained
 
-Leaves in --output: model.keras (to train on), saved_model/ (to ship), seen.png (pictures of the test split with the
-names given to them; * where it is wrong) and confusion.png (rows: what a picture is of; columns: what it is taken for).
+Leaves in --output: model.keras (to train on), saved_model/ (to ship), seen.png (images of the test split with the
+names given to them; * where it is wrong) and confusion.png (rows: what an image is of; columns: what it is taken for).
 """
 
 import argparse
@@ -30,13 +30,13 @@ def parse_arguments():
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("classify"), help="directory for what is made")
-    parser.add_argument("--classify", nargs="+", type=Path, metavar="FILE", help="use the trained model on pictures")
+    parser.add_argument("--classify", nargs="+", type=Path, metavar="FILE", help="use the trained model on images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=2, help="how often to go through the pictures")
+    parser.add_argument("--epochs", type=int, default=2, help="how often to go through the images")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--filters", type=int, default=32, help="of the network; more is slower and better")
-    parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")
+    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
         parser.error("--epochs and --batch-size must be at least 1")
@@ -85,9 +85,8 @@ def train(options):
     seen = classifier.classify(test_images, batch_size=500).argmax(axis=1)
     shown = np.concatenate([np.flatnonzero(test_labels == label)[:8] for label in range(len(names))])
     captions = [names[seen[i]] + (" *" if seen[i] != test_labels[i] else "") for i in shown]
-    grid = kgen.visualization.image_grid(test_images[shown], captions, columns=8, scale=3)
-    grid.save(options.output / "seen.png")
-    confusion_picture(test_labels, seen, names).save(options.output / "confusion.png")
+    kgen.visualization.save_images(options.output / "seen.png", test_images[shown], captions, columns=8, scale=3)
+    confusion_image(test_labels, seen, names).save(options.output / "confusion.png")
 
     report = {"accuracy": float(np.mean(seen == test_labels)), "seconds": time.time() - start}
     (options.output / "report.json").write_text(json.dumps(report) + "\n")
@@ -95,7 +94,7 @@ def train(options):
     print(f"In {options.output}: seen.png, confusion.png, model.keras, saved_model/.")
 
 
-def confusion_picture(labels, seen, names, cell=48):
+def confusion_image(labels, seen, names, cell=48):
     """A square for each pair of classes, the darker the more often the one is taken for the other."""
     import numpy as np
     from PIL import Image, ImageDraw
@@ -104,8 +103,8 @@ def confusion_picture(labels, seen, names, cell=48):
     np.add.at(shares, (labels, seen), 1)
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
     margin = 2 * cell
-    picture = Image.new("RGB", (margin + cell * len(names), margin // 2 + cell * len(names)), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (margin + cell * len(names), margin // 2 + cell * len(names)), "white")
+    draw = ImageDraw.Draw(image)
     for row, name in enumerate(names):
         draw.text((4, margin // 2 + cell * row + cell // 3), name, fill="black")
         draw.text((margin + cell * row + 2, 8), name[:8], fill="black")
@@ -119,7 +118,7 @@ def confusion_picture(labels, seen, names, cell=48):
                 draw.text(
                     (left + 8, top + cell // 3), f"{shares[row, column]:.0%}", fill="white" if level < 128 else "black"
                 )
-    return picture
+    return image
 
 
 def classify(options):
@@ -129,15 +128,15 @@ def classify(options):
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
     missing = [str(file) for file in options.classify if not file.is_file()]
     if missing:
-        sys.exit(f"There is no such picture: {', '.join(missing)}")
+        sys.exit(f"There is no such image: {', '.join(missing)}")
     import numpy as np
     import tensorflow as tf
     from PIL import Image
 
     serve = tf.saved_model.load(saved).signatures["serving_default"]
     for file in options.classify:
-        with Image.open(file) as picture:
-            pixels = np.asarray(picture.convert("L").resize((28, 28)))[None, :, :, None]
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("L").resize((28, 28)))[None, :, :, None]
         answers = serve(images=tf.constant(pixels))
         print(f"{file}: {answers['names'].numpy()[0].decode()} ({answers['probabilities'].numpy().max():.0%})")
 

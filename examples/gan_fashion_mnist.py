@@ -4,8 +4,8 @@
     python examples/gan_fashion_mnist.py --generate sneaker bag           # uses what was trained
     python examples/gan_fashion_mnist.py --epochs 20 --conditioning classifier
 
-Leaves in --output: model.keras (to train on), saved_model/ (to ship), samples/ (a grid each epoch), pictures.png (a
-row for each class), and between.png (on the way from one picture to another). A run that was killed goes on where it
+Leaves in --output: model.keras (to train on), saved_model/ (to ship), samples/ (a grid each epoch), images.png (a
+row for each class), and between.png (on the way from one image to another). A run that was killed goes on where it
 stopped when it is started again with the same options.
 """
 
@@ -33,13 +33,13 @@ def parse_arguments():
     )
     parser.add_argument("--output", type=Path, default=Path("gan_fashion_mnist"), help="directory for what is made")
     parser.add_argument("--generate", nargs="+", metavar="NAME", help="use the trained model instead of training")
-    parser.add_argument("--seed", type=int, default=0, help="of training, or of the pictures that are generated")
+    parser.add_argument("--seed", type=int, default=0, help="of training, or of the images that are generated")
     parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=3, help="how often to go through the pictures")
+    parser.add_argument("--epochs", type=int, default=3, help="how often to go through the images")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--architecture", default="auto", help="networks, as of GAN.from_image_shape")
     parser.add_argument("--conditioning", default="projection", choices=["projection", "classifier"])
-    parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")
+    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
         parser.error("--epochs and --batch-size must be at least 1")
@@ -85,20 +85,20 @@ def train(options):
     gan.export(options.output / "saved_model")
 
     every_class = np.repeat(np.arange(len(names)), 10)
-    kgen.visualization.image_grid(gan.generate(every_class, seed=0), columns=10).save(options.output / "pictures.png")
+    kgen.visualization.save_images(options.output / "images.png", gan.generate(every_class, seed=0), columns=10)
     rows = [gan.interpolate(0, 1, steps=10, label=label) for label in range(len(names))]
-    kgen.visualization.image_grid(np.concatenate(rows), columns=10).save(options.output / "between.png")
+    kgen.visualization.save_images(options.output / "between.png", np.concatenate(rows), columns=10)
 
     report = {name: float(value) for name, value in gan.evaluate(*held_out, return_dict=True, verbose=0).items()}
     report["seconds"] = time.time() - start
     (options.output / "report.json").write_text(json.dumps(report) + "\n")
     print("\n" + ", ".join(f"{name} {value:.3g}" for name, value in report.items()))
-    print(f"In {options.output}: pictures.png, between.png, samples/, model.keras, saved_model/.")
+    print(f"In {options.output}: images.png, between.png, samples/, model.keras, saved_model/.")
     print(f"Now: python {sys.argv[0]} --output {options.output} --generate sneaker bag")
 
 
 def generate(options):
-    """Pictures from the SavedModel: all it needs is TensorFlow."""
+    """Images from the SavedModel: all it needs is TensorFlow."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

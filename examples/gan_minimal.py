@@ -20,4 +20,4 @@ discriminator.add(keras.layers.Dense(1))  # a logit: the losses take the sigmoid
 gan = kgen.models.GAN(generator, discriminator, latent_dim=100)
 gan.compile(loss="non_saturating")
 gan.fit(images, batch_size=64, epochs=5)
-kgen.visualization.image_grid(gan.generate(64, seed=0)).save("gan_minimal.png")
+kgen.visualization.save_images("gan_minimal.png", gan.generate(64, seed=0))

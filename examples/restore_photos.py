@@ -1,11 +1,11 @@
-"""Photographs restored: from clean pictures alone to a model that removes noise, enlarges, or fills in what is missing.
+"""Photographs restored: from clean images alone to a model that removes noise, enlarges, or fills in what is missing.
 
     python examples/restore_photos.py                               # noise, on photos that scikit-image ships
     python examples/restore_photos.py --task upscale --data my_photos
     python examples/restore_photos.py --restore old.png             # uses what was trained
 
 Tasks: denoise; upscale (twice as large); inpaint (what is missing); old (blur, JPEG, noise and a tinge together); light
-(underexposed and noisy). Leaves in --output, for each picture held out: NAME_before.png and NAME_after.png; and
+(underexposed and noisy). Leaves in --output, for each image held out: NAME_before.png and NAME_after.png; and
 model.keras, to train on or to restore with.
 """
 
@@ -33,9 +33,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--task", choices=TASKS, default="denoise", help="what pictures are to be restored from")
+    parser.add_argument("--task", choices=TASKS, default="denoise", help="what images are to be restored from")
     parser.add_argument("--output", type=Path, default=Path("restore_photos"), help="directory for what is made")
-    parser.add_argument("--restore", nargs="+", type=Path, metavar="FILE", help="use the trained model on pictures")
+    parser.add_argument("--restore", nargs="+", type=Path, metavar="FILE", help="use the trained model on images")
     parser.add_argument("--data", type=Path, help="folder of photographs; those of scikit-image without it")
     parser.add_argument("--held-out", type=int, default=2, help="how many of them, the last, are not trained on")
     parser.add_argument("--seed", type=int, default=0)
@@ -57,20 +57,20 @@ def photographs(options):
             import sklearn.datasets
         except ImportError as error:
             sys.exit(f"{error}. Give photographs by --data, or: pip install scikit-image scikit-learn")
-        pictures = {name: getattr(skimage.data, name)() for name in ("astronaut", "coffee", "rocket")}
-        pictures |= {name: sklearn.datasets.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
-        return pictures | {"chelsea": skimage.data.chelsea()}
-    pictures = {}
+        images = {name: getattr(skimage.data, name)() for name in ("astronaut", "coffee", "rocket")}
+        images |= {name: sklearn.datasets.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+        return images | {"chelsea": skimage.data.chelsea()}
+    images = {}
     for file in sorted(options.data.rglob("*")):
         if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
-            with Image.open(file) as picture:
-                picture = ImageOps.exif_transpose(picture).convert("RGB")
+            with Image.open(file) as image:
+                image = ImageOps.exif_transpose(image).convert("RGB")
                 # Photographs straight from a camera are soft and noisy at their full size.
-                picture.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
-                pictures[file.stem] = np.asarray(picture)
-    if len(pictures) <= options.held_out:
-        sys.exit(f"There are {len(pictures)} photographs in {options.data}; more than --held-out are needed.")
-    return pictures
+                image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+                images[file.stem] = np.asarray(image)
+    if len(images) <= options.held_out:
+        sys.exit(f"There are {len(images)} photographs in {options.data}; more than --held-out are needed.")
+    return images
 
 
 def degradations(task):
@@ -89,7 +89,7 @@ def train(options):
     start = time.time()
     try:
         # Before what takes long to import.
-        pictures = photographs(options)
+        images = photographs(options)
         import keras
         import numpy as np
         from PIL import Image
@@ -98,9 +98,9 @@ def train(options):
     except ImportError as error:
         sys.exit(f"{error}. Install kgen first: pip install -e .")
 
-    names = list(pictures)
+    names = list(images)
     shown = names[len(names) - options.held_out :]
-    patches = kgen.data.random_patches([pictures[name] for name in names if name not in shown], 64, options.patches)
+    patches = kgen.data.random_patches([images[name] for name in names if name not in shown], 64, options.patches)
     keras.utils.set_random_seed(options.seed)
     layers, scale = degradations(options.task), 2 if options.task == "upscale" else 1
     masked = options.task == "inpaint"
@@ -115,7 +115,7 @@ def train(options):
     restorer.save(options.output / "model.keras")
     seeds, report = keras.random.SeedGenerator(options.seed), {}
     for name in shown:
-        clean = pictures[name][: pictures[name].shape[0] // 4 * 4, : pictures[name].shape[1] // 4 * 4]
+        clean = images[name][: images[name].shape[0] // 4 * 4, : images[name].shape[1] // 4 * 4]
         spoiled = 255 * keras.ops.convert_to_numpy(restorer.degraded(clean[None] / np.float32(255), seeds))[0]
         before = spoiled[..., :3].round().astype("uint8")
         after = restorer.restore(before, spoiled[..., 3] if masked else None, verbose=0)
@@ -126,7 +126,7 @@ def train(options):
         print(f"{name}: PSNR {report[name][0]} dB before, {report[name][1]} dB after")
     report["seconds"] = round(time.time() - start, 1)
     (options.output / "report.json").write_text(json.dumps(report) + "\n")
-    print(f"In {options.output}, after {report['seconds']} s: pictures before and after, model.keras.")
+    print(f"In {options.output}, after {report['seconds']} s: images before and after, model.keras.")
 
 
 def decibels(clean, other):
@@ -137,13 +137,13 @@ def decibels(clean, other):
 
 
 def restore(options):
-    """Restores pictures of any size; of a model that fills in, what is wholly transparent is missing."""
+    """Restores images of any size; of a model that fills in, what is wholly transparent is missing."""
     model = options.output / "model.keras"
     if not model.is_file():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
     missing = [str(file) for file in options.restore if not file.is_file()]
     if missing:
-        sys.exit(f"There is no such picture: {', '.join(missing)}")
+        sys.exit(f"There is no such image: {', '.join(missing)}")
     import keras
     import numpy as np
     from PIL import Image
@@ -152,9 +152,9 @@ def restore(options):
 
     restorer = keras.saving.load_model(model)
     for file in options.restore:
-        with Image.open(file) as picture:
-            transparent = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-            pixels = np.asarray(picture.convert("RGBA" if transparent or restorer.masked else "RGB"))
+        with Image.open(file) as image:
+            transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+            pixels = np.asarray(image.convert("RGBA" if transparent or restorer.masked else "RGB"))
         if restorer.masked:
             restored = restorer.restore(pixels[..., :3], pixels[..., 3] == 0)
         else:

@@ -1,4 +1,4 @@
-"""Photos in the style of anything: trains kgen.models.StyleTransfer, then restyles pictures it has not seen.
+"""Photos in the style of anything: trains kgen.models.StyleTransfer, then restyles images it has not seen.
 
     python examples/style_transfer.py                                          # trains, and shows what it learned
     python examples/style_transfer.py --contents my_photos --styles my_art     # on folders of your own
@@ -35,12 +35,12 @@ def parse_arguments():
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("style_transfer"), help="directory for what is made")
-    parser.add_argument("--stylize", type=Path, metavar="FILE", help="use the trained model on a picture")
-    parser.add_argument("--style", type=Path, metavar="FILE", help="the picture whose style it gets")
+    parser.add_argument("--stylize", type=Path, metavar="FILE", help="use the trained model on an image")
+    parser.add_argument("--style", type=Path, metavar="FILE", help="the image whose style it gets")
     parser.add_argument("--strength", type=float, default=1.0, help="of the style, from 0 to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--contents", type=Path, help="folder of photos to learn from")
-    parser.add_argument("--styles", type=Path, help="folder of pictures whose styles to learn")
+    parser.add_argument("--styles", type=Path, help="folder of images whose styles to learn")
     parser.add_argument("--encoder", default="efficientnet_lite0", help='or "vgg19", which Keras downloads')
     parser.add_argument("--image-size", type=int, default=128, help="of the squares that are cut out for training")
     parser.add_argument("--steps", type=int, default=240)
@@ -51,7 +51,7 @@ def parse_arguments():
     if options.steps < 1 or options.batch_size < 1:
         parser.error("--steps and --batch-size must be at least 1")
     if options.stylize and not options.style:
-        parser.error("--stylize needs --style, a picture")
+        parser.error("--stylize needs --style, an image")
     return options
 
 
@@ -90,23 +90,21 @@ def train(options):
     model.export(options.output / "saved_model")
 
     shown = photos(options.contents, HELD_OUT)[:3]
-    shown = np.stack([square(picture, 2 * size) for picture in shown])
+    shown = np.stack([square(image, 2 * size) for image in shown])
     others = styles[:6] if options.styles else kgen.data.textures(6, 2 * size, options.seed + 1)
-    others = np.stack([square(picture, 2 * size) for picture in others])
+    others = np.stack([square(image, 2 * size) for image in others])
     rows = [np.full_like(shown[:1], 255), shown]
     for style in others:
         rows += [style[None], model.stylize(shown, style)]
-    kgen.visualization.image_grid(np.concatenate(rows), columns=1 + len(shown)).save(options.output / "stylized.png")
+    kgen.visualization.save_images(options.output / "stylized.png", np.concatenate(rows), columns=1 + len(shown))
 
     photo, (first, second) = shown[0], others[:2]
     choices = {f"strength {x}": model.stylize(photo, first, strength=x) for x in (0.0, 0.4, 0.7, 1.0)}
     choices["1 : 1 with another"] = model.stylize(photo, [first, second])
     choices["the other"] = model.stylize(photo, second)
     choices["colours kept"] = model.stylize(photo, first, preserve_color=True)
-    grid = kgen.visualization.image_grid(
-        np.stack([photo, *choices.values()]), ["the photo", *choices], columns=len(choices) // 2 + 1
-    )
-    grid.save(options.output / "choices.png")
+    drawn, captions = np.stack([photo, *choices.values()]), ["the photo", *choices]
+    kgen.visualization.save_images(options.output / "choices.png", drawn, captions, columns=len(choices) // 2 + 1)
 
     losses = model.evaluate(shown, others, batch_size=1, verbose=0, return_dict=True)
     report = {**{name: float(value) for name, value in losses.items()}, "seconds": time.time() - start}
@@ -130,9 +128,9 @@ def photos(folder=None, names=()):
         found = []
         for file in sorted(Path(folder).rglob("*")):
             if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
-                with Image.open(file) as picture:
-                    found.append(np.asarray(picture.convert("RGB")))
-        return found or sys.exit(f"There are no pictures in {folder}.")
+                with Image.open(file) as image:
+                    found.append(np.asarray(image.convert("RGB")))
+        return found or sys.exit(f"There are no images in {folder}.")
     try:
         from skimage import data
         from sklearn.datasets import load_sample_image
@@ -140,53 +138,53 @@ def photos(folder=None, names=()):
         sys.exit(f"{error}. pip install scikit-image scikit-learn, or give photos of your own: --contents FOLDER.")
     of_sklearn = ("china", "flower")
     found = [load_sample_image(f"{name}.jpg") if name in of_sklearn else getattr(data, name)() for name in names]
-    return [np.asarray(Image.fromarray(picture).convert("RGB")) for picture in found]
+    return [np.asarray(Image.fromarray(image).convert("RGB")) for image in found]
 
 
-def crops(pictures, count, size, seed):
-    """Squares cut out of pictures, from anywhere, at any scale, half of them mirrored."""
+def crops(images, count, size, seed):
+    """Squares cut out of images, from anywhere, at any scale, half of them mirrored."""
     import numpy as np
     from PIL import Image
 
     numbers = np.random.default_rng(seed)
-    pictures = [Image.fromarray(picture) for picture in pictures]
+    images = [Image.fromarray(image) for image in images]
     found = np.empty((count, size, size, 3), "uint8")
     for i in range(count):
-        picture = pictures[i % len(pictures)]
-        side = numbers.uniform(min(size, *picture.size), min(picture.size))
-        left, top = numbers.uniform(0, np.array(picture.size) - side)
+        image = images[i % len(images)]
+        side = numbers.uniform(min(size, *image.size), min(image.size))
+        left, top = numbers.uniform(0, np.array(image.size) - side)
         box = (left, top, left + side, top + side)
-        cut = np.asarray(picture.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
+        cut = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0))
         found[i] = cut[:, ::-1] if numbers.random() < 0.5 else cut
     return found[numbers.permutation(count)]
 
 
-def square(picture, size):
-    """The middle of a picture."""
+def square(image, size):
+    """The middle of an image."""
     import numpy as np
     from PIL import Image, ImageOps
 
-    return np.asarray(ImageOps.fit(Image.fromarray(picture), (size, size), Image.Resampling.LANCZOS))
+    return np.asarray(ImageOps.fit(Image.fromarray(image), (size, size), Image.Resampling.LANCZOS))
 
 
 def stylize(options):
-    """A picture from the SavedModel: all it needs is TensorFlow."""
+    """An image from the SavedModel: all it needs is TensorFlow."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
     missing = [str(file) for file in (options.stylize, options.style) if not file.is_file()]
     if missing:
-        sys.exit(f"There is no such picture: {', '.join(missing)}")
+        sys.exit(f"There is no such image: {', '.join(missing)}")
     import numpy as np
     import tensorflow as tf
     from PIL import Image
 
-    pictures = []
+    images = []
     for file in (options.stylize, options.style):
-        with Image.open(file) as picture:
-            pictures.append(tf.constant(np.asarray(picture.convert("RGB"))[None]))
+        with Image.open(file) as image:
+            images.append(tf.constant(np.asarray(image.convert("RGB"))[None]))
     serve = tf.saved_model.load(saved).signatures["serving_default"]
-    drawn = serve(images=pictures[0], styles=pictures[1], strength=tf.constant([options.strength], tf.float32))
+    drawn = serve(images=images[0], styles=images[1], strength=tf.constant([options.strength], tf.float32))
     file = options.output / f"{options.stylize.stem}_in_{options.style.stem}.png"
     Image.fromarray(drawn["images"].numpy()[0]).save(file)
     print(f"Drew {file}")

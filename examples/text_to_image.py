@@ -1,11 +1,11 @@
-"""Words to pictures: trains kgen.models.TextToImage on OpenMoji, or on your own captioned pictures.
+"""Words to images: trains kgen.models.TextToImage on OpenMoji, or on your own captioned images.
 
     python examples/text_to_image.py                                    # trains, in five to twelve minutes on two cores
     python examples/text_to_image.py --generate "a red apple" "a cat"   # uses what was trained
-    python examples/text_to_image.py --data my_pictures --epochs 200    # pictures with captions.csv, .txt or folders
+    python examples/text_to_image.py --data my_images --epochs 200      # images with captions.csv, .txt or folders
 
 Leaves in --output: model.keras (to train on), saved_model/ (to ship), samples/ (a grid each few epochs), and
-pictures.png. A run that was killed goes on where it stopped when it is started again with the same options.
+images.png. A run that was killed goes on where it stopped when it is started again with the same options.
 """
 
 import argparse
@@ -38,13 +38,13 @@ def parse_arguments():
     )
     parser.add_argument("--output", type=Path, default=Path("text_to_image"), help="directory for what is made")
     parser.add_argument("--generate", nargs="+", metavar="PROMPT", help="use the trained model instead of training")
-    parser.add_argument("--seed", type=int, default=0, help="of training, or of the pictures that are generated")
-    parser.add_argument("--data", type=Path, help="folder of captioned pictures; OpenMoji without it")
+    parser.add_argument("--seed", type=int, default=0, help="of training, or of the images that are generated")
+    parser.add_argument("--data", type=Path, help="folder of captioned images; OpenMoji without it")
     parser.add_argument("--image-size", type=int, default=64, help="height and width in pixels: 32, 64, 128 or 256")
-    parser.add_argument("--epochs", type=int, default=48, help="how often to go through the pictures")
+    parser.add_argument("--epochs", type=int, default=48, help="how often to go through the images")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--prompts", nargs="+", default=PROMPTS, help="what the sample grids show")
-    parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")
+    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
         parser.error("--epochs and --batch-size must be at least 1")
@@ -61,7 +61,7 @@ def train(options):
         sys.exit(f'{error}. Install kgen first: pip install -e ".[demo]"')
 
     data = load(options)
-    print(f"{len(data)} pictures with {sum(len(each) for each in data.captions)} captions, {time.time() - start:.0f} s")
+    print(f"{len(data)} images with {sum(len(each) for each in data.captions)} captions, {time.time() - start:.0f} s")
     model = kgen.models.TextToImage(
         text_encoder(data), image_shape=data.image_shape, sequence_length=16, seed=options.seed
     )
@@ -82,19 +82,19 @@ def train(options):
     )
     model.save(options.output / "model.keras")
     model.export(options.output / "saved_model")
-    pictures = model.generate(options.prompts, seed=0)
-    kgen.visualization.image_grid(pictures, options.prompts, scale=2).save(options.output / "pictures.png")
+    images = model.generate(options.prompts, seed=0)
+    kgen.visualization.save_images(options.output / "images.png", images, options.prompts, scale=2)
 
     score = retrieval(model, data)
     seconds = time.time() - start
     (options.output / "report.json").write_text(json.dumps({"retrieval": score, "seconds": seconds}) + "\n")
-    print(f"\nThe right picture is the nearest of 100 to what its caption gives: {score:.0%} (chance 1%).")
-    print(f"{seconds:.0f} s in all. In {options.output}: pictures.png, samples/, model.keras, saved_model/.")
+    print(f"\nThe right image is the nearest of 100 to what its caption gives: {score:.0%} (chance 1%).")
+    print(f"{seconds:.0f} s in all. In {options.output}: images.png, samples/, model.keras, saved_model/.")
     print(f'Now: python {sys.argv[0]} --output {options.output} --generate "a red apple"')
 
 
 def load(options):
-    """Captioned pictures: OpenMoji's with their names, or those of a folder."""
+    """Captioned images: OpenMoji's with their names, or those of a folder."""
     import kgen
 
     if options.data:
@@ -122,7 +122,7 @@ def text_encoder(data):
 
 
 def retrieval(model, data, queries=300):
-    """How often the picture of a caption is nearer to its own picture than to 99 others, by 16 x 16 mean colours."""
+    """How often the image of a caption is nearer to its own image than to 99 others, by 16 x 16 mean colours."""
     import keras
     import numpy as np
 
@@ -137,7 +137,7 @@ def retrieval(model, data, queries=300):
 
 
 def generate(options):
-    """Pictures from the SavedModel: all it needs is TensorFlow."""
+    """Images from the SavedModel: all it needs is TensorFlow."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
@@ -145,7 +145,7 @@ def generate(options):
     import tensorflow_text  # noqa: F401  the tokenizer's operations
     from PIL import Image
 
-    # Optimizing the graph takes longer than a few pictures.
+    # Optimizing the graph takes longer than a few images.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     serve = tf.saved_model.load(saved).signatures["serving_default"]
     images = serve(prompts=tf.constant(options.generate), seed=tf.constant(options.seed))["images"].numpy()

@@ -1,12 +1,12 @@
 """A variational autoencoder on Fashion-MNIST: reconstructions, samples, what its latents mean, noise taken out.
 
     python examples/vae_fashion_mnist.py  # trains
-    python examples/vae_fashion_mnist.py --denoise picture.png --noise 0.2   # uses what was trained
+    python examples/vae_fashion_mnist.py --denoise image.png --noise 0.2   # uses what was trained
 
-Leaves in --output: model.keras, saved_model/ (to ship), samples/ (a grid each epoch), and as pictures
-reconstructions.png (test pictures, and below each what its latents give), generated.png (from the learned prior),
-between.png (on the way from one picture to another), traversal.png (a row for each latent that is most in use),
-plane.png (two of them at once), denoised.png (clean, noisy, denoised), strangest.png (the least likely test pictures).
+Leaves in --output: model.keras, saved_model/ (to ship), samples/ (a grid each epoch), and as images
+reconstructions.png (test images, and below each what its latents give), generated.png (from the learned prior),
+between.png (on the way from one image to another), traversal.png (a row for each latent that is most in use),
+plane.png (two of them at once), denoised.png (clean, noisy, denoised), strangest.png (the least likely test images).
 A run that was killed goes on where it stopped when it is started again with the same options.
 """
 
@@ -33,15 +33,15 @@ def parse_arguments():
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("vae_fashion_mnist"), help="directory for what is made")
-    parser.add_argument("--denoise", type=Path, metavar="PICTURE", help="use the trained model on a 28 x 28 picture")
+    parser.add_argument("--denoise", type=Path, metavar="IMAGE", help="use the trained model on a 28 x 28 image")
     parser.add_argument("--noise", type=float, default=0.3, help="standard deviation of the noise; white is 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=10, help="how often to go through the pictures")
+    parser.add_argument("--epochs", type=int, default=10, help="how often to go through the images")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--latent-dim", type=int, default=32)
     parser.add_argument("--units", type=int, default=512, help="of the hidden layers")
-    parser.add_argument("--limit", type=int, help="use only so many pictures, for a quick try")
+    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1 or not options.noise > 0:
         parser.error("--epochs and --batch-size must be at least 1, --noise positive")
@@ -49,7 +49,7 @@ def parse_arguments():
 
 
 def build(options):
-    """Dense networks, which learn these pictures fastest on a CPU; their sigma is what suits each picture."""
+    """Dense networks, which learn these images fastest on a CPU; their sigma is what suits each image."""
     import keras
     from keras import layers
 
@@ -94,8 +94,8 @@ def train(options):
     vae.save(options.output / "model.keras")
     vae.export(options.output / "saved_model")
 
-    def save(name, pictures, columns):
-        kgen.visualization.image_grid(pictures, columns=columns, scale=2).save(options.output / name)
+    def save(name, shown, columns):
+        kgen.visualization.save_images(options.output / name, shown, columns=columns, scale=2)
 
     few = held_out[:16]
     save("reconstructions.png", np.concatenate([few, vae.reconstruct(few)]), 16)
@@ -120,11 +120,11 @@ def train(options):
     (options.output / "report.json").write_text(json.dumps(report) + "\n")
     print("\n" + ", ".join(f"{name} {value:.4g}" for name, value in report.items()))
     print(f"In {options.output}: {', '.join(sorted(path.name for path in options.output.glob('*.png')))}, model.keras.")
-    print(f"Now: python {sys.argv[0]} --output {options.output} --denoise PICTURE --noise 0.2")
+    print(f"Now: python {sys.argv[0]} --output {options.output} --denoise IMAGE --noise 0.2")
 
 
 def psnr(images, others):
-    """The mean over pictures of 10 log10(255^2 / mean squared difference), in dB."""
+    """The mean over images of 10 log10(255^2 / mean squared difference), in dB."""
     import numpy as np
 
     squares = np.mean((images.astype("float64") - others) ** 2, axis=(1, 2, 3))
@@ -132,20 +132,20 @@ def psnr(images, others):
 
 
 def denoise(options):
-    """One picture of one's own, through the saved model."""
+    """One image of one's own, through the saved model."""
     saved = options.output / "model.keras"
     if not saved.is_file():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
     if not options.denoise.is_file():
-        sys.exit(f"There is no picture {options.denoise}.")
+        sys.exit(f"There is no image {options.denoise}.")
     import keras
     import numpy as np
     from PIL import Image
 
     import kgen  # noqa: F401  load_model knows its classes by it
 
-    with Image.open(options.denoise) as picture:
-        noisy = np.asarray(picture.convert("L"))
+    with Image.open(options.denoise) as image:
+        noisy = np.asarray(image.convert("L"))
     if noisy.shape != (28, 28):
         sys.exit(f"{options.denoise} must be 28 x 28 pixels; it is {noisy.shape[1]} x {noisy.shape[0]}.")
     vae = keras.models.load_model(saved)

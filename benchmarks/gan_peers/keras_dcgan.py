@@ -54,8 +54,8 @@ def train(images, seconds):
 
     for network, optimizer in zip((discriminator, generator), optimizers):
         optimizer.build(network.trainable_variables)
-    pictures = (images / np.float32(255)).astype("float32")
-    data = tf.data.Dataset.from_tensor_slices(pictures).shuffle(1024).repeat().batch(BATCH).prefetch(32)
+    scaled = (images / np.float32(255)).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices(scaled).shuffle(1024).repeat().batch(BATCH).prefetch(32)
     steps = run(step, data, seconds)
 
     def draw(count):

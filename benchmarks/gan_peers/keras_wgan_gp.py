@@ -63,8 +63,8 @@ def train(images, seconds):
 
     for network, optimizer in zip((critic, generator), optimizers):
         optimizer.build(network.trainable_variables)
-    pictures = (images / np.float32(127.5) - 1).astype("float32")
-    data = tf.data.Dataset.from_tensor_slices(pictures).shuffle(1024).repeat().batch(BATCH).prefetch(8)
+    scaled = (images / np.float32(127.5) - 1).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices(scaled).shuffle(1024).repeat().batch(BATCH).prefetch(8)
     steps = run(step, data, seconds)
 
     def draw(count):

@@ -41,9 +41,9 @@ def train(images, seconds):
     optimizers = [torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (generator, discriminator)]
     cross_entropy = nn.BCELoss()
     real_labels, fake_labels = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
-    # The example enlarges pictures to 32 pixels; a black margin does not blur what is measured at 28.
-    pictures = torch.from_numpy(images.astype("float32") / 127.5 - 1).permute(0, 3, 1, 2)
-    pictures = nn.functional.pad(pictures, (MARGIN,) * 4, value=-1.0)
+    # The example enlarges images to 32 pixels; a black margin does not blur what is measured at 28.
+    padded = torch.from_numpy(images.astype("float32") / 127.5 - 1).permute(0, 3, 1, 2)
+    padded = nn.functional.pad(padded, (MARGIN,) * 4, value=-1.0)
 
     def step(real):
         optimizers[0].zero_grad()
@@ -57,7 +57,7 @@ def train(images, seconds):
 
     begin, steps = None, 0
     while begin is None or time.process_time() - begin < seconds:
-        step(pictures[torch.randint(len(pictures), (BATCH,))])
+        step(padded[torch.randint(len(padded), (BATCH,))])
         steps += 1
         begin = begin or time.process_time()
 

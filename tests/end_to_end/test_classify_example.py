@@ -42,8 +42,8 @@ def test_trains_shows_and_serves(clothes, tmp_path):
     made = tmp_path / "classify"
     assert json.loads((made / "report.json").read_text())["accuracy"] > 0.9
     for name in ("seen.png", "confusion.png"):
-        with Image.open(made / name) as picture:
-            assert np.asarray(picture).std() > 1.0
+        with Image.open(made / name) as image:
+            assert np.asarray(image).std() > 1.0
     ended = run("--classify", clothes / "seventh.png", cwd=tmp_path)
     assert ended.returncode == 0 and "seventh.png: Sneaker (" in ended.stdout, ended.stderr[-3000:]
 
@@ -53,4 +53,4 @@ def test_says_what_is_wrong(tmp_path):
     assert ended.returncode and "There is no trained model in classify" in ended.stderr
     (tmp_path / "classify" / "saved_model").mkdir(parents=True)
     ended = run("--classify", "shoe.png", cwd=tmp_path)
-    assert ended.returncode and "There is no such picture: shoe.png" in ended.stderr
+    assert ended.returncode and "There is no such image: shoe.png" in ended.stderr

@@ -45,16 +45,16 @@ def test_trains_resumes_and_serves(clothes, tmp_path):
     report = json.loads((made / "report.json").read_text())
     assert {"generator_loss", "classification_accuracy", "precision_pixels"} <= set(report)
     assert all(np.isfinite(value) for value in report.values())
-    for name in ("pictures.png", "between.png", "samples/epoch_0002.png"):
-        with Image.open(made / name) as picture:
-            assert np.asarray(picture).std() > 1.0
+    for name in ("images.png", "between.png", "samples/epoch_0002.png"):
+        with Image.open(made / name) as image:
+            assert np.asarray(image).std() > 1.0
 
     ended = run("--generate", "sneaker", "T-shirt/top", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr[-3000:]
     model = keras.models.load_model(made / "model.keras")
     for name, label in (("00_sneaker.png", 7), ("01_t-shirt_top.png", 0)):
-        with Image.open(made / name) as picture:
-            shown = np.asarray(picture)[::8, ::8].astype(int)
+        with Image.open(made / name) as image:
+            shown = np.asarray(image)[::8, ::8].astype(int)
         drawn = model.generate([7, 0], seed=0)[[7, 0].index(label), :, :, 0]
         assert np.abs(shown - drawn).max() <= 1
 

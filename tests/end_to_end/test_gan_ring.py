@@ -22,7 +22,7 @@ def centers():
 
 
 def points(count):
-    """Points as pictures of one pixel with two channels."""
+    """Points as images of one pixel with two channels."""
     random = np.random.default_rng(0)
     chosen = centers()[random.integers(0, MODES, count)] + SIGMA * random.normal(size=(count, 2))
     return chosen.reshape(count, 1, 1, 2).astype("float32")

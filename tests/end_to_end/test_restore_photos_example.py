@@ -21,7 +21,7 @@ def run(*arguments, cwd):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder of three pictures of coloured squares."""
+    """A folder of three images of coloured squares."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(3):
@@ -43,12 +43,12 @@ def test_trains_shows_and_restores(photos, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "torn.png")
     ended = run("--restore", tmp_path / "torn.png", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    with Image.open(made / "torn_restored.png") as picture:
-        restored = np.asarray(picture)
+    with Image.open(made / "torn_restored.png") as image:
+        restored = np.asarray(image)
     assert restored.shape == (20, 30, 3) and np.all(restored[pixels[..., 3] > 0] == 255)
     for name in ("before", "after"):
-        with Image.open(made / f"squares_2_{name}.png") as picture:
-            assert np.asarray(picture).std() > 10
+        with Image.open(made / f"squares_2_{name}.png") as image:
+            assert np.asarray(image).std() > 10
 
 
 def test_says_what_is_wrong(photos, tmp_path):

@@ -1,4 +1,4 @@
-"""examples/style_transfer.py, run as its user would but on few and small pictures."""
+"""examples/style_transfer.py, run as its user would but on few and small images."""
 
 import json
 import os
@@ -25,8 +25,8 @@ def run(script, *arguments, cwd):
 def folders(tmp_path):
     for name, seed in (("photos", 0), ("art", 1)):
         (tmp_path / name).mkdir()
-        for i, picture in enumerate(textures(4, 48, seed)):
-            Image.fromarray(picture).save(tmp_path / name / f"{i}.png")
+        for i, image in enumerate(textures(4, 48, seed)):
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
     return tmp_path
 
 
@@ -39,13 +39,13 @@ def test_trains_shows_and_serves(folders, tmp_path, tensorflow_backend):
     report = json.loads((made / "report.json").read_text())
     assert {"content", "style", "identity", "seconds"} <= set(report) and np.isfinite(list(report.values())).all()
     for name in ("stylized.png", "choices.png"):
-        with Image.open(made / name) as picture:
-            assert np.asarray(picture).std() > 1.0
+        with Image.open(made / name) as image:
+            assert np.asarray(image).std() > 1.0
     files = "--stylize", "photos/0.png", "--style", "art/1.png"
     ended = run("examples/style_transfer.py", *files, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    with Image.open(made / "0_in_1.png") as picture:
-        assert picture.size == (48, 48)
+    with Image.open(made / "0_in_1.png") as image:
+        assert image.size == (48, 48)
 
 
 def test_says_what_is_wrong(tmp_path):

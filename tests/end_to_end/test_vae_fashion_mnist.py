@@ -45,16 +45,16 @@ def test_trains_and_denoises(clothes, tmp_path):
     assert report["psnr_denoised"] > report["psnr_noisy"]
     names = ("reconstructions", "generated", "between", "traversal", "plane", "denoised", "strangest")
     for name in (*(f"{name}.png" for name in names), "samples/epoch_0008.png"):
-        with Image.open(made / name) as picture:
-            assert np.asarray(picture).std() > 1.0, name
+        with Image.open(made / name) as image:
+            assert np.asarray(image).std() > 1.0, name
     assert (made / "saved_model" / "saved_model.pb").is_file()
 
     noisy = np.random.default_rng(0).integers(0, 256, (28, 28)).astype("uint8")
     Image.fromarray(noisy).save(tmp_path / "mine.png")
     ended = run("--denoise", "mine.png", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr[-3000:]
-    with Image.open(made / "mine_denoised.png") as picture:
-        assert picture.size == (28, 28) and np.abs(np.asarray(picture).astype(int) - noisy).mean() > 10
+    with Image.open(made / "mine_denoised.png") as image:
+        assert image.size == (28, 28) and np.abs(np.asarray(image).astype(int) - noisy).mean() > 10
 
 
 def test_says_what_is_wrong(tmp_path):
@@ -63,4 +63,4 @@ def test_says_what_is_wrong(tmp_path):
     (tmp_path / "vae_fashion_mnist").mkdir()
     (tmp_path / "vae_fashion_mnist" / "model.keras").touch()
     ended = run("--denoise", "mine.png", cwd=tmp_path)
-    assert ended.returncode and "There is no picture mine.png" in ended.stderr
+    assert ended.returncode and "There is no image mine.png" in ended.stderr
