@@ -1,15 +1,15 @@
-"""What ImageClassifier, MultiTaskModel and ImageSegmenter come to, trained for minutes on one core.
+"""The accuracy of ImageClassifier, MultiTaskModel and ImageSegmenter after minutes of training on one core.
 
     taskset -c 1 python benchmarks/classification.py full --filters 48 --seconds 360 --rate 4e-3
     taskset -c 1 python benchmarks/classification.py few --seconds 12 --rate 1e-3 --batch-size 32
     taskset -c 1 python benchmarks/classification.py tasks --labels 20 --draws 1 --seconds 40 --batch-size 64
     taskset -c 1 python benchmarks/classification.py segmentation --seconds 150 --batch-size 32
 
-`full` learns Fashion-MNIST from all labels. `few` learns it from some labels a class, from nothing and from what a
-GAN's discriminator learned from all images without labels; `tasks` by classification alone, by
-reconstruction alone and by both at once. `segmentation` learns which pixels of `captioned_shapes` are of which shape.
-Training ends after so many seconds of the processor, the rate of Adam falls along a cosine, and what is measured are
-the averaged weights on images that nothing was trained on.
+`full` learns Fashion-MNIST from all labels. `few` learns it from a few labels per class, from scratch and from the
+features of a GAN's discriminator that saw all images without labels. `tasks` compares classification alone,
+reconstruction alone, and both together. `segmentation` learns which pixels of `captioned_shapes` belong to which shape.
+Training stops after the given processor time, Adam's learning rate follows a cosine, and the averaged weights are
+measured on held-out images.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def accuracy(answers, labels):
 
 
 def some_of_each(labels, count, seed):
-    """Indices of so many images of each class."""
+    """Indices of `count` random images of each class."""
     random = np.random.default_rng(seed)
     return np.concatenate(
         [random.permutation(np.flatnonzero(labels == label))[:count] for label in range(len(FASHION_MNIST_NAMES))]
@@ -84,7 +84,7 @@ def full(options):
 
 # === Few labels ===
 def pretrained(options, images):
-    """A discriminator's features, of a GAN that saw all images and no label; what is kept is not trained again."""
+    """Features of the discriminator of a GAN trained without labels; loaded if they were saved before."""
     path = Path(options.output) / f"gan_{options.pretraining:.0f}s_{options.dtype}_seed_{options.seed}.keras"
     if not path.exists():
         gan = kgen.models.GAN.from_image_shape(SHAPE, seed=options.seed)
@@ -166,7 +166,7 @@ def tasks(options):
         some = some_of_each(labels, options.labels, draw)
         few_images, few_labels = images[some], labels[some]
 
-        # Only a linear layer can be taught by labels and still be of reconstruction alone.
+        # The encoder stays frozen, so that only reconstruction has shaped its features.
         linear = kgen.models.ImageClassifier(
             alone.backbone, class_names=FASHION_MNIST_NAMES, dropout=0.3, frozen=True, ema_momentum=0.99, seed=draw
         )
@@ -178,7 +178,7 @@ def tasks(options):
         labelled = fit(model("clothes"), options, few_images, few_labels)
         rows.setdefault("classification alone", []).append(right_share(labelled))
 
-        # As many images whose label is known, again and again, as others.
+        # Labelled images are repeated until they are as many as the unlabelled ones.
         times = len(images) // len(some)
         unknown = np.full(len(images), -1, few_labels.dtype)
         joined = np.concatenate([images, np.tile(few_images, (times, 1, 1, 1))])
@@ -217,21 +217,21 @@ def main():
     )
     jobs = {"full": full, "few": few, "tasks": tasks, "segmentation": segmentation}
     parser.add_argument("what", choices=list(jobs))
-    parser.add_argument("--seconds", type=float, default=60, help="of training, for each model")
-    parser.add_argument("--pretraining", type=float, default=120, help="seconds for few's GAN")
-    parser.add_argument("--labels", type=int, default=100, help="of each class, for few and tasks")
-    parser.add_argument("--draws", type=int, default=2, help="of those labels")
-    parser.add_argument("--images", type=int, default=8000, help="that segmentation learns from")
-    parser.add_argument("--filters", type=int, default=64, help="of full's network")
-    parser.add_argument("--blocks", type=int, default=1, help="of each stage of full's network")
-    parser.add_argument("--reconstruction-weight", type=float, default=0.01, help="of a nat, for tasks")
+    parser.add_argument("--seconds", type=float, default=60, help="of training for each model")
+    parser.add_argument("--pretraining", type=float, default=120, help="seconds for the GAN of few")
+    parser.add_argument("--labels", type=int, default=100, help="per class, for few and tasks")
+    parser.add_argument("--draws", type=int, default=2, help="how often to draw these labels anew")
+    parser.add_argument("--images", type=int, default=8000, help="training images of segmentation")
+    parser.add_argument("--filters", type=int, default=64, help="of the network of full")
+    parser.add_argument("--blocks", type=int, default=1, help="per stage of the network of full")
+    parser.add_argument("--reconstruction-weight", type=float, default=0.01, help="in the loss of tasks")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--dtype", default="mixed_bfloat16", help="or float32")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="classification", help="folder for few's pretrained network")
-    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
+    parser.add_argument("--output", default="classification", help="folder for the pretrained network of few")
+    parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.dtype)

@@ -1,4 +1,4 @@
-"""Training for so many seconds of the processor, the same for every recipe."""
+"""Training for a fixed processor time, the same for every recipe."""
 
 import math
 import time
@@ -7,11 +7,11 @@ import keras
 
 
 class Seconds(keras.callbacks.Callback):
-    """Ends training after so many seconds of the processor, counted from the end of the first step, which compiles.
+    """Stops training after a given processor time, counted from the end of the first step, which compiles.
 
     Args:
-        seconds: of the processor.
-        rate: the learning rate to begin with, which falls to nothing along a cosine; None leaves it alone.
+        seconds: of processor time.
+        rate: initial learning rate, which falls to 0 along a cosine; None leaves the optimizer's rate unchanged.
     """
 
     def __init__(self, seconds, rate=None):

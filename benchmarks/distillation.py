@@ -1,11 +1,12 @@
-"""A student of a quarter of the weights, taught by the preset openmoji_64: how much of its faithfulness is kept.
+"""Distillation of the preset openmoji_64 into a student with a quarter of its weights: how faithful the student is.
 
     taskset -c 0 python benchmarks/distillation.py
 
-The teacher draws each emoji from its English name; the student, with the same text encoder before a generator of a
-quarter of the weights, learns these images by `kgen.models.distill`. Beside it the same student learns the original
-images for as many epochs. Then each draws the names, and a sentence with them that nobody was taught, from other
-latents. An image counts if of 100 original ones the right one is nearest, by 16 x 16 mean colours (chance 1%).
+The teacher generates each emoji from its English name. The student has the same text encoder and a generator with a
+quarter of the weights, and learns these images by `kgen.models.distill`. For comparison the same student learns the
+original images for as many epochs. Then each model generates from the names, and from a sentence around them that
+neither was trained on, with new latents. An image counts as right if its original is the nearest of 100, by 16 x 16
+mean colours (chance 1%).
 """
 
 import argparse
@@ -53,8 +54,8 @@ def main():
     )
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--condition-dim", type=int, default=200, help="most of the student's weights hang on it")
-    parser.add_argument("--directory", help="folder for what the teacher draws")
+    parser.add_argument("--condition-dim", type=int, default=200, help="most of the student's weights depend on it")
+    parser.add_argument("--directory", help="folder for the teacher's images")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 

@@ -1,11 +1,11 @@
-"""What a DualEncoder knows of images that it has not seen, after a few minutes on one core.
+"""Retrieval and zero-shot classification by a DualEncoder, after a few minutes of training on one core.
 
     taskset -c 0 python benchmarks/dual_encoder.py
     taskset -c 0 python benchmarks/dual_encoder.py --objective sigmoid_contrastive --save shapes_dual_encoder
 
-Trains on captioned_shapes with MiniLM's features of the captions. Then, of images of seen kinds and of held-out pairs
-of colour and shape: how often an image finds its own caption, and a caption its own image, among 100 (chance 1% and
-5%); and how often zero-shot classification names the colour and the shape of what they show (chance 1 in 8 and in 6).
+Trains on captioned_shapes with MiniLM's features of the captions. Then measures, on new images of seen kinds and of
+held-out pairs of colour and shape, how often an image finds its own caption, and a caption its own image, among 100
+(chance 1% and 5%), and how often zero-shot classification gives the right colour and shape (chance 1 in 8 and 1 in 6).
 Prints a table in Markdown.
 """
 
@@ -57,7 +57,7 @@ def recalls(queries, candidates):
 
 
 def named(model, images, attributes, key, names, templates):
-    """Share of images of one kind of object that are called by the right name."""
+    """Share of right names, on the images with one kind of object."""
     alone = [i for i, each in enumerate(attributes) if len(each["objects"]) == 1]
     guesses = model.classify(images[alone], names, template=templates).argmax(axis=1)
     right = [names[guess] == attributes[i]["objects"][0][key] for guess, i in zip(guesses, alone)]

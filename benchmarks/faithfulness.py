@@ -1,13 +1,13 @@
-r"""How often an image shows all that its caption says: `captioned_shapes`, read back by an exact reader.
+r"""How often an image shows everything its caption says: `captioned_shapes`, checked by an exact reader.
 
     taskset -c 0 python benchmarks/faithfulness.py --encoder minilm --minutes 65 --prior \
         --variants "VAE, pooled and tokens"
     taskset -c 0 python benchmarks/faithfulness.py --minutes 5                         # all variants, side by side
 
 Captions are read by a small text encoder that learns with the generator, or by MiniLM. Each variant trains in this
-process for so many minutes of the processor; then 500 captions of kinds that were seen in training, and 500 with a
-colour and a shape that never were together there, are drawn from the prior. An image counts if background, number,
-colours, shapes, sizes and relation are all what the caption says.
+process for the given processor time. Then images are generated from 500 captions of seen kinds, and from 500 with
+pairs of colour and shape that were held out of training. An image counts as right if background, number, colours,
+shapes, sizes and relation all match the caption.
 """
 
 import argparse
@@ -35,7 +35,7 @@ VARIANTS = {
 
 @keras.saving.register_keras_serializable(package="benchmarks")
 class SquaresAndDistances(kgen.losses.Gaussian):
-    """Squares, as of a normal distribution, and a quarter of the distances beside them, which make edges crisp."""
+    """The loss of a normal distribution plus a quarter of the L1 distances, which sharpen edges."""
 
     def loss(self, images, outputs):
         distances = keras.ops.abs(keras.ops.cast(images, "float32") - keras.ops.cast(outputs, "float32"))
@@ -43,7 +43,7 @@ class SquaresAndDistances(kgen.losses.Gaussian):
 
 
 def build(name, encoder, options):
-    """A model with a generator of 8x8 tokens that read the caption, then convolutions at 16x16, then pixels."""
+    """A model whose generator has attention to the caption at 8x8, then convolutions at 16x16, then pixels."""
     kind, pooled, tokens = VARIANTS[name]
     generator = networks.MultiscaleDecoder(
         SHAPE,
@@ -90,7 +90,7 @@ def judged(vae, encoder, options):
 
 
 class Minutes(keras.callbacks.Callback):
-    """Ends training after so many minutes of the processor; the rate falls to nothing on the way. Says how it goes."""
+    """Stops training after the given minutes of processor time; the rate falls to 0. Prints the progress."""
 
     def __init__(self, minutes, rate):
         super().__init__()
@@ -136,7 +136,7 @@ def main():
     )
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--encoder", choices=["own", "minilm"], default="own")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of the processor, for each variant")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of processor time for each variant")
     parser.add_argument("--images", type=int, default=30_000, help="to train on")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.5e-3)
@@ -144,14 +144,16 @@ def main():
     parser.add_argument(
         "--blocks", type=int, nargs=2, default=[3, 1], help="transformers at 8x8, convolutions at 16x16"
     )
-    parser.add_argument("--distances", action="store_true", help="beside the squares of pixels' errors")
-    parser.add_argument("--adversarial-minutes", type=float, default=0.0, help="more for a VAE, with a discriminator")
+    parser.add_argument("--distances", action="store_true", help="add L1 distances to the squared errors of pixels")
+    parser.add_argument(
+        "--adversarial-minutes", type=float, default=0.0, help="further minutes of a VAE with a discriminator"
+    )
     parser.add_argument("--adversarial-rate", type=float, default=4e-4)
-    parser.add_argument("--adversarial-weight", type=float, default=500.0, help="beside nats per image")
-    parser.add_argument("--prior", action="store_true", help="also learn a prior of latents from captions")
+    parser.add_argument("--adversarial-weight", type=float, default=500.0, help="relative to nats per image")
+    parser.add_argument("--prior", action="store_true", help="also learn a prior that reads the captions")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", help="directory for the features of MiniLM, which are kept for the next run")
-    parser.add_argument("--save", help="file for the last variant's model, such as shapes.keras")
+    parser.add_argument("--cache", help="directory that keeps the features of MiniLM for the next run")
+    parser.add_argument("--save", help="file for the model of the last variant, such as shapes.keras")
     options = parser.parse_args()
     data = kgen.data.captioned_shapes(options.images, image_size=SHAPE[0], seed=0)
     print("| variant | steps | split | background | count | color | shape | size | relation | all |")
@@ -182,7 +184,7 @@ def main():
 
 
 def train(name, model, data, options, minutes, rate, losses):
-    """Trains for so many minutes, and prints what the images show."""
+    """Trains for the given minutes, and prints the scores."""
     model.compile(**losses)
     clock, cache = Minutes(minutes, rate), options.cache
     model.fit(data, batch_size=options.batch_size, epochs=10_000, caption_cache=cache, verbose=0, callbacks=[clock])

@@ -1,10 +1,10 @@
-"""A small classifier of Fashion-MNIST, in whose features generated images are measured.
+"""A small classifier of Fashion-MNIST, whose features serve to measure generated images.
 
     python benchmarks/fashion_mnist_classifier.py --output fashion_mnist_classifier.keras
 
-Trains a convolutional network on the 60,000 training images, prints its accuracy on the 10,000 of the test split, and
-saves it unless that is below 92%. `load` gives it back with the 128 features before its last layer, in which
-kgen.metrics measures distances. Distances are comparable only in the features of one and the same saved file.
+Trains a convolutional network on the 60,000 training images, prints its accuracy on the 10,000 test images, and saves
+it unless that is below 92%. `load` returns it with the 128 features before its last layer, for kgen.metrics. Distances
+are comparable only if they were measured with the same saved file.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def build():
     inputs = x = keras.Input((28, 28, 1), name="images")
     for filters in (32, 64, 128):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = layers.MaxPooling2D()(x)  # first: what follows has a quarter of the work
+        x = layers.MaxPooling2D()(x)  # first, which leaves a quarter of the work
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
         x = layers.Dropout(0.1)(x)
@@ -44,8 +44,8 @@ def load(path):
 
     Returns:
         `(classifier, extractor)`: the Keras model from images in [-1, 1] to logits, and a
-        `kgen.metrics.FeatureExtractor` of its 128 features. It resizes images of other sizes; cut those that
-        `fashion_mnist(image_size=32)` padded, and what was learnt from them, to `[:, 2:-2, 2:-2]` before.
+        `kgen.metrics.FeatureExtractor` of its 128 features. It resizes images of other sizes; crop images that
+        `fashion_mnist(image_size=32)` padded, and images generated from them, to `[:, 2:-2, 2:-2]` first.
     """
     from kgen.metrics import FeatureExtractor
 
@@ -69,7 +69,7 @@ def train(images, labels, epochs, batch_size):
 
 
 def accuracies(model, images, labels):
-    """The share of right answers for each of the ten classes."""
+    """The accuracy for each of the ten classes."""
     right = model.predict(images, batch_size=500, verbose=0).argmax(axis=1) == labels
     return np.array([right[labels == label].mean() for label in range(len(FASHION_MNIST_NAMES))])
 
@@ -88,7 +88,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--least", type=float, default=0.92, help="accuracy below which nothing is saved")
-    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
+    parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
     options = parser.parse_args()
 
     keras.utils.set_random_seed(options.seed)
@@ -98,7 +98,7 @@ def main():
     each = accuracies(model, *in_range("test", options.data))
     for name, accuracy in zip(FASHION_MNIST_NAMES, each):
         print(f"{name:12} {accuracy:.1%}")
-    accuracy = each.mean()  # the test split has as many of each
+    accuracy = each.mean()  # all classes have equally many test images
     print(
         f"test accuracy {accuracy:.2%} after {options.epochs} epochs, {seconds:.0f} s, {model.count_params():,} weights"
     )

@@ -1,12 +1,11 @@
-"""GANs on Fashion-MNIST in equal time on one core: kgen's recipes beside others', in the features of one classifier.
+"""GANs on Fashion-MNIST after equal training time on one core: recipes of kgen and of other projects.
 
     python benchmarks/fashion_mnist_classifier.py --output fashion_mnist_classifier.keras
     taskset -c 0 python benchmarks/gan_fashion_mnist.py --classifier fashion_mnist_classifier.keras --seconds 240
 
-Each recipe trains in a process of its own, on one core, for so many seconds after its first step, then draws 10,000
-images, which are kept in the output folder. They are measured against the 10,000 images of the test split, which
-nothing was trained on. Seconds are the processor's, which on an idle core are those of the clock. A recipe whose
-images are there already is not trained again.
+Each recipe trains in its own process, on one core, for the given processor time after its first step, and then
+generates 10,000 images, which are kept in the output folder. They are compared with the 10,000 test images, in the
+features of a classifier. A recipe whose images exist already is not trained again.
 """
 
 import argparse
@@ -24,7 +23,7 @@ SHAPE, COUNT = (28, 28, 1), 10_000
 
 
 def ours(labelled=False, compile_with=dict, **networks):
-    """A recipe of kgen: arguments of `GAN.from_image_shape` and, made when they are needed, of `compile`."""
+    """A recipe of kgen: arguments of `GAN.from_image_shape`, and a function that makes those of `compile`."""
 
     def train(images, labels, seconds, seed):
         from clock import Seconds
@@ -34,7 +33,7 @@ def ours(labelled=False, compile_with=dict, **networks):
         clock = Seconds(seconds)
         gan = kgen.models.GAN.from_image_shape(SHAPE, num_classes=10 if labelled else None, seed=seed, **networks)
         gan.compile(**compile_with())
-        # Enough epochs for the clock to end it.
+        # The clock stops it long before.
         fit = {"epochs": 10_000, "batch_size": 64, "callbacks": [clock], "verbose": 0}
         gan.fit(images, labels if labelled else None, **fit)
         return lambda count: gan.generate(np.arange(count) % 10 if labelled else count, seed=1, verbose=0), clock.steps
@@ -43,7 +42,7 @@ def ours(labelled=False, compile_with=dict, **networks):
 
 
 def theirs(name):
-    """A recipe of others, in `gan_peers`."""
+    """A recipe of another project, in `gan_peers`."""
 
     def train(images, labels, seconds, seed):
         return importlib.import_module(f"gan_peers.{name}").train(images, seconds)
@@ -92,9 +91,9 @@ def file_of(name, options):
 
 
 def train(name, options):
-    """Trains one recipe and keeps what it draws."""
+    """Trains one recipe and saves its images."""
     if name.startswith("PyTorch"):
-        # Keras, which reads the images, need not bring TensorFlow along.
+        # So that Keras, which kgen.data imports, does not load TensorFlow.
         os.environ["KERAS_BACKEND"] = "torch"
         import torch
 
@@ -153,11 +152,11 @@ def main():
     )
     parser.add_argument("--classifier", help="the file that fashion_mnist_classifier.py saved")
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--recipes", nargs="*", default=list(RECIPES), help="their names")
-    parser.add_argument("--output", default="gan_fashion_mnist", help="folder for what they draw")
+    parser.add_argument("--recipes", nargs="*", default=list(RECIPES), help="names of the recipes")
+    parser.add_argument("--output", default="gan_fashion_mnist", help="folder for the generated images")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
-    parser.add_argument("--train", help="train this recipe alone, and measure nothing")
+    parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
+    parser.add_argument("--train", help="only train this recipe")
     options = parser.parse_args()
     unknown = [name for name in [*options.recipes, *filter(None, [options.train])] if name not in RECIPES]
     if unknown:

@@ -3,9 +3,8 @@
     taskset -c 0 python benchmarks/latency.py
     taskset -c 0 python benchmarks/latency.py --preset openmoji_64
 
-A preset, or an untrained default model of 64 px and MiniLM: weights do not change how long it takes. Medians of
-`--repeats` calls, each with another prompt: of processor time, which on one core is the time on a machine that does
-nothing else.
+Measures a preset, or an untrained default model of 64 px with MiniLM (the time does not depend on the weights). Prints
+medians of processor time over `--repeats` calls, each with another prompt.
 """
 
 import argparse
@@ -43,7 +42,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--preset", help="of a TextToImage")
     parser.add_argument("--text-encoder", choices=["own", "auto"], default="own", help="of the preset")
-    parser.add_argument("--profile", action="store_true", help="say in which functions the time goes")
+    parser.add_argument("--profile", action="store_true", help="also print a profile of functions")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.preset:

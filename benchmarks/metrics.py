@@ -1,8 +1,8 @@
-"""How long measures take, beside the published implementations, on the same features and in one run.
+"""The speed of kgen.metrics and of published implementations, on the same features in one run.
 
     taskset -c 0 python benchmarks/metrics.py
 
-Needs clean-fid, torch-fidelity and prdc (`pip install -e ".[test]"`); each runs in a process of its own, on the same
+Needs clean-fid, torch-fidelity and prdc (`pip install -e ".[test]"`); each runs in its own process, on the same
 processor. Prints a table in Markdown: medians of several runs, and the ratio.
 """
 
@@ -62,7 +62,7 @@ def main():
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dim", type=int, default=2048)
-    parser.add_argument("--count", type=int, default=5000, help="images of either side")
+    parser.add_argument("--count", type=int, default=5000, help="real images, and as many generated ones")
     options = parser.parse_args()
 
     from kgen.metrics import FrechetDistance, frechet_distance

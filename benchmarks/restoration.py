@@ -1,4 +1,4 @@
-"""Restoration of photographs, beside what scikit-image and Pillow do: noise, small size, missing parts, blur, dark.
+"""Photo restoration by ImageRestorer, scikit-image and Pillow: noise, small size, missing parts, blur, darkness.
 
     apt-get download lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
     for package in lomiri-wallpapers-*.deb; do dpkg-deb -x $package photos; done
@@ -9,10 +9,10 @@
     taskset -c 1 python benchmarks/restoration.py deblur --photos photos --seconds 300
     taskset -c 1 python benchmarks/restoration.py light --photos photos --seconds 300
 
-Trains on the photographs of a folder, for so many seconds of the processor, and tests on six that scikit-image and
-scikit-learn ship, none of which may be in the folder. PSNR is of all values of an image, from 0 to 255; for `upscale`
-of luma (ITU-R BT.601, from 16 to 235), as many pixels at the border left out as the scale, as papers have it. Of each
-other method the parameters that are best on these very images count.
+Trains on the photographs of a folder for the given processor time, and tests on six of scikit-image and scikit-learn,
+none of which may be in the folder. PSNR is over all values of an image, from 0 to 255; for `upscale` it is over luma
+(ITU-R BT.601, from 16 to 235) without a border as wide as the scale, as in papers. The other methods use the parameters
+that are best on these test images.
 """
 
 import argparse
@@ -38,12 +38,12 @@ def test_images():
     images = {name: getattr(skimage.data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")}
     for name in ("china", "flower"):
         images[name] = sklearn.datasets.load_sample_image(f"{name}.jpg")
-    # Whole multiples of 4, so that halves are whole, and even.
+    # Multiples of 4, so that half the size is a whole, even number.
     return {name: p[: p.shape[0] // 4 * 4, : p.shape[1] // 4 * 4, :3] for name, p in images.items()}
 
 
 def training_images(folder, side):
-    """Photographs whose longer side is reduced to `side`, which also removes noise and traces of JPEG."""
+    """Photographs reduced to a longer side of `side` pixels, which also removes noise and JPEG artefacts."""
     images = []
     for file in sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png")):
         with Image.open(file) as image:
@@ -71,7 +71,7 @@ def trained(options, degradations, scale=1):
     restorer.fit(patches, epochs=10_000, batch_size=options.batch_size, verbose=0, callbacks=[clock])
     count, steps = restorer.network.count_params(), int(restorer.optimizer.iterations)
     print(f"trained {count:,} weights for {steps} steps", flush=True)
-    # What is measured and saved computes in float32, whatever it was trained in.
+    # Measured and saved in float32, whatever the dtype policy of training.
     keras.config.set_dtype_policy("float32")
     exact = built()
     exact.network.set_weights(restorer.network.get_weights())
@@ -89,7 +89,7 @@ def luma_psnr(clean, other, border):
 
 
 def table(images, methods, measure):
-    """Prints the measure of each image by each method, and the mean; `methods` from name to images by name."""
+    """Prints a measure of each image by each method, and means; `methods` is a dict from names to dicts of images."""
     print(f"| | {' | '.join(images)} | mean |\n|-|{'-|' * (len(images) + 1)}")
     for name, results in methods.items():
         values = [measure(images[key], results[key]) for key in images]
@@ -105,7 +105,7 @@ def best(images, function, choices):
 
 
 def comparison(clean, inputs, methods):
-    """A function that tries a method on inputs in [0, 1] and puts the best results among `methods`."""
+    """A function that runs a method on inputs in [0, 1] with each choice, and adds the best results to `methods`."""
 
     def compare(name, function, choices):
         start = time.process_time()
@@ -118,7 +118,7 @@ def comparison(clean, inputs, methods):
 
 
 def spoiled(images, *degradations):
-    """uint8 images after each of these layers in turn."""
+    """The uint8 images after these layers, one after the other."""
     results = {}
     for name, image in images.items():
         x = image[None] / np.float32(255)
@@ -183,7 +183,7 @@ def upscale(options):
 def inpaint(options):
     from skimage.restoration import inpaint_biharmonic
 
-    # The middle of each: biharmonic systems grow fast.
+    # Only the centre of each, because biharmonic systems grow fast.
     clean = {}
     for name, p in test_images().items():
         top, left = (p.shape[0] - 256) // 2, (p.shape[1] - 256) // 2
@@ -218,7 +218,7 @@ def deblur(options):
     spread = np.outer(line, line)[..., None] / line.sum() ** 2
 
     def deconvolved(image, steps):
-        # Mirrored at the edges, beyond which it takes all for black.
+        # Padded by mirroring, because it takes pixels outside of the image to be black.
         padded = np.pad(image, ((16, 16), (16, 16), (0, 0)), "symmetric")
         return richardson_lucy(padded, spread, steps)[16:-16, 16:-16]
 
@@ -259,7 +259,7 @@ def finish(options, restorer, *rows):
     columns = len(rows[0])
     kgen.visualization.save_images(options.output, np.concatenate(cut).round().astype("uint8"), columns=columns)
     if options.preset:
-        # To restore with, not to train on from the last weights: equal ones are kept once.
+        # A preset for restoring needs only the average; equal weights are stored once.
         restorer.network.set_weights(restorer.average.network.get_weights())
         kgen.presets.save_preset(restorer, options.preset, dtype="float16")
 
@@ -274,17 +274,17 @@ def main():
     parser.add_argument("what", choices=list(JOBS))
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to train on")
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--sigma", type=float, default=25, help="of the noise to be removed, in grey levels")
+    parser.add_argument("--sigma", type=float, default=25, help="of the noise to remove, in grey levels")
     parser.add_argument("--scale", type=int, default=2, help="of upscale")
-    parser.add_argument("--one-level", action="store_true", help="train on that noise alone, not on 0 to 55")
-    parser.add_argument("--side", type=int, default=800, help="longer side that photographs are reduced to")
+    parser.add_argument("--one-level", action="store_true", help="train on this noise level only, not on 0 to 55")
+    parser.add_argument("--side", type=int, default=800, help="longer side of the reduced photographs")
     parser.add_argument("--patch", type=int, default=64, help="side of the patches")
     parser.add_argument("--patches", type=int, default=8000)
     parser.add_argument("--filters", type=int, default=48)
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--loss", default="auto", help="of pixels")
+    parser.add_argument("--loss", default="auto", help="of pixels, as in ImageRestorer.compile")
     parser.add_argument("--policy", default="mixed_bfloat16", help="dtype policy of the training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="restored.png", help="PNG file: clean, degraded and restored images")

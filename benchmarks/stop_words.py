@@ -1,9 +1,9 @@
-"""Whether taking stop words out of captions helps MiniLM: retrieval of captions by other captions of their image.
+"""Does removing stop words from captions help MiniLM? Retrieval of captions by other captions of the same image.
 
     taskset -c 0 python benchmarks/stop_words.py
 
-An image is asked for by one caption; the candidates are other captions, one of each image. Prints how often that of
-the right image has the largest cosine, and the mean cosine of the two captions of an image.
+The query is one caption of an image; the candidates are other captions, one of each image. Prints how often the
+caption of the right image has the largest cosine, and the mean cosine of the two captions of an image.
 """
 
 import os
@@ -17,13 +17,13 @@ import kgen
 
 
 def other_names():
-    """Of each OpenMoji with several English names the last one, and the first."""
+    """The last and the first name of each OpenMoji with several English names."""
     captions = [each for each in kgen.data.openmoji(verbose=False).captions if len(each) > 1]
     return [each[-1] for each in captions], [each[0] for each in captions]
 
 
 def names_in_sentences():
-    """The English names of OpenMoji in a sentence, and by themselves."""
+    """The English names of OpenMoji in a sentence, and alone."""
     names = [each[0] for each in kgen.data.openmoji(verbose=False).captions]
     return [f"This is a picture of the {name}" for name in names], names
 
@@ -56,7 +56,7 @@ def main():
             pooled = encoder.encode(cleaner.clean([*queries, *candidates]), verbose=0)["pooled"]
             pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
             cosines = pooled[: len(queries)] @ pooled[len(queries) :].T
-            # Candidates that read alike count as found.
+            # Candidates with the same text count as found.
             own = np.diag(cosines)
             found = np.mean(own >= cosines.max(axis=1) - 1e-6)
             print(f"| {name} | {len(queries)} | {kept} | {found:.1%} | {own.mean():.3f} |", flush=True)

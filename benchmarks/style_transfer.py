@@ -1,14 +1,14 @@
-"""Style transfer in one pass, beside the optimisation of Gatys et al. on the same images and the same features.
+"""Style transfer in one pass, compared with the optimisation of Gatys et al. on the same images and features.
 
     taskset -c 1 python benchmarks/style_transfer.py --seconds 540 --preset /tmp/style
 
-Trains a `StyleTransfer` on crops of the photos that scikit-image and scikit-learn ship, in patterns that kgen draws,
-for so many seconds of the processor. Then restyles photos that it has not seen, in patterns and photos that it has not
-seen, and for each pair lets Adam change the photo's pixels for so many steps [Gatys et al. 2016].
+Trains a `StyleTransfer` on crops of the photos of scikit-image and scikit-learn, and on patterns drawn by kgen, for the
+given processor time. Then restyles held-out photos in held-out patterns and photos, and for each pair also optimises
+the photo's pixels by Adam [Gatys et al. 2016].
 
-Losses are of the same encoder: content at the map where the model encodes it, style at all maps, by Gram matrices (what
-the optimisation minimises beside content, at --gram-weight) and by means and deviations (what the model trains on).
-Rows are means over pairs; seconds are of the processor, one image at a time, without compilation.
+All losses use the same encoder: content at the coarsest map that the decoder reads, style at all maps, by Gram matrices
+(which the optimisation minimises together with content, at --gram-weight) and by means and deviations. Rows are means
+over pairs; seconds are processor time for one image, without compilation.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def train(options):
         callbacks=[Seconds(options.seconds, options.rate)],
     )
     print(f"trained for {int(model.optimizer.iterations)} steps", flush=True)
-    # Where it is used there may be no bfloat16.
+    # Measured and saved in float32, because other machines may have no bfloat16.
     keras.config.set_dtype_policy("float32")
     decoder = kgen.networks.style_decoder([32, 144], [2, 4], filters=options.filters)
     whole = kgen.models.StyleTransfer("efficientnet_lite0", decoder, seed=options.seed)
@@ -70,7 +70,7 @@ def train(options):
 
 
 class Judge:
-    """The losses of an image, in the features of a model's encoder, and how to lessen them."""
+    """Content and style losses in the features of a model's encoder, and their gradients for the optimisation."""
 
     def __init__(self, model, gram_weight):
         self.model, self.gram_weight = model, gram_weight
@@ -150,7 +150,7 @@ def main():
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=540, help="of training")
-    parser.add_argument("--load", help="directory of a preset to measure, instead of training")
+    parser.add_argument("--load", help="directory of a preset to measure instead of training")
     parser.add_argument("--preset", help="directory to save the trained model to")
     parser.add_argument("--crops", type=int, default=1000)
     parser.add_argument("--image-size", type=int, default=128, help="of the crops")
@@ -158,8 +158,8 @@ def main():
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--objective", choices=["adain", "gatys"], default="gatys")
-    parser.add_argument("--policy", default="float32", help="of dtypes in training; mixed_bfloat16 where it is quick")
-    parser.add_argument("--style-weight", type=float, help="beside content; default: 10 of adain, 1 of gatys")
+    parser.add_argument("--policy", default="float32", help="dtype policy of training; mixed_bfloat16 where it is fast")
+    parser.add_argument("--style-weight", type=float, help="relative to content; default: 10 for adain, 1 for gatys")
     parser.add_argument("--identity-weight", type=float, default=1.0)
     parser.add_argument("--gram-weight", type=float, default=1.0)
     parser.add_argument("--steps", type=int, nargs="+", default=[30, 300], help="of the optimisation")

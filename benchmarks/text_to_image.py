@@ -1,12 +1,12 @@
-"""What learns to draw from captions fastest: objectives and conditionings of TextToImage at equal processor time.
+"""Recipes and conditionings of TextToImage compared after equal processor time.
 
     taskset -c 0 python benchmarks/text_to_image.py --seconds 100
     taskset -c 0 python benchmarks/text_to_image.py --seconds 200 --data shapes
 
-Every variant trains on the same images with the same MiniLM features for the same processor time, then draws 300
-captions from the prior. For OpenMoji the score is how often the right image is nearer than 99 others (16x16 mean
-colours, chance 1%). For kgen.data.captioned_shapes it is the share of images, of captions not trained on, that show
-each attribute, and all of them. Prints a table in Markdown.
+Every variant trains on the same images and MiniLM features for the same processor time, then generates images from 300
+captions. For OpenMoji the score is how often the right image is nearer than 99 others (16x16 mean colours, chance 1%).
+For kgen.data.captioned_shapes it is the share of images, from captions not used in training, that show each attribute,
+and all of them. Prints a table in Markdown.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def measure(name, data, encoder, seconds):
 
 
 def shapes_score(model, queries=300):
-    """How many images of unseen captions show each attribute, and all, by the analytic reader."""
+    """Share of images from unseen captions that show each attribute, and all, according to the exact reader."""
     unseen = kgen.data.captioned_shapes(queries, image_size=model.image_shape[0], seed=1, split="seen")
     images = model.generate([captions[0] for captions in unseen.captions], seed=0)
     matches = [

@@ -1,15 +1,15 @@
-"""Parts of a VAE on Fashion-MNIST in equal time on one core: bits per dimension and distance of what it draws.
+"""Variants of a VAE on Fashion-MNIST after equal training time on one core: bits per dimension and Frechet distance.
 
     python benchmarks/fashion_mnist_classifier.py --output fashion_mnist_classifier.keras
     taskset -c 0 python benchmarks/vae_fashion_mnist.py ablation --classifier fashion_mnist_classifier.keras
 
-Each recipe trains in a process of its own, on one core, for so many seconds after its first step; then the bound of the
-10,000 images of the test split is computed, each with one draw of its latents, and 10,000 images are drawn. Both
-are kept in the output folder; the images are measured against the test split, which nothing was trained on. Seconds
-are the processor's, which on an idle core are those of the clock. A recipe that is kept already is not trained again.
+Each recipe trains in its own process, on one core, for the given processor time after its first step. Then the bound of
+the 10,000 test images is computed, with one draw of the latents each, and 10,000 images are generated. Both are kept in
+the output folder; the images are compared with the test images. A recipe whose results exist already is not trained
+again.
 
-Bits per dimension are of 256 grey levels: (reconstruction + KL) / (784 log 2). For a density p of a unit of [-1, 1] the
-probability of a level is taken to be p * 2 / 255.
+Bits per dimension count 256 grey levels: (reconstruction + KL) / (784 log 2). A density p on [-1, 1] gives a grey level
+the probability p * 2 / 255.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def file_of(name, options):
 
 
 def train(name, options):
-    """Trains one recipe and keeps its bound and what it draws."""
+    """Trains one recipe and saves its bound and its images."""
     import keras
     import tensorflow as tf
     from clock import Seconds
@@ -62,7 +62,7 @@ def train(name, options):
     clock, images = Seconds(options.seconds), kgen.data.fashion_mnist("train", path=options.data)[0]
     vae = kgen.models.VAE.from_image_shape(SHAPE, latent_dim=options.latent_dim, seed=options.seed, **networks)
     vae.compile()
-    # Enough epochs for the clock to end it.
+    # The clock stops it long before.
     vae.fit(images, epochs=10_000, batch_size=options.batch_size, callbacks=[clock], verbose=0)
     test, _ = kgen.data.fashion_mnist("test", path=options.data)
     logs = vae.evaluate(test, batch_size=500, verbose=0, return_dict=True)
@@ -78,7 +78,7 @@ def train(name, options):
         images=vae.generate(COUNT, seed=1, batch_size=500, verbose=0),
         steps=clock.steps,
         bits=nats / (values * math.log(2.0)),
-        kl=[logs[level] for level in vae.level_names or ["kl"]],
+        kl=[logs[level] for level in vae.objective.level_names or ["kl"]],
     )
 
 
@@ -103,7 +103,7 @@ def measure(names, options):
 
 
 def ablation(options):
-    """Trains the recipes that are not kept yet, then measures all."""
+    """Trains the recipes without saved results, then measures all."""
     if not options.classifier or not Path(options.classifier).is_file():
         raise SystemExit("--classifier: give the file that benchmarks/fashion_mnist_classifier.py saved")
     for name in options.recipes:
@@ -124,10 +124,10 @@ def main():
     parser.add_argument("--sigma", type=float, default=0.15, help="deviation of pixels where it is not learned")
     parser.add_argument("--latent-dim", type=int, default=32, help="of the first level")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--output", default="vae_fashion_mnist", help="folder for what they draw")
+    parser.add_argument("--output", default="vae_fashion_mnist", help="folder for the results")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
-    parser.add_argument("--train", choices=list(RECIPES), metavar="RECIPE", help="train this alone, measure nothing")
+    parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
+    parser.add_argument("--train", choices=list(RECIPES), metavar="RECIPE", help="only train this recipe")
     options = parser.parse_args()
     if options.train:
         train(options.train, options)

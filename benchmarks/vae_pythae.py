@@ -1,13 +1,13 @@
-"""The VAE of Pythae and kgen's, side by side: the same dense networks, batches, epochs and optimizer on one core.
+"""The VAEs of Pythae and kgen compared: the same dense networks, batches, epochs and optimizer on one core.
 
     pip install pythae torch
     taskset -c 0 python benchmarks/vae_pythae.py --epochs 10
 
 Both learn Fashion-MNIST in black and white (a pixel is white above 127) with the Bernoulli likelihood and Pythae's own
-default networks, 784-512-2 x 16 and 16-512-784, by Adam at 0.001. They take turns, an epoch each, in two processes on
-the same core, so that whatever else the machine does slows both alike; seconds are the processor's. Afterwards Pythae's
-weights go into kgen's networks, and one and the same code computes the ELBO and the importance-weighted bound of the
-10,000 test images of both.
+default networks, 784-512-2 x 16 and 16-512-784, by Adam at 0.001. They take turns, one epoch each, in two processes on
+the same core, so that other work on the machine slows both equally; seconds are processor time. Then Pythae's weights
+are copied into kgen's networks, and the same code computes the ELBO and the importance-weighted bound of the 10,000
+test images for both.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def black_and_white(split, path):
 
 
 class Turns:
-    """Says to the other process when an epoch is over, and waits for its next one."""
+    """Reports to the parent process when an epoch is over, and waits until the next may begin."""
 
     def __init__(self):
         self.seconds = []
@@ -130,7 +130,7 @@ SIDES = {"kgen": train_kgen, "pythae": train_pythae}
 
 
 def train_in_turns(options, folder):
-    """`{name: [seconds of each epoch]}`; the weights are in the folder."""
+    """Trains both; returns `{name: [seconds of each epoch]}` and leaves the weights in the folder."""
     sides = {}
     for name in SIDES:
         command = [
@@ -167,7 +167,7 @@ def measure(options, folder, seconds):
     images = black_and_white("test", options.data)[: options.limit]
     model, speed = build(), {}
     print("| | decoder | seconds an epoch | ELBO | importance-weighted bound |\n|-|-|-|-|-|")
-    # Pythae's decoder is that of the last step; kgen generates with an average over steps, and has the last one too.
+    # Pythae has the decoder of the last step; kgen has that too, and generates with an average over steps.
     for name, which, decoder in (("kgen", "averaged", 8), ("kgen", "last", 4), ("pythae", "last", 4)):
         with np.load(Path(folder) / f"{name}.npz") as kept:
             weights = [kept[f"arr_{i}"] for i in range(len(kept.files))]
@@ -175,10 +175,10 @@ def measure(options, folder, seconds):
         model.average.network.set_weights(weights[decoder : decoder + 4])
         elbo = model.elbo(images, samples=options.samples, batch_size=512, verbose=0).mean()
         bound = model.log_likelihood(images, samples=options.samples, batch_size=512, verbose=0).mean()
-        # The first epoch has compiling in it.
+        # The first epoch includes compilation.
         speed[name] = np.median(seconds[name][1:] or seconds[name])
         print(f"| {name} | {which} | {speed[name]:.2f} | {elbo:.2f} | {bound:.2f} |", flush=True)
-    print(f"kgen is {speed['pythae'] / speed['kgen']:.2f} times as fast; bounds in nats an image")
+    print(f"kgen is {speed['pythae'] / speed['kgen']:.2f} times as fast; bounds in nats per image")
 
 
 def main():
@@ -188,11 +188,11 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--samples", type=int, default=64, help="draws for each test image")
-    parser.add_argument("--steps-per-execution", type=int, default=1, help="of kgen's compile")
-    parser.add_argument("--limit", type=int, help="measure only so many test images")
+    parser.add_argument("--steps-per-execution", type=int, default=1, help="in the compile of kgen")
+    parser.add_argument("--limit", type=int, help="measure only this many test images")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
-    parser.add_argument("--train", choices=list(SIDES), help="train this one alone, an epoch for each line of input")
+    parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
+    parser.add_argument("--train", choices=list(SIDES), help="only train this one, an epoch per line of standard input")
     parser.add_argument("--output", help="file for the weights of --train")
     options = parser.parse_args()
     if options.train:

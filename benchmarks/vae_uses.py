@@ -1,13 +1,13 @@
-"""What a VAE of Fashion-MNIST is good for: classes by likelihood alone, and noise taken out.
+"""Uses of a VAE on Fashion-MNIST: classification by likelihood alone, and denoising.
 
     taskset -c 0 python benchmarks/vae_uses.py classify --seconds 300
     taskset -c 0 python benchmarks/vae_uses.py denoise --seconds 120
 
-`classify` trains a class-conditional VAE of dense networks and asks under which label each test image is most likely
-(Bayes' rule on importance-weighted bounds), before and after a prior for each class is learnt. `denoise` trains one
-without labels, adds normal noise to test images and compares the posterior mean with median filters. Noise has its
-deviation in units where black is 0 and white is 1; PSNR is the mean over images of 10 log10(1 / mean squared error).
-Both train for so many seconds of the processor, on one core, by Adam with a rate that falls along a cosine.
+`classify` trains a class-conditional VAE of dense networks and finds the label under which each test image is most
+likely (Bayes' rule on importance-weighted bounds), before and after learning a prior for each class. `denoise` trains
+one without labels, adds normal noise to test images and compares the posterior mean with median filters. The standard
+deviation of the noise is in units where black is 0 and white is 1; PSNR is the mean over images of 10 log10(1 / mean
+squared error). Both train for the given processor time, by Adam with a rate that falls along a cosine.
 """
 
 import argparse
@@ -30,7 +30,7 @@ GATES = keras.initializers.RandomUniform(0.0, 2.0, seed=0)
 
 
 def dense_network(name, shape, units, outputs, num_classes):
-    """From a tensor, with the condition joined to the input of every layer."""
+    """Dense layers from a tensor to `outputs`; the condition is concatenated to the input of each layer."""
     inputs = {name: keras.Input(shape, name=name)}
     pooled = []
     if num_classes:
@@ -44,7 +44,7 @@ def dense_network(name, shape, units, outputs, num_classes):
     for width in units:
         x = layers.Dense(width, activation="relu")(with_condition(x))
         if pooled:
-            # Each class turns units of its own up and down: nearly a network for each, and bad at other classes.
+            # Each class scales the units by its own gates: almost a network per class, and a bad one for other classes.
             x = layers.Multiply()([x, layers.Dense(width, kernel_initializer=GATES)(pooled[0])])
     x = layers.Reshape(outputs)(layers.Dense(math.prod(outputs))(with_condition(x)))
     return keras.Model(inputs if pooled else inputs[name], x)
@@ -126,19 +126,19 @@ def main():
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--reconstruction", default="optimal_gaussian", help="short name of the likelihood")
     parser.add_argument(
-        "--sigma", type=float, help="fixed deviation of pixels in [-1, 1], in place of --reconstruction"
+        "--sigma", type=float, help="fixed standard deviation of pixels in [-1, 1], instead of --reconstruction"
     )
     parser.add_argument("--units", type=int, nargs="+", default=[512])
     parser.add_argument("--latent-dim", type=int, default=32)
-    parser.add_argument("--draws", type=int, default=32, help="from the posterior, for the importance-weighted bound")
+    parser.add_argument("--draws", type=int, default=32, help="from the posterior for the importance-weighted bound")
     parser.add_argument("--components", type=int, default=8, help="of the learned prior")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--noise", type=float, default=0.3, help="deviation, where white is 1")
-    parser.add_argument("--limit", type=int, help="measure only so many test images")
+    parser.add_argument("--noise", type=float, default=0.3, help="standard deviation, where white is 1")
+    parser.add_argument("--limit", type=int, help="measure only this many test images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="denoised.png", help="PNG file: clean, noisy and denoised images")
-    parser.add_argument("--data", help="folder of the four idx files; by default wherever kgen finds them")
+    parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     {"classify": classify, "denoise": denoise}[options.what](options)

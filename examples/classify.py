@@ -1,10 +1,10 @@
-"""A classifier of Fashion-MNIST: from fit to a SavedModel, with images of what it sees and what it mistakes.
+"""An image classifier on Fashion-MNIST: trained, measured, saved, and exported as a SavedModel.
 
     python examples/classify.py                             # trains
     python examples/classify.py --classify shoe.png         # uses what was trained
 
-Leaves in --output: model.keras (to train on), saved_model/ (to ship), seen.png (images of the test split with the
-names given to them; * where it is wrong) and confusion.png (rows: what an image is of; columns: what it is taken for).
+Writes to --output: model.keras (to continue training), saved_model/ (for deployment), seen.png (test images with their
+predicted names; * marks mistakes) and confusion.png (rows: true classes; columns: predicted classes).
 """
 
 import argparse
@@ -29,14 +29,14 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("classify"), help="directory for what is made")
+    parser.add_argument("--output", type=Path, default=Path("classify"), help="directory for the results")
     parser.add_argument("--classify", nargs="+", type=Path, metavar="FILE", help="use the trained model on images")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=2, help="how often to go through the images")
+    parser.add_argument("--data", type=Path, help="folder with the four idx files; default: where kgen finds them")
+    parser.add_argument("--epochs", type=int, default=2, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--filters", type=int, default=32, help="of the network; more is slower and better")
-    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
+    parser.add_argument("--filters", type=int, default=32, help="of the network; more filters are slower and better")
+    parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
         parser.error("--epochs and --batch-size must be at least 1")
@@ -95,7 +95,7 @@ def train(options):
 
 
 def confusion_image(labels, seen, names, cell=48):
-    """A square for each pair of classes, the darker the more often the one is taken for the other."""
+    """The confusion matrix as an image: dark cells are frequent predictions (column) for a class (row)."""
     import numpy as np
     from PIL import Image, ImageDraw
 
@@ -109,7 +109,7 @@ def confusion_image(labels, seen, names, cell=48):
         draw.text((4, margin // 2 + cell * row + cell // 3), name, fill="black")
         draw.text((margin + cell * row + 2, 8), name[:8], fill="black")
         for column in range(len(names)):
-            # By the square root, or the few mistakes would not be seen.
+            # The square root makes the few mistakes visible.
             level = int(255 * (1 - shares[row, column] ** 0.5))
             left, top = margin + cell * column, margin // 2 + cell * row
             color = (level, level, 255) if row == column else (255, level, level)
@@ -122,7 +122,7 @@ def confusion_image(labels, seen, names, cell=48):
 
 
 def classify(options):
-    """Names from the SavedModel: all it needs is TensorFlow."""
+    """Classifies files with the SavedModel, which needs only TensorFlow."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

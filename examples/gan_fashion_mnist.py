@@ -1,12 +1,12 @@
-"""A class-conditional GAN on Fashion-MNIST: from fit to a SavedModel, measured while it trains.
+"""A class-conditional GAN on Fashion-MNIST: trained, measured, saved, and exported as a SavedModel.
 
-    python examples/gan_fashion_mnist.py  # trains
+    python examples/gan_fashion_mnist.py                                  # trains
     python examples/gan_fashion_mnist.py --generate sneaker bag           # uses what was trained
     python examples/gan_fashion_mnist.py --epochs 20 --conditioning classifier
 
-Leaves in --output: model.keras (to train on), saved_model/ (to ship), samples/ (a grid each epoch), images.png (a
-row for each class), and between.png (on the way from one image to another). A run that was killed goes on where it
-stopped when it is started again with the same options.
+Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid after each
+epoch), images.png (a row for each class), and between.png (interpolations between two images). An interrupted run
+continues when it is started again with the same options.
 """
 
 import argparse
@@ -31,15 +31,15 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("gan_fashion_mnist"), help="directory for what is made")
+    parser.add_argument("--output", type=Path, default=Path("gan_fashion_mnist"), help="directory for the results")
     parser.add_argument("--generate", nargs="+", metavar="NAME", help="use the trained model instead of training")
-    parser.add_argument("--seed", type=int, default=0, help="of training, or of the images that are generated")
-    parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=3, help="how often to go through the images")
+    parser.add_argument("--seed", type=int, default=0, help="for training, or for the generated images")
+    parser.add_argument("--data", type=Path, help="folder with the four idx files; default: where kgen finds them")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--architecture", default="auto", help="networks, as of GAN.from_image_shape")
+    parser.add_argument("--architecture", default="auto", help="of the networks, as in GAN.from_image_shape")
     parser.add_argument("--conditioning", default="projection", choices=["projection", "classifier"])
-    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
+    parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
         parser.error("--epochs and --batch-size must be at least 1")
@@ -98,7 +98,7 @@ def train(options):
 
 
 def generate(options):
-    """Images from the SavedModel: all it needs is TensorFlow."""
+    """Generates images with the SavedModel."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

@@ -1,4 +1,4 @@
-"""The smallest GAN: two Sequential networks, handed to kgen.models.GAN, learn Fashion-MNIST. Leaves gan_minimal.png."""
+"""The smallest GAN: two Sequential networks learn Fashion-MNIST in kgen.models.GAN. Writes gan_minimal.png."""
 
 import keras
 

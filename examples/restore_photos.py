@@ -1,12 +1,12 @@
-"""Photographs restored: from clean images alone to a model that removes noise, enlarges, or fills in what is missing.
+"""Photo restoration: learns from clean photos alone to remove noise, to enlarge, or to fill in missing parts.
 
-    python examples/restore_photos.py                               # noise, on photos that scikit-image ships
+    python examples/restore_photos.py                               # removes noise; trains on scikit-image's photos
     python examples/restore_photos.py --task upscale --data my_photos
     python examples/restore_photos.py --restore old.png             # uses what was trained
 
-Tasks: denoise; upscale (twice as large); inpaint (what is missing); old (blur, JPEG, noise and a tinge together); light
-(underexposed and noisy). Leaves in --output, for each image held out: NAME_before.png and NAME_after.png; and
-model.keras, to train on or to restore with.
+Tasks: denoise; upscale (twice as large); inpaint (fill in missing parts); old (blur, JPEG, noise and a colour cast);
+light (underexposed and noisy). Writes to --output NAME_before.png and NAME_after.png for each held-out photo, and
+model.keras, to continue training or to restore with.
 """
 
 import argparse
@@ -33,21 +33,21 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--task", choices=TASKS, default="denoise", help="what images are to be restored from")
-    parser.add_argument("--output", type=Path, default=Path("restore_photos"), help="directory for what is made")
+    parser.add_argument("--task", choices=TASKS, default="denoise", help="what the model learns to undo")
+    parser.add_argument("--output", type=Path, default=Path("restore_photos"), help="directory for the results")
     parser.add_argument("--restore", nargs="+", type=Path, metavar="FILE", help="use the trained model on images")
-    parser.add_argument("--data", type=Path, help="folder of photographs; those of scikit-image without it")
-    parser.add_argument("--held-out", type=int, default=2, help="how many of them, the last, are not trained on")
+    parser.add_argument("--data", type=Path, help="folder of photographs; default: the ones of scikit-image")
+    parser.add_argument("--held-out", type=int, default=2, help="number of photographs, the last ones, to test on")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--patches", type=int, default=2000, help="squares that are cut from the photographs")
-    parser.add_argument("--epochs", type=int, default=6, help="how often to go through them")
+    parser.add_argument("--patches", type=int, default=2000, help="how many squares to cut from the photographs")
+    parser.add_argument("--epochs", type=int, default=6, help="passes over the patches")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--filters", type=int, default=32, help="of the network; more is slower and better")
+    parser.add_argument("--filters", type=int, default=32, help="of the network; more filters are slower and better")
     return parser.parse_args()
 
 
 def photographs(options):
-    """Dict from name to pixels."""
+    """Dict from names to uint8 images."""
     import numpy as np
     from PIL import Image, ImageOps
 
@@ -88,7 +88,7 @@ def degradations(task):
 def train(options):
     start = time.time()
     try:
-        # Before what takes long to import.
+        # First, so that mistakes in --data show before the slow imports.
         images = photographs(options)
         import keras
         import numpy as np
@@ -137,7 +137,7 @@ def decibels(clean, other):
 
 
 def restore(options):
-    """Restores images of any size; of a model that fills in, what is wholly transparent is missing."""
+    """Restores images of any size. A model for inpaint fills in the fully transparent pixels."""
     model = options.output / "model.keras"
     if not model.is_file():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

@@ -1,12 +1,12 @@
-"""Photos in the style of anything: trains kgen.models.StyleTransfer, then restyles images it has not seen.
+"""Style transfer: trains kgen.models.StyleTransfer, then restyles photos it has not seen.
 
-    python examples/style_transfer.py                                          # trains, and shows what it learned
+    python examples/style_transfer.py                                          # trains, and shows results
     python examples/style_transfer.py --contents my_photos --styles my_art     # on folders of your own
     python examples/style_transfer.py --stylize photo.jpg --style painting.jpg # uses what was trained
 
-Without folders the photos are those that scikit-image and scikit-learn ship, and the styles are patterns that kgen
-draws. Leaves in --output: model.keras (to train on), saved_model/ (to ship), stylized.png (photos beside styles),
-choices.png (one photo at four strengths, in two styles mixed, and with its colours kept).
+By default the photos are those of scikit-image and scikit-learn, and the styles are patterns that kgen draws. Writes
+to --output: model.keras (to continue training), saved_model/ (for deployment), stylized.png (photos and styles),
+choices.png (one photo at four strengths, in a mix of two styles, and with its own colours).
 """
 
 import argparse
@@ -34,19 +34,19 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("style_transfer"), help="directory for what is made")
+    parser.add_argument("--output", type=Path, default=Path("style_transfer"), help="directory for the results")
     parser.add_argument("--stylize", type=Path, metavar="FILE", help="use the trained model on an image")
-    parser.add_argument("--style", type=Path, metavar="FILE", help="the image whose style it gets")
+    parser.add_argument("--style", type=Path, metavar="FILE", help="image that gives the style")
     parser.add_argument("--strength", type=float, default=1.0, help="of the style, from 0 to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--contents", type=Path, help="folder of photos to learn from")
-    parser.add_argument("--styles", type=Path, help="folder of images whose styles to learn")
+    parser.add_argument("--styles", type=Path, help="folder of images that give the styles")
     parser.add_argument("--encoder", default="efficientnet_lite0", help='or "vgg19", which Keras downloads')
-    parser.add_argument("--image-size", type=int, default=128, help="of the squares that are cut out for training")
+    parser.add_argument("--image-size", type=int, default=128, help="side of the training crops")
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--style-weight", type=float, default=10.0)
-    parser.add_argument("--policy", default="auto", help="of dtypes; auto: mixed_bfloat16 where that is quick")
+    parser.add_argument("--policy", default="auto", help="dtype policy; auto: mixed_bfloat16 where it is fast")
     options = parser.parse_args()
     if options.steps < 1 or options.batch_size < 1:
         parser.error("--steps and --batch-size must be at least 1")
@@ -114,13 +114,13 @@ def train(options):
 
 
 def quick_policy():
-    """bfloat16 on a processor that multiplies matrices of it, which most do not; float32 elsewhere."""
+    """mixed_bfloat16 on processors with AMX for bfloat16; float32 elsewhere."""
     flags = Path("/proc/cpuinfo")
     return "mixed_bfloat16" if flags.exists() and "amx_bf16" in flags.read_text() else "float32"
 
 
 def photos(folder=None, names=()):
-    """Photos of a folder; or, by name, of those that come with scikit-image and scikit-learn: a list of arrays."""
+    """A list of RGB arrays: the photos of a folder, or named photos of scikit-image and scikit-learn."""
     import numpy as np
     from PIL import Image
 
@@ -142,7 +142,7 @@ def photos(folder=None, names=()):
 
 
 def crops(images, count, size, seed):
-    """Squares cut out of images, from anywhere, at any scale, half of them mirrored."""
+    """Random square crops of images at random scales; half of them are mirrored."""
     import numpy as np
     from PIL import Image
 
@@ -160,7 +160,7 @@ def crops(images, count, size, seed):
 
 
 def square(image, size):
-    """The middle of an image."""
+    """The central square of an image, resized."""
     import numpy as np
     from PIL import Image, ImageOps
 
@@ -168,7 +168,7 @@ def square(image, size):
 
 
 def stylize(options):
-    """An image from the SavedModel: all it needs is TensorFlow."""
+    """Restyles a photo with the SavedModel, which needs only TensorFlow."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

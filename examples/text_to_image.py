@@ -1,11 +1,11 @@
-"""Words to images: trains kgen.models.TextToImage on OpenMoji, or on your own captioned images.
+"""Text to image: trains kgen.models.TextToImage on OpenMoji, or on your own captioned images.
 
     python examples/text_to_image.py                                    # trains, in five to twelve minutes on two cores
     python examples/text_to_image.py --generate "a red apple" "a cat"   # uses what was trained
     python examples/text_to_image.py --data my_images --epochs 200      # images with captions.csv, .txt or folders
 
-Leaves in --output: model.keras (to train on), saved_model/ (to ship), samples/ (a grid each few epochs), and
-images.png. A run that was killed goes on where it stopped when it is started again with the same options.
+Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid every few
+epochs), and images.png. An interrupted run continues when it is started again with the same options.
 """
 
 import argparse
@@ -36,15 +36,15 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("text_to_image"), help="directory for what is made")
+    parser.add_argument("--output", type=Path, default=Path("text_to_image"), help="directory for the results")
     parser.add_argument("--generate", nargs="+", metavar="PROMPT", help="use the trained model instead of training")
-    parser.add_argument("--seed", type=int, default=0, help="of training, or of the images that are generated")
-    parser.add_argument("--data", type=Path, help="folder of captioned images; OpenMoji without it")
+    parser.add_argument("--seed", type=int, default=0, help="for training, or for the generated images")
+    parser.add_argument("--data", type=Path, help="folder of captioned images; default: OpenMoji")
     parser.add_argument("--image-size", type=int, default=64, help="height and width in pixels: 32, 64, 128 or 256")
-    parser.add_argument("--epochs", type=int, default=48, help="how often to go through the images")
+    parser.add_argument("--epochs", type=int, default=48, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--prompts", nargs="+", default=PROMPTS, help="what the sample grids show")
-    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
+    parser.add_argument("--prompts", nargs="+", default=PROMPTS, help="prompts of the sample grids")
+    parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
         parser.error("--epochs and --batch-size must be at least 1")
@@ -94,14 +94,14 @@ def train(options):
 
 
 def load(options):
-    """Captioned images: OpenMoji's with their names, or those of a folder."""
+    """Captioned images: OpenMoji with its names, or those of a folder."""
     import kgen
 
     if options.data:
         data = kgen.data.captioned_folder(options.data, image_size=options.image_size)
     else:
         data = kgen.data.openmoji(options.image_size, groups=GROUPS)
-        # Nobody asks for "red apple" alone; with an article it is another sentence to a language model.
+        # Users write "a red apple", which has other text features than OpenMoji's "red apple".
         articles = [("an " if each[0][0] in "aeiou" else "a ") + each[0] for each in data.captions]
         data = kgen.data.CaptionedImages(
             data.images, [[*each, extra] for each, extra in zip(data.captions, articles)], data.file_names
@@ -110,7 +110,7 @@ def load(options):
 
 
 def text_encoder(data):
-    """MiniLM from its pip package; without it a small encoder that learns from the captions."""
+    """MiniLM from its pip package; if it is not installed, a small encoder that learns from the captions."""
     import kgen
 
     try:
@@ -122,7 +122,7 @@ def text_encoder(data):
 
 
 def retrieval(model, data, queries=300):
-    """How often the image of a caption is nearer to its own image than to 99 others, by 16 x 16 mean colours."""
+    """How often an image generated from a caption is nearest to its own original among 100, by 16 x 16 mean colours."""
     import keras
     import numpy as np
 
@@ -137,15 +137,15 @@ def retrieval(model, data, queries=300):
 
 
 def generate(options):
-    """Images from the SavedModel: all it needs is TensorFlow."""
+    """Generates images with the SavedModel, which needs only TensorFlow and its tokenizer."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
     import tensorflow as tf
-    import tensorflow_text  # noqa: F401  the tokenizer's operations
+    import tensorflow_text  # noqa: F401  registers the tokenizer's operations
     from PIL import Image
 
-    # Optimizing the graph takes longer than a few images.
+    # Optimizing the graph would take longer than generating a few images.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     serve = tf.saved_model.load(saved).signatures["serving_default"]
     images = serve(prompts=tf.constant(options.generate), seed=tf.constant(options.seed))["images"].numpy()

@@ -1,13 +1,13 @@
-"""A variational autoencoder on Fashion-MNIST: reconstructions, samples, what its latents mean, noise taken out.
+"""A variational autoencoder on Fashion-MNIST: reconstructions, samples, latents, denoising, and unusual images.
 
-    python examples/vae_fashion_mnist.py  # trains
-    python examples/vae_fashion_mnist.py --denoise image.png --noise 0.2   # uses what was trained
+    python examples/vae_fashion_mnist.py                                  # trains
+    python examples/vae_fashion_mnist.py --denoise image.png --noise 0.2    # uses what was trained
 
-Leaves in --output: model.keras, saved_model/ (to ship), samples/ (a grid each epoch), and as images
-reconstructions.png (test images, and below each what its latents give), generated.png (from the learned prior),
-between.png (on the way from one image to another), traversal.png (a row for each latent that is most in use),
-plane.png (two of them at once), denoised.png (clean, noisy, denoised), strangest.png (the least likely test images).
-A run that was killed goes on where it stopped when it is started again with the same options.
+Writes to --output: model.keras, saved_model/ (for deployment), samples/ (a grid after each epoch), and these grids:
+reconstructions.png (test images, and their reconstructions below), generated.png (from the learned prior), between.png
+(interpolations), traversal.png (a row for each of the most active latents), plane.png (the two most active latents),
+denoised.png (clean, noisy, denoised), strangest.png (the least likely test images).
+An interrupted run continues when it is started again with the same options.
 """
 
 import argparse
@@ -32,16 +32,16 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("vae_fashion_mnist"), help="directory for what is made")
+    parser.add_argument("--output", type=Path, default=Path("vae_fashion_mnist"), help="directory for the results")
     parser.add_argument("--denoise", type=Path, metavar="IMAGE", help="use the trained model on a 28 x 28 image")
     parser.add_argument("--noise", type=float, default=0.3, help="standard deviation of the noise; white is 1")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--data", type=Path, help="folder of the four idx files; wherever kgen finds them without it")
-    parser.add_argument("--epochs", type=int, default=10, help="how often to go through the images")
+    parser.add_argument("--data", type=Path, help="folder with the four idx files; default: where kgen finds them")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--latent-dim", type=int, default=32)
     parser.add_argument("--units", type=int, default=512, help="of the hidden layers")
-    parser.add_argument("--limit", type=int, help="use only so many images, for a quick try")
+    parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1 or not options.noise > 0:
         parser.error("--epochs and --batch-size must be at least 1, --noise positive")
@@ -49,7 +49,7 @@ def parse_arguments():
 
 
 def build(options):
-    """Dense networks, which learn these images fastest on a CPU; their sigma is what suits each image."""
+    """A VAE of dense networks, which train fastest on a CPU; sigma is the optimal one of each image."""
     import keras
     from keras import layers
 
@@ -124,7 +124,7 @@ def train(options):
 
 
 def psnr(images, others):
-    """The mean over images of 10 log10(255^2 / mean squared difference), in dB."""
+    """The mean PSNR of images in dB: 10 log10(255^2 / mean squared error)."""
     import numpy as np
 
     squares = np.mean((images.astype("float64") - others) ** 2, axis=(1, 2, 3))
@@ -132,7 +132,7 @@ def psnr(images, others):
 
 
 def denoise(options):
-    """One image of one's own, through the saved model."""
+    """Denoises a file with the saved model."""
     saved = options.output / "model.keras"
     if not saved.is_file():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

@@ -38,7 +38,7 @@ def train(images, seconds):
 
     def discriminator_loss(real):
         fake = generator(tf.random.normal((BATCH, LATENT_DIM)))
-        # Generated ones are the ones here; noise on the labels, 0 to 0.05.
+        # Here 1 is the label of generated images; labels get noise from 0 to 0.05.
         labels = tf.concat([tf.ones((BATCH, 1)), tf.zeros((BATCH, 1))], axis=0)
         labels += 0.05 * tf.random.uniform(tf.shape(labels))
         return cross_entropy(labels, discriminator(tf.concat([fake, real], axis=0)))
@@ -66,7 +66,7 @@ def train(images, seconds):
 
 
 def run(step, data, seconds):
-    """Steps over the batches for so long, not counting the first step, in which TensorFlow traces."""
+    """Trains for the given processor time, not counting the first step, in which TensorFlow traces."""
     begin = None
     for count, batch in enumerate(data, start=1):
         step(batch)

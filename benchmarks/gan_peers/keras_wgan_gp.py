@@ -1,4 +1,4 @@
-"""The recipe of the Keras.io example "WGAN-GP overriding Model.train_step" (Nain 2020), made for Fashion-MNIST."""
+"""The recipe of the Keras.io example "WGAN-GP overriding Model.train_step" (Nain 2020), for Fashion-MNIST."""
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ def train(images, seconds):
         return generator(tf.random.normal((BATCH, LATENT_DIM)), training=True)
 
     def penalty(real, fake):
-        # The example's weights are normal, not uniform: its recipe is kept.
+        # The example draws normal weights, not uniform ones, and so does this.
         between = real + tf.random.normal((BATCH, 1, 1, 1)) * (fake - real)
         with tf.GradientTape() as tape:
             tape.watch(between)

@@ -1,5 +1,5 @@
 """The recipe of the PyTorch-GAN collection's DCGAN (Linder-Norén 2018), at its 32 x 32 pixels, on
-PyTorch as it comes."""
+unmodified PyTorch."""
 
 import time
 
@@ -41,7 +41,7 @@ def train(images, seconds):
     optimizers = [torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (generator, discriminator)]
     cross_entropy = nn.BCELoss()
     real_labels, fake_labels = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
-    # The example enlarges images to 32 pixels; a black margin does not blur what is measured at 28.
+    # The example enlarges images to 32 pixels; a black margin avoids the blur.
     padded = torch.from_numpy(images.astype("float32") / 127.5 - 1).permute(0, 3, 1, 2)
     padded = nn.functional.pad(padded, (MARGIN,) * 4, value=-1.0)
 
