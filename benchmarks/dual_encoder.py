@@ -59,7 +59,7 @@ def recalls(queries, candidates):
 def named(model, images, attributes, key, names, templates):
     """Share of right names, on the images with one kind of object."""
     alone = [i for i, each in enumerate(attributes) if len(each["objects"]) == 1]
-    guesses = model.classify(images[alone], names, template=templates).argmax(axis=1)
+    guesses = model.classify(images[alone], names, template=templates, verbose=0).argmax(axis=1)
     right = [names[guess] == attributes[i]["objects"][0][key] for guess, i in zip(guesses, alone)]
     return f"{sum(right) / len(right):.0%} of {len(right)}"
 
@@ -80,7 +80,7 @@ def main():
     for split in ("seen", "held_out"):
         data = kgen.data.captioned_shapes(500, image_size=32, seed=1, split=split)
         images, captions = data.arrays()
-        vectors, texts = model.encode_images(images), model.encode_texts(captions, verbose=0)
+        vectors, texts = model.encode_images(images, verbose=0), model.encode_texts(captions, verbose=0)
         colors = named(model, images, data.attributes, "color", list(COLORS), [f"a {{}} {each}" for each in SHAPES])
         shapes = named(model, images, data.attributes, "shape", list(SHAPES), [f"a {each} {{}}" for each in COLORS])
         cells = [split, " ".join(recalls(vectors, texts)), " ".join(recalls(texts, vectors)), colors, shapes]

@@ -77,9 +77,9 @@ def judge(encoder):
     )
 
 
-def model_of(encoder, options, recipe, **parts):
+def model_of(text_encoder, options, recipe, **parts):
     return TextToImage(
-        encoder, SHAPE, recipe, LATENT_DIM, caption_dropout=0.0, ema_momentum=0.998, seed=options.seed, **parts
+        text_encoder, SHAPE, recipe, LATENT_DIM, caption_dropout=0.0, ema_momentum=0.998, seed=options.seed, **parts
     )
 
 

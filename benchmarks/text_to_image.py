@@ -58,7 +58,7 @@ def measure(name, data, encoder, seconds):
 def shapes_score(model, queries=300):
     """Share of images from unseen captions that show each attribute, and all, according to the exact reader."""
     unseen = kgen.data.captioned_shapes(queries, image_size=model.image_shape[0], seed=1, split="seen")
-    images = model.generate([captions[0] for captions in unseen.captions], seed=0)
+    images = model.generate([captions[0] for captions in unseen.captions], seed=0, verbose=0)
     matches = [
         kgen.data.attributes_match(expected, kgen.data.read_shapes(image))
         for expected, image in zip(unseen.attributes, images)
