@@ -12,7 +12,7 @@
 Trains on the photographs of a folder for the given processor time, and tests on six of scikit-image and scikit-learn,
 none of which may be in the folder. PSNR is over all values of an image, from 0 to 255; for `upscale` it is over luma
 (ITU-R BT.601, from 16 to 235) without a border as wide as the scale, as in papers. The other methods use the parameters
-that are best on these test images.
+that are best on these test images. Needs scikit-image and scikit-learn, and `denoise` also PyWavelets.
 """
 
 import argparse
