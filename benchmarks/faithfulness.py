@@ -155,6 +155,8 @@ def main():
     parser.add_argument("--cache", help="directory that keeps the features of MiniLM for the next run")
     parser.add_argument("--save", help="file for the model of the last variant, such as shapes.keras")
     options = parser.parse_args()
+    if options.prior and options.encoder == "own":
+        parser.error("--prior needs a frozen text encoder: --encoder minilm")
     data = kgen.data.captioned_shapes(options.images, image_size=SHAPE[0], seed=0)
     print("| variant | steps | split | background | count | color | shape | size | relation | all |")
     print("|" + 10 * "-|", flush=True)
