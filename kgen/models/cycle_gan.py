@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,7 @@ class CycleGAN(ImageModel):
     """
 
     generates = pairs = True
+    image_input: PairInput
 
     def __init__(
         self,
@@ -76,7 +78,8 @@ class CycleGAN(ImageModel):
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
-        self.image_shape = image_shape = tuple(image_shape)
+        height, width, channels = image_shape
+        self.image_shape = image_shape = (height, width, channels)
         # === Layers ===
         if generator is None:
             generator = networks.restoration_network(image_shape[-1], filters=32, blocks=6)
@@ -132,7 +135,7 @@ class CycleGAN(ImageModel):
     def translators(self, training: bool) -> list[Callable[[Tensor], Tensor]]:
         """The two generators, or their averages, from images in [-1, 1] to such."""
         pair = (self.generator, self.inverse_generator) if training else (self.average, self.inverse_average)
-        return [lambda images, each=each: _translated(each, images, training) for each in pair]
+        return [functools.partial(_translated, each, training=training) for each in pair]
 
     def after_step(self) -> None:
         """Updates the averaged generators."""

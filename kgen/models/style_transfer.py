@@ -72,6 +72,7 @@ class StyleTransfer(ImageModel):
     """
 
     generates = pairs = True
+    image_input: PairInput
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class StyleTransfer(ImageModel):
     def encode(self, images: Tensor) -> list[Tensor]:
         """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
         maps = self.encoder(images, training=False)
-        return maps if isinstance(maps, (list, tuple)) else [maps]
+        return list(maps) if isinstance(maps, (list, tuple)) else [maps]
 
     def content_features(self, images: Tensor) -> list[Tensor]:
         """The maps, fine to coarse, of images in [-1, 1] that the decoder reads."""

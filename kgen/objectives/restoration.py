@@ -49,7 +49,7 @@ class Restoration:
         automatic = isinstance(self.loss, str) and self.loss == "auto"
         self.pixel_loss = losses.get("pixel loss", "l1" if automatic else self.loss)
         self.perceptual_term = PerceptualTerm.of("ImageRestorer", self.perceptual, self.perceptual_weight)
-        self.adversary = None
+        self.adversary: Any = None
         if model.discriminator is not None:
             self.adversary = Adversary(model.discriminator, self.adversarial_loss, self.penalties)
         elif (self.adversarial_loss, self.penalties) != ("auto", "auto"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -64,7 +65,8 @@ class Tiles:
             uint8 array `(scale * height, scale * width, C)`.
         """
         (height, width), scale = self.size, self.scale
-        result, carried = None, 0
+        result: Any = None
+        carried: Any = None
         for i, top in enumerate(self.rows):
             band = self._band(function, arrays, top) * self.row_weights[i][:, None, None]
             # What the rows of tiles above had to say of these pixels.
