@@ -22,8 +22,9 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if (path.parent / "__init__
 FLOORS = [
     {"checks", "export", "files", "progress", "serializable", "types"},
     {"layers", "losses"},
-    {"networks", "training", "text", "data", "presets"},
+    {"training", "text", "data", "presets"},
     {"metrics"},
+    {"networks"},
     {"inputs", "objectives"},
     {"sampling"},
     {"inference"},
