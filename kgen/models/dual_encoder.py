@@ -88,7 +88,7 @@ class DualEncoder(ImageModel):
     ):
         super().__init__(seed=seed, **kwargs)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
-        self.image_shape = tuple(image_shape)
+        self.image_shape: Any = tuple(image_shape)
         self.sequence_length = text_encoder.sequence_length
         self.embedding_dim = checks.integer("DualEncoder", "embedding_dim", embedding_dim)
         pooled_dim, token_dim = text_encoder.pooled_dim, text_encoder.token_dim
