@@ -1,4 +1,4 @@
-"""A model as one SavedModel: what it serves needs TensorFlow, and neither kgen nor Keras."""
+"""A model as one SavedModel, which needs TensorFlow, and neither kgen nor Keras."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 import keras
 
 
-def export_saved_model(model, path):
-    """Writes `model.draw`, with everything before it, as a SavedModel directory.
+def export_saved_model(model: Any, path: str | os.PathLike) -> None:
+    """Writes `model.serve` as a SavedModel directory.
 
     The graph is made by TensorFlow. On another backend the model is saved to a temporary file, and a TensorFlow
     process loads and exports it.
 
     Args:
-        model: an `ImageModel` with `serve(**inputs)` and `serving_signature()`.
+        model: an `ImageModel` with `serve(*inputs)`, `serving_signature()` and `served_layers()`.
         path: directory to write; replaced if it is a SavedModel.
 
     Raises:

@@ -22,8 +22,9 @@ MODULES = sorted(path for path in ROOT.rglob("*.py") if (path.parent / "__init__
 FLOORS = [
     {"checks", "export", "files", "progress", "serializable", "types"},
     {"layers", "losses"},
-    {"networks", "training", "text", "data", "presets"},
+    {"training", "text", "data", "presets"},
     {"metrics"},
+    {"networks"},
     {"inputs", "objectives"},
     {"sampling"},
     {"inference"},
@@ -205,3 +206,25 @@ def test_without_tensorflow_a_model_trains_generates_and_saves(backend, tmp_path
         print(int(np.abs(again.astype(int) - generated.astype(int)).max()))
     """
     assert int(run_python(code, tmp_path, backend, KERAS_BACKEND=backend).strip().splitlines()[-1]) == 0
+
+
+# === The house ===
+def test_models_are_one_class_on_two_and_define_no_method_thrice():
+    """What models share they hold: a public model stands on `PhasedModel` and `ImageModel`, recognition on one more."""
+    for name in kgen.models.__all__:
+        model = getattr(kgen.models, name)
+        if not (inspect.isclass(model) and issubclass(model, kgen.training.PhasedModel)):
+            continue
+        line = [base for base in model.__mro__ if base.__module__.startswith("kgen.")]
+        bases = [base.__name__ for base in line[1:]]
+        assert [base for base in bases if base != "RecognitionModel"] == ["ImageModel", "PhasedModel"], name
+        methods = [method for base in line for method in vars(base) if callable(vars(base)[method])]
+        thrice = {method for method in methods if methods.count(method) > 2 and not method.startswith("__")}
+        assert not thrice, (name, thrice)
+
+
+def test_fit_and_evaluate_are_overridden_once():
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "models").glob("*.py")}
+    for method in ("fit", "evaluate"):
+        assert [path.name for path, text in sources.items() if f"def {method}(" in text] == ["image_model.py"]
+    assert not any("_use_cached_eval_dataset" in path.read_text(encoding="utf-8") for path in MODULES)

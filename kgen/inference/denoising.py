@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgen import checks, losses
-from kgen.inference.descent import descend
-from kgen.inference.inversion import Starts
+from kgen.inference.inversion import Starts, descend
 from kgen.inference.posterior import image_numbers
 from kgen.inputs import pixels
 from kgen.inputs.image_input import label_condition
 from kgen.networks.interface import feed
 from kgen.progress import Progress
 from kgen.training import backend, image_noise
+from kgen.types import Array, Verbose
 
 # Where the search begins: draws a good part of a prior's deviation apart.
 _LOG_VARIANCE = -2.0
 
 
 def posterior_mean(
-    model,
-    images,
-    noise_std,
-    labels=None,
-    value_range=None,
-    steps=150,
-    samples=16,
-    seed=0,
-    batch_size=64,
-    verbose="auto",
-):
+    model: Any,
+    images: Any,
+    noise_std: float,
+    labels: Any = None,
+    value_range: tuple[int, int] | None = None,
+    steps: int = 150,
+    samples: int = 16,
+    seed: int = 0,
+    batch_size: int = 64,
+    verbose: Verbose = "auto",
+) -> Array:
     """E[x | y] of images x that noise was added to, y = x + noise_std * eps, under p(x|z) p(z).
 
     The posterior p(z|y) is approached, for each image by itself, by q(z) = N(m, diag(v)), which raises
@@ -52,7 +54,12 @@ def posterior_mean(
 
     Args:
         model: a `VAE`.
-        images, noise_std, labels, value_range, steps, samples, seed, batch_size, verbose: as in its `denoise`.
+        images, noise_std, labels, value_range: as in `VAE.denoise`.
+        steps: of the search for each image's posterior, at least 1; each costs about six generated images.
+        samples: images that are averaged, an even number.
+        seed: an integer; of the draws.
+        batch_size: images at once.
+        verbose: as in `Progress`.
 
     Returns:
         uint8 array `(N, height, width, channels)`.
@@ -110,7 +117,7 @@ def posterior_mean(
             return model.in_batches(function, given, batch_size, verbose=0)
 
         moments = np.concatenate([means, np.full_like(means, _LOG_VARIANCE)], axis=1)
-        moments = descend(lambda moments, step, ask=ask: ask(slope_of_posterior, moments, step), moments, steps)
+        moments = descend(functools.partial(ask, slope_of_posterior), moments, steps)
         # Draws of their own, which the search has not adapted to.
         mean = sum(ask(mean_images, moments, steps + 1 + pair) for pair in range(pairs)) / pairs
         results[first : first + batch_size] = ops.convert_to_numpy(pixels.to_uint8(mean))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from kgen.inference.descent import descend
 from kgen.inputs import pixels
 from kgen.progress import Progress
 from kgen.training import backend, image_noise
@@ -117,3 +117,26 @@ class Starts:
             images = drawn.reshape((_CANDIDATES, -1)) / np.float32(127.5) - np.float32(1.0)
             self.images[key] = images, np.sum(np.square(images), axis=1)
         return self.images[key]
+
+
+def descend(slope: Callable[[Array, int], Array], points: Array, steps: int, rate: float = 0.1) -> Array:
+    """Adam [Kingma & Ba 2015], at a rate that falls to nothing along a cosine.
+
+    Args:
+        slope: function from points `(rows, dim)` and the number of the step, from 0, to gradients of their shape.
+        points: where to begin.
+        steps: how many.
+        rate: to begin with.
+
+    Returns:
+        The last points.
+    """
+    mean, square = np.zeros_like(points), np.zeros_like(points)
+    for step in range(steps):
+        gradient = slope(points, step)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        size = np.sqrt(square / (1.0 - 0.999 ** (step + 1))) + 1e-8
+        falling = 0.5 * rate * (1.0 + np.cos(np.pi * step / steps))
+        points = (points - falling * mean / (1.0 - 0.9 ** (step + 1)) / size).astype("float32")
+    return points

@@ -92,6 +92,18 @@ class CaptionInput(ImageInput):
             "mask": mask,
         }
 
+    def withheld(
+        self, condition: dict[str, Tensor], share: float, seed: keras.random.SeedGenerator
+    ) -> dict[str, Tensor]:
+        """Standardized features of which a share of captions, drawn by lot, is empty."""
+        pooled, tokens = condition["pooled"], condition["tokens"]
+        kept = keras.random.uniform((ops.shape(pooled)[0], 1), seed=seed) >= share
+        return {
+            "pooled": pooled * ops.cast(kept, pooled.dtype),
+            "tokens": tokens * ops.cast(kept, tokens.dtype)[..., None],
+            "mask": ops.logical_and(condition["mask"], kept),
+        }
+
     # === What comes in ===
     def for_training(self, x, y, validation_data, batch_size, shuffle, caption_cache=None):
         """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""

@@ -64,6 +64,7 @@ class CycleGAN(ImageModel):
     """
 
     generates = pairs = True
+    image_input: PairInput
 
     def __init__(
         self,

@@ -17,7 +17,8 @@ from kgen.layers import SimilarityScale
 from kgen.losses.contrastive import as_pairs
 from kgen.metrics import DualFeatureExtractor
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import check_network, feed, named_input, split_batch
+from kgen.networks.interface import feed, split_batch
+from kgen.networks.towers import check_towers, image_tower
 from kgen.serializable import serializable
 from kgen.text import TextEncoder, clean_prompts
 from kgen.training import Phase
@@ -87,15 +88,15 @@ class DualEncoder(ImageModel):
     ):
         super().__init__(seed=seed, **kwargs)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
-        self.image_shape = tuple(image_shape)
+        self.image_shape: Any = tuple(image_shape)
         self.sequence_length = text_encoder.sequence_length
         self.embedding_dim = checks.integer("DualEncoder", "embedding_dim", embedding_dim)
         pooled_dim, token_dim = text_encoder.pooled_dim, text_encoder.token_dim
         if image_network is None:
-            image_network = _image_tower(self.image_shape, 2 * embedding_dim)
+            image_network = image_tower(self.image_shape, 2 * embedding_dim)
         if text_network is None:
             text_network = networks.TextProjection(pooled_dim, token_dim, embedding_dim, name="text_network")
-        _check_networks(image_network, text_network, self.image_shape, embedding_dim, pooled_dim)
+        check_towers("DualEncoder", image_network, text_network, self.image_shape, pooled_dim, embedding_dim)
         self.objective = losses.get("contrastive loss", objective)
         # === Layers ===
         self.text_encoder = text_encoder
@@ -348,30 +349,3 @@ def same_captions(features: dict[str, Tensor]) -> Tensor:
     """Which captions of a batch are equal, bool `(batch, batch)`, from their features or tokens."""
     told_by = features["token_ids"] if "token_ids" in features else features["pooled"]
     return ops.all(ops.equal(told_by[:, None], told_by[None, :]), axis=-1)
-
-
-def _image_tower(image_shape, output_dim):
-    # Convolutions begin at about 16x16, which a few cores can afford, and end where GANs' do, at 4 to 7.
-    side = min(image_shape[:2])
-    patch = max(1, side // 16)
-    end = side // patch
-    while end > 7 and end % 2 == 0:
-        end //= 2
-    return networks.MultiscaleEncoder(image_shape, output_dim, filters=128, end=end, patch=patch, name="image_network")
-
-
-def _check_networks(image_network, text_network, image_shape, embedding_dim, pooled_dim):
-    check_network("DualEncoder", "image_network", image_network)
-    images = named_input("DualEncoder", image_network, "images")
-    if tuple(images.shape[1:]) != image_shape or len(image_network.output_shape) != 2:
-        raise ValueError(
-            f"DualEncoder: image_network must take images of shape {image_shape} and give vectors (batch, any); it "
-            f"takes {tuple(images.shape[1:])} and gives {image_network.output_shape}."
-        )
-    check_network("DualEncoder", "text_network", text_network)
-    pooled = named_input("DualEncoder", text_network, "pooled")
-    if tuple(pooled.shape) != (None, pooled_dim) or text_network.output_shape != (None, embedding_dim):
-        raise ValueError(
-            f"DualEncoder: text_network must take 'pooled' of shape (None, {pooled_dim}) and give (None, "
-            f"{embedding_dim}); it takes {tuple(pooled.shape)} and gives {text_network.output_shape}."
-        )

@@ -131,7 +131,8 @@ class ImageModel(PhasedModel):
     def use_metrics(self, metrics: Any) -> None:
         """Takes the metrics of `compile`."""
         can = {"generates": self.generates, "pairs": self.pairs, "judges": self.judges}
-        self.sample_metrics = SampleMetrics(type(self).__name__, metrics, self.image_input.image_shape, **can)
+        name, shape = type(self).__name__, self.image_input.image_shape
+        self.sample_metrics = SampleMetrics(name, metrics, shape, **can) if metrics else None
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Real images in [-1, 1] and as many generated ones, for metrics.

@@ -88,7 +88,8 @@ class ImageRestorer(ImageModel):
             network = networks.restoration_network(channels, scale, self.masked)
         _check_network(network, channels, scale, self.masked)
         if discriminator is not None:
-            check_discriminator("ImageRestorer", discriminator, tuple(getattr(discriminator, "input_shape", ()))[1:])
+            patch_shape: Any = getattr(discriminator, "input_shape", ())[1:]
+            check_discriminator("ImageRestorer", discriminator, patch_shape)
         # === Layers ===
         self.network = network
         self.average = MovingAverage(network, ema_momentum)

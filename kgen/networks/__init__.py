@@ -5,7 +5,13 @@ from kgen.networks.autoencoders import encoder_and_decoder, sized_encoder
 from kgen.networks.backbone import backbone_encoder
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.feature_network import feature_network
-from kgen.networks.for_text import text_discriminator, text_generator, text_image_encoder, text_networks
+from kgen.networks.for_text import (
+    check_text_features,
+    text_discriminator,
+    text_generator,
+    text_image_encoder,
+    text_networks,
+)
 from kgen.networks.ladder_decoder import LadderDecoder
 from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.map_decoder import map_decoder
@@ -28,6 +34,7 @@ __all__ = [
     "MultiscaleEncoder",
     "TextProjection",
     "backbone_encoder",
+    "check_text_features",
     "dcgan_discriminator",
     "dcgan_generator",
     "encoder_and_decoder",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
-from kgen.networks.discriminator_head import check_told_or_asked
+from kgen.networks.ends import check_told_or_asked
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.perceptron import perceptron_discriminator, perceptron_generator

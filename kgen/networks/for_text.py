@@ -8,7 +8,7 @@ import keras
 
 from kgen import losses
 from kgen.networks import ladder
-from kgen.networks.interface import check_discriminator, check_generator
+from kgen.networks.interface import check_discriminator, check_generator, condition_names
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.types import ImageShape
@@ -134,3 +134,24 @@ def text_networks(
         discriminator = text_discriminator(image_shape, text_dims[0]) if discriminator is None else discriminator
         check_discriminator(owner, discriminator, image_shape)
     return generator, encoder, discriminator
+
+
+def check_text_features(owner: str, generator: keras.Model, own: Any, other: Any, reads_tokens: bool = False) -> None:
+    """Checks that another text encoder gives features of the lengths that a generator reads.
+
+    Args:
+        owner: method that errors begin with.
+        generator: network with an input `pooled`, `tokens` or both.
+        own, other: text encoders with `pooled_dim` and `token_dim`.
+        reads_tokens: whether something else reads tokens, such as a learned prior.
+
+    Raises:
+        ValueError: for features of another length.
+    """
+    reads = condition_names(generator, {"pooled": None, "tokens": None}) | ({"tokens"} if reads_tokens else set())
+    for name, length in (("pooled", "pooled_dim"), ("tokens", "token_dim")):
+        wanted, given = getattr(own, length), getattr(other, length)
+        if name in reads and given != wanted:
+            raise ValueError(
+                f"{owner}: the generator reads '{name}' of length {wanted}; this text encoder gives {given}."
+            )

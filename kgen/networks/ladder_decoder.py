@@ -10,9 +10,7 @@ from keras import layers, ops
 
 from kgen.layers import LatentInjection2D, PositionTable2D, ResidualBlock2D, SelfAttention2D
 from kgen.networks.configured_network import ConfiguredNetwork
-from kgen.networks.discriminator_head import single
-from kgen.networks.generator_ends import generator_inputs
-from kgen.networks.multiscale_ends import condition_vector, lift, to_image, upsample
+from kgen.networks.ends import condition_vector, generator_inputs, lift, single, to_image, upsample
 from kgen.networks.stages import (
     check_attention_resolutions,
     stage_blocks,

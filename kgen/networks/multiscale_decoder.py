@@ -10,9 +10,7 @@ import keras
 from kgen.checks import integer
 from kgen.layers import PositionTable2D, ResidualBlock2D, TransformerBlock2D
 from kgen.networks.configured_network import ConfiguredNetwork
-from kgen.networks.discriminator_head import single
-from kgen.networks.generator_ends import generator_inputs
-from kgen.networks.multiscale_ends import condition_vector, lift, to_image, upsample
+from kgen.networks.ends import condition_vector, generator_inputs, lift, single, to_image, upsample
 from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
 from kgen.serializable import serializable
 from kgen.types import ImageShape, Tensor

@@ -11,7 +11,7 @@ from keras import layers
 from kgen.checks import integer
 from kgen.layers import ResidualBlock2D, SelfAttention2D, SpectralNormalization
 from kgen.networks.configured_network import ConfiguredNetwork
-from kgen.networks.discriminator_head import discriminator_inputs, single
+from kgen.networks.ends import discriminator_inputs, single
 from kgen.networks.stages import check_attention_resolutions, stage_blocks, stage_filters, stage_grids
 from kgen.serializable import serializable
 from kgen.types import ImageShape, Tensor

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import keras
 from keras import layers
 
-from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
-from kgen.networks.generator_ends import generator_inputs
+from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single
 from kgen.types import ImageShape, Tensor
 
 

@@ -10,8 +10,7 @@ from keras import layers
 
 from kgen.checks import integer
 from kgen.layers import GroupedConvolution2D, SelfAttention2D
-from kgen.networks.discriminator_head import discriminator_head, discriminator_inputs, single
-from kgen.networks.generator_ends import generator_inputs, to_pixels
+from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
 from kgen.types import ImageShape, Tensor
 

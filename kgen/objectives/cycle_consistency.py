@@ -58,8 +58,7 @@ class CycleConsistency:
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Of both discriminators: sums of their losses, means of what they measure."""
         x, y, translate, invert = self._sides(batch, training)
-        nothing: dict = {}
-        options = nothing, training, self.model.seeds(training), self.model.average.updates
+        options: tuple = ({}, training, self.model.seeds(training), self.model.average.updates)
         first = self.inverse_adversary.discriminator_loss(x, invert(y), *options)
         second = self.adversary.discriminator_loss(y, translate(x), *options)
         shares = {name: 0.5 if name in self.adversary.measures else 1.0 for name in first}
@@ -69,8 +68,7 @@ class CycleConsistency:
         """Of both generators: the adversarial, the cycle and the identity loss, each `(batch,)`."""
         x, y, translate, invert = self._sides(batch, training)
         there, back = translate(x), invert(y)
-        nothing: dict = {}
-        options = nothing, training, self.model.seeds(training)
+        options: tuple = ({}, training, self.model.seeds(training))
         word = self.adversary.generator_loss(y, there, *options)
         inverse_word = self.inverse_adversary.generator_loss(x, back, *options)
         cycle = losses.L1().loss(x, invert(there)) + losses.L1().loss(y, translate(back))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kgen.training import Phase
 
 
@@ -21,12 +23,12 @@ class Matching:
         model: the `TextToImage` that it helps.
 
     Raises:
-        TypeError: `encoder` is none.
+        TypeError: if `encoder` is not a dual encoder.
         ValueError: for a weight that is not positive, images of another shape, another text encoder, or one that is
             trained.
     """
 
-    def __init__(self, encoder, weight, model):
+    def __init__(self, encoder: Any, weight: float, model: Any):
         if not callable(getattr(encoder, "matching_loss", None)):
             raise TypeError(
                 f"TextToImage.compile: matching must be a kgen.models.DualEncoder; got {type(encoder).__name__}."
@@ -48,7 +50,7 @@ class Matching:
         self.encoder = encoder
         self.weight = float(weight)
 
-    def joined(self, phase, model):
+    def joined(self, phase: Phase, model: Any) -> Phase:
         """The phase of a generative model in which it generates, with the term `matching` in its loss.
 
         Args:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kgen import checks
 from kgen.training import image_noise
+from kgen.types import Array, Tensor
 
 # Of a covariance, in units of the latents' own variances: keeps a component of few images from collapsing.
 _RIDGE = 1e-3
@@ -38,12 +40,14 @@ class LatentPrior:
     ```
     """
 
-    def __init__(self, weights, means, factors):
+    def __init__(self, weights: Array, means: Array, factors: Array):
         self.weights, self.means, self.factors = (np.asarray(part, "float32") for part in (weights, means, factors))
-        self.gain = None
+        self.gain: Any = None
 
     @classmethod
-    def fit(cls, owner, latents, labels, num_classes, components, iterations, seed):
+    def fit(
+        cls, owner: str, latents: Array, labels: Array, num_classes: int, components: int, iterations: int, seed: int
+    ) -> LatentPrior:
         """The mixture that is found by expectation and maximisation, with its `gain` over the standard normal prior.
 
         Args:
@@ -76,7 +80,7 @@ class LatentPrior:
         prior.gain = float(density - standard)
         return prior
 
-    def draw(self, noise, seeds, indices, condition):
+    def draw(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Latents `(rows, latent_dim)` from standard normal noise of that shape.
 
         Args:
@@ -92,7 +96,7 @@ class LatentPrior:
         factors = ops.take(self.factors.reshape(-1, dim, dim), chosen, axis=0)
         return means + ops.sum(factors * ops.expand_dims(noise, 1), axis=-1)
 
-    def log_density(self, latents, condition):
+    def log_density(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """What log p(z) is but for its constant: log p(z) + log(2 pi) latent_dim / 2, `(rows,)`."""
         whitening = np.linalg.inv(self.factors.astype("float64"))
         scale = np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1)
@@ -111,19 +115,19 @@ class LatentPrior:
         return ops.take(parts, ops.argmax(condition["pooled"], axis=1), axis=0)
 
     # === On disk ===
-    def save(self, store):
+    def save(self, store: dict) -> None:
         """Writes itself into what `save_own_variables` is given."""
         for name in ("weights", "means", "factors"):
             store[f"prior_{name}"] = getattr(self, name)
 
     @classmethod
-    def load(cls, store):
-        """The prior in a dict of arrays, which it takes out of there; None where there is none."""
+    def load(cls, store: dict) -> LatentPrior | None:
+        """The prior in a dict of arrays, which it takes out of there; None if there is no prior in it."""
         parts = [store.pop(f"prior_{name}", None) for name in ("weights", "means", "factors")]
         return None if parts[0] is None else cls(*(np.asarray(part) for part in parts))
 
 
-def chosen_components(seeds, indices, bounds):
+def chosen_components(seeds: Tensor, indices: Tensor, bounds: Tensor) -> Tensor:
     """Numbers `(rows,)` of components drawn by seeds and indices; `bounds` are where, from 0 to 1, the next begins."""
     other = image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
     share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))

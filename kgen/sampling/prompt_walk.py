@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kgen.sampling.latents import spherical
+from kgen.types import Array
 
 
-def walk_inputs(features, latents, steps, on_sphere):
+def walk_inputs(features: dict[str, Array], latents: Array, steps: int, on_sphere: bool) -> dict[str, Array]:
     """The inputs of a text-to-image model's `draw` on the way through prompts.
 
     Latents turn at constant speed, and so stay as long as latents are: spherical interpolation [White 2016, "Sampling
@@ -27,8 +28,10 @@ def walk_inputs(features, latents, steps, on_sphere):
     legs = []
     for i in range(len(latents) - 1):
         is_last = i == len(latents) - 2
-        ends = [{"latents": latents[j], **{name: values[j] for name, values in features.items()}} for j in (i, i + 1)]
-        legs.append(_leg(*ends, np.arange(steps + is_last, dtype="float32") / steps, on_sphere))
+        first, second = (
+            {"latents": latents[j], **{name: values[j] for name, values in features.items()}} for j in (i, i + 1)
+        )
+        legs.append(_leg(first, second, np.arange(steps + is_last, dtype="float32") / steps, on_sphere))
     return {name: np.concatenate([leg[name] for leg in legs]) for name in legs[0]}
 
 

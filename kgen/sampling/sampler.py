@@ -205,7 +205,7 @@ class Sampler:
 
     def load(self, store: dict) -> None:
         """Takes the learned prior out of a dict of arrays; none if none was saved."""
-        self.prior = LatentPrior.load(store) or TextPrior.load(store)
+        self.prior = (LatentPrior.load(store) or TextPrior.load(store)) if store else None
 
 
 def checked_postprocessing(owner: str, layers: Any) -> list:

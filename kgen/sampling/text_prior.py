@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from kgen.networks.interface import split_batch
 from kgen.progress import Progress
 from kgen.sampling.latent_prior import chosen_components
 from kgen.text import CaptionBatches
-from kgen.types import Verbose
+from kgen.types import Array, Tensor, Verbose
 
 _BATCH = 64
 # Features of a token that go on, and units of either hidden layer.
@@ -47,15 +48,25 @@ class TextPrior:
     ```
     """
 
-    def __init__(self, *weights):
+    def __init__(self, *weights: Array):
         self.weights = [np.asarray(weight, "float32") for weight in weights]
         token_kernel, hidden_kernel, last_bias = (self.weights[i] for i in (0, 2, -1))
         self.length = len(hidden_kernel) // _TOKEN_WIDTH
         self.network = _network(self.length, len(token_kernel), last_bias.size)
-        self.gain = None
+        self.gain: Any = None
 
     @classmethod
-    def fit(cls, owner, batches, encoded, moments, components, steps, seed, verbose):
+    def fit(
+        cls,
+        owner: str,
+        batches: CaptionBatches,
+        encoded: Callable,
+        moments: Array,
+        components: int,
+        steps: int,
+        seed: int,
+        verbose: Verbose,
+    ) -> TextPrior:
         """The mixture under which draws from q(z|x, c) are likeliest, with its `gain` on a tenth that it did not see.
 
         Args:
@@ -105,14 +116,14 @@ class TextPrior:
         prior.gain = float(np.mean(np.concatenate(gains)))
         return prior
 
-    def draw(self, noise, seeds, indices, condition):
+    def draw(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Latents `(rows, latent_dim)`, as in `LatentPrior.draw`, for captions of these `tokens`, with their `mask`."""
         log_weights, means, log_deviations = self._mixture(condition)
         bounds = ops.cumsum(ops.exp(log_weights), axis=1)[:, :-1]
         chosen = ops.one_hot(chosen_components(seeds, indices, bounds), means.shape[1], dtype="float32")[..., None]
         return ops.sum(chosen * means, axis=1) + ops.exp(ops.sum(chosen * log_deviations, axis=1)) * noise
 
-    def log_density(self, latents, condition):
+    def log_density(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """As in `LatentPrior`."""
         return _log_density(self._mixture(condition), latents)
 
@@ -131,14 +142,14 @@ class TextPrior:
         return _parts(ops.reshape(outputs, (-1, *bias.shape))[:, 1:])
 
     # === On disk ===
-    def save(self, store):
+    def save(self, store: dict) -> None:
         """Writes itself into what `save_own_variables` is given."""
         for number, weight in enumerate(self.weights):
             store[f"text_prior_{number}"] = weight
 
     @classmethod
-    def load(cls, store):
-        """The prior in a dict of arrays, which it takes out of there; None where there is none."""
+    def load(cls, store: dict) -> TextPrior | None:
+        """The prior in a dict of arrays, which it takes out of there; None if there is no prior in it."""
         names = sorted(name for name in store if name.startswith("text_prior_"))
         return cls(*(store.pop(name) for name in names)) if names else None
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.inference.inversion import invert
+from kgen.inference.inversion import descend, invert
 from kgen.inputs.pixels import NetworkImages
 from tests.models import tiny
 
@@ -150,3 +150,21 @@ def test_the_descent_keeps_the_best_point_of_each_row(gan):
     # The pictures are themselves among the random ones: what it begins with is kept unless something is better.
     latents = invert(gan, NetworkImages(images, (0, 255)), {}, steps=1, seed=0, batch_size=4, verbose=0)
     assert error(gan.decode(latents), images).max() < 2.0
+
+
+def test_each_row_comes_to_its_own_minimum():
+    target = np.array([[1.0, -2.0], [0.5, 0.0]], "float32")
+    steps = []
+
+    def slope(points, step):
+        steps.append(step)
+        return (points - target) * [[1.0, 10.0], [0.01, 1.0]]
+
+    found = descend(slope, np.zeros((2, 2), "float32"), 200)
+    np.testing.assert_allclose(found, target, atol=0.02)
+    assert found.dtype == np.float32 and steps == list(range(200))
+
+
+def test_the_first_step_has_the_size_of_the_rate():
+    found = descend(lambda points, step: np.array([[3.0, -1e-3]]), np.zeros((1, 2), "float32"), 1, rate=0.5)
+    np.testing.assert_allclose(found, [[-0.5, 0.5]], rtol=1e-3)

@@ -1,0 +1,58 @@
+"""The two networks of a dual encoder."""
+
+from __future__ import annotations
+
+import keras
+
+from kgen.networks.interface import check_network, named_input
+from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.types import ImageShape
+
+
+def image_tower(image_shape: ImageShape, output_dim: int) -> keras.Model:
+    """A small `MultiscaleEncoder` from images to vectors `(batch, output_dim)`.
+
+    Its convolutions begin at about 16x16, which a few cores can afford, and end where GANs' do, at 4 to 7.
+    """
+    side = min(image_shape[:2])
+    patch = max(1, side // 16)
+    end = side // patch
+    while end > 7 and end % 2 == 0:
+        end //= 2
+    return MultiscaleEncoder(image_shape, output_dim, filters=128, end=end, patch=patch, name="image_network")
+
+
+def check_towers(
+    owner: str,
+    image_network: keras.Model,
+    text_network: keras.Model,
+    image_shape: ImageShape,
+    pooled_dim: int,
+    embedding_dim: int,
+) -> None:
+    """Checks that two networks make vectors of images and of text features.
+
+    Args:
+        owner: class name that errors begin with.
+        image_network: from images `(batch, *image_shape)` to vectors of any length.
+        text_network: from `pooled` `(batch, pooled_dim)`, and perhaps tokens, to `(batch, embedding_dim)`.
+        image_shape, pooled_dim, embedding_dim: see there.
+
+    Raises:
+        TypeError: if a network is not a `keras.Model`.
+        ValueError: for other shapes.
+    """
+    check_network(owner, "image_network", image_network)
+    images = named_input(owner, image_network, "images")
+    if tuple(images.shape[1:]) != image_shape or len(image_network.output_shape) != 2:
+        raise ValueError(
+            f"{owner}: image_network must take images of shape {image_shape} and give vectors (batch, any); it takes "
+            f"{tuple(images.shape[1:])} and gives {image_network.output_shape}."
+        )
+    check_network(owner, "text_network", text_network)
+    pooled = named_input(owner, text_network, "pooled")
+    if tuple(pooled.shape) != (None, pooled_dim) or text_network.output_shape != (None, embedding_dim):
+        raise ValueError(
+            f"{owner}: text_network must take 'pooled' of shape (None, {pooled_dim}) and give (None, {embedding_dim}); "
+            f"it takes {tuple(pooled.shape)} and gives {text_network.output_shape}."
+        )
