@@ -26,7 +26,7 @@ from keras import ops
 
 import kgen
 from kgen import losses
-from kgen.inference.descent import descend
+from kgen.inference.inversion import descend
 from kgen.layers import channel_statistics
 from kgen.training import backend
 
