@@ -13,7 +13,7 @@ import pytest  # noqa: E402
 
 SLOW_TESTS = Path(__file__).with_name("slow_tests.txt")
 # Seconds that a test may take in CI without the mark `slow`.
-LIMIT = 20
+LIMIT = 60
 
 
 # === Slow tests ===

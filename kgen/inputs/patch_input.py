@@ -16,6 +16,16 @@ class PatchInput(ImageInput):
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
         divisor: of the sides of patches.
+
+    Example:
+
+    ```python
+    import keras, kgen, numpy as np
+
+    scale = keras.Variable(0.0, trainable=False)
+    patches = kgen.inputs.PatchInput("Denoiser", (None, None, 3), scale, divisor=4)
+    patches.batch(np.zeros((2, 8, 8, 3), "uint8"))["images"].shape     # (2, 8, 8, 3)
+    ```
     """
 
     def __init__(self, owner: str, image_shape: tuple, float_scale: keras.Variable, divisor: int):

@@ -41,7 +41,8 @@ def networks(recipe="vae"):
 
 
 def model(recipe="vae", trainable=False, **kwargs):
-    return TextToImage(text_encoder(trainable), SHAPE, seed=0, **{**networks(recipe), **kwargs})
+    parts = {"text_encoder": text_encoder(trainable), "image_shape": SHAPE, "seed": 0}
+    return TextToImage(**{**parts, **networks(recipe), **kwargs})
 
 
 def compiled():

@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from kgen import progress
+from kgen.inputs import ImageInput
 from kgen.layers import Upscale
 from kgen.models import GAN, VAE
 from kgen.models.image_model import ImageModel
@@ -283,6 +284,7 @@ class Shade(ImageModel):
     def __init__(self, postprocessing=()):
         super().__init__()
         self.postprocessing = list(postprocessing)
+        self.image_input = ImageInput("Shade", SHAPE, self.float_scale)
         self.sampler = Shades(self)
         self.built = True
 

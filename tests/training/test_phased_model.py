@@ -246,7 +246,9 @@ class _Chosen(toy.Lines):
     def compile(self, optimizer="auto", bound=None, layers=(), weights=None, **kwargs):
         config = {"bound": bound, "layers": layers, "weights": weights}
         super().compile(optimizer, config=config, **kwargs)
-        self.bound, self.others, self.by_name = bound, layers, weights
+        # Not tracked by Keras, as the library's models hold such parts in plain objects.
+        object.__setattr__(self, "bound", bound)
+        self.others, self.by_name = layers, weights
 
     def use_metrics(self, metrics):
         self.measures = metrics
