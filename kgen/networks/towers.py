@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 
 from kgen.networks.interface import check_network, named_input
@@ -14,8 +16,8 @@ def image_tower(image_shape: ImageShape, output_dim: int) -> keras.Model:
 
     Its convolutions begin at about 16x16, which a few cores can afford, and end where GANs' do, at 4 to 7.
     """
-    side = min(image_shape[:2])
-    patch = max(1, side // 16)
+    side, common = min(image_shape[:2]), math.gcd(*image_shape[:2])
+    patch = next(size for size in range(max(1, side // 16), 0, -1) if common % size == 0)
     end = side // patch
     while end > 7 and end % 2 == 0:
         end //= 2

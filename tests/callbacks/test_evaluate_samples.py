@@ -197,9 +197,9 @@ def test_the_seed_says_which_images():
 def test_few_images_at_once():
     images, model = tiny.pictures(), trained_vae()
     sizes = []
-    draw = model.generate_from
-    model.generate_from = lambda inputs, batch_size, verbose: (
-        sizes.append((batch_size, verbose)) or draw(inputs, batch_size, verbose)
+    run = model.sampler.run
+    model.sampler.run = lambda inputs, batch_size, verbose: (
+        sizes.append((batch_size, verbose)) or run(inputs, batch_size, verbose)
     )
     rehearse(EvaluateSamples(distance(), images, num_images=12, batch_size=5), model, 1)
     assert sizes == [(5, 0)]
