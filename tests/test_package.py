@@ -150,6 +150,19 @@ def test_public_names_are_described_and_classes_have_an_example():
     assert missing == []
 
 
+def test_examples_give_arguments_that_there_are():
+    classes = {public: value for _, public, value in public_objects() if inspect.isclass(value)}
+    unknown = []
+    for path in MODULES:
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            for node in ast.walk(ast.parse(textwrap.dedent(block))):
+                name = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else None
+                if name in classes:
+                    known = {each for base in classes[name].__mro__ for each in inspect.signature(base).parameters}
+                    unknown += [f"{name}({each.arg}=)" for each in node.keywords if each.arg and each.arg not in known]
+    assert unknown == []
+
+
 def test_public_keras_classes_are_registered():
     import keras
 

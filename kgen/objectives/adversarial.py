@@ -31,7 +31,7 @@ class Adversarial:
     Example:
 
     ```python
-    model = kgen.models.TextToImage(encoder, objective="gan")
+    model = kgen.models.TextToImage(encoder, recipe="gan")
     model.compile(objective=kgen.objectives.Adversarial(loss="hinge", penalties="r1"))
     ```
     """

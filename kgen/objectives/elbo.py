@@ -60,7 +60,7 @@ class ELBO:
     Example:
 
     ```python
-    model = kgen.models.TextToImage(encoder, objective="vae")
+    model = kgen.models.TextToImage(encoder, recipe="vae")
     model.compile(objective=kgen.objectives.ELBO(beta=0.5, warmup_steps=1000))
     ```
     """
