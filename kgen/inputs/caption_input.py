@@ -95,7 +95,7 @@ class CaptionInput(ImageInput):
     def withheld(
         self, condition: dict[str, Tensor], share: float, seed: keras.random.SeedGenerator
     ) -> dict[str, Tensor]:
-        """Standardized features of which a share of captions, drawn by lot, is empty."""
+        """Standardized features; a random share of the captions is empty."""
         pooled, tokens = condition["pooled"], condition["tokens"]
         kept = keras.random.uniform((ops.shape(pooled)[0], 1), seed=seed) >= share
         return {

@@ -47,7 +47,7 @@ class PairInput(ImageInput):
         return batch if y is None else {**batch, self.second_name: self.to_network(y)}
 
     def second_of(self, batch: dict[str, Tensor], seed: keras.random.SeedGenerator) -> Tensor:
-        """An image of the second set for each of a batch: those that came with it, or some drawn by lot."""
+        """An image of the second set for each of a batch: those that came with it, or random ones."""
         if self.second_name in batch:
             return batch[self.second_name]
         if self.second_set is None:

@@ -65,7 +65,7 @@ class StyleTransfer(ImageModel):
     ```python
     model = kgen.models.StyleTransfer("efficientnet_lite0")
     model.compile()
-    model.fit(photos, paintings, batch_size=4, epochs=10)     # each photo with paintings drawn by lot
+    model.fit(photos, paintings, batch_size=4, epochs=10)     # each photo with random paintings
     model.stylize(photo, painting)                            # uint8, of the photo's size
     model.stylize(photo, [painting, texture], weights=[2, 1], strength=0.8, preserve_color=True)
     ```

@@ -176,7 +176,7 @@ class VAE(ImageModel):
                 `perceptual`, and what a discriminator adds; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            TypeError: for an option that is none of these.
+            TypeError: for an unknown option.
             ValueError: for a number out of range, or arguments of a discriminator that the model does not have.
         """
         terms, options = split_arguments(ELBO, options)
