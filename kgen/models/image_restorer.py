@@ -145,7 +145,7 @@ class ImageRestorer(ImageModel):
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Clean images, and what is made of them once degraded."""
-        return batch["images"], 2.0 * self.objective.attempt(batch, training=False)[1] - 1.0
+        return batch["images"], self.objective.attempt(batch, training=False)
 
     # === Images out ===
     def restore(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kgen import checks
-from kgen.types import ImageShape, Tensor
+from kgen.types import Tensor
 
 
 def feed(
@@ -165,15 +165,13 @@ def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: An
     return latent_dim, num_classes
 
 
-def check_discriminator(
-    owner: str, discriminator: Any, image_shape: ImageShape, num_classes: int | None = None
-) -> None:
-    """Checks that a network takes such images and gives one logit per image, and fitting class logits if any.
+def check_discriminator(owner: str, discriminator: Any, image_shape: tuple, num_classes: int | None = None) -> None:
+    """Checks that a network takes such images and gives a logit per image or patch, and fitting class logits if any.
 
     Args:
         owner: name that errors begin with.
         discriminator: what the user gave.
-        image_shape: `(height, width, channels)` of the generated images.
+        image_shape: `(height, width, channels)` of the generated images; None where any size goes.
         num_classes: number of classes of the model; None without classes.
 
     Raises:
@@ -182,17 +180,19 @@ def check_discriminator(
     """
     check_network(owner, "discriminator", discriminator)
     images = named_input(owner, discriminator, "images")
-    if tuple(images.shape[1:]) != tuple(image_shape):
+    if any(n != m and None not in (n, m) for n, m in zip(images.shape[1:], image_shape)):
         raise ValueError(
             f"{owner}: the discriminator takes images of shape {tuple(images.shape[1:])}; {tuple(image_shape)} are "
             "generated."
         )
     shapes = {name: tuple(output.shape) for name, output in outputs_of(discriminator).items()}
-    if shapes.get("logits") not in ((None, 1), (None,)) or set(shapes) - {"logits", "labels"}:
+    logits = shapes.get("logits", ())
+    patches = len(logits) == 4 and logits[-1] == 1
+    if not (patches or logits in ((None, 1), (None,))) or set(shapes) - {"logits", "labels"}:
         given = discriminator.output_shape if set(shapes) == {"logits"} else shapes
         raise ValueError(
-            f"{owner}: the discriminator must give one logit per image, shape (batch, 1); got {given}. With a "
-            "classifier it gives {'logits': (batch, 1), 'labels': (batch, num_classes)}."
+            f"{owner}: the discriminator must give one logit per image, shape (batch, 1), or per patch, (batch, h, w, "
+            f"1); got {given}. With a classifier it gives {{'logits': (batch, 1), 'labels': (batch, num_classes)}}."
         )
     if "labels" in shapes:
         if num_classes is None or shapes["labels"] != (None, num_classes):

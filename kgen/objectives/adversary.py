@@ -32,7 +32,9 @@ class Adversary:
 
     Args:
         discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
-            to `{"logits": (batch, 1), "labels": (batch, num_classes)}`.
+            to `{"logits": (batch, 1), "labels": (batch, num_classes)}`. It may give a map of logits `(batch, h, w, 1)`
+            in place of one, of overlapping patches [Isola et al. 2017, "Image-to-image translation with conditional
+            adversarial networks"]: losses are then means over patches.
         loss, penalties, mixing, augmentation: as in `GAN.compile`. The loss "auto" is the non-saturating one.
             Penalties "auto" are a light R1 now and then; none if the discriminator normalises by statistics of the
             batch, as the slope of one image then depends on the others.
@@ -98,6 +100,9 @@ class Adversary:
         self.is_adaptive = isinstance(augmentation, AdaptiveAugment)
         self.adaptive_probability: Any = adaptive_probability
         self.has_classifier = "labels" in outputs_of(discriminator)
+        self.judges_patches = len(outputs_of(discriminator)["logits"].shape) == 4
+        if self.judges_patches and mixing is not None:
+            raise ValueError("compile: mixing needs a discriminator with one logit per image; this one judges patches.")
         self._network = discriminator
         if feature_matching:
             outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
@@ -124,8 +129,8 @@ class Adversary:
         """What the discriminator says of images, augmented with `seed` in training; all float32.
 
         Returns:
-            Dict of `logits` `(batch,)`; where there is a classifier its logits, `labels` `(batch, num_classes)`; where
-            features are matched `features` `(batch, ...)`.
+            Dict of `logits`, `(batch,)`, or `(batch, patches)` if it judges patches; where there is a classifier its
+            logits, `labels` `(batch, num_classes)`; where features are matched `features` `(batch, ...)`.
         """
         if self.augmentation is not None and training:
             drawn = self.augmentation.parameters(ops.shape(images)[0], *images.shape[1:3], seed)
@@ -134,10 +139,12 @@ class Adversary:
         outputs = feed(self._network, "images", images, condition, training)
         outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
         outputs = {name: ops.cast(output, "float32") for name, output in outputs.items()}
-        return {**outputs, "logits": ops.reshape(outputs["logits"], (-1,))}
+        logits = outputs["logits"]
+        shape = (ops.shape(logits)[0], -1) if self.judges_patches else (-1,)
+        return {**outputs, "logits": ops.reshape(logits, shape)}
 
     def logits(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
-        """The discriminator's logits, `(batch,)` in float32; see `judge`."""
+        """The discriminator's logits in float32; see `judge`."""
         return self.judge(images, condition, training, seed)["logits"]
 
     def discriminator_loss(
@@ -166,10 +173,10 @@ class Adversary:
         else:
             judged = self.judge(real, condition, training, seed)
             real_logits, fake_logits = judged["logits"], self.logits(fake, condition, training, seed)
-            value = self.loss.discriminator(real_logits, fake_logits)
-            accuracy = losses.pair_accuracy(real_logits, fake_logits)
+            value = _per_image(self.loss.discriminator(real_logits, fake_logits))
+            accuracy = _per_image(losses.pair_accuracy(real_logits, fake_logits))
             boundary = getattr(self.loss, "boundary", None)
-            signs = ops.sign(real_logits - (fake_logits if boundary is None else boundary))
+            signs = _per_image(ops.sign(real_logits - (fake_logits if boundary is None else boundary)))
         if condition_names(self.discriminator, condition):
             value = self._matched(value, real, real_logits, condition, training, seed)
         parts = {"discrimination" if self.terms else "loss": value, "discriminator_accuracy": accuracy}
@@ -191,7 +198,7 @@ class Adversary:
         others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
         if real_logits is None:
             real_logits = self.logits(real, condition, training, seed)
-        mismatched = self.loss.discriminator(real_logits, self.logits(real, others, training, seed))
+        mismatched = _per_image(self.loss.discriminator(real_logits, self.logits(real, others, training, seed)))
         # A neighbour with the very same condition is no mismatch.
         differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
         return ops.where(differs, 0.5 * (value + mismatched), value)
@@ -201,7 +208,9 @@ class Adversary:
 
         def cost(penalty):
             points = penalty.points(real, fake, seed)
-            slope = backend.input_gradient(lambda images: self.logits(images, condition, training, seed), points)
+            slope = backend.input_gradient(
+                lambda images: _per_image(self.logits(images, condition, training, seed)), points
+            )
             return penalty.every * penalty.cost(slope)
 
         total = nothing
@@ -221,7 +230,7 @@ class Adversary:
         if self.feature_matching or not isinstance(self.loss, losses.SeparableLoss):
             on_real = self.judge(real, condition, training, seed)
         on_fake = self.judge(fake, condition, training, seed)
-        value = self.loss.generator(None if on_real is None else on_real["logits"], on_fake["logits"])
+        value = _per_image(self.loss.generator(None if on_real is None else on_real["logits"], on_fake["logits"]))
         if self.has_classifier:
             error = losses.label_cross_entropy(condition["pooled"], on_fake["labels"])
             value = value + self.classification_weight * error
@@ -229,6 +238,11 @@ class Adversary:
             distance = losses.feature_matching(on_real["features"], on_fake["features"])
             value = value + self.feature_matching * distance
         return value
+
+
+def _per_image(values):
+    """`(batch,)`: the means over patches, if there are any."""
+    return ops.mean(values, axis=1) if len(values.shape) == 2 else values
 
 
 def _normalizes_batches(network):

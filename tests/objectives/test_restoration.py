@@ -28,7 +28,8 @@ def test_measures_and_losses():
     assert "perceptual" not in config
     again = denoiser(discriminator=discriminator())
     again.compile_from_config(config)
-    assert again.objective.pixel_loss.epsilon == 0.01 and type(again.objective.adversary.loss).__name__ == "Hinge"
+    assert again.objective.likeness.pixel_loss.epsilon == 0.01
+    assert type(again.objective.likeness.adversary.loss).__name__ == "Hinge"
     # An untrained network leaves images as they are: the noise is all the error.
     plain = denoiser()
     plain.compile(loss="l2")
