@@ -6,6 +6,8 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
 
 def integer(owner: str, name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
     """An argument that must be a whole number, of Python or NumPy, as an `int`.
@@ -35,6 +37,32 @@ def integer(owner: str, name: str, value: Any, least: int | None = 1, most: int 
             wanted = "an integer" if most is None else f"an integer of at most {most}"
         raise ValueError(f"{owner}: {name} must be {wanted}; got {value!r}.")
     return int(value)
+
+
+def floats(owner: str, name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An argument that must be an array of finite numbers of some shape, as float32.
+
+    Args:
+        owner, name, value: as in `integer`.
+        shape: what is expected; None where any length from 1 on goes.
+
+    Raises:
+        ValueError: if it has another shape, is empty, or has values that are NaN or infinite.
+
+    Example:
+
+    ```python
+    floats("GAN.decode", "latents", [[0.5, 1.0]], (None, 2)).shape      # (1, 2)
+    ```
+    """
+    array = np.asarray(value, "float32")
+    fits = array.ndim == len(shape) and all(n == m or m is None and n for n, m in zip(array.shape, shape))
+    if not fits:
+        wanted = ", ".join("any" if m is None else str(m) for m in shape)
+        raise ValueError(f"{owner}: {name} must have shape ({wanted}); got {array.shape}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{owner}: {name} must be finite; some are NaN or infinite.")
+    return array
 
 
 def seed(owner: str, value: Any, optional: bool = True) -> int | None:

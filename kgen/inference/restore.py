@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from kgen.progress import Progress
-from kgen.sampling.tiles import Tiles
+from kgen.sampling.tiles import Tiles, levels
 from kgen.types import Array, Verbose
 
 
@@ -63,7 +63,7 @@ def _in_tiles(model, inputs, tiles, tile, verbose):
     # As many small images at once as have the pixels of two tiles.
     at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
     if max(tiles.size) <= tile:
-        return _levels(model.in_batches(model.restored_inputs, inputs, at_once, verbose))
+        return levels(model.in_batches(model.restored_inputs, inputs, at_once, verbose))
     count = len(inputs["images"])
     progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
 
@@ -84,14 +84,9 @@ def _checked_masks(owner, masks, shape):
     return (masks != 0).astype("uint8")[..., None]
 
 
-def _levels(images):
-    """uint8 of images in [0, 1]."""
-    return np.rint(255.0 * np.clip(images, 0.0, 1.0)).astype("uint8")
-
-
 def _scaled(alpha, scale):
     """Alpha `(N, H, W, 1)`, uint8 or float in [0, 1], as uint8 of so many times the size."""
-    alpha = alpha if alpha.dtype == "uint8" else _levels(alpha)
+    alpha = alpha if alpha.dtype == "uint8" else levels(alpha)
     if scale == 1:
         return alpha
     size = (alpha.shape[2] * scale, alpha.shape[1] * scale)

@@ -151,11 +151,8 @@ class Sampler:
 
     def decode(self, latents: Any, labels: Any, batch_size: int, verbose: Verbose) -> Array:
         """`decode` of a model of classes, or of none; see `GAN.decode`."""
-        owner, latents = f"{self.owner}.decode", np.asarray(latents, "float32")
-        if latents.ndim != 2 or latents.shape[1] != self.model.latent_dim or not len(latents):
-            raise ValueError(f"{owner}: latents must have shape (N, {self.model.latent_dim}); got {latents.shape}.")
-        if not np.isfinite(latents).all():
-            raise ValueError(f"{owner}: latents must be finite; some are NaN or infinite.")
+        owner = f"{self.owner}.decode"
+        latents = checks.floats(owner, "latents", latents, (None, self.model.latent_dim))
         condition = label_condition(owner, self.model.num_classes, labels, len(latents))
         return self.run({"latents": latents, **condition}, batch_size, verbose)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from kgen.types import Array, Tensor
 MULTIPLE = 8
 
 
+def levels(images: Array) -> Array:
+    """uint8 of images in [0, 1]."""
+    return np.rint(255.0 * np.clip(images, 0.0, 1.0)).astype("uint8")
+
+
 class Tiles:
     """Where the tiles of an image lie, and how much each counts.
 
@@ -24,9 +30,11 @@ class Tiles:
 
     Args:
         size: `(height, width)` of the image.
-        tile: side of a tile in pixels, a multiple of 8; smaller images are one tile.
-        overlap: of neighbours in pixels, a multiple of 8 and at most half of a tile.
-        scale: how many times larger the results are.
+        tile: side of a tile in pixels, a multiple of `multiple`; smaller images are one tile.
+        overlap: of neighbours in pixels, a multiple of `multiple` and at most half of a tile.
+        scale: how many times larger the results are; a `fractions.Fraction` where they are smaller.
+        multiple: of pixels, at which tiles begin.
+        owner: method that errors name.
 
     Raises:
         ValueError: for another tile or overlap.
@@ -40,31 +48,46 @@ class Tiles:
     ```
     """
 
-    def __init__(self, size: tuple[int, int], tile: int, overlap: int, scale: int = 1):
+    def __init__(
+        self,
+        size: tuple[int, int],
+        tile: int,
+        overlap: int,
+        scale: int | Fraction = 1,
+        multiple: int = MULTIPLE,
+        owner: str = "restore",
+    ):
         for name, value in (("tile", tile), ("overlap", overlap)):
-            if checks.integer("restore", name, value) % MULTIPLE:
-                raise ValueError(f"restore: {name} must be a multiple of {MULTIPLE} pixels; got {value}.")
-        checks.integer("restore", "overlap", overlap, most=tile // 2)
+            if checks.integer(owner, name, value) % multiple:
+                raise ValueError(f"{owner}: {name} must be a multiple of {multiple} pixels; got {value}.")
+        checks.integer(owner, "overlap", overlap, most=tile // 2)
         self.size = tuple(size)
         self.scale = scale
-        padded = [-(-side // MULTIPLE) * MULTIPLE for side in size]
+        padded = [-(-side // multiple) * multiple for side in size]
         self.tile = tuple(min(tile, side) for side in padded)
-        self.rows, self.columns = (_starts(side, tile, overlap) for side in padded)
+        self.rows, self.columns = (_starts(side, tile, overlap, multiple) for side in padded)
         self.row_weights = _weights(self.rows, self.tile[0], overlap, scale)
         self.column_weights = _weights(self.columns, self.tile[1], overlap, scale)
 
-    def computed(self, function: Callable[[dict[str, Array]], Array], arrays: dict[str, Array]) -> Array:
+    def computed(
+        self,
+        function: Callable[[dict[str, Array]], Array],
+        arrays: dict[str, Array],
+        finish: Callable[[Array], Array] = levels,
+    ) -> Array:
         """The results of all tiles, as one image.
 
         Args:
             function: from a dict of arrays `(n, *tile, c)`, the tiles of one row, to an array
                 `(n, scale * height, scale * width, C)` in [0, 1].
             arrays: dict of arrays `(height, width, c)`.
+            finish: what is made of each part of the result; by default `levels`.
 
         Returns:
-            uint8 array `(scale * height, scale * width, C)`.
+            Array `(scale * height, scale * width, C)`, of the dtype that `finish` gives; for a scale below 1 sides are
+            rounded up.
         """
-        (height, width), scale = self.size, self.scale
+        height, width = (math.ceil(side * self.scale) for side in self.size)
         result: Any = None
         carried: Any = None
         for i, top in enumerate(self.rows):
@@ -73,10 +96,11 @@ class Tiles:
             if i:
                 band[: len(carried)] += carried
             else:
-                result = np.empty((scale * height, scale * width, band.shape[-1]), "uint8")
-            done = (self.rows[i + 1] - top if i + 1 < len(self.rows) else self.tile[0]) * scale
-            part = result[top * scale : top * scale + done]
-            part[:] = np.rint(255.0 * np.clip(band[: len(part), : scale * width], 0.0, 1.0))
+                result = np.empty((height, width, band.shape[-1]), finish(band[:0]).dtype)
+            done = int((self.rows[i + 1] - top if i + 1 < len(self.rows) else self.tile[0]) * self.scale)
+            begin = int(top * self.scale)
+            part = result[begin : begin + done]
+            part[:] = finish(band[: len(part), :width])
             carried = band[done:]
         return result
 
@@ -88,34 +112,34 @@ class Tiles:
             for name, array in arrays.items()
         }
         results = function(tiles)
-        scale = self.scale
-        band = np.zeros((scale * tall, scale * (self.columns[-1] + wide), results.shape[-1]), "float32")
+        end = int(self.scale * (self.columns[-1] + wide))
+        band = np.zeros((results.shape[1], end, results.shape[-1]), "float32")
         for left, weights, result in zip(self.columns, self.column_weights, results):
-            band[:, scale * left : scale * (left + wide)] += weights[:, None] * result
+            begin = int(self.scale * left)
+            band[:, begin : begin + result.shape[1]] += weights[:, None] * result
         return band
 
 
-def _starts(length, tile, overlap):
+def _starts(length, tile, overlap, multiple):
     """Where tiles begin, spread evenly; neighbours overlap by `overlap` or more."""
     if length <= tile:
         return [0]
     steps = math.ceil((length - tile) / (tile - overlap))
-    return [i * ((length - tile) // MULTIPLE) // steps * MULTIPLE for i in range(steps + 1)]
+    return [i * ((length - tile) // multiple) // steps * multiple for i in range(steps + 1)]
 
 
 def _weights(starts, tile, overlap, scale):
     """A row of weights for each tile; at every pixel those of all tiles sum to 1."""
-    places = (np.arange(tile * scale) + 0.5) / scale
-    weights = np.ones((len(starts), tile * scale))
+    length, starts = int(tile * scale), [int(start * scale) for start in starts]
+    places = (np.arange(length) + 0.5) / float(scale)
+    weights = np.ones((len(starts), length))
     rising = np.clip((places - overlap / 4) / (overlap / 2), 0.0, 1.0)
     weights[1:] *= rising
     weights[:-1] *= rising[::-1]
-    total = np.zeros((starts[-1] + tile) * scale)
+    total = np.zeros(starts[-1] + length)
     for start, row in zip(starts, weights):
-        total[start * scale : (start + tile) * scale] += row
-    return [
-        (row / total[start * scale : (start + tile) * scale]).astype("float32") for start, row in zip(starts, weights)
-    ]
+        total[start : start + length] += row
+    return [(row / total[start : start + length]).astype("float32") for start, row in zip(starts, weights)]
 
 
 def _cut(array, top, left, tall, wide):
@@ -125,10 +149,10 @@ def _cut(array, top, left, tall, wide):
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
 
 
-def in_whole_multiples(images: Tensor) -> Tensor:
-    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `MULTIPLE`."""
+def in_whole_multiples(images: Tensor, multiple: int = MULTIPLE) -> Tensor:
+    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to sides of whole multiples."""
     height, width = ops.shape(images)[1:3]
     for axis, side in ((1, height), (2, width)):
-        places = ops.arange(side + -side % MULTIPLE, dtype="int32")
+        places = ops.arange(side + -side % multiple, dtype="int32")
         images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
     return images
