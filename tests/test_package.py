@@ -20,7 +20,7 @@ ROOT = Path(kgen.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if (path.parent / "__init__.py").exists())
 # A module may import from the rows above its own, and from its own sub-package.
 FLOORS = [
-    {"checks", "export", "files", "progress", "serializable", "types"},
+    {"checks", "export", "files", "progress", "serializable", "torch_checkpoint", "types"},
     {"layers", "losses"},
     {"training", "text", "data", "presets"},
     {"metrics"},

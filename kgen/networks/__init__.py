@@ -17,6 +17,7 @@ from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.map_decoder import map_decoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.networks.patch_discriminator import patch_discriminator
 from kgen.networks.perceptron import perceptron_discriminator, perceptron_generator
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.residual_encoder import residual_encoder
@@ -26,6 +27,7 @@ from kgen.networks.spectrally_normalized import spectrally_normalized
 from kgen.networks.style_decoder import style_decoder
 from kgen.networks.style_encoder import style_encoder
 from kgen.networks.text_projection import TextProjection
+from kgen.networks.tiny_autoencoder import read_tiny_autoencoder, tiny_decoder, tiny_encoder
 
 __all__ = [
     "LadderDecoder",
@@ -40,11 +42,13 @@ __all__ = [
     "encoder_and_decoder",
     "feature_network",
     "generator_and_discriminator",
+    "map_decoder",
+    "patch_discriminator",
     "perceptron_discriminator",
     "perceptron_generator",
-    "map_decoder",
     "r3gan_discriminator",
     "r3gan_generator",
+    "read_tiny_autoencoder",
     "residual_encoder",
     "resnet_discriminator",
     "resnet_generator",
@@ -57,4 +61,6 @@ __all__ = [
     "text_generator",
     "text_image_encoder",
     "text_networks",
+    "tiny_decoder",
+    "tiny_encoder",
 ]

@@ -3,5 +3,6 @@
 from kgen.objectives.adversarial import Adversarial
 from kgen.objectives.adversary import Adversary
 from kgen.objectives.elbo import ELBO
+from kgen.objectives.perceptual_compression import PerceptualCompression
 
-__all__ = ["ELBO", "Adversarial", "Adversary"]
+__all__ = ["ELBO", "Adversarial", "Adversary", "PerceptualCompression"]

@@ -1,0 +1,110 @@
+"""The objective of an autoencoder whose latents others learn in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgen import checks, losses
+from kgen.objectives.likeness import Likeness
+from kgen.serializable import serializable
+from kgen.training import Phase
+from kgen.types import Tensor
+
+
+@serializable
+class PerceptualCompression:
+    """Likeness of reconstructions to images, and a light KL term that keeps latents near N(0, 1).
+
+        L = pixels + perceptual + adversarial + kl_weight mean_j KL(q(z_j|x) || N(0, 1))
+
+    [Esser et al. 2021, "Taming transformers for high-resolution image synthesis"; Rombach et al. 2022,
+    "High-resolution image synthesis with latent diffusion models", section 3.1]. An encoder without log-variances has
+    no KL term.
+
+    What it trains: `model.encoder` and `model.decoder`, and `model.discriminator` if there is one.
+
+    Args:
+        loss, perceptual, perceptual_weight, kl_weight, adversarial_loss, penalties, adversarial_weight: as in
+            `Autoencoder.compile`.
+
+    Raises:
+        ValueError: for a negative weight.
+
+    Example:
+
+    ```python
+    autoencoder.compile(perceptual="efficientnet_lite0", kl_weight=1e-5)        # makes one
+    ```
+    """
+
+    def __init__(
+        self,
+        loss: Any = "auto",
+        perceptual: Any = None,
+        perceptual_weight: float = 0.1,
+        kl_weight: float = 1e-4,
+        adversarial_loss: Any = "auto",
+        penalties: Any = "auto",
+        adversarial_weight: float = 0.01,
+    ):
+        self.loss = loss
+        self.perceptual = perceptual
+        self.perceptual_weight = perceptual_weight
+        self.kl_weight = checks.number("Autoencoder.compile", "kl_weight", kl_weight, least=0)
+        self.adversarial_loss = adversarial_loss
+        self.penalties = penalties
+        self.adversarial_weight = adversarial_weight
+
+    def attach(self, model: Any) -> None:
+        """Takes the networks of a model."""
+        self.model = model
+        arguments = self.loss, self.perceptual, self.perceptual_weight, self.adversarial_loss, self.penalties
+        self.likeness = Likeness(model, *arguments, self.adversarial_weight)
+
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """Adam; with less momentum for the discriminator."""
+        return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else self.likeness.discriminator_optimizer()
+
+    def phases(self) -> list[Phase]:
+        """The discriminator if there is one, then the autoencoder."""
+        model = self.model
+        variables = [*model.encoder.trainable_variables, *model.decoder.trainable_variables]
+        terms = self.likeness.terms + ("kl",) * model.gaussian
+        terms = terms if len(terms) > 1 else ()
+        phase = Phase("autoencoder", self.autoencoder_loss, variables, terms=terms, measures=("psnr",))
+        return self.likeness.phases(phase, self.discriminator_loss)
+
+    def attempt(self, images: Tensor, training: bool) -> tuple[Tensor, Tensor | None]:
+        """Reconstructions in about [-1, 1], in training of latents that are drawn, and their KL divergence `(batch,)`.
+
+        The divergence is the mean over the latent numbers of an image; None if the encoder gives no log-variances.
+        """
+        model = self.model
+        encoder, decoder = (model.encoder, model.decoder) if training else (model.encoder_average, model.average)
+        latents, log_variances = model.moments(encoder(images, training=training))
+        divergence = None
+        if log_variances is not None:
+            rows = (ops.shape(latents)[0], -1)
+            means, log_variances = ops.reshape(latents, rows), ops.reshape(log_variances, rows)
+            count = ops.cast(ops.shape(means)[1], "float32")
+            divergence = losses.gaussian_kl(means, log_variances) / count
+            if training:
+                noise = keras.random.normal(ops.shape(means), dtype="float32", seed=model.seeds(training))
+                latents = ops.reshape(means + ops.exp(0.5 * log_variances) * noise, ops.shape(latents))
+        return ops.cast(decoder(latents, training=training), "float32"), divergence
+
+    def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The terms that `compile` asked for, and PSNR."""
+        made, divergence = self.attempt(batch["images"], training)
+        parts = self.likeness.parts(batch["images"], made, training)
+        if divergence is not None:
+            parts["kl"] = self.kl_weight * divergence
+        return parts if len(parts) > 2 else {"loss": parts["pixels"], "psnr": parts["psnr"]}
+
+    def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The adversary's loss on images and on reconstructions."""
+        made, _ = self.attempt(batch["images"], training)
+        return self.likeness.discriminator_loss(batch["images"], made, training)
