@@ -66,6 +66,27 @@ def test_losses_of_the_two_players(plain):
 
 
 @pytest.mark.backends
+def test_a_discriminator_of_patches_is_judged_by_the_mean_of_them():
+    patches = keras.Sequential([keras.Input(tiny.SHAPE), keras.layers.Conv2D(1, 4, 4)])
+    adversary = Adversary(patches, Hinge(), [R1(2.0)])
+    real, fake = images(0), images(1)
+    logits, fake_logits = numpy(patches(real))[..., 0], numpy(patches(fake))[..., 0]
+    assert logits.shape == (4, 2, 2)
+    parts = adversary.discriminator_loss(real, fake, {}, True, None)
+    hinge = np.maximum(0, 1 - logits) + np.maximum(0, 1 + fake_logits)
+    np.testing.assert_allclose(numpy(parts["discrimination"]), hinge.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(numpy(parts["discriminator_accuracy"]), (logits > fake_logits).mean(axis=(1, 2)))
+    # The slope of the mean logit: each pixel is in one patch of four.
+    slope = np.sum(np.square(numpy(patches.layers[0].kernel) / 4)) * 4
+    np.testing.assert_allclose(numpy(parts["penalty"]), np.full(4, slope), rtol=1e-5)
+    np.testing.assert_allclose(
+        numpy(adversary.generator_loss(real, fake, {}, True)), -fake_logits.mean(axis=(1, 2)), rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="mixing needs a discriminator with one logit per image"):
+        Adversary(patches, Hinge(), [], Mixup(0.2))
+
+
+@pytest.mark.backends
 def test_penalties_add_up_while_training_only(plain):
     adversary = Adversary(plain, NonSaturating(), [R1(2.0), R1(6.0)])
     real, fake = images(0), images(1)

@@ -98,7 +98,7 @@ def test_networks_that_do_not_fit(changed, error, message):
         ({"generator": "generator"}, TypeError, "GAN: generator must be a keras.Model; got str"),
         ({"discriminator": None}, TypeError, "GAN: discriminator must be a keras.Model; got NoneType"),
         ({"discriminator": unbuilt()}, ValueError, "GAN: the discriminator 'lazy' does not know its input shape"),
-        ({"discriminator": tiny.encoder(3)}, ValueError, r"one logit per image, shape \(batch, 1\); got \(None, 3\)"),
+        ({"discriminator": tiny.encoder(3)}, ValueError, r"one logit per image, .*; got \(None, 3\)"),
         (
             {"discriminator": tiny.encoder(1, shape=(4, 4, 3))},
             ValueError,
