@@ -1,5 +1,6 @@
 """Data sets of images and captions: from folders, from packages, or drawn."""
 
+from kgen.data.avatars import HELD_OUT_AVATARS, avatars
 from kgen.data.caption_folder import caption_folder
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
@@ -15,10 +16,12 @@ from kgen.data.textures import textures
 __all__ = [
     "FASHION_MNIST_NAMES",
     "HELD_OUT",
+    "HELD_OUT_AVATARS",
     "MASK_NAMES",
     "CaptionedImages",
     "ImageFolder",
     "attributes_match",
+    "avatars",
     "caption_folder",
     "captioned_folder",
     "captioned_shapes",

