@@ -7,6 +7,7 @@ from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, MASK_NAMES, captioned_shapes
 from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
 from kgen.data.from_teacher import from_teacher
+from kgen.data.icons import icons
 from kgen.data.image_folder import ImageFolder
 from kgen.data.openmoji import openmoji
 from kgen.data.random_patches import random_patches
@@ -27,6 +28,7 @@ __all__ = [
     "captioned_shapes",
     "fashion_mnist",
     "from_teacher",
+    "icons",
     "openmoji",
     "random_patches",
     "read_shapes",
