@@ -14,7 +14,7 @@ from kgen.data.captioned_images import CaptionedImages
 from kgen.data.read_image import Color, check_image_options
 from kgen.data.rendered import check_packages, rendered
 
-_SKIN_TONES = re.compile(r"(?:-(?:(?:medium-)?(?:light|dark)|medium)(?:-skin-tone)?)+$")
+_SKIN_TONE = re.compile(r"-(?:(?:medium-)?(?:light|dark)|medium)$")  # of sets that leave out the word
 
 
 class _Icon(NamedTuple):
@@ -118,7 +118,8 @@ def _icons(directory: Path) -> list[_Icon]:
         style = " ".join(info["name"].replace("Emoji", " ").split())
         icons = []
         for name, icon in bodies.items():
-            if icon.get("hidden") or (_SKIN_TONES.search(name) and _SKIN_TONES.sub("", name) in bodies):
+            toned = "-skin-tone" in name or _SKIN_TONE.sub("", name) in bodies.keys() - {name}
+            if icon.get("hidden") or toned:
                 continue
             left, top, width, height = (
                 icon.get(key, data.get(key, default))
