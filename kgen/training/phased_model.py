@@ -12,7 +12,9 @@ from keras import ops
 from kgen import checks
 from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.training.moving_average import MovingAverage
 from kgen.training.phase_optimizer import Phase, PhaseOptimizer
+from kgen.training.regularization import gathering, layers_of, regularization
 from kgen.training.seeds import SeedGenerator
 
 
@@ -22,8 +24,9 @@ class PhasedModel(keras.Model):
 
     A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch
     than `fit` was given. A training step runs each phase in order: it applies the gradients of the phase's loss with
-    the phase's optimizer. It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and
-    with mixed precision. All state, random seeds included, is saved with the model, so training goes on where it
+    the phase's optimizer. What the networks of a phase add to its loss, by regularizers of weights, activity
+    regularizers (for each of their calls) and `add_loss`, is part of it, and reported as `regularization`. A step runs
+    on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All state, random seeds included, is saved with the model, so training goes on where it
     stopped. The config is the constructor's arguments: each must be an attribute of the same name.
 
     Args:
@@ -153,11 +156,17 @@ class PhasedModel(keras.Model):
         # as Keras would take layers among the arguments for layers of the model.
         self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
+        # Whether layers add to a loss is known once they are called; what none did is left out of the logs.
+        self._added = {name: keras.metrics.Mean(name=name) for name in map(self._added_name, phases)}
+        self._adds: set[str] = set()
 
     @staticmethod
     def _reported(phases):
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
+
+    def _added_name(self, phase):
+        return "regularization" if "loss" in self.trackers else f"{phase.name}_regularization"
 
     def get_compile_config(self) -> dict:
         """What `compile` was called with, but for what cannot be saved, of which it warns."""
@@ -197,7 +206,16 @@ class PhasedModel(keras.Model):
     @property
     def metrics(self) -> list:
         """One mean for the loss of each phase, and one for each of its terms and measures."""
-        return list(self.trackers.values()) if self.compiled else []
+        return [*self.trackers.values(), *self._added.values()] if self.compiled else []
+
+    def logs(self) -> dict[str, Any]:
+        """What is reported now, by name."""
+        added = {name: tracker for name, tracker in self._added.items() if name in self._adds}
+        return {name: tracker.result() for name, tracker in (self.trackers | added).items()}
+
+    def get_metrics_result(self) -> dict:
+        """As `logs`."""
+        return self.logs()
 
     # === The step ===
     def train_step(self, *args):
@@ -226,7 +244,7 @@ class PhasedModel(keras.Model):
                 backend.run_if(due, lambda phase=phase: self._train_phase(phase, batch))
         self.after_step()
         step.assign(step + 1)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.logs()
 
     def _test_on(self, data):
         batch = self._batch(data)
@@ -234,7 +252,7 @@ class PhasedModel(keras.Model):
             for phase in self.phases():
                 self._report(phase, *self._loss(phase, batch, training=False))
             self.after_test(batch)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.logs()
 
     def _batch(self, data):
         # Keras makes weights of samples of a `class_weight`.
@@ -258,7 +276,8 @@ class PhasedModel(keras.Model):
 
     def _loss(self, phase, batch, training):
         """`(one value per sample in float32, dict of its terms and measures)` of a phase."""
-        result = phase.loss(batch, training)
+        with gathering(self._layers_of(phase)) as added:
+            result = phase.loss(batch, training)
         parts = result if isinstance(result, dict) else {"loss": result}
         terms = phase.terms or ("loss",)
         if set(parts) != {*terms, *phase.measures}:
@@ -273,7 +292,22 @@ class PhasedModel(keras.Model):
                     f"(batch,); {name} has shape {tuple(value.shape)}."
                 )
         parts = {name: ops.cast(value, "float32") for name, value in parts.items()}
-        return sum(parts[name] for name in terms), parts
+        values = sum(parts[name] for name in terms)
+        extra = regularization(phase.variables, added)
+        if extra is not None:
+            # Beside every sample: the mean over the samples of all replicas is right then, whatever their shares.
+            parts[self._added_name(phase)] = extra + ops.zeros_like(values)
+            values = values + extra
+        return values, parts
+
+    def _layers_of(self, phase):
+        """The layers of the networks that a phase trains, and of the averages that stand for them in evaluation."""
+        trained = {id(v) for v in phase.variables}
+        networks = [each for each in self.layers if not trained.isdisjoint(map(id, each.trainable_variables))]
+        averages = [
+            each for each in self.layers if isinstance(each, MovingAverage) and any(map(each.averages, networks))
+        ]
+        return layers_of([*networks, *averages])
 
     def _report(self, phase, values, parts):
         total = f"{phase.name}_loss" if f"{phase.name}_loss" in self.trackers else "loss"
@@ -281,6 +315,10 @@ class PhasedModel(keras.Model):
             for name in (*phase.terms, *phase.measures):
                 self.trackers[name].update_state(parts[name])
             self.trackers[total].update_state(values)
+            name = self._added_name(phase)
+            if name in parts:
+                self._adds.add(name)
+                self._added[name].update_state(parts[name])
 
     # === Keras' hooks ===
     def make_train_function(self, force: bool = False) -> Any:

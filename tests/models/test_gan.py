@@ -70,7 +70,7 @@ def test_by_default():
         np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
     assert type(gan.objective.adversary.loss) is NonSaturating
     assert [(penalty.weight, penalty.every) for penalty in gan.objective.adversary.penalties] == [(1.0, 8)]
-    assert [metric.name for metric in gan.metrics] == [
+    assert list(gan.trackers) == [
         "discriminator_loss",
         "generator_loss",
         "discrimination",
@@ -96,7 +96,7 @@ def test_losses_and_penalties():
     gan.compile(loss=loss, penalties=[])
     assert gan.objective.adversary.loss is loss and gan.objective.adversary.penalties == ()
     names = ["discriminator_loss", "generator_loss", "discriminator_accuracy"]
-    assert [metric.name for metric in gan.metrics] == names
+    assert list(gan.trackers) == names
     gan.compile(loss="non_saturating", penalties=R1(10.0))
     assert [penalty.weight for penalty in gan.objective.adversary.penalties] == [10.0]
     with pytest.raises(

@@ -84,7 +84,7 @@ def test_by_default():
         and vae.objective.free_nats == 0.0
         and vae.objective.adversary is None
     )
-    assert [metric.name for metric in vae.metrics] == ["loss", "reconstruction", "kl", "active_units"]
+    assert list(vae.trackers) == ["loss", "reconstruction", "kl", "active_units"]
 
 
 def test_by_default_with_a_discriminator():
@@ -95,14 +95,14 @@ def test_by_default_with_a_discriminator():
     assert type(vae.objective.adversary.loss) is NonSaturating and [
         p.weight for p in vae.objective.adversary.penalties
     ] == [1.0]
-    assert {metric.name for metric in vae.metrics} == ALL_TERMS
+    assert set(vae.trackers) == ALL_TERMS
 
 
 def test_arguments_of_compile():
     vae = tiny.vae_gan()
     vae.compile("sgd", beta=0.5, free_nats=0.1, loss="non_saturating", penalties=[], adversarial_weight=3.0)
     assert (vae.objective.beta, vae.objective.free_nats, vae.objective.adversarial_weight) == (0.5, 0.1, 3.0)
-    assert vae.objective.adversary.penalties == () and "penalty" not in {metric.name for metric in vae.metrics}
+    assert vae.objective.adversary.penalties == () and "penalty" not in vae.trackers
     vae.compile({"discriminator": SGD(0.1), "autoencoder": "adam"})
     assert type(vae.optimizer.by_phase["discriminator"]) is SGD
     with pytest.raises(ValueError, match=r"phases are \['discriminator', 'autoencoder'\]; got .* \['autoencoder'\]"):

@@ -78,7 +78,7 @@ def test_names_in_the_history_and_the_results():
     assert set(history.history) == names | {f"val_{name}" for name in names}
     results = model.evaluate(data, batch_size=8, verbose=0, return_dict=True)
     assert set(results) == names
-    assert [metric.name for metric in model.metrics] == ["discriminator_loss", "generator_loss", *_terms(model)]
+    assert list(model.trackers) == ["discriminator_loss", "generator_loss", *_terms(model)]
     # A phase's loss is the sum of its terms.
     np.testing.assert_allclose(results["discriminator_loss"], results["adversarial"] + results["penalty"], rtol=1e-5)
 
@@ -220,7 +220,7 @@ def test_compiling_again():
     assert int(model.optimizer.iterations) == 0
     history = models.fit(model, data, 10, 1)
     assert sorted(history.history) == ["first_loss", "second_loss"]
-    assert len(model.metrics) == 2
+    assert len(model.trackers) == 2
 
 
 @pytest.mark.backends
