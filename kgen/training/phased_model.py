@@ -25,9 +25,12 @@ class PhasedModel(keras.Model):
     A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch
     than `fit` was given. A training step runs each phase in order: it applies the gradients of the phase's loss with
     the phase's optimizer. What the networks of a phase add to its loss, by regularizers of weights, activity
-    regularizers (for each of their calls) and `add_loss`, is part of it, and reported as `regularization`. A step runs
-    on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All state, random seeds included, is saved with the model, so training goes on where it
-    stopped. The config is the constructor's arguments: each must be an attribute of the same name.
+    regularizers and `add_loss`, once for each of their calls, is part of it, and reported as `regularization`. Of
+    several phases the log `loss` is the sum: no measure of quality, but what `TerminateOnNaN` looks at.
+
+    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All
+    state, random seeds included, is saved with the model, so training goes on where it stopped. The config is the
+    constructor's arguments: each must be an attribute of the same name.
 
     Args:
         seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
@@ -135,12 +138,14 @@ class PhasedModel(keras.Model):
         Raises:
             TypeError: for arguments of `keras.Model.compile` that have no meaning here, such as `loss_weights`.
         """
-        if refused:
-            raise TypeError(
-                f"{type(self).__name__}.compile: {', '.join(sorted(refused))} has no meaning for this model, whose "
-                "losses are its own; leave it out."
-            )
         phases = self.phases()
+        if refused:
+            hint = ", whose losses are its own; leave it out."
+            if any("optimizer" in name for name in refused):
+                by_phase = ", ".join(f"{phase.name!r}: ..." for phase in phases)
+                hint = f": give optimizer={{{by_phase}}}, an optimizer for each phase, or one for all."
+            names = ", ".join(sorted(refused))
+            raise TypeError(f"{type(self).__name__}.compile: {names} has no meaning for this model{hint}")
         policy = self.dtype_policy.name
         optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
         metrics, config = list(metrics or []), dict(config or {})
@@ -155,7 +160,9 @@ class PhasedModel(keras.Model):
         # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
         # as Keras would take layers among the arguments for layers of the model.
         self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
+        self.trackers: dict[str, Any] = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
+        if len(phases) > 1:
+            self.trackers = {"loss": _Sum([self.trackers[f"{each.name}_loss"] for each in phases]), **self.trackers}
         # Whether layers add to a loss is known once they are called; what none did is left out of the logs.
         self._added = {name: keras.metrics.Mean(name=name) for name in map(self._added_name, phases)}
         self._adds: set[str] = set()
@@ -166,7 +173,7 @@ class PhasedModel(keras.Model):
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
     def _added_name(self, phase):
-        return "regularization" if "loss" in self.trackers else f"{phase.name}_regularization"
+        return f"{phase.name}_regularization" if f"{phase.name}_loss" in self.trackers else "regularization"
 
     def get_compile_config(self) -> dict:
         """What `compile` was called with, but for what cannot be saved, of which it warns."""
@@ -205,7 +212,7 @@ class PhasedModel(keras.Model):
 
     @property
     def metrics(self) -> list:
-        """One mean for the loss of each phase, and one for each of its terms and measures."""
+        """The loss, one mean for that of each of several phases, and one for each of their terms and measures."""
         return [*self.trackers.values(), *self._added.values()] if self.compiled else []
 
     def logs(self) -> dict[str, Any]:
@@ -356,6 +363,18 @@ class PhasedModel(keras.Model):
 
     def _seed_states(self):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
+
+
+class _Sum(keras.metrics.Metric):
+    """The sum of other metrics, which keep its state."""
+
+    def __init__(self, parts):
+        super().__init__(name="loss")
+        # In a function: Keras would count their variables twice.
+        self.parts = lambda: parts
+
+    def result(self):
+        return sum(part.result() for part in self.parts())
 
 
 def _has_weights(value):

@@ -13,6 +13,7 @@ from tests.models import tiny
 
 SGD = keras.optimizers.SGD
 ALL_TERMS = {
+    "loss",
     "discriminator_loss",
     "autoencoder_loss",
     "discrimination",
