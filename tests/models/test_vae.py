@@ -22,6 +22,7 @@ ALL_TERMS = {
     "reconstruction",
     "kl",
     "adversarial",
+    "pixel_error",
     "active_units",
 }
 
@@ -85,7 +86,7 @@ def test_by_default():
         and vae.objective.free_nats == 0.0
         and vae.objective.adversary is None
     )
-    assert list(vae.trackers) == ["loss", "reconstruction", "kl", "active_units"]
+    assert list(vae.trackers) == ["loss", "reconstruction", "kl", "pixel_error", "active_units"]
 
 
 def test_by_default_with_a_discriminator():
@@ -151,7 +152,7 @@ def vae():
 @pytest.mark.backends
 def test_a_toy_lowers_its_loss_by_half(vae):
     history = vae.fit(tiny.pictures(64), batch_size=16, epochs=20, verbose=0).history
-    assert set(history) == {"loss", "reconstruction", "kl", "active_units"}
+    assert set(history) == {"loss", "reconstruction", "kl", "pixel_error", "active_units"}
     np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["kl"]), rtol=1e-4)
     # But for what not even a perfect reconstruction lowers.
     least = np.prod(tiny.SHAPE) * np.log(0.5 * np.sqrt(2 * np.pi))
@@ -177,6 +178,8 @@ def test_losses_in_the_logs_are_those_of_the_equations(vae):
     kl = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean()
     np.testing.assert_allclose(logs["reconstruction"], reconstruction, rtol=1e-4)
     np.testing.assert_allclose(logs["kl"], kl, rtol=1e-4)
+    error = 127.5 * np.sqrt(np.square(x - decoded).mean(axis=(1, 2, 3))).mean()
+    np.testing.assert_allclose(logs["pixel_error"], error, rtol=1e-4)
     assert logs["active_units"] == (mean.var(axis=0) > 0.01).sum()
     np.testing.assert_allclose(logs["loss"], reconstruction + kl, rtol=1e-4)
 
