@@ -200,7 +200,7 @@ class ELBO:
 
 
 def pixel_error(images: Tensor, drawn: Tensor) -> Tensor:
-    """How far images are from what is made of them, in grey levels of 0 to 255: `(batch,)`, the root of the mean square.
+    """How far images are from what is made of them: `(batch,)`, the root of the mean square in grey levels of 0 to 255.
 
     The loss has the same in nats, beside a constant that can be thousands of times what still changes.
 
