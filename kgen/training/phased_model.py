@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
@@ -12,7 +11,7 @@ from keras import ops
 from kgen import checks
 from kgen.serializable import serializable
 from kgen.training import backend
-from kgen.training.moving_average import MovingAverage
+from kgen.training.compile_config import saved_arguments
 from kgen.training.phase_optimizer import Phase, PhaseOptimizer
 from kgen.training.regularization import gathering, layers_of, regularization
 from kgen.training.seeds import SeedGenerator
@@ -180,31 +179,13 @@ class PhasedModel(keras.Model):
         if not self.compiled:
             return {}
         config = self.compile_arguments()
-        metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
+        metrics = config.pop("metrics")
         return {
-            **self._saved_arguments(config),
-            **({"metrics": metrics} if metrics else {}),
+            **saved_arguments(type(self).__name__, config, metrics),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
         }
-
-    def _saved_arguments(self, config):
-        """Arguments of `compile`, serialized, without other models and what Keras cannot serialize."""
-        saved = {}
-        for name, value in config.items():
-            if not any(map(_has_weights, keras.tree.flatten(value))):
-                try:
-                    saved[name] = keras.saving.serialize_keras_object(value)
-                    continue
-                except (TypeError, ValueError, NotImplementedError):
-                    pass
-            warnings.warn(
-                f"compile({name}=...) is not saved with {type(self).__name__}: give it again, "
-                f"model.compile(model.optimizer, {name}=...), to train on with it.",
-                stacklevel=3,
-            )
-        return saved
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was compiled."""
@@ -283,7 +264,7 @@ class PhasedModel(keras.Model):
 
     def _loss(self, phase, batch, training):
         """`(one value per sample in float32, dict of its terms and measures)` of a phase."""
-        with gathering(self._layers_of(phase)) as added:
+        with gathering(layers_of(self.layers, phase.variables)) as added:
             result = phase.loss(batch, training)
         parts = result if isinstance(result, dict) else {"loss": result}
         terms = phase.terms or ("loss",)
@@ -306,15 +287,6 @@ class PhasedModel(keras.Model):
             parts[self._added_name(phase)] = extra + ops.zeros_like(values)
             values = values + extra
         return values, parts
-
-    def _layers_of(self, phase):
-        """The layers of the networks that a phase trains, and of the averages that stand for them in evaluation."""
-        trained = {id(v) for v in phase.variables}
-        networks = [each for each in self.layers if not trained.isdisjoint(map(id, each.trainable_variables))]
-        averages = [
-            each for each in self.layers if isinstance(each, MovingAverage) and any(map(each.averages, networks))
-        ]
-        return layers_of([*networks, *averages])
 
     def _report(self, phase, values, parts):
         total = f"{phase.name}_loss" if f"{phase.name}_loss" in self.trackers else "loss"
@@ -375,16 +347,3 @@ class _Sum(keras.metrics.Metric):
 
     def result(self):
         return sum(part.result() for part in self.parts())
-
-
-def _has_weights(value):
-    # A config would bring it back with other weights.
-    return isinstance(value, keras.Model) or isinstance(value, keras.layers.Layer) and bool(value.weights)
-
-
-def _serialized(metric):
-    try:
-        return keras.saving.serialize_keras_object(metric)
-    except ValueError as why:
-        warnings.warn(f"The metric {metric.name} is not saved with the model: {why}", stacklevel=3)
-        return None

@@ -21,9 +21,15 @@ _thread = threading.local()
 _users: Counter = Counter()
 
 
-def layers_of(networks: Sequence[keras.layers.Layer]) -> list:
-    """The networks and all layers within them, each once."""
-    found = {id(layer): layer for network in networks for layer in network._flatten_layers()}
+def layers_of(parts: Sequence[keras.layers.Layer], variables: Sequence) -> list:
+    """Those parts of a model that have any of these variables, and all layers within them, each once.
+
+    A `MovingAverage` of such a part, which may stand for it in evaluation, is among them.
+    """
+    wanted = {id(v) for v in variables}
+    networks = [part for part in parts if not wanted.isdisjoint(map(id, part.trainable_variables))]
+    averages = [part for part in parts if any(map(getattr(part, "averages", lambda network: False), networks))]
+    found = {id(layer): layer for network in [*networks, *averages] for layer in network._flatten_layers()}
     return list(found.values())
 
 
