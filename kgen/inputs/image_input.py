@@ -198,7 +198,8 @@ class ImageInput:
         return every_batch(x, self._check_batch, self._check_in_graph) if self.targets else x
 
     def _check_batch(self, batch):
-        images, others = look_at(self.owner, batch)
+        # A torch loader gives lists.
+        images, others = look_at(self.owner, tuple(batch) if isinstance(batch, list) else batch)
         pixels.check_spec(self.owner, images, self.image_shape)
         self.check_others(others, images)
 
