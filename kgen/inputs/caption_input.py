@@ -47,7 +47,7 @@ class CaptionInput(ImageInput):
     ```
     """
 
-    options = ("caption_cache",)
+    options = ("caption_cache", "validation_split")
 
     def __init__(
         self,
@@ -105,13 +105,21 @@ class CaptionInput(ImageInput):
         }
 
     # === What comes in ===
-    def for_training(self, x, y, validation_data, batch_size, shuffle, caption_cache=None):
+    def for_training(self, x, y, validation_data, batch_size, shuffle, caption_cache=None, validation_split=0.0):
         """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""
         x = self.opened(x, y, batch_size, shuffle, caption_cache)
         if validation_data is not None:
             others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation_data = self.opened(*others, batch_size, False, caption_cache)
-        return super().for_training(x, None, validation_data, *_keras_batches(x, batch_size, shuffle))
+        data = super().for_training(x, None, validation_data, *_keras_batches(x, batch_size, shuffle))
+        if not validation_split or validation_data is not None:
+            return data
+        if not isinstance(x, CaptionBatches):
+            # Features in arrays are for Keras to split, and all else for it to refuse.
+            return {**data, "validation_split": validation_split}
+        train, held_out = x.split(f"{self.owner}.fit", validation_split)
+        self._validation = (held_out, None)
+        return {**data, "x": train, "validation_data": held_out}
 
     def for_evaluation(self, x, y, batch_size):
         """The arguments of `keras.Model.evaluate` for captioned images."""

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from kgen.inputs import pixels
+from kgen.inputs.batch_checks import assert_numbers, check_numbers, every_batch
 from kgen.types import Array, Tensor
 
 _FEATURES = ("pooled", "tokens", "mask")
@@ -127,10 +128,14 @@ class ImageInput:
                     f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
                     "[0, 1], the others in [-1, 1]."
                 )
-            if other_y is not None or weights is not None:
+            other_x = self.checked(other_x)
+            if other_y is None and weights is None:
+                validation_data = other_x
+            else:
                 validation_data = (other_x, other_y) if weights is None else (other_x, other_y, weights)
             self._validation = (other_x, other_y)
         self.learn_range(other if found in (None, (0, 255)) and other in ((0, 1), (-1, 1)) else found)
+        x = self.checked(x)
         return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None) -> dict:
@@ -140,7 +145,7 @@ class ImageInput:
         y = self.numbered(y)
         found = self.check(x, y)
         self.learn_range((self.float_range or found) if found == (0, 1) else found)
-        return {"x": x, "y": y, "batch_size": batch_size}
+        return {"x": self.checked(x), "y": y, "batch_size": batch_size}
 
     def for_step(self, x: Any, y: Any) -> tuple[Any, Any]:
         """`(x, y)` of `train_on_batch` and `test_on_batch`, checked. One batch need not show the range of all."""
@@ -176,7 +181,7 @@ class ImageInput:
                 self.float_range = before
 
     def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
-        """Checks images and answers before a long run; of data in batches, the first batch.
+        """Checks images and answers before a long run; of data in batches, the first batch. See `checked`.
 
         Returns:
             The images' range as in `pixels.image_range`; None if the data cannot be looked at.
@@ -187,6 +192,23 @@ class ImageInput:
         found = pixels.image_range(self.owner, images, self.image_shape)
         self.check_others(others, images)
         return found
+
+    def checked(self, x: Any) -> Any:
+        """Data that check the answers of every batch, where they come in batches."""
+        return every_batch(x, self._check_batch, self._check_in_graph) if self.targets else x
+
+    def _check_batch(self, batch):
+        # A torch loader gives lists.
+        images, others = look_at(self.owner, tuple(batch) if isinstance(batch, list) else batch)
+        pixels.check_spec(self.owner, images, self.image_shape)
+        self.check_others(others, images)
+
+    def _check_in_graph(self, batch):
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        for name, numbers in self.answers(x if isinstance(x, dict) else {}, y).items():
+            if limits := self.targets[name].limits:
+                called, least, most = limits
+                assert_numbers(self.owner, called, numbers, least, most)
 
     def check_others(self, others: dict, images: Any) -> None:
         """Checks what came with images: a dict, under `"y"` the second thing that was given."""
@@ -248,6 +270,11 @@ class ClassLabels:
     def __init__(self, num_classes: int):
         self.num_classes = num_classes
 
+    @property
+    def limits(self) -> tuple[str, int, int]:
+        """What the numbers are called, the lowest and the highest."""
+        return "labels", 0, self.num_classes - 1
+
     def numbered(self, owner: str, labels: Any) -> Any:
         """Labels as they are: these classes have no names."""
         return labels
@@ -260,14 +287,12 @@ class ClassLabels:
                 f"{owner}: labels must be {shape[0]} integers, one for each image; got {labels.dtype} of shape "
                 f"{labels.shape}."
             )
-        if labels.min() < 0 or labels.max() >= self.num_classes:
-            raise ValueError(
-                f"{owner}: labels must be in 0 .. {self.num_classes - 1}; got {labels.min()} to {labels.max()}."
-            )
+        name, least, most = self.limits
+        check_numbers(owner, name, labels, least, most)
 
     def prepare(self, labels: Tensor) -> Tensor:
         """One-hot, `(batch, num_classes)`."""
-        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes)
+        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
 
     def condition(self, owner: str, labels: Any, count: int) -> dict[str, Array]:
         """The condition of `count` images to generate, from their checked labels."""

@@ -71,7 +71,7 @@ def maximum_mean_discrepancy(latents: Tensor, prior_latents: Tensor) -> Tensor:
         - 2.0 * ops.mean(_inverse_multiquadratic(latents, prior))
     )
     enough = ops.cast(ops.minimum(count, prior_count) > 1.0, "float32")
-    return enough * discrepancy * ops.ones((ops.shape(latents)[0],))
+    return enough * discrepancy * ops.ones((ops.shape(latents)[0],), "float32")
 
 
 def _inverse_multiquadratic(first, second):
@@ -111,4 +111,4 @@ def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
     """
     means = ops.cast(means, "float32")
     active = ops.cast(ops.var(means, axis=0) > threshold, "float32")
-    return ops.sum(active) * ops.ones((ops.shape(means)[0],))
+    return ops.sum(active) * ops.ones((ops.shape(means)[0],), "float32")

@@ -96,4 +96,4 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
     """
     real_features, fake_features = ops.cast(real_features, "float32"), ops.cast(fake_features, "float32")
     difference = ops.mean(real_features, axis=0) - ops.mean(fake_features, axis=0)
-    return ops.sum(ops.square(difference)) * ops.ones((ops.shape(fake_features)[0],))
+    return ops.sum(ops.square(difference)) * ops.ones((ops.shape(fake_features)[0],), "float32")

@@ -276,4 +276,5 @@ def _is_range(value):
 
 @functools.cache
 def _pixels():
-    return FeatureExtractor(keras.layers.Flatten(dtype="float32"), "pixels", value_range=(0.0, 1.0), spec="pixels")
+    flatten = keras.layers.Flatten(data_format="channels_last", dtype="float32")
+    return FeatureExtractor(flatten, "pixels", value_range=(0.0, 1.0), spec="pixels")

@@ -27,7 +27,8 @@ class GAN(ImageModel):
     Each step first trains the discriminator to tell real images from generated ones, then the generator to deceive it.
     The logs name `discriminator_loss` and `generator_loss`, and `discriminator_accuracy`: of pairs of a real and a
     generated image, the share in which the real one is judged the more real. At 0.5 the discriminator cannot tell, at 1
-    it always wins.
+    it always wins. `loss` is the sum of the two, by which `keras.callbacks.TerminateOnNaN` works; it says nothing of
+    how good images are.
 
     Args:
         generator: built `keras.Model` from latents `(batch, latent_dim)` to images `(batch, H, W, C)` in [-1, 1];

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from kgen import checks, losses, networks
 from kgen.inputs import pixels
+from kgen.inputs.batch_checks import check_numbers
 from kgen.networks.interface import check_network, named_input
 from kgen.serializable import serializable
 from kgen.training import network_copy
@@ -37,6 +38,8 @@ class Head:
     reads = "vector"
     terms: tuple[str, ...] = ("loss",)
     targets: str | None = None
+    # Of answers that are numbers: what they are called, the lowest and the highest.
+    limits: Any = None
 
     def attach(self, images: Tensor, encoded: dict[str, Any], name: str) -> Tensor:
         """The symbolic outputs, made of symbolic images and the dict of a backbone's parts."""
@@ -72,19 +75,22 @@ class Head:
 class _ClassHead(Head):
     """A head that chooses among classes."""
 
+    # The lowest number of an answer.
+    least = 0
+
     def __init__(self, num_classes=None, class_names=None):
         self.class_names = _names(type(self).__name__, num_classes, class_names)
         self.num_classes = len(self.class_names)
 
-    def check_numbers(self, owner, numbers, least=0):
-        """Raises ValueError unless all are integers from `least` to the last class."""
-        if not np.issubdtype(numbers.dtype, np.integer):
-            raise ValueError(f"{owner}: {self.targets} must be integers; got {numbers.dtype}.")
-        if numbers.size and (numbers.min() < least or numbers.max() >= self.num_classes):
-            raise ValueError(
-                f"{owner}: {self.targets} must be in {least} .. {self.num_classes - 1}; got {numbers.min()} to "
-                f"{numbers.max()}."
-            )
+    @property
+    def limits(self):
+        """What the numbers are called, the lowest and the highest."""
+        return self.targets, self.least, self.num_classes - 1
+
+    def check_numbers(self, owner, numbers):
+        """Raises ValueError unless all are integers within the limits."""
+        name, least, most = self.limits
+        check_numbers(owner, name, numbers, least, most)
 
 
 @serializable
@@ -112,6 +118,7 @@ class ClassificationHead(_ClassHead):
     """
 
     targets = "labels"
+    least = -1
 
     def __init__(
         self,
@@ -155,7 +162,7 @@ class ClassificationHead(_ClassHead):
             raise ValueError(
                 f"{owner}: labels must be {shape[0]} integers, one for each image; got shape {targets.shape}."
             )
-        self.check_numbers(owner, targets, least=-1)
+        self.check_numbers(owner, targets)
 
     def prepare(self, targets: Tensor) -> Tensor:
         """One-hot, `(batch, num_classes)`; zeros where the class is not known."""
@@ -237,7 +244,7 @@ class SegmentationHead(_ClassHead):
             raise ValueError(
                 f"{owner}: masks must have shape {shape}, a number for each pixel; got {tuple(targets.shape)}."
             )
-        self.check_numbers(owner, ops.convert_to_numpy(targets))
+        self.check_numbers(owner, targets)
 
     def prepare(self, targets: Tensor) -> Tensor:
         """int32 `(batch, height, width)`."""

@@ -96,7 +96,7 @@ class ImageModel(PhasedModel):
         """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`."""
         with self.image_input.range_kept():
             logs = super().evaluate(**self.image_input.for_evaluation(x, y, batch_size), return_dict=True, **kwargs)
-        logs = {name: logs[name] for name in self.trackers}
+        logs = {name: logs[name] for name in self.logs()}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
         return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))
@@ -151,10 +151,6 @@ class ImageModel(PhasedModel):
     def metrics(self) -> list:
         """The means of the losses, then the metrics."""
         return [*super().metrics, *([] if self.sample_metrics is None else self.sample_metrics.all)]
-
-    def get_metrics_result(self) -> dict:
-        """The losses; metrics are read once, by `evaluate`."""
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def after_test(self, batch: dict[str, Tensor]) -> None:
         """Measures what the model makes of a batch."""

@@ -178,7 +178,8 @@ class StyleTransfer(ImageModel):
     def encode(self, images: Tensor) -> list[Tensor]:
         """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
         maps = self.encoder(images, training=False)
-        return list(maps) if isinstance(maps, (list, tuple)) else [maps]
+        maps = maps if isinstance(maps, (list, tuple)) else [maps]
+        return [ops.cast(each, "float32") for each in maps]
 
     def content_features(self, images: Tensor) -> list[Tensor]:
         """The maps, fine to coarse, of images in [-1, 1] that the decoder reads."""
@@ -194,7 +195,7 @@ class StyleTransfer(ImageModel):
     @staticmethod
     def draw(decoder: Any, features: list[Tensor], **kwargs: Any) -> Tensor:
         """What a decoder makes of maps, of which it may take one or several."""
-        return decoder(features if len(features) > 1 else features[0], **kwargs)
+        return ops.cast(decoder(features if len(features) > 1 else features[0], **kwargs), "float32")
 
     # === Images out ===
     def stylize(
@@ -255,7 +256,8 @@ class StyleTransfer(ImageModel):
         """Images in [-1, 1] of `{"images", "styles"}`, each in the style of its own."""
         images, others = split_batch(inputs)
         statistics = self.style_statistics({"images": others["styles"]})
-        return self.restyled({"images": images, "statistics": statistics, "strength": ops.ones(ops.shape(images)[:1])})
+        strength = ops.ones(ops.shape(images)[:1], "float32")
+        return self.restyled({"images": images, "statistics": statistics, "strength": strength})
 
     # === As a SavedModel ===
     def served_layers(self) -> list:

@@ -43,6 +43,9 @@ class TextToImage(ImageModel):
     A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the generator.
     Both its pooled and its token features reach the generator, standardized over the training captions.
 
+    While a VAE learns, the log to watch is `pixel_error`, how far what is drawn is from the images, in grey levels of
+    0 to 255; the loss has a large constant. No `active_units` are no collapse here: the captions say what to draw.
+
     Args:
         text_encoder: a `kgen.text.TextEncoder`, or whatever `TextEncoder.of` takes: a KerasHub `TextEmbedder`, a
             `(backbone, preprocessor)` pair, a preset's name, a directory. `kgen.text.encoder_from_captions` makes one

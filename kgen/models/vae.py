@@ -35,8 +35,10 @@ class VAE(ImageModel):
     """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
 
     With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
-    what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum; and
-    `active_units`, how many latents are in use: few of them are a collapsed posterior, see `kgen.losses.active_units`.
+    what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum;
+    `pixel_error`, how far reconstructions are from the images, in grey levels of 0 to 255 (root of the mean square);
+    and `active_units`, how many latents are in use: few of them are a collapsed posterior, see
+    `kgen.losses.active_units`.
 
     With a `kgen.networks.LadderEncoder` and a `LadderDecoder` the latents are a hierarchy, drawn level after level at
     several resolutions, each from a prior and a posterior that know all coarser ones; the logs then also name the KL

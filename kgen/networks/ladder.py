@@ -83,7 +83,7 @@ def infer(
         mean, log_variance = ops.split(ops.cast(moments, "float32"), 2, axis=-1)
         # An image unlike any other can throw the encoder far off; its variance must not overflow the loss.
         log_variance = ops.clip(log_variance, *_LOG_VARIANCES)
-        latents = mean if sample is None else sample(mean, log_variance)
+        latents = mean if sample is None else ops.cast(sample(mean, log_variance), "float32")
         levels.append((mean, log_variance, latents))
         return latents
 

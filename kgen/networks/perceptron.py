@@ -85,7 +85,7 @@ def perceptron_discriminator(
     ```
     """
     inputs = discriminator_inputs("perceptron_discriminator", image_shape, pooled_dim, num_classes)
-    x = _joined(layers.Flatten()(inputs["images"]), inputs)
+    x = _joined(layers.Flatten(data_format="channels_last")(inputs["images"]), inputs)
     for width in units:
         x = layers.Dropout(dropout)(layers.LeakyReLU(0.2)(layers.Dense(width)(x)))
     return keras.Model(single(inputs), discriminator_head(x, num_classes=num_classes), name=name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -44,12 +46,13 @@ def restoration_network(
         base = FillMissing(dtype="float32", name="fill")(images)
         x = layers.Concatenate(name="guess")([images, base])
     x = layers.Rescaling(1.0, offset=-0.5, name="centre")(x)
-    x = layers.Conv2D(filters, 3 if fold == 1 else 4, fold, padding="same", name="head")(x)
+    options: dict[str, Any] = {"padding": "same", "data_format": "channels_last"}
+    x = layers.Conv2D(filters, 3 if fold == 1 else 4, fold, name="head", **options)(x)
     for i in range(blocks):
         x = ResidualBlock2D(filters, activation="relu", normalization=None, name=f"block_{i + 1}")(x)
     folds = fold * scale
     # No activation between head and tail, so that a linear filter is easily learned.
-    x = layers.Conv2D(channels * folds**2, 3, padding="same", kernel_initializer="zeros", name="tail")(x)
+    x = layers.Conv2D(channels * folds**2, 3, kernel_initializer="zeros", name="tail", **options)(x)
     x = PixelShuffle(folds, name="pixels")(x)
     # In float32, or mixed precision would round the image itself.
     if scale > 1:

@@ -204,7 +204,7 @@ class Adversary:
         return ops.where(differs, 0.5 * (value + mismatched), value)
 
     def _penalty(self, real, fake, condition, training, seed, step):
-        nothing = ops.zeros((ops.shape(real)[0],))
+        nothing = ops.zeros((ops.shape(real)[0],), "float32")
 
         def cost(penalty):
             points = penalty.points(real, fake, seed)

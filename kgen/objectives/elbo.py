@@ -147,7 +147,7 @@ class ELBO:
         terms = ["reconstruction", self.divergence]
         terms += ["scales"] * self.multiscale + ["perceptual"] * (self.perceptual_term is not None)
         terms += ["adversarial"] * (self.adversary is not None)
-        measures = ("active_units", *self.level_names)
+        measures = ("pixel_error", "active_units", *self.level_names)
         autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=measures)
         return [autoencoder] if self.adversary is None else [self.adversary.phase(self.discriminator_loss), autoencoder]
 
@@ -174,13 +174,14 @@ class ELBO:
         parts = {
             "reconstruction": reconstruction.loss(images, scales[-1]),
             self.divergence: self.divergence_weight(training) * divergence,
+            "pixel_error": pixel_error(images, reconstruction.mean(scales[-1])),
             "active_units": losses.active_units(mean),
         }
         if self.multiscale:
             coarser = sum(reconstruction.loss(ladder.averaged_down(images, scale), scale) for scale in scales[:-1])
             parts["scales"] = self.scales_weight * coarser
         if self.perceptual_term is not None:
-            drawn = reconstruction.mean(ops.cast(scales[-1], "float32"))
+            drawn = reconstruction.mean(scales[-1])
             parts["perceptual"] = self.perceptual_term.loss(0.5 * images + 0.5, 0.5 * drawn + 0.5)
         by_level = (ladder.split_levels(moments, model.latent_dims) for moments in (mean, log_variance))
         for name, *moments in zip(self.level_names, *by_level):
@@ -196,3 +197,15 @@ class ELBO:
         if not training or not self.warmup_steps:
             return self.beta
         return self.beta * ops.minimum(self.model.average.updates / self.warmup_steps, 1.0)
+
+
+def pixel_error(images: Tensor, drawn: Tensor) -> Tensor:
+    """How far images are from what is made of them: `(batch,)`, the root of the mean square in grey levels of 0 to 255.
+
+    The loss has the same in nats, beside a constant that can be thousands of times what still changes.
+
+    Args:
+        images, drawn: `(batch, height, width, channels)` in [-1, 1].
+    """
+    difference = 127.5 * (ops.stop_gradient(drawn) - images)
+    return ops.sqrt(ops.mean(ops.square(difference), axis=(1, 2, 3)))

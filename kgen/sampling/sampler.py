@@ -57,7 +57,7 @@ class Sampler:
     def noise(self, like: Tensor, training: bool) -> Tensor:
         """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
         model = self.model
-        return keras.random.normal((ops.shape(like)[0], model.latent_dim), seed=model.seeds(training))
+        return keras.random.normal((ops.shape(like)[0], model.latent_dim), dtype="float32", seed=model.seeds(training))
 
     def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
         """Images in [-1, 1] by the network in training, from random latents, one for each row of `like`."""
@@ -78,8 +78,9 @@ class Sampler:
         return self._images(feed(self.model.average.network, "latents", latents, condition, False))
 
     def _images(self, outputs):
-        reconstruction = self.model.reconstruction
-        return outputs if reconstruction is None else reconstruction.mean(ops.cast(outputs, "float32"))
+        # Whatever a network computes in, images are float32.
+        outputs, reconstruction = ops.cast(outputs, "float32"), self.model.reconstruction
+        return outputs if reconstruction is None else reconstruction.mean(outputs)
 
     def draw(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate` and `decode`.
@@ -181,7 +182,7 @@ class Sampler:
         """`{"images"}`: what `generate(what, seed)` gives."""
         condition = {}
         if self.model.num_classes is not None:
-            condition["pooled"] = ops.one_hot(what, self.model.num_classes)
+            condition["pooled"] = ops.one_hot(what, self.model.num_classes, dtype="float32")
             what = ops.shape(what)[0]
         indices = ops.arange(what, dtype="int32")
         return {"images": self.draw({"seeds": ops.zeros_like(indices) + seed, "indices": indices, **condition})}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from kgen import checks
 from kgen.files import whole_file
 from kgen.progress import Progress
 from kgen.text.prompt_cleaner import clean_prompts
@@ -266,7 +267,7 @@ class CaptionBatches(keras.utils.PyDataset):
     def beside(
         self,
         others: Array,
-        at: Array | Sequence[int],
+        at: Array | Sequence[int] | slice,
         batch_size: int,
         shuffle: bool,
         seed: int = 0,
@@ -278,6 +279,21 @@ class CaptionBatches(keras.utils.PyDataset):
         batches.batch_size, batches.shuffle, batches.seed, batches.steps_done = batch_size, shuffle, seed, steps_done
         batches.on_epoch_begin()
         return batches
+
+    def split(self, owner: str, share: float) -> tuple[CaptionBatches, CaptionBatches]:
+        """Batches of the first images, and of a share of them, the last ones, in their order: `validation_split`.
+
+        Raises:
+            ValueError: if one of the two would have no image; errors begin with `owner`.
+        """
+        count = len(self.images)
+        share = checks.number(owner, "validation_split", share, least=0.0, below=1.0)
+        kept = int(count * (1.0 - share))
+        if not 0 < kept < count:
+            raise ValueError(f"{owner}: validation_split={share:g} of {count} images leaves none on one side.")
+        options = self.batch_size, self.shuffle, self.seed, self.steps_done
+        train = self.beside(self.images[:kept], slice(kept), *options)
+        return train, self.beside(self.images[kept:], slice(kept, None), self.batch_size, shuffle=False)
 
     def __len__(self) -> int:
         return -(-len(self.images) // self.batch_size)

@@ -50,6 +50,7 @@ class MovingAverage(keras.layers.Layer):
         self.momentum = checks.number("MovingAverage", "momentum", momentum, least=0.0, below=1.0)
         # === Layers ===
         self.network = network_copy(network)
+        self._trained_id = id(network)
         self.network.trainable = False
         self.updates = self.add_weight(shape=(), dtype="float32", initializer="zeros", trainable=False, name="updates")
         self.built = True
@@ -58,6 +59,10 @@ class MovingAverage(keras.layers.Layer):
     def trained(self) -> bool:
         """Whether it was updated since it was made."""
         return float(ops.convert_to_numpy(self.updates)) > 0
+
+    def averages(self, network: keras.layers.Layer) -> bool:
+        """Whether it was made of this network."""
+        return self._trained_id == id(network)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The averaged network's output in inference mode, whatever `training` is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
@@ -12,7 +11,9 @@ from keras import ops
 from kgen import checks
 from kgen.serializable import serializable
 from kgen.training import backend
+from kgen.training.compile_config import saved_arguments
 from kgen.training.phase_optimizer import Phase, PhaseOptimizer
+from kgen.training.regularization import gathering, layers_of, regularization
 from kgen.training.seeds import SeedGenerator
 
 
@@ -22,9 +23,13 @@ class PhasedModel(keras.Model):
 
     A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch
     than `fit` was given. A training step runs each phase in order: it applies the gradients of the phase's loss with
-    the phase's optimizer. It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and
-    with mixed precision. All state, random seeds included, is saved with the model, so training goes on where it
-    stopped. The config is the constructor's arguments: each must be an attribute of the same name.
+    the phase's optimizer. What the networks of a phase add to its loss, by regularizers of weights, activity
+    regularizers and `add_loss`, once for each of their calls, is part of it, and reported as `regularization`. Of
+    several phases the log `loss` is the sum: no measure of quality, but what `TerminateOnNaN` looks at.
+
+    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All
+    state, random seeds included, is saved with the model, so training goes on where it stopped. The config is the
+    constructor's arguments: each must be an attribute of the same name.
 
     Args:
         seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
@@ -132,12 +137,14 @@ class PhasedModel(keras.Model):
         Raises:
             TypeError: for arguments of `keras.Model.compile` that have no meaning here, such as `loss_weights`.
         """
-        if refused:
-            raise TypeError(
-                f"{type(self).__name__}.compile: {', '.join(sorted(refused))} has no meaning for this model, whose "
-                "losses are its own; leave it out."
-            )
         phases = self.phases()
+        if refused:
+            hint = ", whose losses are its own; leave it out."
+            if any("optimizer" in name for name in refused):
+                by_phase = ", ".join(f"{phase.name!r}: ..." for phase in phases)
+                hint = f": give optimizer={{{by_phase}}}, an optimizer for each phase, or one for all."
+            names = ", ".join(sorted(refused))
+            raise TypeError(f"{type(self).__name__}.compile: {names} has no meaning for this model{hint}")
         policy = self.dtype_policy.name
         optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
         metrics, config = list(metrics or []), dict(config or {})
@@ -152,43 +159,33 @@ class PhasedModel(keras.Model):
         # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
         # as Keras would take layers among the arguments for layers of the model.
         self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
+        self.trackers: dict[str, Any] = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
+        if len(phases) > 1:
+            self.trackers = {"loss": _Sum([self.trackers[f"{each.name}_loss"] for each in phases]), **self.trackers}
+        # Whether layers add to a loss is known once they are called; what none did is left out of the logs.
+        self._added = {name: keras.metrics.Mean(name=name) for name in map(self._added_name, phases)}
+        self._adds: set[str] = set()
 
     @staticmethod
     def _reported(phases):
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
         return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
 
+    def _added_name(self, phase):
+        return f"{phase.name}_regularization" if f"{phase.name}_loss" in self.trackers else "regularization"
+
     def get_compile_config(self) -> dict:
         """What `compile` was called with, but for what cannot be saved, of which it warns."""
         if not self.compiled:
             return {}
         config = self.compile_arguments()
-        metrics = list(filter(None, map(_serialized, config.pop("metrics"))))
+        metrics = config.pop("metrics")
         return {
-            **self._saved_arguments(config),
-            **({"metrics": metrics} if metrics else {}),
+            **saved_arguments(type(self).__name__, config, metrics),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
         }
-
-    def _saved_arguments(self, config):
-        """Arguments of `compile`, serialized, without other models and what Keras cannot serialize."""
-        saved = {}
-        for name, value in config.items():
-            if not any(map(_has_weights, keras.tree.flatten(value))):
-                try:
-                    saved[name] = keras.saving.serialize_keras_object(value)
-                    continue
-                except (TypeError, ValueError, NotImplementedError):
-                    pass
-            warnings.warn(
-                f"compile({name}=...) is not saved with {type(self).__name__}: give it again, "
-                f"model.compile(model.optimizer, {name}=...), to train on with it.",
-                stacklevel=3,
-            )
-        return saved
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was compiled."""
@@ -196,8 +193,17 @@ class PhasedModel(keras.Model):
 
     @property
     def metrics(self) -> list:
-        """One mean for the loss of each phase, and one for each of its terms and measures."""
-        return list(self.trackers.values()) if self.compiled else []
+        """The loss, one mean for that of each of several phases, and one for each of their terms and measures."""
+        return [*self.trackers.values(), *self._added.values()] if self.compiled else []
+
+    def logs(self) -> dict[str, Any]:
+        """What is reported now, by name."""
+        added = {name: tracker for name, tracker in self._added.items() if name in self._adds}
+        return {name: tracker.result() for name, tracker in (self.trackers | added).items()}
+
+    def get_metrics_result(self) -> dict:
+        """As `logs`."""
+        return self.logs()
 
     # === The step ===
     def train_step(self, *args):
@@ -226,7 +232,7 @@ class PhasedModel(keras.Model):
                 backend.run_if(due, lambda phase=phase: self._train_phase(phase, batch))
         self.after_step()
         step.assign(step + 1)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.logs()
 
     def _test_on(self, data):
         batch = self._batch(data)
@@ -234,7 +240,7 @@ class PhasedModel(keras.Model):
             for phase in self.phases():
                 self._report(phase, *self._loss(phase, batch, training=False))
             self.after_test(batch)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.logs()
 
     def _batch(self, data):
         # Keras makes weights of samples of a `class_weight`.
@@ -258,7 +264,8 @@ class PhasedModel(keras.Model):
 
     def _loss(self, phase, batch, training):
         """`(one value per sample in float32, dict of its terms and measures)` of a phase."""
-        result = phase.loss(batch, training)
+        with gathering(layers_of(self.layers, phase.variables)) as added:
+            result = phase.loss(batch, training)
         parts = result if isinstance(result, dict) else {"loss": result}
         terms = phase.terms or ("loss",)
         if set(parts) != {*terms, *phase.measures}:
@@ -273,7 +280,13 @@ class PhasedModel(keras.Model):
                     f"(batch,); {name} has shape {tuple(value.shape)}."
                 )
         parts = {name: ops.cast(value, "float32") for name, value in parts.items()}
-        return sum(parts[name] for name in terms), parts
+        values = sum(parts[name] for name in terms)
+        extra = regularization(phase.variables, added)
+        if extra is not None:
+            # Beside every sample: the mean over the samples of all replicas is right then, whatever their shares.
+            parts[self._added_name(phase)] = extra + ops.zeros_like(values)
+            values = values + extra
+        return values, parts
 
     def _report(self, phase, values, parts):
         total = f"{phase.name}_loss" if f"{phase.name}_loss" in self.trackers else "loss"
@@ -281,6 +294,10 @@ class PhasedModel(keras.Model):
             for name in (*phase.terms, *phase.measures):
                 self.trackers[name].update_state(parts[name])
             self.trackers[total].update_state(values)
+            name = self._added_name(phase)
+            if name in parts:
+                self._adds.add(name)
+                self._added[name].update_state(parts[name])
 
     # === Keras' hooks ===
     def make_train_function(self, force: bool = False) -> Any:
@@ -320,14 +337,13 @@ class PhasedModel(keras.Model):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
 
 
-def _has_weights(value):
-    # A config would bring it back with other weights.
-    return isinstance(value, keras.Model) or isinstance(value, keras.layers.Layer) and bool(value.weights)
+class _Sum(keras.metrics.Metric):
+    """The sum of other metrics, which keep its state."""
 
+    def __init__(self, parts):
+        super().__init__(name="loss")
+        # In a function: Keras would count their variables twice.
+        self.parts = lambda: parts
 
-def _serialized(metric):
-    try:
-        return keras.saving.serialize_keras_object(metric)
-    except ValueError as why:
-        warnings.warn(f"The metric {metric.name} is not saved with the model: {why}", stacklevel=3)
-        return None
+    def result(self):
+        return sum(part.result() for part in self.parts())

@@ -102,8 +102,10 @@ def _logged(history: Any) -> dict[str, np.ndarray]:
 def _panels(logged: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     """Titles of the panels, and the names of what is in them, validation left out."""
     names = list(dict.fromkeys(name.removeprefix(_VALIDATION) for name in logged))
-    losses = [name for name in names if name == "loss" or name.endswith("_loss")]
-    others = [name for name in names if name not in losses]
+    losses = [name for name in names if name.endswith("_loss")]
+    others = [name for name in names if name not in losses and name != "loss"]
+    # Of several losses "loss" is the sum, which says nothing more.
+    losses = losses or [name for name in names if name == "loss"]
     sizes = [_size(logged.get(name, logged.get(_VALIDATION + name))) for name in losses]
     if len(losses) > 1 and max(sizes) <= _MOST_APART * min(sizes):
         return {"losses": losses} | {_words(name): [name] for name in others}

@@ -34,6 +34,28 @@ def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):
     assert np.array_equal(ops.convert_to_numpy(made.standardize_tokens.mean), mean)
 
 
+def test_a_share_is_held_out_to_validate_with(encoder):
+    made = intake(encoder)
+    images, captions = tiny_text.pictures(8)
+    # The last images alone would look as if they were in [0, 1].
+    images = (images / 255.0).astype("float32")
+    images[:4] = 2.0 * images[:4] - 1.0
+    data = made.for_training(images, captions, None, 3, True, validation_split=0.25)
+    train, held_out = data["x"], data["validation_data"]
+    assert (len(train.images), len(train), train.shuffle, train.batch_size) == (6, 2, True, 3)
+    assert (len(held_out.images), len(held_out), held_out.shuffle) == (2, 1, False)
+    assert made.is_validation(held_out) and made.float_range == (-1, 1)
+    np.testing.assert_array_equal(held_out[0]["images"], images[6:])
+    expected = encoder.encode([each[0] for each in captions[6:]])
+    np.testing.assert_allclose(held_out[0]["pooled"], expected["pooled"], atol=1e-5)
+    # Validation data of their own come first, as in Keras.
+    given = made.for_training(images, captions, (images, captions), 3, True, validation_split=0.25)
+    assert len(given["x"].images) == len(given["validation_data"].images) == 8
+    for share, message in ((0.95, "=0.95 of 8 images leaves none"), (1.5, " must be in")):
+        with pytest.raises(ValueError, match=f"Model.fit: validation_split{message}"):
+            made.for_training(images, captions, None, 3, True, validation_split=share)
+
+
 def test_an_encoder_in_training_is_given_tokens():
     made = intake(tiny_text.text_encoder(trainable=True))
     assert isinstance(made.table(["a red picture"]), CaptionTokens)

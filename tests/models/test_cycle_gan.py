@@ -77,7 +77,7 @@ def test_red_squares_become_blue_ones_where_they_are_and_back():
     )
     logs = trained.fit(squares(RED, 96), squares(BLUE, 80, 1), batch_size=16, epochs=80, verbose=0).history
     assert set(logs) == {
-        *("discriminator_loss", "discriminator_accuracy", "generator_loss", "adversarial", "cycle", "identity"),
+        *("loss", "discriminator_loss", "discriminator_accuracy", "generator_loss", "adversarial", "cycle", "identity"),
     }
     red, blue = squares(RED, 20, seed=5), squares(BLUE, 20, seed=6)
     for inverse, given, wanted in ((False, red, BLUE), (True, blue, RED)):

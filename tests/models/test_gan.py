@@ -70,7 +70,8 @@ def test_by_default():
         np.testing.assert_allclose(float(optimizer.learning_rate), 1e-3, rtol=1e-6)
     assert type(gan.objective.adversary.loss) is NonSaturating
     assert [(penalty.weight, penalty.every) for penalty in gan.objective.adversary.penalties] == [(1.0, 8)]
-    assert [metric.name for metric in gan.metrics] == [
+    assert list(gan.trackers) == [
+        "loss",
         "discriminator_loss",
         "generator_loss",
         "discrimination",
@@ -95,8 +96,8 @@ def test_losses_and_penalties():
     loss = NonSaturating()
     gan.compile(loss=loss, penalties=[])
     assert gan.objective.adversary.loss is loss and gan.objective.adversary.penalties == ()
-    names = ["discriminator_loss", "generator_loss", "discriminator_accuracy"]
-    assert [metric.name for metric in gan.metrics] == names
+    names = ["loss", "discriminator_loss", "generator_loss", "discriminator_accuracy"]
+    assert list(gan.trackers) == names
     gan.compile(loss="non_saturating", penalties=R1(10.0))
     assert [penalty.weight for penalty in gan.objective.adversary.penalties] == [10.0]
     with pytest.raises(
@@ -110,6 +111,10 @@ def test_losses_and_penalties():
 def test_what_has_no_meaning_is_refused():
     with pytest.raises(TypeError, match="GAN.compile: beta, weighted_metrics has no meaning for this model"):
         tiny.gan().compile(beta=1.0, weighted_metrics=["mae"])
+    with pytest.raises(
+        TypeError, match=r"d_optimizer, g_optimizer has no .*give optimizer={'discriminator': ..., 'generator': ...}"
+    ):
+        tiny.gan().compile(d_optimizer="adam", g_optimizer="adam")
     gan = tiny.gan()
     gan.compile()
     with pytest.raises(ValueError, match="GAN.fit: class_weight has no meaning"):
@@ -258,7 +263,7 @@ def with_labels():
 @pytest.mark.backends
 def test_with_labels(with_labels):
     history = with_labels.fit(tiny.pictures(), tiny.labels(), batch_size=8, epochs=2, verbose=0).history
-    names = {"discriminator_loss", "generator_loss", "discrimination", "penalty", "discriminator_accuracy"}
+    names = {"loss", "discriminator_loss", "generator_loss", "discrimination", "penalty", "discriminator_accuracy"}
     assert set(history) == names
     assert np.isfinite(list(history.values())).all()
     assert with_labels.generate([0, 2], seed=0).shape == (2, *tiny.SHAPE)

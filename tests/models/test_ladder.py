@@ -182,6 +182,7 @@ def test_one_level_is_the_plain_vae():
         "loss",
         "reconstruction",
         "kl",
+        "pixel_error",
         "active_units",
     }
 

@@ -179,7 +179,7 @@ def test_train_on_batch_and_evaluate():
     model = checks.make(tiny_text.compiled)
     before = model.evaluate(images, captions, verbose=0, return_dict=True)
     logs = model.train_on_batch(images, captions, return_dict=True)
-    assert set(before) == set(logs) == {"loss", "reconstruction", "kl", "active_units"}
+    assert set(before) == set(logs) == {"loss", "reconstruction", "kl", "pixel_error", "active_units"}
     assert int(model.optimizer.iterations) == 1
     assert np.isfinite(list(model.test_on_batch(images, captions, return_dict=True).values())).all()
 

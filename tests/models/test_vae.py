@@ -13,6 +13,7 @@ from tests.models import tiny
 
 SGD = keras.optimizers.SGD
 ALL_TERMS = {
+    "loss",
     "discriminator_loss",
     "autoencoder_loss",
     "discrimination",
@@ -21,6 +22,7 @@ ALL_TERMS = {
     "reconstruction",
     "kl",
     "adversarial",
+    "pixel_error",
     "active_units",
 }
 
@@ -84,7 +86,7 @@ def test_by_default():
         and vae.objective.free_nats == 0.0
         and vae.objective.adversary is None
     )
-    assert [metric.name for metric in vae.metrics] == ["loss", "reconstruction", "kl", "active_units"]
+    assert list(vae.trackers) == ["loss", "reconstruction", "kl", "pixel_error", "active_units"]
 
 
 def test_by_default_with_a_discriminator():
@@ -95,14 +97,14 @@ def test_by_default_with_a_discriminator():
     assert type(vae.objective.adversary.loss) is NonSaturating and [
         p.weight for p in vae.objective.adversary.penalties
     ] == [1.0]
-    assert {metric.name for metric in vae.metrics} == ALL_TERMS
+    assert set(vae.trackers) == ALL_TERMS
 
 
 def test_arguments_of_compile():
     vae = tiny.vae_gan()
     vae.compile("sgd", beta=0.5, free_nats=0.1, loss="non_saturating", penalties=[], adversarial_weight=3.0)
     assert (vae.objective.beta, vae.objective.free_nats, vae.objective.adversarial_weight) == (0.5, 0.1, 3.0)
-    assert vae.objective.adversary.penalties == () and "penalty" not in {metric.name for metric in vae.metrics}
+    assert vae.objective.adversary.penalties == () and "penalty" not in vae.trackers
     vae.compile({"discriminator": SGD(0.1), "autoencoder": "adam"})
     assert type(vae.optimizer.by_phase["discriminator"]) is SGD
     with pytest.raises(ValueError, match=r"phases are \['discriminator', 'autoencoder'\]; got .* \['autoencoder'\]"):
@@ -150,7 +152,7 @@ def vae():
 @pytest.mark.backends
 def test_a_toy_lowers_its_loss_by_half(vae):
     history = vae.fit(tiny.pictures(64), batch_size=16, epochs=20, verbose=0).history
-    assert set(history) == {"loss", "reconstruction", "kl", "active_units"}
+    assert set(history) == {"loss", "reconstruction", "kl", "pixel_error", "active_units"}
     np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["kl"]), rtol=1e-4)
     # But for what not even a perfect reconstruction lowers.
     least = np.prod(tiny.SHAPE) * np.log(0.5 * np.sqrt(2 * np.pi))
@@ -176,6 +178,8 @@ def test_losses_in_the_logs_are_those_of_the_equations(vae):
     kl = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean()
     np.testing.assert_allclose(logs["reconstruction"], reconstruction, rtol=1e-4)
     np.testing.assert_allclose(logs["kl"], kl, rtol=1e-4)
+    error = 127.5 * np.sqrt(np.square(x - decoded).mean(axis=(1, 2, 3))).mean()
+    np.testing.assert_allclose(logs["pixel_error"], error, rtol=1e-4)
     assert logs["active_units"] == (mean.var(axis=0) > 0.01).sum()
     np.testing.assert_allclose(logs["loss"], reconstruction + kl, rtol=1e-4)
 

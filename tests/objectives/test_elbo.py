@@ -55,7 +55,7 @@ def test_discrepancy_in_place_of_the_divergence(tmp_path):
     vae = models.make(tiny.vae)
     vae.compile(beta=100.0, divergence="mmd")
     history = vae.fit(tiny.pictures(), batch_size=8, epochs=2, verbose=0).history
-    assert set(history) == {"loss", "reconstruction", "mmd", "active_units"}
+    assert set(history) == {"loss", "reconstruction", "mmd", "pixel_error", "active_units"}
     np.testing.assert_allclose(history["loss"], np.add(history["reconstruction"], history["mmd"]), rtol=1e-4)
     # Of latents and draws from the prior that are known.
     vae.objective.posterior[False] = tiny.FixedPosterior(0.3)

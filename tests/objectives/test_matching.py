@@ -35,7 +35,7 @@ def test_the_generator_learns_what_fits_and_the_encoder_stays(encoder):
     images = np.zeros_like(images)
     before = tiny.weights(encoder)
     logs = [model.train_on_batch(images, captions, return_dict=True) for _ in range(25)]
-    assert set(logs[0]) == {"loss", "reconstruction", "kl", "matching", "active_units"}
+    assert set(logs[0]) == {"loss", "reconstruction", "kl", "matching", "pixel_error", "active_units"}
     assert logs[-1]["matching"] < 0.9 * logs[0]["matching"]
     assert not tiny.moved(before, encoder)
     assert len(model.variables) == len(tiny_text.compiled().variables)

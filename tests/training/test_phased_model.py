@@ -72,14 +72,15 @@ def test_fit_finds_the_line():
 
 def test_names_in_the_history_and_the_results():
     model = toy.noisy()
-    names = {"discriminator_loss", "adversarial", "penalty", "generator_loss"}
+    names = {"loss", "discriminator_loss", "adversarial", "penalty", "generator_loss"}
     data = toy.points(16)
     history = models.fit(model, data, 8, 1, validation_data=(data,))
     assert set(history.history) == names | {f"val_{name}" for name in names}
     results = model.evaluate(data, batch_size=8, verbose=0, return_dict=True)
     assert set(results) == names
-    assert [metric.name for metric in model.metrics] == ["discriminator_loss", "generator_loss", *_terms(model)]
-    # A phase's loss is the sum of its terms.
+    assert list(model.trackers) == ["loss", "discriminator_loss", "generator_loss", *_terms(model)]
+    # A phase's loss is the sum of its terms, and the loss that of all phases.
+    np.testing.assert_allclose(results["loss"], results["discriminator_loss"] + results["generator_loss"], rtol=1e-5)
     np.testing.assert_allclose(results["discriminator_loss"], results["adversarial"] + results["penalty"], rtol=1e-5)
 
 
@@ -135,6 +136,15 @@ def test_the_mean_of_an_epoch_weighs_every_sample_the_same():
 
 
 @pytest.mark.backends
+def test_training_of_several_phases_ends_at_nan():
+    model, (x, y) = _lines(), toy.line_data()
+    model.second.set_weights([np.full((2, 1), np.nan), np.zeros(1)])
+    history = models.fit(model, (x, y), 5, 4, callbacks=[keras.callbacks.TerminateOnNaN()])
+    assert model.stop_training and history.epoch == [0] and int(model.optimizer.iterations) == 1
+    assert np.isfinite(history.history["first_loss"][0]) and np.isnan(history.history["loss"][0])
+
+
+@pytest.mark.backends
 def test_every():
     model = _one_phase(lambda y: y[:, 0], every=3)
     x = np.ones((2, 2), "float32")
@@ -153,7 +163,7 @@ def test_one_batch_at_a_time():
     model = _lines(SGD(0.125))
     before = model.test_on_batch(x, y, return_dict=True)
     logs = model.train_on_batch(x, y, return_dict=True)
-    assert set(before) == set(logs) == {"first_loss", "second_loss"}
+    assert set(before) == set(logs) == {"loss", "first_loss", "second_loss"}
     model.reset_metrics()
     assert model.test_on_batch(x, y, return_dict=True)["first_loss"] < before["first_loss"]
 
@@ -219,8 +229,8 @@ def test_compiling_again():
     model.compile(SGD(0.25))
     assert int(model.optimizer.iterations) == 0
     history = models.fit(model, data, 10, 1)
-    assert sorted(history.history) == ["first_loss", "second_loss"]
-    assert len(model.metrics) == 2
+    assert sorted(history.history) == ["first_loss", "loss", "second_loss"]
+    assert len(model.trackers) == 3
 
 
 @pytest.mark.backends

@@ -46,8 +46,12 @@ Tensors.
 """
 
 import importlib
+from collections.abc import Callable
 
 import keras
+
+from kgen.training.regularization import not_gathering
+from kgen.types import Tensor
 
 if keras.backend.backend() not in ("tensorflow", "jax", "torch"):
     raise ImportError(
@@ -60,13 +64,23 @@ apply_gradients = _chosen.apply_gradients
 attach_state = _chosen.attach_state
 batch_mean = _chosen.batch_mean
 compiled = _chosen.compiled
-input_gradient = _chosen.input_gradient
 is_traced = _chosen.is_traced
 replica_index = _chosen.replica_index
 replicas = _chosen.replicas
 run_if = _chosen.run_if
 run_step = _chosen.run_step
 value_and_grad = _chosen.value_and_grad
-value_if = _chosen.value_if
 widest_float = _chosen.widest_float
 without_gradients = _chosen.without_gradients
+
+
+def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
+    """See above."""
+    with not_gathering():
+        return _chosen.input_gradient(function, inputs)
+
+
+def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor:
+    """See above."""
+    with not_gathering():
+        return _chosen.value_if(condition, function, otherwise)

@@ -73,6 +73,7 @@ def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor
 # === Optimizers and replicas ===
 def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence) -> None:
     """By the optimizer; Adam on one device by TensorFlow's one kernel for it."""
+    gradients = _of_one_type(gradients)
     if replicas() == 1:
         with fused_adam(optimizer):
             optimizer.apply(gradients, variables)
@@ -80,6 +81,13 @@ def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, 
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         gradients = _bad_everywhere(gradients)
     optimizer.apply(gradients, variables)
+
+
+def _of_one_type(gradients):
+    """The gradients in the widest of their types: Keras multiplies all by one number to clip their global norm."""
+    types = {gradient.dtype for gradient in gradients}
+    widest = max(types, key=lambda dtype: dtype.size)
+    return gradients if len(types) == 1 else [tf.cast(gradient, widest) for gradient in gradients]
 
 
 def _bad_everywhere(gradients):
