@@ -17,7 +17,7 @@ from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable
 from kgen.training import AdaptiveProbability, MovingAverage
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -257,6 +257,7 @@ class GAN(ImageModel):
         seed: int = 0,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Array:
         """Latents whose images come near to given ones, found by gradient descent; see `kgen.inference.inversion`.
 
@@ -269,6 +270,8 @@ class GAN(ImageModel):
             steps: of the descent, at least 1; each costs about three generated images.
             seed: an integer; the same one gives the same latents, for an image alone as in a batch.
             batch_size, verbose: as in `generate`.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             float32 array `(N, latent_dim)`, for `decode`.
@@ -277,7 +280,7 @@ class GAN(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, wrong labels, or a number out of range.
         """
-        checked = self.image_input.images(images, "GAN.encode")
+        checked = self.image_input.images(images, "GAN.encode", value_range=value_range)
         condition = label_condition("GAN.encode", self.num_classes, labels, len(checked))
         steps = checks.integer("GAN.encode", "steps", steps)
         batch_size = checks.integer("GAN.encode", "batch_size", batch_size)
@@ -292,6 +295,7 @@ class GAN(ImageModel):
         top: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Any:
         """The classes of images, by the auxiliary classifier of the discriminator.
 
@@ -300,6 +304,7 @@ class GAN(ImageModel):
             class_names: names of the classes, in the order of the labels, for `top`; None: their numbers.
             top: how many of the most probable classes to give for each image; None: the probabilities of all.
             batch_size, verbose: as in `generate`.
+            value_range: as in `encode`.
 
         Returns:
             float32 array `(N, num_classes)`; with `top` a list of N lists of `(name, probability)`, best first.
@@ -308,7 +313,8 @@ class GAN(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, or a discriminator without a classifier.
         """
-        return named("GAN.classify", classifier_probabilities(self, images, batch_size, verbose), class_names, top)
+        probabilities = classifier_probabilities(self, images, batch_size, verbose, value_range)
+        return named("GAN.classify", probabilities, class_names, top)
 
     @property
     def discriminator_features(self) -> keras.Model:

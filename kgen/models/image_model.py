@@ -16,7 +16,7 @@ from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
 from kgen.sampling.sample_metrics import SampleMetrics
 from kgen.training import PhasedModel, backend
-from kgen.types import Array, Tensor
+from kgen.types import Array, Tensor, ValueRange
 
 
 class ImageModel(PhasedModel):
@@ -58,6 +58,7 @@ class ImageModel(PhasedModel):
         validation_data: Any = None,
         batch_size: int | None = None,
         shuffle: bool = True,
+        value_range: ValueRange = None,
         **kwargs: Any,
     ) -> Any:
         """Trains, as `keras.Model.fit`.
@@ -70,6 +71,8 @@ class ImageModel(PhasedModel):
             validation_data: like `x`, or `(x, y)`.
             batch_size: images in a step; 32 by default. A dataset has its own.
             shuffle: whether to shuffle arrays in each epoch.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`, which is kept and saved with the model; None: it is
+                found out by whether there are negative values in them, in the first batch of data in batches.
             **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
                 features in, for sets too large for memory.
 
@@ -83,7 +86,7 @@ class ImageModel(PhasedModel):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
-        data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, **options)
+        data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
         try:
             return super().fit(**data, **kwargs)
         finally:
@@ -91,24 +94,36 @@ class ImageModel(PhasedModel):
             self.forget_stale_graphs()
 
     def evaluate(
-        self, x: Any = None, y: Any = None, *, batch_size: int | None = None, return_dict: bool = False, **kwargs: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        return_dict: bool = False,
+        value_range: ValueRange = None,
+        **kwargs: Any,
     ) -> Any:
-        """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`."""
+        """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`.
+
+        `value_range` of float images, `(0, 1)` or `(-1, 1)`; None: floats with a negative value are in [-1, 1], others
+        in the range that the model was trained on, or else in [0, 1].
+        """
         with self.image_input.range_kept():
-            logs = super().evaluate(**self.image_input.for_evaluation(x, y, batch_size), return_dict=True, **kwargs)
+            data = self.image_input.for_evaluation(x, y, batch_size, value_range)
+            logs = super().evaluate(**data, return_dict=True, **kwargs)
         logs = {name: logs[name] for name in self.trackers}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
         return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))
 
-    def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        """One training step; as `keras.Model.train_on_batch`."""
-        return super().train_on_batch(*self.image_input.for_step(x, y), **kwargs)
+    def train_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
+        """One training step; as `keras.Model.train_on_batch`. `value_range` as in `evaluate`."""
+        return super().train_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
 
-    def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        """The losses on one batch; as `keras.Model.test_on_batch`."""
+    def test_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
+        """The losses on one batch; as `keras.Model.test_on_batch`. `value_range` as in `evaluate`."""
         with self.image_input.range_kept():
-            return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
+            return super().test_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch, for an objective."""

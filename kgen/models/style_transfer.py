@@ -21,7 +21,7 @@ from kgen.networks.style_encoder import CONTENT_MAPS
 from kgen.objectives.stylization import Stylization
 from kgen.serializable import serializable
 from kgen.training import MovingAverage, network_copy
-from kgen.types import Array, Tensor, Verbose
+from kgen.types import Array, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -206,6 +206,7 @@ class StyleTransfer(ImageModel):
         weights: Sequence[float] | None = None,
         batch_size: int = 4,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Array:
         """Images in the style of others.
 
@@ -221,6 +222,8 @@ class StyleTransfer(ImageModel):
             weights: of the styles in a list, numbers of at least 0; None: all the same.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of floats, contents and styles, `(0, 1)` or `(-1, 1)`; None: an array with a negative
+                value is in [-1, 1], one without in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             uint8 of the shape of the contents, `(N, height, width, channels)`; of one content and one style a single
@@ -231,7 +234,8 @@ class StyleTransfer(ImageModel):
         """
         if not self.trained:
             warnings.warn("StyleTransfer has not been trained: expect noise.", stacklevel=2)
-        return stylized_images(self, content, style, strength, preserve_color, weights, batch_size, verbose)
+        options = strength, preserve_color, weights, batch_size, verbose, value_range
+        return stylized_images(self, content, style, *options)
 
     def style_statistics(self, inputs: dict[str, Tensor]) -> Tensor:
         """Means and deviations `(batch, 2 C)` of `images`, of all maps of the content side by side: a graph."""

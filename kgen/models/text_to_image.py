@@ -307,7 +307,8 @@ class TextToImage(ImageModel):
             components: normal distributions in the mixture.
             steps: of 64 images each.
             seed: an integer; of the draws, and of where the search begins.
-            **options: `batch_size`, images encoded at once (64); `caption_cache`, as in `fit`; `verbose`.
+            **options: `batch_size`, images encoded at once (64); `caption_cache`, as in `fit`; `verbose`; `value_range`
+                of float images, as in `evaluate`.
 
         Returns:
             By how many nats an image the mixture is nearer to the latents than the standard normal prior, on a tenth of

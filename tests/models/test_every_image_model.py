@@ -1,0 +1,170 @@
+"""What every model of images owes, checked for each of them: ranges that no call changes, and `predict`."""
+
+import keras
+import numpy as np
+import pytest
+
+from kgen.layers import GaussianNoise
+from kgen.models import (
+    ClassificationHead,
+    CycleGAN,
+    ImageCaptioner,
+    ImageClassifier,
+    ImageRestorer,
+    ImageSegmenter,
+    MultiTaskModel,
+)
+from kgen.networks import restoration_network
+from kgen.training import backend
+from tests.models import tiny, tiny_style, tiny_text
+from tests.models.test_recognition_model import backbone
+
+
+# === Ranges: what a trained model says depends on what is asked and what is saved ===
+def _bigger(images):
+    """Of 16x16 in place of 8x8."""
+    return images.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def _classifier():
+    return ImageClassifier(tiny.encoder(8), tiny.CLASSES, ema_momentum=0.0, seed=0)
+
+
+def _segmenter():
+    return ImageSegmenter(backbone(), 2, filters=4, ema_momentum=0.0, seed=0)
+
+
+def _restorer():
+    return ImageRestorer([GaussianNoise(30)], network=restoration_network(3, filters=4, blocks=1), ema_momentum=0.0)
+
+
+def _cycle_gan():
+    return CycleGAN(
+        tiny.SHAPE, restoration_network(3, filters=4, blocks=1), discriminator=tiny.encoder(1), ema_momentum=0.0
+    )
+
+
+def _nothing(images):
+    return ()
+
+
+def _labels(images):
+    return (np.arange(len(images)) % tiny.CLASSES,)
+
+
+def _masks(images):
+    return ((images.mean(axis=-1) > images.mean()).astype("uint8"),)
+
+
+def _captions(images):
+    return ([tiny_text.CAPTIONS[i % 8] for i in range(len(images))],)
+
+
+def _same(images):
+    return (images,)
+
+
+# How to make a model, what `fit` takes beside images, the images, and a call. A verb that takes `value_range` gets it.
+CASES = {
+    "GAN.encode": (tiny.gan, _nothing, tiny.pictures, lambda m, x, **r: m.encode(x, steps=3, verbose=0, **r)),
+    "GAN.classify": (tiny.ac_gan, _labels, tiny.pictures, lambda m, x, **r: m.classify(x, **r)),
+    "VAE.encode": (tiny.vae, _nothing, tiny.pictures, lambda m, x, **r: m.encode(x, **r)),
+    "VAE.reconstruct": (tiny.vae, _nothing, tiny.pictures, lambda m, x, **r: m.reconstruct(x, **r)),
+    "VAE.elbo": (tiny.vae, _nothing, tiny.pictures, lambda m, x, **r: m.elbo(x, **r)),
+    "VAE.classify": (
+        lambda: tiny.vae(tiny.CLASSES),
+        _labels,
+        tiny.pictures,
+        lambda m, x, **r: m.classify(x, samples=2, **r),
+    ),
+    "VAE.denoise": (
+        tiny.vae,
+        _nothing,
+        tiny.pictures,
+        # Its `value_range` says more: that the noise was not cut.
+        lambda m, x, **r: m.denoise(x, 0.1, steps=3, samples=2, verbose=0),
+    ),
+    "DualEncoder.encode_images": (
+        tiny_text.dual_encoder,
+        _captions,
+        lambda count: _bigger(tiny.pictures(count)),
+        lambda m, x, **r: m.encode_images(x, **r),
+    ),
+    "DualEncoder.classify": (
+        tiny_text.dual_encoder,
+        _captions,
+        lambda count: _bigger(tiny.pictures(count)),
+        lambda m, x, **r: m.classify(m.encode_images(x, **r) if r else x, ["red", "blue"]),
+    ),
+    "ImageClassifier.classify": (_classifier, _labels, tiny.pictures, lambda m, x, **r: m.classify(x, **r)),
+    "ImageSegmenter.segment": (_segmenter, _masks, lambda n: tiny.bands(n)[0], lambda m, x, **r: m.segment(x, **r)),
+    "MultiTaskModel.answer": (
+        lambda: MultiTaskModel(tiny.encoder(8), {"labels": ClassificationHead(tiny.CLASSES)}, seed=0),
+        _labels,
+        tiny.pictures,
+        lambda m, x, **r: m.answer("labels", x, **r),
+    ),
+    "ImageRestorer.restore": (_restorer, _nothing, tiny.pictures, lambda m, x, **r: m.restore(x, **r)),
+    "StyleTransfer.stylize": (
+        tiny_style.model,
+        _same,
+        lambda count: _bigger(tiny.pictures(count)),
+        lambda m, x, **r: m.stylize(x, x[:1], **r),
+    ),
+    "CycleGAN.translate": (_cycle_gan, _same, tiny.pictures, lambda m, x, **r: m.translate(x, **r)),
+    "ImageCaptioner.caption": (
+        tiny_text.dual_encoder,
+        _captions,
+        lambda count: _bigger(tiny.pictures(count)),
+        lambda m, x, **r: np.array(
+            [hash(text) for text in ImageCaptioner(m, tiny_text.CAPTIONS).caption(x, verbose=0, **r)]
+        ),
+    ),
+}
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Graphs that run once cost more to make than to run."""
+
+    def compiled(function, state):
+        def call(inputs):
+            inputs = {key: keras.ops.convert_to_tensor(value) for key, value in inputs.items()}
+            return keras.ops.convert_to_numpy(function(inputs))
+
+        return call
+
+    monkeypatch.setattr(backend, "compiled", compiled)
+
+
+@pytest.mark.parametrize(
+    "case, trained_in", [*((case, (-1, 1)) for case in CASES), ("VAE.encode", (0, 1)), ("GAN.classify", (0, 1))]
+)
+def test_a_call_in_one_range_does_not_change_the_next_in_another(case, trained_in, tmp_path, eager):
+    make, others, pictures, ask = CASES[case]
+    levels = pictures(3)
+    unit = levels / np.float32(255)
+    signed = 2 * unit - 1
+    training = pictures(8) / np.float32(255)
+    training = training if trained_in == (0, 1) else 2 * training - 1
+    model = make()
+    model.compile(run_eagerly=True)
+    model.fit(training, *others(training), batch_size=8, verbose=0)
+    first = ask(model, unit)
+    of_signed, of_levels = ask(model, signed), ask(model, levels)
+    model.evaluate(2 * training - 1 if trained_in == (0, 1) else 0.5 * training + 0.5, *others(training), verbose=0)
+    np.testing.assert_array_equal(ask(model, unit), first)
+    np.testing.assert_array_equal(ask(model, signed), of_signed)
+    same = dict(atol=1 if of_levels.dtype == "uint8" else 2e-3)
+    np.testing.assert_allclose(of_signed.astype(float), of_levels, **same)
+    # Floats without a negative value are in the range that the model was trained on, unless one says in which.
+    as_trained = signed if trained_in == (0, 1) else np.where(unit == 0, np.float32(-1e-9), unit)
+    np.testing.assert_allclose(first.astype(float), ask(model, as_trained), **same)
+    np.testing.assert_allclose(ask(model, unit, value_range=trained_in).astype(float), first, **same)
+    if case != "VAE.denoise":
+        np.testing.assert_allclose(ask(model, unit, value_range=(0, 1)).astype(float), of_levels, **same)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(ask(loaded, unit), first)
+    np.testing.assert_array_equal(ask(loaded, signed), of_signed)
+    assert loaded.image_input.float_range == trained_in
