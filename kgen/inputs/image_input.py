@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -249,6 +250,23 @@ def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
             raise ValueError(f"{owner}: a dict of data must have 'images'; got {sorted(x)}.")
         return x["images"], {**x, "y": y}
     return x, {"y": y}
+
+
+def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any, dict]]:
+    """Yields `(images, others)` of each batch of a dataset or a generator; of arrays all at once.
+
+    Args:
+        owner: method that errors begin with.
+        x: what `fit` takes.
+        steps: batches to look at; None for all.
+    """
+    source: Any = [x]
+    if isinstance(x, keras.utils.PyDataset):
+        source = (x[number] for number in range(len(x)))
+    elif hasattr(x, "element_spec") or not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
+        source = x
+    for batch in itertools.islice(source, steps):
+        yield look_at(owner, tuple(batch) if source is x and isinstance(batch, list) else batch)
 
 
 class ClassLabels:

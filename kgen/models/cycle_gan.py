@@ -64,6 +64,7 @@ class CycleGAN(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "translate"
     image_input: PairInput
 
     def __init__(

@@ -72,6 +72,7 @@ class DualEncoder(ImageModel):
     """
 
     judges = True
+    instead_of_predict = "encode_images, encode_texts, classify, retrieve or caption"
     image_input: CaptionInput
 
     def __init__(

@@ -59,6 +59,7 @@ class GAN(ImageModel):
     """
 
     generates = True
+    instead_of_predict = "generate for images, decode for those of latents, classify or encode for images of yours"
     # What the generator gives are images.
     reconstruction = None
 

@@ -57,6 +57,7 @@ class ImageClassifier(RecognitionModel):
     """
 
     judges = True
+    predicts_by = "classify"
 
     def __init__(
         self,

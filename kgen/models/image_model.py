@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from kgen import checks
 from kgen.export import export_saved_model
+from kgen.inputs.image_input import batches
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
@@ -33,6 +36,10 @@ class ImageModel(PhasedModel):
 
     # What metrics can measure: generated images, a counterpart of each image, answers. See `SampleMetrics`.
     generates = pairs = judges = False
+    # The method that says what the model makes of images: what `predict` gives. None: no one method does.
+    predicts_by: str | None = None
+    # Those to call where `predict` has no one meaning.
+    instead_of_predict = "its own methods"
     image_input: Any
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
@@ -124,6 +131,64 @@ class ImageModel(PhasedModel):
         """The losses on one batch; as `keras.Model.test_on_batch`. `value_range` as in `evaluate`."""
         with self.image_input.range_kept():
             return super().test_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
+
+    # === Answers ===
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        value_range: ValueRange = None,
+    ) -> Any:
+        """What the model's own method gives: `classify`, `segment`, `restore`, `translate`, `reconstruct`.
+
+        Args:
+            x: images as in `fit`, which may come with what belongs to them, in batches or not.
+            batch_size: images computed at once, of arrays.
+            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            steps: batches of a dataset or a generator to look at; None for all.
+            value_range: as in `evaluate`.
+
+        Returns:
+            What that method returns: probabilities, masks, uint8 images.
+
+        Raises:
+            NotImplementedError: for a model whose images come from elsewhere: call its `generate`, say.
+            TypeError, ValueError: for wrong images.
+        """
+        owner = f"{type(self).__name__}.predict"
+        if self.predicts_by is None:
+            raise NotImplementedError(f"{owner}: it has no one meaning for this model; call {self.instead_of_predict}.")
+        method = getattr(self, self.predicts_by)
+        known = inspect.signature(method).parameters
+        results = []
+        for images, others in batches(owner, x, steps):
+            options = {"batch_size": batch_size, "labels": others.get("labels", others.get("y"))}
+            options = {name: value for name, value in options.items() if name in known and value is not None}
+            results.append(method(images, **options, verbose=verbose, value_range=value_range))
+            if value_range is None and not hasattr(x, "shape") and "float" in str(getattr(images, "dtype", "")):
+                # One range for all batches.
+                value_range = self.image_input.range_of(images, owner, (None, None, None))
+        if not results:
+            raise ValueError(f"{owner}: there are no images.")
+        if len(results) == 1:
+            return results[0]
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *results)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """What `predict` gives of one batch."""
+        return self.predict(x, verbose=0)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """What `call` makes of tensors in the range of the networks; refuses uint8, which is in another."""
+        if any(str(getattr(each, "dtype", "")).endswith("uint8") for each in keras.tree.flatten(inputs)):
+            name, methods = type(self).__name__, self.predicts_by or self.instead_of_predict
+            raise TypeError(
+                f"{name}: a model that is called takes floats in the range of its networks, see {name}.call; got "
+                f"uint8. Images in any range go to {methods}."
+            )
+        return super().__call__(inputs, *args, **kwargs)
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch, for an objective."""

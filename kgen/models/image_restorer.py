@@ -64,6 +64,7 @@ class ImageRestorer(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "restore"
 
     def __init__(
         self,

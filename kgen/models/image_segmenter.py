@@ -47,6 +47,7 @@ class ImageSegmenter(RecognitionModel):
     """
 
     judges = True
+    predicts_by = "segment"
 
     def __init__(
         self,

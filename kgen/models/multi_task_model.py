@@ -47,6 +47,8 @@ class MultiTaskModel(RecognitionModel):
     ```
     """
 
+    predicts_by = "answers"
+
     def __init__(
         self,
         backbone: keras.Model,
@@ -120,6 +122,12 @@ class MultiTaskModel(RecognitionModel):
         if head not in self.heads:
             raise ValueError(f"MultiTaskModel.answer: there is no head {head!r}; there are {sorted(self.heads)}.")
         return self.ask(head, images, "answer", batch_size, verbose, value_range)
+
+    def answers(
+        self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
+    ) -> dict[str, Array]:
+        """What each head says about images: a dict from its name to what `answer` gives; arguments as there."""
+        return {head: self.ask(head, images, "answers", batch_size, verbose, value_range) for head in self.heads}
 
     def serve(self, images: Tensor) -> dict[str, Tensor]:
         """What each head answers, by the head's name."""

@@ -72,6 +72,7 @@ class StyleTransfer(ImageModel):
     """
 
     generates = pairs = True
+    instead_of_predict = "stylize(content, style)"
     image_input: PairInput
 
     def __init__(

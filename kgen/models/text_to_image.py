@@ -89,6 +89,7 @@ class TextToImage(ImageModel):
 
     # A caption says which image is meant.
     generates = pairs = True
+    instead_of_predict = "generate(prompts)"
     num_classes = None
 
     def __init__(

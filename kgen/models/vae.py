@@ -74,6 +74,7 @@ class VAE(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "reconstruct"
 
     def __init__(
         self,

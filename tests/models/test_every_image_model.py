@@ -168,3 +168,91 @@ def test_a_call_in_one_range_does_not_change_the_next_in_another(case, trained_i
     np.testing.assert_array_equal(ask(loaded, unit), first)
     np.testing.assert_array_equal(ask(loaded, signed), of_signed)
     assert loaded.image_input.float_range == trained_in
+
+
+# === predict gives what the model's own method gives ===
+class Batches(keras.utils.PyDataset):
+    """Images with answers, four at a time."""
+
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return -(-len(self.arrays[0]) // 4)
+
+    def __getitem__(self, index):
+        return tuple(array[4 * index : 4 * index + 4] for array in self.arrays)
+
+
+PREDICTS = {case.split(".")[0]: case for case in CASES if case.split(".")[1] in ("classify", "segment", "answer")}
+PREDICTS |= {"ImageRestorer": "ImageRestorer.restore", "CycleGAN": "CycleGAN.translate", "VAE": "VAE.reconstruct"}
+PREDICTS = {name: case for name, case in PREDICTS.items() if name not in ("GAN", "DualEncoder")}
+
+
+@pytest.mark.parametrize("case", PREDICTS.values(), ids=PREDICTS)
+def test_predict_is_the_models_own_method(case, eager):
+    make, others, pictures, ask = CASES[case]
+    levels, model = pictures(6), make()
+    model.average.updates.assign(1.0)
+    signed = levels / np.float32(127.5) - 1
+    expected = ask(model, levels)
+
+    def same(found):
+        found = found["labels"] if case == "MultiTaskModel.answer" else found
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found.astype(float), expected, atol=1 if expected.dtype == "uint8" else 1e-4)
+
+    same(model.predict(levels, verbose=0))
+    same(model.predict(signed, batch_size=4, verbose=0))
+    same(model.predict_on_batch(levels))
+    same(model.predict({"images": levels}, verbose=0))
+    same(model.predict(Batches(levels, *others(levels)), verbose=0))
+    same(model.predict(((signed[i : i + 2],) for i in (0, 2, 4)), verbose=0))
+    assert len(keras.tree.flatten(model.predict(Batches(levels), steps=1, verbose=0))[0]) == 4
+    with pytest.raises(ValueError, match=r"predict: there are no images"):
+        model.predict(iter(()))
+
+
+def test_one_range_for_all_batches_that_are_predicted(eager):
+    """The first batch shows the range of all, as in `fit`."""
+    model = _classifier()
+    signed = tiny.pictures(8) / np.float32(127.5) - 1
+    signed[4:] = 0.5 * np.abs(signed[4:])
+    expected = model.classify(signed)
+    np.testing.assert_allclose(model.predict(Batches(signed), verbose=0), expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"value_range is \(0, 1\), but images have values from -1 to 1"):
+        model.predict(Batches(signed[::-1]), verbose=0)
+    by_hand = model.predict(Batches(signed[::-1]), value_range=(-1, 1), verbose=0)
+    np.testing.assert_allclose(by_hand, expected[::-1], atol=1e-5)
+
+
+def test_labels_reach_a_vae_of_classes(eager):
+    model, levels, labels = tiny.vae(tiny.CLASSES), tiny.pictures(6), tiny.labels(6)
+    expected = model.reconstruct(levels, labels)
+    for given in ({"images": levels, "labels": labels}, (levels, labels), Batches(levels, labels)):
+        np.testing.assert_allclose(model.predict(given, verbose=0).astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    "make, methods",
+    [
+        (tiny.gan, "generate for images, decode for those of latents, classify or encode"),
+        (tiny_text.model, r"generate\(prompts\)"),
+        (tiny_text.dual_encoder, "encode_images, encode_texts, classify, retrieve or caption"),
+        (tiny_style.model, r"stylize\(content, style\)"),
+    ],
+)
+def test_predict_is_refused_where_it_has_no_one_meaning(make, methods):
+    model = make()
+    for method in (model.predict, model.predict_on_batch):
+        with pytest.raises(
+            NotImplementedError, match=rf"{type(model).__name__}.predict: it has no one .* call {methods}"
+        ):
+            method(tiny.pictures(2))
+
+
+@pytest.mark.parametrize("make, method", [(_classifier, "classify"), (tiny.vae, "reconstruct"), (tiny.gan, "generate")])
+def test_a_model_that_is_called_takes_what_its_networks_take(make, method):
+    with pytest.raises(TypeError, match=rf"in the range of its networks.* got uint8. Images .* go to {method}"):
+        make()(tiny.pictures(2))

@@ -304,7 +304,7 @@ def test_saved_before_compiling(tmp_path):
 @pytest.mark.backends
 def test_call_gives_pictures_for_latents(gan):
     latents = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
-    images = gan.predict(latents, verbose=0)
+    images = ops.convert_to_numpy(gan(latents))
     expected = ops.convert_to_numpy(gan.average.network(ops.convert_to_tensor(latents)))
     np.testing.assert_allclose(images, expected, atol=1e-6)
 
