@@ -199,16 +199,28 @@ def as_dicts(owner: str, dataset: Any) -> Any:
     """A `tf.data.Dataset` of batches as dicts with `images` and either `captions` or features.
 
     Raises:
+        TypeError: if captions are not strings.
         ValueError: if its batches are neither such dicts nor pairs of images and captions.
     """
     spec = dataset.element_spec
     if isinstance(spec, tuple) and len(spec) == 2 and not isinstance(spec[0], dict):
-        return dataset.map(lambda images, captions: {"images": images, "captions": captions})
+        dataset = dataset.map(lambda images, captions: {"images": images, "captions": captions})
+        spec = dataset.element_spec
     named = set(spec) if isinstance(spec, dict) else set()
     if not ({"images", "captions"} <= named or {"images", "pooled", "tokens", "mask"} <= named):
         raise ValueError(
             f"{owner}: a dataset must give batches {{'images', 'captions'}}, or {{'images', 'pooled', 'tokens', "
             f"'mask'}}; got {spec}."
+        )
+    captions = spec.get("captions")
+    if captions is not None and captions.dtype != "string":
+        raise TypeError(
+            f"{owner}: captions must be strings; the dataset gives {captions.dtype.name}. For numbers of classes use a "
+            "GAN or VAE with num_classes, or map them to names first."
+        )
+    if captions is not None and len(captions.shape) > 1:
+        raise ValueError(
+            f"{owner}: a dataset must give one caption for each image; got captions of shape {captions.shape}."
         )
     return dataset
 

@@ -213,6 +213,11 @@ class ImageInput:
 
     def check_others(self, others: dict, images: Any) -> None:
         """Checks what came with images: a dict, under `"y"` the second thing that was given."""
+        if not self.targets and (others.get("y") is not None or others.get("labels") is not None):
+            raise ValueError(
+                f"{self.owner}: it learns from images alone, and labels would teach it nothing. Leave out what comes "
+                "with the images, or build the model with num_classes."
+            )
         answers = self.answers(others, others.get("y"))
         for name, target in self.targets.items():
             if name not in answers:

@@ -12,7 +12,7 @@ from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.inputs.image_input import label_condition
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import check_discriminator, check_generator
+from kgen.networks.interface import check_discriminator, check_generator, outputs_of, pooled_dim, warn_of_ending
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable
@@ -46,7 +46,8 @@ class GAN(ImageModel):
 
     Raises:
         TypeError: if a network is not a `keras.Model`.
-        ValueError: if the shapes of the networks do not fit together.
+        ValueError: if the shapes of the networks do not fit together, or one of a class-conditional GAN has nothing to
+            do with classes.
 
     Example:
 
@@ -77,7 +78,14 @@ class GAN(ImageModel):
         super().__init__(seed=seed, **kwargs)
         self.latent_dim, self.num_classes = check_generator(type(self).__name__, generator, latent_dim, num_classes)
         self.image_shape = tuple(generator.output_shape[1:])
+        warn_of_ending(type(self).__name__, "generator", generator, logits=False)
         check_discriminator(type(self).__name__, discriminator, self.image_shape, num_classes)
+        told = pooled_dim(discriminator) is not None or "labels" in outputs_of(discriminator)
+        if num_classes is not None and not told:
+            raise ValueError(
+                f"{type(self).__name__}: the discriminator {discriminator.name!r} neither takes the class, as "
+                "'pooled', nor gives it, as 'labels'; the generator would not learn what labels mean."
+            )
         self.ema_momentum = ema_momentum
         # === Layers ===
         self.generator = generator

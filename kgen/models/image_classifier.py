@@ -12,6 +12,7 @@ from kgen import checks, losses, networks
 from kgen.inference.classify import named
 from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
+from kgen.networks.interface import warn_of_ending
 from kgen.serializable import serializable
 from kgen.types import ImageShape, Tensor, ValueRange, Verbose
 
@@ -166,6 +167,7 @@ class ImageClassifier(RecognitionModel):
                 f"ImageClassifier.compile: the teacher must go from images {self.image_shape} to {self.num_classes} "
                 f"logits; it takes {takes} and gives {network.output_shape}."
             )
+        warn_of_ending("ImageClassifier.compile", "teacher", network, logits=True)
         return logits
 
     @property

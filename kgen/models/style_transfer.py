@@ -16,7 +16,7 @@ from kgen.inference.stylize import stylized_images
 from kgen.inputs import PairInput, pixels
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import split_batch
+from kgen.networks.interface import split_batch, warn_of_ending
 from kgen.networks.style_encoder import CONTENT_MAPS
 from kgen.objectives.stylization import Stylization
 from kgen.serializable import serializable
@@ -132,6 +132,7 @@ class StyleTransfer(ImageModel):
                 f"StyleTransfer: of features {', '.join(str(tuple(shape[1:])) for shape in shapes)} the decoder must "
                 f"make an image of {(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
             )
+        warn_of_ending("StyleTransfer", "decoder", decoder, logits=False)
         return network_copy(decoder)
 
     # === Training ===

@@ -21,6 +21,7 @@ from kgen.networks.interface import (
     named_input,
     outputs_of,
     split_batch,
+    warn_of_ending,
 )
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
@@ -93,6 +94,7 @@ class VAE(ImageModel):
         owner = type(self).__name__
         self.latent_dim, self.num_classes = check_generator(owner, decoder, latent_dim, num_classes)
         self.reconstruction = losses.reconstruction_of(reconstruction)
+        warn_of_ending(owner, "decoder", decoder, logits=isinstance(self.reconstruction, losses.Logistic))
         check_network(owner, "encoder", encoder)
         self.image_shape = tuple(named_input(owner, encoder, "images").shape[1:])
         wanted = losses.decoded_shape(self.image_shape, self.reconstruction)

@@ -107,6 +107,18 @@ def test_missing_answers():
         two.for_training(floats(0, 1), {"labels": np.zeros(4, int)}, None, None, True)
 
 
+def test_answers_that_would_teach_nothing():
+    made, labels = image_input(), np.zeros(4, int)
+    for x, y in ((floats(0, 1), labels), ({"images": floats(0, 1), "labels": labels}, None)):
+        for call in (lambda: made.for_training(x, y, None, None, True), lambda: made.for_evaluation(x, y, None)):
+            with pytest.raises(
+                ValueError, match="^Model: it learns from images alone.* build the model with num_classes"
+            ):
+                call()
+    with pytest.raises(ValueError, match="^Model: it learns from images alone"):
+        made.for_training(floats(0, 1), None, (floats(0, 1), labels), None, True)
+
+
 def test_labels_make_a_condition_or_none():
     assert label_condition("GAN.decode", None, None, 3) == {}
     np.testing.assert_array_equal(label_condition("GAN.decode", 3, [2, 0], 2)["pooled"], np.eye(3)[[2, 0]])

@@ -1,11 +1,15 @@
 """What every model of images owes, checked for each of them: ranges that no call changes, and `predict`."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 from kgen.layers import GaussianNoise
 from kgen.models import (
+    GAN,
+    VAE,
     ClassificationHead,
     CycleGAN,
     ImageCaptioner,
@@ -13,6 +17,8 @@ from kgen.models import (
     ImageRestorer,
     ImageSegmenter,
     MultiTaskModel,
+    ReconstructionHead,
+    TextToImage,
 )
 from kgen.networks import restoration_network
 from kgen.training import backend
@@ -256,3 +262,82 @@ def test_predict_is_refused_where_it_has_no_one_meaning(make, methods):
 def test_a_model_that_is_called_takes_what_its_networks_take(make, method):
     with pytest.raises(TypeError, match=rf"in the range of its networks.* got uint8. Images .* go to {method}"):
         make()(tiny.pictures(2))
+
+
+# === A sigmoid at the end ===
+def _teacher():
+    model = _classifier()
+    model.compile(teacher=keras.Sequential([tiny.encoder(3), keras.layers.Softmax(name="last")], name="teacher"))
+
+
+def _judge(activation):
+    return keras.Sequential([tiny.encoder(4), keras.layers.Dense(1, activation, name="last")], name="judge")
+
+
+def _drawer(activation):
+    return keras.Sequential([tiny.decoder(), keras.layers.Activation(activation, name="last")], name="drawer")
+
+
+def _style_decoder():
+    own = tiny_style.style_decoder(6, 2, filters=4, max_filters=4)
+    outputs = keras.layers.Activation("sigmoid", name="last")(own.output)
+    return keras.Model(own.input, outputs, name="drawer")
+
+
+def _text_generator():
+    own = tiny.decoder(16)
+    return keras.Model(own.input, keras.layers.Activation("sigmoid", name="last")(own.output), name="drawer")
+
+
+GAN_PARTS = {"latent_dim": tiny.LATENT_DIM}
+VAE_PARTS = {"encoder": tiny.encoder(2 * tiny.LATENT_DIM), "latent_dim": tiny.LATENT_DIM}
+PIXELS, LOGITS = "read as values from -1 to 1.*Rescaling", "computed from logits"
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: GAN(_drawer("sigmoid"), tiny.encoder(1), **GAN_PARTS), f"GAN: the generator 'drawer' .* {PIXELS}"),
+        (lambda: GAN(tiny.decoder(), _judge("sigmoid"), **GAN_PARTS), f"GAN: the discriminator 'judge' .* {LOGITS}"),
+        (lambda: VAE(decoder=_drawer("sigmoid"), **VAE_PARTS), f"VAE: the decoder 'drawer' .* {PIXELS}"),
+        (
+            lambda: VAE(decoder=_drawer("sigmoid"), reconstruction="bernoulli", **VAE_PARTS),
+            f"VAE: the decoder 'drawer' .* {LOGITS}",
+        ),
+        (
+            lambda: VAE(decoder=tiny.decoder(), discriminator=_judge("sigmoid"), **VAE_PARTS),
+            f"VAE: the discriminator 'judge' .* {LOGITS}",
+        ),
+        (
+            lambda: TextToImage(
+                tiny_text.text_encoder(), tiny.SHAPE, **{**tiny.networks_for_text(16), "generator": _text_generator()}
+            ),
+            f"TextToImage: the generator 'drawer' .* {PIXELS}",
+        ),
+        (
+            lambda: ImageRestorer(GaussianNoise(3), discriminator=_judge("sigmoid")),
+            f"ImageRestorer: the discriminator 'judge' .* {LOGITS}",
+        ),
+        (
+            lambda: CycleGAN(tiny.SHAPE, discriminator=_judge("sigmoid")),
+            f"CycleGAN: the discriminator 'judge' .* {LOGITS}",
+        ),
+        (lambda: tiny_style.model(decoder=_style_decoder()), f"StyleTransfer: the decoder 'drawer' .* {PIXELS}"),
+        (lambda: ReconstructionHead(_drawer("sigmoid")), f"ReconstructionHead: the decoder 'drawer' .* {PIXELS}"),
+        (_teacher, f"ImageClassifier.compile: the teacher 'teacher' .* {LOGITS}"),
+    ],
+)
+def test_a_sigmoid_at_the_end_is_told_of(make, message):
+    with pytest.warns(UserWarning, match=message) as seen:
+        make()
+    assert any("in the layer 'last'" in str(each.message) for each in seen)
+
+
+def test_nothing_is_said_of_networks_that_end_well():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GAN(_drawer("tanh"), _judge(None), **GAN_PARTS)
+        VAE(decoder=tiny.decoder(), reconstruction="bernoulli", **VAE_PARTS)
+        _restorer()
+        _cycle_gan()
+        GAN.from_image_shape((8, 8, 3))
