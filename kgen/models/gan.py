@@ -196,31 +196,35 @@ class GAN(ImageModel):
 
     def generate(
         self,
-        what: Any = 1,
+        num_images: int = 1,
         seed: Any = None,
         truncation: float | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        *,
+        labels: Any = None,
     ) -> Array:
         """Generates images.
 
         Args:
-            what: how many; or, for a model with `num_classes`, a label or a list of labels.
-            seed: an integer, or one for each image. The same seed gives the same images, in batches of any size, on
-                every backend. None draws one.
+            num_images: how many; with labels, for each of them.
+            seed: an integer, or one for each image, or for each label. The same seed gives the same images, in batches
+                of any size, on every backend. None draws one.
             truncation: the largest a latent number may be, such as 0.7: latents are drawn from a normal distribution
                 cut off there, for images that are more typical and less varied [Brock et al. 2019, "Large scale GAN
                 training for high fidelity natural image synthesis"]. None: all of it.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            labels: a label or a list of labels, for a model with `num_classes`; the images of one are next to each
+                other.
 
         Returns:
             uint8 array `(N, height, width, channels)`.
 
         Raises:
-            ValueError: for a count below 1, a label out of range, or a wrong number of seeds.
+            ValueError: for a number below 1, missing or needless labels, one out of range, or a wrong number of seeds.
         """
-        return self.sampler.generate(what, seed, truncation, batch_size, verbose)
+        return self.sampler.generate(num_images, seed, truncation, batch_size, verbose, labels)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
         """Images on the way from one seed's image to another's.

@@ -242,9 +242,10 @@ class TextToImage(ImageModel):
         self.use_objective(self.objective_class(**terms) if objective is None else objective)
         self.matching = None if matching is None else Matching(matching, matching_weight, self)
         adversarial = isinstance(self.objective, Adversarial)
-        if adversarial and matching is None and not condition_names(self.discriminator, {"pooled": None}):
+        judge = self.discriminator if adversarial and matching is None else None
+        if judge is not None and not condition_names(judge, {"pooled": None}):
             raise ValueError(
-                f"TextToImage.compile: the discriminator {self.discriminator.name!r} takes no text, and nothing would "
+                f"TextToImage.compile: the discriminator {judge.name!r} takes no text, and nothing would "
                 "teach the generator to follow prompts. Give it the input 'pooled' beside 'images', or compile with "
                 "matching=, a trained DualEncoder."
             )

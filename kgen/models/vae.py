@@ -210,14 +210,16 @@ class VAE(ImageModel):
 
     def generate(
         self,
-        what: Any = 1,
+        num_images: int = 1,
         seed: Any = None,
         truncation: float | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        *,
+        labels: Any = None,
     ) -> Array:
         """Generates images, from the prior or from what `fit_prior` learned; see `GAN.generate`."""
-        return self.sampler.generate(what, seed, truncation, batch_size, verbose)
+        return self.sampler.generate(num_images, seed, truncation, batch_size, verbose, labels)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
         """Images on the way from one seed's image to another's; see `GAN.interpolate`."""

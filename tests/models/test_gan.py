@@ -261,7 +261,7 @@ def test_with_labels(with_labels):
     names = {"discriminator_loss", "generator_loss", "discrimination", "penalty", "discriminator_accuracy"}
     assert set(history) == names
     assert np.isfinite(list(history.values())).all()
-    assert with_labels.generate([0, 2], seed=0).shape == (2, *tiny.SHAPE)
+    assert with_labels.generate(labels=[0, 2], seed=0).shape == (2, *tiny.SHAPE)
 
 
 def test_labels_from_tf_data(with_labels):
@@ -325,7 +325,7 @@ def test_dense_networks():
     gan.compile()
     images, labels = tiny.pictures(8)[..., :1], tiny.labels()[:8]
     assert np.isfinite(list(gan.train_on_batch(images, labels, return_dict=True).values())).all()
-    assert gan.generate([0, 2], seed=0).shape == (2, 8, 8, 1)
+    assert gan.generate(labels=[0, 2], seed=0).shape == (2, 8, 8, 1)
     with pytest.raises(ValueError, match="GAN: architecture must be one of 'auto', 'perceptron', .*; got 'dense'"):
         GAN.from_image_shape((8, 8, 1), architecture="dense")
 

@@ -219,7 +219,7 @@ def test_with_labels_a_likelihood_that_learns_its_spread_and_a_divergence_withou
     vae.compile(divergence="mmd", scales_weight=0.0)
     logs = vae.fit(tiny.pictures(), tiny.labels(), batch_size=8, verbose=0).history
     assert np.isfinite(logs["loss"]).all() and logs["scales"] == [0.0] and logs["mmd"] != [0.0]
-    assert vae.generate([0, 1], seed=0).shape == (2, *tiny.SHAPE)
+    assert vae.generate(labels=[0, 1], seed=0).shape == (2, *tiny.SHAPE)
 
 
 def test_exported_with_all_its_levels(tmp_path, tensorflow_backend):

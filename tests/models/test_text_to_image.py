@@ -12,7 +12,7 @@ from kgen.objectives import ELBO, Adversarial
 from kgen.text import CaptionFeatures, TextEncoder, encoder_from_captions
 from tests.checks import models as checks
 from tests.checks.processes import in_new_process
-from tests.models import tiny_text
+from tests.models import tiny, tiny_text
 
 pytestmark = pytest.mark.backends
 pytest.importorskip("tensorflow_text")

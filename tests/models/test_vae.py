@@ -356,7 +356,7 @@ def test_with_labels():
     vae.compile()
     history = vae.fit(tiny.pictures(), tiny.labels(), batch_size=8, verbose=0).history
     assert np.isfinite(history["loss"]).all()
-    images = vae.generate([0, 1], seed=[3, 3])
+    images = vae.generate(labels=[0, 1], seed=[3, 3])
     assert not np.array_equal(images[0], images[1])
 
 
