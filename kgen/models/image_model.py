@@ -78,8 +78,8 @@ class ImageModel(PhasedModel):
             validation_data: like `x`, or `(x, y)`.
             batch_size: images in a step; 32 by default. A dataset has its own.
             shuffle: whether to shuffle arrays in each epoch.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`, which is kept and saved with the model; None: it is
-                found out by whether there are negative values in them, in the first batch of data in batches.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`, which is saved with the model; None: [-1, 1] if there
+                are negative values in them, or in the first batch of data in batches.
             **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
                 features in, for sets too large for memory.
 
@@ -110,11 +110,7 @@ class ImageModel(PhasedModel):
         value_range: ValueRange = None,
         **kwargs: Any,
     ) -> Any:
-        """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`.
-
-        `value_range` of float images, `(0, 1)` or `(-1, 1)`; None: floats with a negative value are in [-1, 1], others
-        in the range that the model was trained on, or else in [0, 1].
-        """
+        """The losses and metrics on data as in `fit`, with nothing trained; `value_range` as in `ImageInput`'s rule."""
         with self.image_input.range_kept():
             data = self.image_input.for_evaluation(x, y, batch_size, value_range)
             logs = super().evaluate(**data, return_dict=True, **kwargs)
@@ -144,17 +140,15 @@ class ImageModel(PhasedModel):
         """What the model's own method gives: `classify`, `segment`, `restore`, `translate`, `reconstruct`.
 
         Args:
-            x: images as in `fit`, which may come with what belongs to them, in batches or not.
-            batch_size: images computed at once, of arrays.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            x: images as in `fit`, alone or with what belongs to them, in batches or not.
+            batch_size, verbose, value_range: as in that method.
             steps: batches of a dataset or a generator to look at; None for all.
-            value_range: as in `evaluate`.
 
         Returns:
             What that method returns: probabilities, masks, uint8 images.
 
         Raises:
-            NotImplementedError: for a model whose images come from elsewhere: call its `generate`, say.
+            NotImplementedError: for a model that does several things, or makes its images of something else.
             TypeError, ValueError: for wrong images.
         """
         owner = f"{type(self).__name__}.predict"
