@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -214,9 +215,11 @@ class ImageInput:
     def check_others(self, others: dict, images: Any) -> None:
         """Checks what came with images: a dict, under `"y"` the second thing that was given."""
         if not self.targets and (others.get("y") is not None or others.get("labels") is not None):
-            raise ValueError(
-                f"{self.owner}: it learns from images alone, and labels would teach it nothing. Leave out what comes "
-                "with the images, or build the model with num_classes."
+            # Datasets of images often have labels, and are not to be refused for it.
+            warnings.warn(
+                f"{self.owner}: labels are ignored: it learns from images alone. Build the model with num_classes if "
+                "they are to count.",
+                stacklevel=5,
             )
         answers = self.answers(others, others.get("y"))
         for name, target in self.targets.items():

@@ -107,13 +107,13 @@ def test_missing_answers():
         two.for_training(floats(0, 1), {"labels": np.zeros(4, int)}, None, None, True)
 
 
-def test_answers_that_would_teach_nothing():
+def test_labels_that_are_ignored_are_told_of():
     made, labels = image_input(), np.zeros(4, int)
     for x, y in ((floats(0, 1), labels), ({"images": floats(0, 1), "labels": labels}, None)):
         for method, options in ((made.for_training, (None, None, True)), (made.for_evaluation, (None,))):
-            with pytest.raises(ValueError, match="^Model: it learns from images alone.* build .* with num_classes"):
+            with pytest.warns(UserWarning, match="^Model: labels are ignored: .* Build the model with num_classes"):
                 method(x, y, *options)
-    with pytest.raises(ValueError, match="^Model: it learns from images alone"):
+    with pytest.warns(UserWarning, match="^Model: labels are ignored"):
         made.for_training(floats(0, 1), None, (floats(0, 1), labels), None, True)
 
 
