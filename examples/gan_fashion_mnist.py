@@ -85,7 +85,7 @@ def train(options):
     gan.export(options.output / "saved_model")
 
     every_class = np.repeat(np.arange(len(names)), 10)
-    kgen.visualization.save_images(options.output / "images.png", gan.generate(every_class, seed=0), columns=10)
+    kgen.visualization.save_images(options.output / "images.png", gan.generate(labels=every_class, seed=0), columns=10)
     rows = [gan.interpolate(0, 1, steps=10, label=label) for label in range(len(names))]
     kgen.visualization.save_images(options.output / "between.png", np.concatenate(rows), columns=10)
 

@@ -12,5 +12,7 @@ Tensor: TypeAlias = Any
 Array: TypeAlias = np.ndarray
 # `(height, width, channels)`.
 ImageShape: TypeAlias = tuple[int, int, int]
+# `value_range` of float images: `(0, 1)`, `(-1, 1)`, or None where it is to be found out.
+ValueRange: TypeAlias = tuple[int, int] | None
 # `verbose`: 0: silent; 1: a progress bar; "auto": a bar on long work.
 Verbose: TypeAlias = int | str

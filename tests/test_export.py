@@ -56,7 +56,7 @@ def test_a_conditional_gan(tmp_path, tensorflow_backend):
     images = served(tmp_path / "saved_model", "labels=tf.constant([2, 0]), seed=tf.constant(1)", tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert np.abs(images.astype(int) - model.generate([2, 0], seed=1)).max() <= 1
+        assert np.abs(images.astype(int) - model.generate(labels=[2, 0], seed=1)).max() <= 1
 
 
 def test_nothing_else_is_overwritten(tmp_path):

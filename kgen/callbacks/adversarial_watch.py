@@ -168,16 +168,15 @@ class AdversarialWatch(keras.callbacks.Callback):
     def _generated(self) -> Array:
         """uint8 images `(groups, N, H, W, C)`; those of a group have all but their latents in common."""
         model, classes = self.model, getattr(self.model, "num_classes", None)
-        asked: Any
+        asked: dict[str, Any] = {}
+        groups = 1
         if self.prompts is not None:
-            asked, groups = self.prompts, len(self.prompts)
-            options = {"num_images": max(2, self.num_images // groups)}
+            asked, groups = {"prompts": self.prompts}, len(self.prompts)
         elif classes is not None:
-            groups, options = min(classes, self.num_images // 2), {}
-            asked = np.repeat(np.arange(groups), self.num_images // groups)
-        else:
-            asked, groups, options = self.num_images, 1, {}
-        images = model.generate(asked, seed=self.seed, verbose=0, **options)
+            groups = min(classes, self.num_images // 2)
+            asked = {"labels": np.arange(groups)}
+        each = max(2, self.num_images // groups)
+        images = model.generate(**asked, num_images=each, seed=self.seed, verbose=0)
         return images.reshape((groups, -1, *images.shape[1:]))
 
     def _some(self, images: Array) -> Array:

@@ -175,11 +175,11 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     def measure(self) -> dict[str, float]:
         """Dict from name to number of what the model generates now."""
-        asked: Any = self.prompts or self.num_images
+        asked: dict[str, Any] = {"prompts": self.prompts} if self.prompts else {"num_images": self.num_images}
         classes = getattr(self.model, "num_classes", None)
         if classes is not None:
-            asked = np.arange(self.num_images) % classes
-        generated = self.model.generate(asked, seed=self.seed, batch_size=self.batch_size, verbose=0)
+            asked = {"labels": np.arange(self.num_images) % classes}
+        generated = self.model.generate(**asked, seed=self.seed, batch_size=self.batch_size, verbose=0)
         for metric in self.measures:
             metric.reset_state()
         update_all(self._of_texts, self.prompts, generated)

@@ -113,16 +113,17 @@ class SampleGrid(keras.callbacks.Callback):
             raise ValueError(f"SampleGrid: {name} takes no prompts; leave them out, and say num_images.")
 
     # === Images ===
-    def _asked_for(self) -> tuple[Any, int, int]:
+    def _asked_for(self) -> tuple[dict[str, Any], int, int]:
         """`(what generate is asked for, how many images that is, images in a row)`."""
         if self.prompts is not None:
-            return self.prompts, len(self.prompts), self.columns or square_columns(len(self.prompts))
+            return {"prompts": self.prompts}, len(self.prompts), self.columns or square_columns(len(self.prompts))
         classes = self.model.num_classes
         if classes is None:
-            return self.num_images, self.num_images, self.columns or square_columns(self.num_images)
+            return {"num_images": self.num_images}, self.num_images, self.columns or square_columns(self.num_images)
         rows = min(classes, self.num_images)
         columns = self.columns or self.num_images // rows
-        return [label for label in range(rows) for _ in range(columns)], rows * columns, columns
+        labels = [label for label in range(rows) for _ in range(columns)]
+        return {"labels": labels}, rows * columns, columns
 
     def _scale(self) -> int:
         shown = _SHOWN_WIDTH if self.prompts is None else _SHOWN_WIDTH_WITH_CAPTIONS
@@ -134,12 +135,12 @@ class SampleGrid(keras.callbacks.Callback):
     def _description(self) -> str:
         """What must be the same for two grids to show the same samples in the same places."""
         asked, count, columns = self._asked_for()
-        same = [asked, count, columns, self.seed, list(self.model.sampler.image_shape), self._scale()]
+        same = [*asked.values(), count, columns, self.seed, list(self.model.sampler.image_shape), self._scale()]
         return json.dumps(same)
 
     def _write_samples(self) -> None:
         asked, _, columns = self._asked_for()
-        images = self.model.generate(asked, seed=self.seed, verbose=0)
+        images = self.model.generate(**asked, seed=self.seed, verbose=0)
         grid = image_grid(images, self.prompts, columns, scale=self._scale())
         # With the file goes what it shows, so that a later run knows which of the files are of its samples.
         _save(grid, self._path(self._epoch), self._description())

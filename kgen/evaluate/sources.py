@@ -95,11 +95,13 @@ class FromModel:
 
     def draw(self, rows: Array) -> Array:
         """uint8 images of these numbers."""
-        asked = len(rows) if self.num_classes is None else rows % self.num_classes
+        asked: dict[str, Any] = {"num_images": len(rows)}
         if self.prompts is not None:
-            asked = [self.prompts[i] for i in rows]
+            asked = {"prompts": [self.prompts[i] for i in rows]}
+        elif self.num_classes is not None:
+            asked = {"labels": rows % self.num_classes}
         seeds = self.options.seed + rows
-        return self.model.generate(asked, seed=seeds, batch_size=self.options.batch_size, verbose=0)
+        return self.model.generate(**asked, seed=seeds, batch_size=self.options.batch_size, verbose=0)
 
 
 class FromSavedModel(FromModel):

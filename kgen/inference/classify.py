@@ -10,10 +10,12 @@ from keras import ops
 from kgen import checks
 from kgen.inputs import pixels
 from kgen.networks.interface import outputs_of
-from kgen.types import Array
+from kgen.types import Array, ValueRange
 
 
-def classifier_probabilities(model: Any, images: Any, batch_size: int, verbose: int | str) -> Array:
+def classifier_probabilities(
+    model: Any, images: Any, batch_size: int, verbose: int | str, value_range: ValueRange = None
+) -> Array:
     """What the auxiliary classifier of a model's discriminator says of images, float32 `(N, num_classes)`.
 
     Raises:
@@ -33,7 +35,7 @@ def classifier_probabilities(model: Any, images: Any, batch_size: int, verbose: 
         labels = discriminator(pixels.in_network_range(inputs["images"]), training=False)["labels"]
         return ops.softmax(ops.cast(labels, "float32"), axis=-1)
 
-    checked = model.image_input.images(images, owner)
+    checked = model.image_input.images(images, owner, value_range=value_range)
     return model.in_batches(class_probabilities, {"images": checked}, batch_size, verbose)
 
 

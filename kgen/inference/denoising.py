@@ -169,9 +169,7 @@ def _taken_in(owner, model, images, value_range):
     if value_range is None:
         found = model.image_input.range_of(images, owner)
     else:
-        found = tuple(value_range) if isinstance(value_range, (tuple, list)) else value_range
-        if found not in ((0, 1), (-1, 1)):
-            raise ValueError(f"{owner}: value_range must be None, (0, 1) or (-1, 1); got {value_range!r}.")
+        found = pixels.stated_range(owner, value_range)
         pixels.check_spec(owner, images, model.image_shape)
         if "float" not in keras.backend.standardize_dtype(images.dtype):
             raise TypeError(f"{owner}: value_range is for float images; got {images.dtype}.")

@@ -15,7 +15,7 @@ from kgen.inputs.image_input import label_condition
 from kgen.networks import ladder
 from kgen.progress import Progress
 from kgen.training import image_noise
-from kgen.types import Array, Tensor
+from kgen.types import Array, Tensor, ValueRange
 
 # Draws whose weights are kept at once: memory grows neither with the images nor with the draws.
 _HELD = 2**14
@@ -92,10 +92,18 @@ class Posterior:
         return _Draws(image_noise(inputs["seeds"], inputs["indices"], self.model.latent_dim))
 
     # === What a user asks for ===
-    def inputs(self, asked: str, images: Any, labels: Any, seed: int = 0, conditional: bool = True) -> dict[str, Any]:
+    def inputs(
+        self,
+        asked: str,
+        images: Any,
+        labels: Any,
+        seed: int = 0,
+        conditional: bool = True,
+        value_range: ValueRange = None,
+    ) -> dict[str, Any]:
         """Arrays for the graphs above, from checked images; `asked` is the method, for errors."""
         owner = f"{self.owner}.{asked}"
-        images = self.model.image_input.images(images, owner)
+        images = self.model.image_input.images(images, owner, value_range=value_range)
         checks.seed(owner, seed, optional=False)
         condition = label_condition(owner, self.model.num_classes, labels, len(images)) if conditional else {}
         seeds = np.full(len(images), seed, "int32")
@@ -110,10 +118,11 @@ class Posterior:
         seed: int,
         batch_size: int = 64,
         verbose: int | str = "auto",
+        value_range: ValueRange = None,
     ) -> Array:
         """Two bounds of log p(x) for each image, float64 `(N, 2)` in nats; see `importance_bounds`."""
         samples = checks.integer(f"{self.owner}.{asked}", "samples", samples)
-        inputs = self.inputs(asked, images, labels, seed)
+        inputs = self.inputs(asked, images, labels, seed, value_range=value_range)
         return self.importance_bounds(inputs, samples, batch_size, Progress(len(images), verbose=verbose))
 
     def importance_bounds(self, inputs: dict, samples: int, batch_size: int, progress: Progress) -> Array:
@@ -140,7 +149,14 @@ class Posterior:
         return results
 
     def class_probabilities(
-        self, images: Any, samples: int, class_shares: Any, seed: int, batch_size: int, verbose: int | str
+        self,
+        images: Any,
+        samples: int,
+        class_shares: Any,
+        seed: int,
+        batch_size: int,
+        verbose: int | str,
+        value_range: ValueRange = None,
     ) -> Array:
         """p(label|x) by Bayes' rule, float32 `(N, num_classes)`; see `VAE.classify`."""
         owner, num_classes = f"{self.owner}.classify", self.model.num_classes
@@ -151,7 +167,7 @@ class Posterior:
                 f"{owner}: class_shares must be {num_classes} numbers that are not negative, and not all 0; got "
                 f"{class_shares!r}."
             )
-        inputs = self.inputs("classify", images, None, seed, conditional=False)
+        inputs = self.inputs("classify", images, None, seed, conditional=False, value_range=value_range)
         count, classes = len(images), np.eye(num_classes, dtype="float32")
         progress = Progress(count * num_classes, verbose=verbose)
         logits = np.empty((count, num_classes))

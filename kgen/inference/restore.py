@@ -10,16 +10,24 @@ from PIL import Image
 
 from kgen.progress import Progress
 from kgen.sampling.tiles import Tiles, levels
-from kgen.types import Array, Verbose
+from kgen.types import Array, ValueRange, Verbose
 
 
-def restored_images(model: Any, images: Any, masks: Any, tile: int, overlap: int, verbose: Verbose) -> Any:
+def restored_images(
+    model: Any,
+    images: Any,
+    masks: Any,
+    tile: int,
+    overlap: int,
+    verbose: Verbose,
+    value_range: ValueRange = None,
+) -> Any:
     """What `ImageRestorer.restore` gives, which explains the arguments.
 
     Args:
         model: gives `restored_inputs`, a graph from `images` and `masks` to restored images in [0, 1], and says whether
             it is `masked`, its number of `channels`, and by which `scale` it enlarges.
-        images, masks, tile, overlap, verbose: as in `ImageRestorer.restore`.
+        images, masks, tile, overlap, verbose, value_range: as in `ImageRestorer.restore`.
 
     Returns:
         uint8 array, or a list of them.
@@ -35,7 +43,8 @@ def restored_images(model: Any, images: Any, masks: Any, tile: int, overlap: int
         masks = [None] * len(images) if masks is None else masks
         if len(masks) != len(images):
             raise ValueError(f"{owner}: {len(images)} images need as many masks; got {len(masks)}.")
-        return [restored_images(model, *pair, tile, overlap, verbose) for pair in zip(images, masks)]
+        pairs = zip(images, masks)
+        return [restored_images(model, image, mask, tile, overlap, verbose, value_range) for image, mask in pairs]
     rank = len(getattr(images, "shape", ()))
     if rank not in (3, 4):
         got = f"shape {tuple(images.shape)}" if hasattr(images, "shape") else type(images).__name__
@@ -45,14 +54,14 @@ def restored_images(model: Any, images: Any, masks: Any, tile: int, overlap: int
     images = np.asarray(images)
     if rank == 3:
         masks = None if masks is None else np.asarray(masks)[None]
-        return restored_images(model, images[None], masks, tile, overlap, verbose)[0]
+        return restored_images(model, images[None], masks, tile, overlap, verbose, value_range)[0]
     images, alpha = images[..., : model.channels], images[..., model.channels :]
     if alpha.shape[-1] > 1:
         raise ValueError(
             f"{owner}: images must have {model.channels} channels, or one more for alpha; got "
             f"{model.channels + alpha.shape[-1]}."
         )
-    inputs = {"images": model.image_input.images(images, owner)}
+    inputs = {"images": model.image_input.images(images, owner, value_range=value_range)}
     if masks is not None:
         inputs["masks"] = _checked_masks(owner, masks, images.shape[:3])
     restored = _in_tiles(model, inputs, Tiles(images.shape[1:3], tile, overlap, model.scale), tile, verbose)

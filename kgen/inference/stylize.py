@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgen.inputs import pixels
-from kgen.types import Array, Verbose
+from kgen.types import Array, ValueRange, Verbose
 
 # What of red, green and blue the eye takes for brightness: Y of YIQ.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], "float32")
@@ -24,12 +24,14 @@ def stylized_images(
     weights: Sequence[float] | None,
     batch_size: int,
     verbose: Verbose,
+    value_range: ValueRange = None,
 ) -> Array:
     """What `StyleTransfer.stylize` gives, which explains the arguments.
 
     Args:
         model: gives `style_statistics` and `restyled`, two graphs, and its `factor`, a `StyleTransfer`.
-        content, style, strength, preserve_color, weights, batch_size, verbose: as in `StyleTransfer.stylize`.
+        content, style, strength, preserve_color, weights, batch_size, verbose, value_range: as in
+            `StyleTransfer.stylize`.
 
     Returns:
         uint8 array.
@@ -42,8 +44,8 @@ def stylized_images(
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"StyleTransfer.stylize: strength must be from 0 to 1; got {strength!r}.")
     single = all(len(getattr(each, "shape", ())) == 3 for each in (content, *styles))
-    content = _checked(model, content, "content")
-    styles = [_checked(model, each, "style") for each in styles]
+    content = _checked(model, content, "content", value_range)
+    styles = [_checked(model, each, "style", value_range) for each in styles]
     count = max(len(each) for each in (content, *styles))
     if any(len(each) not in (1, count) for each in (content, *styles)):
         raise ValueError(
@@ -73,12 +75,12 @@ def stylized_images(
     return drawn[0] if single else drawn
 
 
-def _checked(model, images, what):
+def _checked(model, images, what, value_range):
     """Images `(N, height, width, channels)`, uint8 or float32 in [-1, 1], of one or of several."""
     owner = f"StyleTransfer.stylize, {what}"
     if len(getattr(images, "shape", ())) == 3:
         images = images[None]
-    checked = model.image_input.images(images, owner)
+    checked = model.image_input.images(images, owner, value_range=value_range)
     least = 4 * model.factor
     if min(images.shape[1:3]) < least:
         raise ValueError(

@@ -105,13 +105,16 @@ class CaptionInput(ImageInput):
         }
 
     # === What comes in ===
-    def for_training(self, x, y, validation_data, batch_size, shuffle, caption_cache=None, validation_split=0.0):
+    def for_training(
+        self, x, y, validation_data, batch_size, shuffle, value_range=None, caption_cache=None, validation_split=0.0
+    ):
         """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""
         x = self.opened(x, y, batch_size, shuffle, caption_cache)
         if validation_data is not None:
             others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation_data = self.opened(*others, batch_size, False, caption_cache)
-        data = super().for_training(x, None, validation_data, *_keras_batches(x, batch_size, shuffle))
+        options = *_keras_batches(x, batch_size, shuffle), value_range
+        data = super().for_training(x, None, validation_data, *options)
         if not validation_split or validation_data is not None:
             return data
         if not isinstance(x, CaptionBatches):
@@ -121,17 +124,17 @@ class CaptionInput(ImageInput):
         self._validation = (held_out, None)
         return {**data, "x": train, "validation_data": held_out}
 
-    def for_evaluation(self, x, y, batch_size):
+    def for_evaluation(self, x, y, batch_size, value_range=None):
         """The arguments of `keras.Model.evaluate` for captioned images."""
         if self.is_validation(x):
             return {"x": x, "y": y, "batch_size": batch_size}
         x = self.opened(x, y, batch_size, False)
-        return super().for_evaluation(x, None, _keras_batches(x, batch_size, False)[0])
+        return super().for_evaluation(x, None, _keras_batches(x, batch_size, False)[0], value_range)
 
-    def for_step(self, x, y):
+    def for_step(self, x, y, value_range=None):
         """One batch of captioned images, from arrays."""
         x = self.opened(x, y, len(x["images"] if isinstance(x, dict) else x), False)
-        return super().for_step(x[0] if isinstance(x, CaptionBatches) else x, None)
+        return super().for_step(x[0] if isinstance(x, CaptionBatches) else x, None, value_range)
 
     def opened(self, x: Any, y: Any, batch_size: int | None, shuffle: bool, cache: Any = None) -> Any:
         """Captioned images as Keras reads them: `CaptionBatches`, a dataset with features, or data that has them."""
@@ -156,9 +159,9 @@ class CaptionInput(ImageInput):
         table = self.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed, self.steps_done)
 
-    def check(self, x, y=None):
+    def check(self, x, y=None, value_range=None):
         """As in `ImageInput`; of `CaptionBatches` all images: a batch may lack the values that tell a range."""
-        return super().check(x.images if isinstance(x, CaptionBatches) else x, y)
+        return super().check(x.images if isinstance(x, CaptionBatches) else x, y, value_range)
 
     def table(self, captions: list[str], cache: Any = None) -> CaptionFeatures | CaptionTokens:
         """`CaptionFeatures` that know these captions, kept in the directory `cache` if given; or `CaptionTokens`."""
@@ -206,16 +209,28 @@ def as_dicts(owner: str, dataset: Any) -> Any:
     """A `tf.data.Dataset` of batches as dicts with `images` and either `captions` or features.
 
     Raises:
+        TypeError: if captions are not strings.
         ValueError: if its batches are neither such dicts nor pairs of images and captions.
     """
     spec = dataset.element_spec
     if isinstance(spec, tuple) and len(spec) == 2 and not isinstance(spec[0], dict):
-        return dataset.map(lambda images, captions: {"images": images, "captions": captions})
+        dataset = dataset.map(lambda images, captions: {"images": images, "captions": captions})
+        spec = dataset.element_spec
     named = set(spec) if isinstance(spec, dict) else set()
     if not ({"images", "captions"} <= named or {"images", "pooled", "tokens", "mask"} <= named):
         raise ValueError(
             f"{owner}: a dataset must give batches {{'images', 'captions'}}, or {{'images', 'pooled', 'tokens', "
             f"'mask'}}; got {spec}."
+        )
+    captions = spec.get("captions")
+    if captions is not None and captions.dtype != "string":
+        raise TypeError(
+            f"{owner}: captions must be strings; the dataset gives {captions.dtype.name}. For numbers of classes use a "
+            "GAN or VAE with num_classes, or map them to names first."
+        )
+    if captions is not None and len(captions.shape) > 1:
+        raise ValueError(
+            f"{owner}: a dataset must give one caption for each image; got captions of shape {captions.shape}."
         )
     return dataset
 

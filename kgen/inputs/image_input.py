@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +22,14 @@ _FEATURES = ("pooled", "tokens", "mask")
 class ImageInput:
     """The door of a model that takes images: checks what comes in, and makes the batch that losses see.
 
-    Images are uint8, or float in [0, 1] or [-1, 1]. Which of the two is found out in `fit` and kept in a variable of
-    the model, so that it is saved with it. Whoever asks a trained model about float images without a negative value
-    means the range that the model was trained on; images with negative values are in [-1, 1].
+    Images are uint8, or float in [0, 1] or [-1, 1]. The rule of ranges, for every method that takes images:
+
+    1. uint8 is known.
+    2. `value_range=(0, 1)` or `(-1, 1)` says in which range floats are.
+    3. Floats with a negative value are in [-1, 1].
+    4. Floats without one are in the range that the model was trained on; [0, 1] if it was trained on no floats.
+
+    Training keeps its range in a variable of the model, which is saved with it. No other call changes it.
 
     Args:
         owner: class name that errors begin with.
@@ -61,23 +68,32 @@ class ImageInput:
     def float_range(self, value: tuple[int, int] | None) -> None:
         self.float_scale.assign({None: 0.0, (-1, 1): 1.0, (0, 1): 2.0}[value])
 
-    def range_of(self, images: Any, owner: str | None = None, shape: tuple | None = None) -> tuple[int, int]:
+    def range_of(
+        self, images: Any, owner: str | None = None, shape: tuple | None = None, value_range: Any = None
+    ) -> tuple[int, int]:
         """The range of images that a user asks about, checked.
 
         Args:
             images: array `(N, height, width, channels)`.
             owner: method that errors name; None for the model.
             shape: expected in place of `image_shape`.
+            value_range: of floats, `(0, 1)` or `(-1, 1)`; None: by the rule above.
 
         Raises:
             TypeError, ValueError: as in `kgen.inputs.pixels.image_range`.
         """
-        found = pixels.image_range(owner or self.owner, images, shape or self.image_shape)
-        return (self.float_range or found) if found == (0, 1) else found
+        found = pixels.image_range(owner or self.owner, images, shape or self.image_shape, value_range)
+        return self._as_trained(found, value_range)
 
-    def images(self, images: Any, owner: str | None = None, shape: tuple | None = None) -> pixels.NetworkImages:
+    def _as_trained(self, found, value_range=None):
+        """Floats without a negative value mean the range of training, unless another was stated."""
+        return (self.float_range or found) if found == (0, 1) and value_range is None else found
+
+    def images(
+        self, images: Any, owner: str | None = None, shape: tuple | None = None, value_range: Any = None
+    ) -> pixels.NetworkImages:
         """Images that a user asks about, checked, for graphs that begin with `pixels.in_network_range`."""
-        return pixels.NetworkImages(images, self.range_of(images, owner, shape))
+        return pixels.NetworkImages(images, self.range_of(images, owner, shape, value_range))
 
     # === What the losses see ===
     def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
@@ -98,7 +114,7 @@ class ImageInput:
         if self.only_uint8:
             raise ValueError(
                 f"{self.owner}: float images from a generator may be in [0, 1] or in [-1, 1], and it cannot be looked "
-                "at beforehand. Give uint8, arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+                "at beforehand. Say it by value_range=(0, 1) or (-1, 1), or give uint8."
             )
         return ops.cast(images, "float32") * self.float_scale + (1.0 - self.float_scale)
 
@@ -111,18 +127,26 @@ class ImageInput:
         return {name: given[name] for name in self.targets if given.get(name) is not None}
 
     # === What comes in ===
-    def for_training(self, x: Any, y: Any, validation_data: Any, batch_size: int | None, shuffle: bool) -> dict:
+    def for_training(
+        self,
+        x: Any,
+        y: Any,
+        validation_data: Any,
+        batch_size: int | None,
+        shuffle: bool,
+        value_range: Any = None,
+    ) -> dict:
         """The arguments of `keras.Model.fit` for what a user gave, checked; sets the range of float images.
 
         Raises:
             TypeError, ValueError: for wrong images or answers, or images for training and validation in two ranges.
         """
         y = self.numbered(y)
-        found, other = self.check(x, y), None
+        found, other = self.check(x, y, value_range), None
         if validation_data is not None:
             other_x, other_y, weights = keras.utils.unpack_x_y_sample_weight(validation_data)
             other_y = self.numbered(other_y)
-            other = self.check(other_x, other_y)
+            other = self.check(other_x, other_y, value_range)
             if {found, other} == {(0, 1), (-1, 1)}:
                 raise ValueError(
                     f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
@@ -138,18 +162,17 @@ class ImageInput:
         x = self.checked(x)
         return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
 
-    def for_evaluation(self, x: Any, y: Any, batch_size: int | None) -> dict:
+    def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate` for what a user gave, checked."""
         if self.is_validation(x):
             return {"x": x, "y": y, "batch_size": batch_size}
         y = self.numbered(y)
-        found = self.check(x, y)
-        self.learn_range((self.float_range or found) if found == (0, 1) else found)
+        self.learn_range(self._as_trained(self.check(x, y, value_range), value_range))
         return {"x": self.checked(x), "y": y, "batch_size": batch_size}
 
-    def for_step(self, x: Any, y: Any) -> tuple[Any, Any]:
+    def for_step(self, x: Any, y: Any, value_range: Any = None) -> tuple[Any, Any]:
         """`(x, y)` of `train_on_batch` and `test_on_batch`, checked. One batch need not show the range of all."""
-        arguments = self.for_evaluation(x, y, None)
+        arguments = self.for_evaluation(x, y, None, value_range)
         return arguments["x"], arguments["y"]
 
     def constants(self) -> list:
@@ -173,23 +196,24 @@ class ImageInput:
     @contextlib.contextmanager
     def range_kept(self) -> Iterator[None]:
         """What is evaluated within may be in any range; the model keeps the one that it was trained on."""
-        before = self.float_range
+        before = self.float_range, self.only_uint8
         try:
             yield
         finally:
-            if self.float_range != before:
-                self.float_range = before
+            if self.float_range != before[0]:
+                self.float_range = before[0]
+            self.only_uint8 = before[1]
 
-    def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
+    def check(self, x: Any, y: Any = None, value_range: Any = None) -> tuple[int, int] | None:
         """Checks images and answers before a long run; of data in batches, the first batch. See `checked`.
 
         Returns:
-            The images' range as in `pixels.image_range`; None if the data cannot be looked at.
+            The images' range as in `pixels.image_range`; of data that cannot be looked at `value_range`.
         """
         images, others = look_at(self.owner, x, y)
         if images is None:
-            return None
-        found = pixels.image_range(self.owner, images, self.image_shape)
+            return pixels.stated_range(self.owner, value_range)
+        found = pixels.image_range(self.owner, images, self.image_shape, value_range)
         self.check_others(others, images)
         return found
 
@@ -212,6 +236,13 @@ class ImageInput:
 
     def check_others(self, others: dict, images: Any) -> None:
         """Checks what came with images: a dict, under `"y"` the second thing that was given."""
+        if not self.targets and (others.get("y") is not None or others.get("labels") is not None):
+            # Datasets of images often have labels, and are not to be refused for it.
+            warnings.warn(
+                f"{self.owner}: labels are ignored: it learns from images alone. Build the model with num_classes if "
+                "they are to count.",
+                stacklevel=5,
+            )
         answers = self.answers(others, others.get("y"))
         for name, target in self.targets.items():
             if name not in answers:
@@ -249,6 +280,23 @@ def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
             raise ValueError(f"{owner}: a dict of data must have 'images'; got {sorted(x)}.")
         return x["images"], {**x, "y": y}
     return x, {"y": y}
+
+
+def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any, dict]]:
+    """Yields `(images, others)` of each batch of a dataset or a generator; of arrays all at once.
+
+    Args:
+        owner: method that errors begin with.
+        x: what `fit` takes.
+        steps: batches to look at; None for all.
+    """
+    source: Any = [x]
+    if isinstance(x, keras.utils.PyDataset):
+        source = (x[number] for number in range(len(x)))
+    elif hasattr(x, "element_spec") or not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
+        source = x
+    for batch in itertools.islice(source, steps):
+        yield look_at(owner, tuple(batch) if source is x and isinstance(batch, list) else batch)
 
 
 class ClassLabels:

@@ -57,7 +57,15 @@ class PairInput(ImageInput):
         return self.to_network(ops.take(self.second_set, drawn, axis=0))
 
     # === What comes in ===
-    def for_training(self, x: Any, y: Any, validation_data: Any, batch_size: int | None, shuffle: bool) -> dict:
+    def for_training(
+        self,
+        x: Any,
+        y: Any,
+        validation_data: Any,
+        batch_size: int | None,
+        shuffle: bool,
+        value_range: Any = None,
+    ) -> dict:
         """The arguments of `keras.Model.fit`; keeps the second set until `end`."""
         if isinstance(validation_data, (tuple, list)):
             validation_data = self._pairs(*validation_data)
@@ -65,16 +73,16 @@ class PairInput(ImageInput):
             pixels.check_spec(f"{self.owner}, {self.second_name}", y, self.image_shape)
             self.second_set = ops.convert_to_tensor(y)
         try:
-            return super().for_training(x, None, validation_data, batch_size, shuffle)
+            return super().for_training(x, None, validation_data, batch_size, shuffle, value_range)
         except Exception:
             self.end()
             raise
 
-    def for_evaluation(self, x: Any, y: Any, batch_size: int | None) -> dict:
+    def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate`."""
         if y is not None and not self.is_validation(x):
             x, y = self._pairs(x, y)
-        return super().for_evaluation(x, y, batch_size)
+        return super().for_evaluation(x, y, batch_size, value_range)
 
     def constants(self) -> list:
         """What a training graph has in it that is not a variable: the second set too."""
@@ -85,17 +93,18 @@ class PairInput(ImageInput):
         super().end()
         self.second_set = None
 
-    def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
+    def check(self, x: Any, y: Any = None, value_range: Any = None) -> tuple[int, int] | None:
         """Checks both sets; the range of both is that of whichever is float."""
         images, others = look_at(self.owner, x, y)
         if images is None:
-            return None
+            return pixels.stated_range(self.owner, value_range)
         second = self.second_set if others.get("y") is None else others["y"]
-        first_range = pixels.image_range(self.owner, images, self.image_shape)
+        first_range = pixels.image_range(self.owner, images, self.image_shape, value_range)
         if second is None:
             raise self._missing()
-        second_range = pixels.image_range(f"{self.owner}, {self.second_name}", second, self.image_shape)
-        if self.second_set is None and self.float_range == (-1, 1):
+        second_owner = f"{self.owner}, {self.second_name}"
+        second_range = pixels.image_range(second_owner, second, self.image_shape, value_range)
+        if self.second_set is None and self.float_range == (-1, 1) and value_range is None:
             # One batch need not show the range of all.
             first_range, second_range = ((-1, 1) if each == (0, 1) else each for each in (first_range, second_range))
         if {first_range, second_range} == {(0, 1), (-1, 1)}:

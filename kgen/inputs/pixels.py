@@ -13,22 +13,25 @@ from kgen.types import Array, Tensor
 _BLOCK = 256
 
 
-def image_range(owner: str, images: Any, image_shape: tuple) -> tuple[int, int]:
+def image_range(owner: str, images: Any, image_shape: tuple, value_range: Any = None) -> tuple[int, int]:
     """The range `(low, high)` of a batch of images.
 
     Args:
         owner: class or function that was given the images, for errors.
         images: array or tensor `(N, height, width, channels)`: uint8, or float in [0, 1] or [-1, 1].
         image_shape: `(height, width, channels)` that is expected; None where any size goes.
+        value_range: `(0, 1)` or `(-1, 1)`, the range of floats where one knows it; None to find it out.
 
     Returns:
-        `(0, 255)`, `(0, 1)` or `(-1, 1)`; floats without a negative value count as [0, 1].
+        `(0, 255)` of uint8; of floats `value_range`, or else `(-1, 1)` with a negative value and `(0, 1)` without.
 
     Raises:
         TypeError: if `images` is not an array, or has another dtype.
-        ValueError: if it is empty, has another shape, or values that are out of range or not finite.
+        ValueError: if it is empty, has another shape, or values that are out of range or not finite; or for another
+            `value_range`.
     """
     check_spec(owner, images, image_shape)
+    value_range = stated_range(owner, value_range)
     if str(_dtype(images)) == "uint8":
         return (0, 255)
     low, high = np.inf, -np.inf
@@ -43,7 +46,21 @@ def image_range(owner: str, images: Any, image_shape: tuple) -> tuple[int, int]:
             f"{owner}: images must be uint8, or float in [0, 1] or [-1, 1]; got {_dtype(images)} with values from "
             f"{low:.4g} to {high:.4g}. {hint}"
         )
-    return (-1, 1) if low < 0 else (0, 1)
+    if value_range == (0, 1) and low < 0:
+        raise ValueError(f"{owner}: value_range is (0, 1), but images have values from {low:.4g} to {high:.4g}.")
+    return value_range or ((-1, 1) if low < 0 else (0, 1))
+
+
+def stated_range(owner: str, value_range: Any) -> tuple[int, int] | None:
+    """An argument `value_range`, the range of float images, checked: `(0, 1)`, `(-1, 1)`, or None where it is not said.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    stated = tuple(value_range) if isinstance(value_range, (tuple, list)) else value_range
+    if stated not in (None, (0, 1), (-1, 1)):
+        raise ValueError(f"{owner}: value_range must be None, (0, 1) or (-1, 1); got {value_range!r}.")
+    return None if stated is None else (int(stated[0]), int(stated[1]))
 
 
 def check_spec(owner: str, images: Any, image_shape: tuple) -> None:

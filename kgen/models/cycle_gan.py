@@ -18,7 +18,7 @@ from kgen.objectives.cycle_consistency import CycleConsistency
 from kgen.sampling.tiles import in_whole_multiples
 from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage, network_copy
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -64,6 +64,7 @@ class CycleGAN(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "translate"
     image_input: PairInput
 
     def __init__(
@@ -151,7 +152,14 @@ class CycleGAN(ImageModel):
         return self.image_input.second_of(batch, self.seeds(False)), translate(images)
 
     # === Images out ===
-    def translate(self, images: Any, inverse: bool = False, batch_size: int = 16, verbose: Verbose = "auto") -> Array:
+    def translate(
+        self,
+        images: Any,
+        inverse: bool = False,
+        batch_size: int = 16,
+        verbose: Verbose = "auto",
+        value_range: ValueRange = None,
+    ) -> Array:
         """Images of one domain as ones of the other.
 
         Args:
@@ -160,6 +168,8 @@ class CycleGAN(ImageModel):
             inverse: from the second domain to the first.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             uint8 of the shape of `images`.
@@ -171,7 +181,8 @@ class CycleGAN(ImageModel):
             warnings.warn("CycleGAN has not been trained: images stay nearly as they are.", stacklevel=2)
         single = len(getattr(images, "shape", ())) == 3
         takes = (self.inverse_generator if inverse else self.generator).input_shape[1:]
-        checked = self.image_input.images(images[None] if single else images, "CycleGAN.translate", takes)
+        images = images[None] if single else images
+        checked = self.image_input.images(images, "CycleGAN.translate", takes, value_range)
         function = self.inverted if inverse else self.translated
         drawn = self.in_batches(function, {"images": checked}, batch_size, verbose)
         drawn = ops.convert_to_numpy(pixels.to_uint8(drawn))

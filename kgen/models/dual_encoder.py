@@ -22,7 +22,7 @@ from kgen.networks.towers import check_towers, image_tower
 from kgen.serializable import serializable
 from kgen.text import TextEncoder, clean_prompts
 from kgen.training import Phase
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -72,6 +72,7 @@ class DualEncoder(ImageModel):
     """
 
     judges = True
+    instead_of_predict = "encode_images, encode_texts, classify, retrieve or caption"
     image_input: CaptionInput
 
     def __init__(
@@ -198,13 +199,17 @@ class DualEncoder(ImageModel):
         return self.logits(*split_batch(inputs))
 
     # === Vectors ===
-    def encode_images(self, images: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
-        """The vectors of images.
+    def encode_images(
+        self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
+    ) -> Array:
+        """The vectors of images, which all other methods take in place of images.
 
         Args:
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             float32 `(N, embedding_dim)`, each of length 1.
@@ -213,7 +218,7 @@ class DualEncoder(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range.
         """
-        checked = self.image_input.images(images, "DualEncoder.encode_images")
+        checked = self.image_input.images(images, "DualEncoder.encode_images", value_range=value_range)
         return self.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
 
     def encode_texts(self, texts: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:

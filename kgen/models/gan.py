@@ -12,12 +12,12 @@ from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.inputs.image_input import label_condition
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import check_discriminator, check_generator
+from kgen.networks.interface import check_discriminator, check_generator, outputs_of, pooled_dim, warn_of_ending
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable
 from kgen.training import AdaptiveProbability, MovingAverage
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -47,7 +47,8 @@ class GAN(ImageModel):
 
     Raises:
         TypeError: if a network is not a `keras.Model`.
-        ValueError: if the shapes of the networks do not fit together.
+        ValueError: if the shapes of the networks do not fit together, or one of a class-conditional GAN has nothing to
+            do with classes.
 
     Example:
 
@@ -60,6 +61,7 @@ class GAN(ImageModel):
     """
 
     generates = True
+    instead_of_predict = "generate for images, decode for those of latents, classify or encode for images of yours"
     # What the generator gives are images.
     reconstruction = None
 
@@ -77,7 +79,14 @@ class GAN(ImageModel):
         super().__init__(seed=seed, **kwargs)
         self.latent_dim, self.num_classes = check_generator(type(self).__name__, generator, latent_dim, num_classes)
         self.image_shape = tuple(generator.output_shape[1:])
+        warn_of_ending(type(self).__name__, "generator", generator, logits=False)
         check_discriminator(type(self).__name__, discriminator, self.image_shape, num_classes)
+        told = pooled_dim(discriminator) is not None or "labels" in outputs_of(discriminator)
+        if num_classes is not None and not told:
+            raise ValueError(
+                f"{type(self).__name__}: the discriminator {discriminator.name!r} neither takes the class, as "
+                "'pooled', nor gives it, as 'labels'; the generator would not learn what labels mean."
+            )
         self.ema_momentum = ema_momentum
         # === Layers ===
         self.generator = generator
@@ -188,31 +197,35 @@ class GAN(ImageModel):
 
     def generate(
         self,
-        what: Any = 1,
+        num_images: int = 1,
         seed: Any = None,
         truncation: float | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        *,
+        labels: Any = None,
     ) -> Array:
         """Generates images.
 
         Args:
-            what: how many; or, for a model with `num_classes`, a label or a list of labels.
-            seed: an integer, or one for each image. The same seed gives the same images, in batches of any size, on
-                every backend. None draws one.
+            num_images: how many; with labels, for each of them.
+            seed: an integer, or one for each image, or for each label. The same seed gives the same images, in batches
+                of any size, on every backend. None draws one.
             truncation: the largest a latent number may be, such as 0.7: latents are drawn from a normal distribution
                 cut off there, for images that are more typical and less varied [Brock et al. 2019, "Large scale GAN
                 training for high fidelity natural image synthesis"]. None: all of it.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            labels: a label or a list of labels, for a model with `num_classes`; the images of one are next to each
+                other.
 
         Returns:
             uint8 array `(N, height, width, channels)`.
 
         Raises:
-            ValueError: for a count below 1, a label out of range, or a wrong number of seeds.
+            ValueError: for a number below 1, missing or needless labels, one out of range, or a wrong number of seeds.
         """
-        return self.sampler.generate(what, seed, truncation, batch_size, verbose)
+        return self.sampler.generate(num_images, seed, truncation, batch_size, verbose, labels)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
         """Images on the way from one seed's image to another's.
@@ -258,6 +271,7 @@ class GAN(ImageModel):
         seed: int = 0,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Array:
         """Latents whose images come near to given ones, found by gradient descent; see `kgen.inference.inversion`.
 
@@ -270,6 +284,8 @@ class GAN(ImageModel):
             steps: of the descent, at least 1; each costs about three generated images.
             seed: an integer; the same one gives the same latents, for an image alone as in a batch.
             batch_size, verbose: as in `generate`.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             float32 array `(N, latent_dim)`, for `decode`.
@@ -278,7 +294,7 @@ class GAN(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, wrong labels, or a number out of range.
         """
-        checked = self.image_input.images(images, "GAN.encode")
+        checked = self.image_input.images(images, "GAN.encode", value_range=value_range)
         condition = label_condition("GAN.encode", self.num_classes, labels, len(checked))
         steps = checks.integer("GAN.encode", "steps", steps)
         batch_size = checks.integer("GAN.encode", "batch_size", batch_size)
@@ -293,6 +309,7 @@ class GAN(ImageModel):
         top: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Any:
         """The classes of images, by the auxiliary classifier of the discriminator.
 
@@ -301,6 +318,7 @@ class GAN(ImageModel):
             class_names: names of the classes, in the order of the labels, for `top`; None: their numbers.
             top: how many of the most probable classes to give for each image; None: the probabilities of all.
             batch_size, verbose: as in `generate`.
+            value_range: as in `encode`.
 
         Returns:
             float32 array `(N, num_classes)`; with `top` a list of N lists of `(name, probability)`, best first.
@@ -309,7 +327,8 @@ class GAN(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, or a discriminator without a classifier.
         """
-        return named("GAN.classify", classifier_probabilities(self, images, batch_size, verbose), class_names, top)
+        probabilities = classifier_probabilities(self, images, batch_size, verbose, value_range)
+        return named("GAN.classify", probabilities, class_names, top)
 
     @property
     def discriminator_features(self) -> keras.Model:

@@ -11,7 +11,7 @@ from keras import layers, ops
 from kgen import checks, losses, networks
 from kgen.inputs import pixels
 from kgen.inputs.batch_checks import check_numbers
-from kgen.networks.interface import check_network, named_input
+from kgen.networks.interface import check_network, named_input, warn_of_ending
 from kgen.serializable import serializable
 from kgen.training import network_copy
 from kgen.types import Tensor
@@ -294,6 +294,8 @@ class ReconstructionHead(Head):
         self.decoder = network_copy(decoder)
         self.latent_dim = latents.shape[-1]
         self.reconstruction = losses.reconstruction_of(reconstruction)
+        logits = isinstance(self.reconstruction, losses.Logistic)
+        warn_of_ending("ReconstructionHead", "decoder", decoder, logits)
 
     def attach(self, images: Tensor, encoded: dict[str, Any], name: str) -> Tensor:
         """What the decoder makes of the features."""

@@ -14,7 +14,7 @@ from kgen import checks
 from kgen.inputs import pixels
 from kgen.progress import Progress
 from kgen.text import clean_prompts
-from kgen.types import Array, Verbose
+from kgen.types import Array, ValueRange, Verbose
 
 
 class ImageCaptioner:
@@ -83,7 +83,9 @@ class ImageCaptioner:
         size = getattr(converter, "image_size", None)
         return min(size) if size else 224
 
-    def caption(self, images: Any, batch_size: int = 16, verbose: Verbose = "auto") -> Any:
+    def caption(
+        self, images: Any, batch_size: int = 16, verbose: Verbose = "auto", value_range: ValueRange = None
+    ) -> Any:
         """A caption for each image.
 
         Args:
@@ -91,6 +93,8 @@ class ImageCaptioner:
                 [0, 1] or [-1, 1].
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the `DualEncoder` was trained on, or else in [0, 1].
 
         Returns:
             A list of N strings; for a single image its string. A language model may write nothing: "".
@@ -101,18 +105,18 @@ class ImageCaptioner:
         """
         single = len(getattr(images, "shape", ())) == 3
         images = images[None] if single else images
-        captions = (self._chosen if self.retrieves else self._written)(images, batch_size, verbose)
+        captions = (self._chosen if self.retrieves else self._written)(images, batch_size, verbose, value_range)
         return captions[0] if single else captions
 
-    def _chosen(self, images, batch_size, verbose):
+    def _chosen(self, images, batch_size, verbose, value_range):
         if self._vectors is None:
             self._vectors = self.model.encode_texts(self.bank, 64, verbose)
-        vectors = self.model.encode_images(images, batch_size, verbose)
+        vectors = self.model.encode_images(images, batch_size, verbose, value_range)
         return [self.bank[i] for i in self.model.retrieve(vectors, self._vectors, top=1)[0][:, 0]]
 
-    def _written(self, images, batch_size, verbose):
+    def _written(self, images, batch_size, verbose, value_range):
         batch_size = checks.integer("ImageCaptioner", "batch_size", batch_size)
-        value_range = pixels.image_range("ImageCaptioner.caption", images, (None, None, 3))
+        value_range = pixels.image_range("ImageCaptioner.caption", images, (None, None, 3), value_range)
         options = {"max_length": self.max_length, **({"strip_prompt": True} if _is_causal_lm(self.model) else {})}
         captions: list[str] = []
         progress = Progress(len(images), verbose=verbose)

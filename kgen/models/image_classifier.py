@@ -12,8 +12,9 @@ from kgen import checks, losses, networks
 from kgen.inference.classify import named
 from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
+from kgen.networks.interface import warn_of_ending
 from kgen.serializable import serializable
-from kgen.types import ImageShape, Tensor, Verbose
+from kgen.types import ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -57,6 +58,7 @@ class ImageClassifier(RecognitionModel):
     """
 
     judges = True
+    predicts_by = "classify"
 
     def __init__(
         self,
@@ -165,6 +167,7 @@ class ImageClassifier(RecognitionModel):
                 f"ImageClassifier.compile: the teacher must go from images {self.image_shape} to {self.num_classes} "
                 f"logits; it takes {takes} and gives {network.output_shape}."
             )
+        warn_of_ending("ImageClassifier.compile", "teacher", network, logits=True)
         return logits
 
     @property
@@ -194,6 +197,7 @@ class ImageClassifier(RecognitionModel):
         top: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Any:
         """The classes of images.
 
@@ -203,6 +207,8 @@ class ImageClassifier(RecognitionModel):
             top: how many of the most probable classes to give for each image; None: the probabilities of all.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             float32 array `(N, num_classes)`; with `top` a list of N lists of `(name, probability)`, best first.
@@ -211,7 +217,7 @@ class ImageClassifier(RecognitionModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, another number of names, or a wrong `top`.
         """
-        probabilities = self.ask("labels", images, "classify", batch_size, verbose)
+        probabilities = self.ask("labels", images, "classify", batch_size, verbose, value_range)
         names = self.class_names if class_names is None else class_names
         return named("ImageClassifier.classify", probabilities, names, top)
 

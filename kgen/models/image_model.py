@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from kgen import checks
 from kgen.export import export_saved_model
+from kgen.inputs.image_input import batches
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
 from kgen.sampling.sample_metrics import SampleMetrics
 from kgen.training import PhasedModel, backend
-from kgen.types import Array, Tensor
+from kgen.types import Array, Tensor, ValueRange
 
 
 class ImageModel(PhasedModel):
@@ -33,6 +36,10 @@ class ImageModel(PhasedModel):
 
     # What metrics can measure: generated images, a counterpart of each image, answers. See `SampleMetrics`.
     generates = pairs = judges = False
+    # The method that says what the model makes of images: what `predict` gives. None: no one method does.
+    predicts_by: str | None = None
+    # Those to call where `predict` has no one meaning.
+    instead_of_predict = "its own methods"
     image_input: Any
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
@@ -58,6 +65,7 @@ class ImageModel(PhasedModel):
         validation_data: Any = None,
         batch_size: int | None = None,
         shuffle: bool = True,
+        value_range: ValueRange = None,
         **kwargs: Any,
     ) -> Any:
         """Trains, as `keras.Model.fit`.
@@ -70,6 +78,8 @@ class ImageModel(PhasedModel):
             validation_data: like `x`, or `(x, y)`.
             batch_size: images in a step; 32 by default. A dataset has its own.
             shuffle: whether to shuffle arrays in each epoch.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`, which is saved with the model; None: [-1, 1] if there
+                are negative values in them, or in the first batch of data in batches.
             **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
                 features in, for sets too large for memory.
 
@@ -83,7 +93,7 @@ class ImageModel(PhasedModel):
             if kwargs.get(name) is not None:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
-        data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, **options)
+        data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
         try:
             return super().fit(**data, **kwargs)
         finally:
@@ -91,24 +101,88 @@ class ImageModel(PhasedModel):
             self.forget_stale_graphs()
 
     def evaluate(
-        self, x: Any = None, y: Any = None, *, batch_size: int | None = None, return_dict: bool = False, **kwargs: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        batch_size: int | None = None,
+        return_dict: bool = False,
+        value_range: ValueRange = None,
+        **kwargs: Any,
     ) -> Any:
-        """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`."""
+        """The losses and metrics on data as in `fit`, with nothing trained; `value_range` as in `ImageInput`'s rule."""
         with self.image_input.range_kept():
-            logs = super().evaluate(**self.image_input.for_evaluation(x, y, batch_size), return_dict=True, **kwargs)
+            data = self.image_input.for_evaluation(x, y, batch_size, value_range)
+            logs = super().evaluate(**data, return_dict=True, **kwargs)
         logs = {name: logs[name] for name in self.logs()}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
         return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))
 
-    def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        """One training step; as `keras.Model.train_on_batch`."""
-        return super().train_on_batch(*self.image_input.for_step(x, y), **kwargs)
+    def train_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
+        """One training step; as `keras.Model.train_on_batch`. `value_range` as in `evaluate`."""
+        return super().train_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
 
-    def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
-        """The losses on one batch; as `keras.Model.test_on_batch`."""
+    def test_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
+        """The losses on one batch; as `keras.Model.test_on_batch`. `value_range` as in `evaluate`."""
         with self.image_input.range_kept():
-            return super().test_on_batch(*self.image_input.for_step(x, y), **kwargs)
+            return super().test_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
+
+    # === Answers ===
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        value_range: ValueRange = None,
+    ) -> Any:
+        """What the model's own method gives: `classify`, `segment`, `restore`, `translate`, `reconstruct`.
+
+        Args:
+            x: images as in `fit`, alone or with what belongs to them, in batches or not.
+            batch_size, verbose, value_range: as in that method.
+            steps: batches of a dataset or a generator to look at; None for all.
+
+        Returns:
+            What that method returns: probabilities, masks, uint8 images.
+
+        Raises:
+            NotImplementedError: for a model that does several things, or makes its images of something else.
+            TypeError, ValueError: for wrong images.
+        """
+        owner = f"{type(self).__name__}.predict"
+        if self.predicts_by is None:
+            raise NotImplementedError(f"{owner}: it has no one meaning for this model; call {self.instead_of_predict}.")
+        method = getattr(self, self.predicts_by)
+        known = inspect.signature(method).parameters
+        results = []
+        for images, others in batches(owner, x, steps):
+            options = {"batch_size": batch_size, "labels": others.get("labels", others.get("y"))}
+            options = {name: value for name, value in options.items() if name in known and value is not None}
+            results.append(method(images, **options, verbose=verbose, value_range=value_range))
+            if value_range is None and not hasattr(x, "shape") and "float" in str(getattr(images, "dtype", "")):
+                # One range for all batches.
+                value_range = self.image_input.range_of(images, owner, (None, None, None))
+        if not results:
+            raise ValueError(f"{owner}: there are no images.")
+        if len(results) == 1:
+            return results[0]
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *results)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """What `predict` gives of one batch."""
+        return self.predict(x, verbose=0)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """What `call` makes of tensors in the range of the networks; refuses uint8, which is in another."""
+        if any(str(getattr(each, "dtype", "")).endswith("uint8") for each in keras.tree.flatten(inputs)):
+            name, methods = type(self).__name__, self.predicts_by or self.instead_of_predict
+            raise TypeError(
+                f"{name}: a model that is called takes floats in the range of its networks, see {name}.call; got "
+                f"uint8. Images in any range go to {methods}."
+            )
+        return super().__call__(inputs, *args, **kwargs)
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch, for an objective."""

@@ -20,7 +20,7 @@ from kgen.objectives.restoration import Restoration
 from kgen.sampling.tiles import MULTIPLE, in_whole_multiples
 from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage
-from kgen.types import Tensor, Verbose
+from kgen.types import Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -64,6 +64,7 @@ class ImageRestorer(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "restore"
 
     def __init__(
         self,
@@ -149,7 +150,13 @@ class ImageRestorer(ImageModel):
 
     # === Images out ===
     def restore(
-        self, images: Any, masks: Any = None, tile: int = 512, overlap: int = 64, verbose: Verbose = "auto"
+        self,
+        images: Any,
+        masks: Any = None,
+        tile: int = 512,
+        overlap: int = 64,
+        verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Any:
         """Restored images, `scale` times as large.
 
@@ -165,6 +172,8 @@ class ImageRestorer(ImageModel):
             tile: side of a tile in pixels of `images`, a multiple of 8; less needs less memory and more time.
             overlap: of neighbouring tiles; a multiple of 8, at most half of a tile.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             uint8 array `(scale * H, scale * W, channels)`, a batch or a list of them, as `images` came; pixels that are
@@ -177,7 +186,7 @@ class ImageRestorer(ImageModel):
         """
         if not self.trained:
             warnings.warn("ImageRestorer has not been trained: images stay as they are.", stacklevel=2)
-        return restored_images(self, images, masks, tile, overlap, verbose)
+        return restored_images(self, images, masks, tile, overlap, verbose, value_range)
 
     def restored(self, degraded: Tensor, network: Any, training: bool = False) -> Tensor:
         """What a network makes of degraded images in [0, 1], float32; known pixels as they were."""

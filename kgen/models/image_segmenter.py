@@ -11,7 +11,7 @@ from kgen import networks
 from kgen.models.heads import SegmentationHead
 from kgen.models.recognition_model import RecognitionModel
 from kgen.serializable import serializable
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -47,6 +47,7 @@ class ImageSegmenter(RecognitionModel):
     """
 
     judges = True
+    predicts_by = "segment"
 
     def __init__(
         self,
@@ -101,13 +102,17 @@ class ImageSegmenter(RecognitionModel):
         probabilities = ops.softmax(self(batch["images"]), axis=-1)
         return ops.one_hot(batch["masks"], self.num_classes, dtype="float32"), probabilities
 
-    def segment(self, images: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+    def segment(
+        self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
+    ) -> Array:
         """The most probable class of each pixel.
 
         Args:
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             uint8 array `(N, height, width)` of numbers of classes.
@@ -116,7 +121,7 @@ class ImageSegmenter(RecognitionModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range.
         """
-        return self.ask("masks", images, "segment", batch_size, verbose)
+        return self.ask("masks", images, "segment", batch_size, verbose, value_range)
 
     def call(self, images: Tensor) -> Tensor:
         """Logits `(N, height, width, num_classes)` of images in [-1, 1]."""

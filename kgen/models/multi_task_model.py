@@ -9,7 +9,7 @@ import keras
 from kgen.models.heads import Head
 from kgen.models.recognition_model import RecognitionModel
 from kgen.serializable import serializable
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -46,6 +46,8 @@ class MultiTaskModel(RecognitionModel):
     model.answer("clothes", images[:2])                     # probabilities (2, 10)
     ```
     """
+
+    predicts_by = "answers"
 
     def __init__(
         self,
@@ -96,7 +98,9 @@ class MultiTaskModel(RecognitionModel):
         """The weight of a head's loss among the others."""
         return self.weights_of_heads[head]
 
-    def answer(self, head: str, images: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+    def answer(
+        self, head: str, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
+    ) -> Array:
         """What one head says about images.
 
         Args:
@@ -104,6 +108,8 @@ class MultiTaskModel(RecognitionModel):
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             For a `ClassificationHead` probabilities `(N, num_classes)`, for a `SegmentationHead` classes, uint8
@@ -115,7 +121,13 @@ class MultiTaskModel(RecognitionModel):
         """
         if head not in self.heads:
             raise ValueError(f"MultiTaskModel.answer: there is no head {head!r}; there are {sorted(self.heads)}.")
-        return self.ask(head, images, "answer", batch_size, verbose)
+        return self.ask(head, images, "answer", batch_size, verbose, value_range)
+
+    def answers(
+        self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
+    ) -> dict[str, Array]:
+        """What each head says about images: a dict from its name to what `answer` gives; arguments as there."""
+        return {head: self.ask(head, images, "answers", batch_size, verbose, value_range) for head in self.heads}
 
     def serve(self, images: Tensor) -> dict[str, Tensor]:
         """What each head answers, by the head's name."""

@@ -14,7 +14,7 @@ from kgen.models.image_model import ImageModel
 from kgen.networks.interface import split_batch
 from kgen.objectives.augmentation import Augmentation
 from kgen.training import MovingAverage, Phase, backend, network_copy
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 class RecognitionModel(ImageModel):
@@ -167,7 +167,15 @@ class RecognitionModel(ImageModel):
         self.average.update(self.network)
 
     # === Answers ===
-    def ask(self, name: str, images: Any, method: str, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+    def ask(
+        self,
+        name: str,
+        images: Any,
+        method: str,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+        value_range: ValueRange = None,
+    ) -> Array:
         """The answers of one head about images; `method` is the one that was called, for errors."""
 
         def answer(inputs):
@@ -175,7 +183,7 @@ class RecognitionModel(ImageModel):
             return self.heads[name].answer(outputs[name])
 
         answer.__name__ = f"answer_{name}"
-        checked = self.image_input.images(images, f"{type(self).__name__}.{method}")
+        checked = self.image_input.images(images, f"{type(self).__name__}.{method}", value_range=value_range)
         return self.in_batches(answer, {"images": checked}, batch_size, verbose)
 
     def call(self, images: Tensor) -> Any:

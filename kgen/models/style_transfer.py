@@ -16,12 +16,12 @@ from kgen.inference.stylize import stylized_images
 from kgen.inputs import PairInput, pixels
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import split_batch
+from kgen.networks.interface import split_batch, warn_of_ending
 from kgen.networks.style_encoder import CONTENT_MAPS
 from kgen.objectives.stylization import Stylization
 from kgen.serializable import serializable
 from kgen.training import MovingAverage, network_copy
-from kgen.types import Array, Tensor, Verbose
+from kgen.types import Array, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -72,6 +72,7 @@ class StyleTransfer(ImageModel):
     """
 
     generates = pairs = True
+    instead_of_predict = "stylize(content, style)"
     image_input: PairInput
 
     def __init__(
@@ -131,6 +132,7 @@ class StyleTransfer(ImageModel):
                 f"StyleTransfer: of features {', '.join(str(tuple(shape[1:])) for shape in shapes)} the decoder must "
                 f"make an image of {(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
             )
+        warn_of_ending("StyleTransfer", "decoder", decoder, logits=False)
         return network_copy(decoder)
 
     # === Training ===
@@ -207,6 +209,7 @@ class StyleTransfer(ImageModel):
         weights: Sequence[float] | None = None,
         batch_size: int = 4,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Array:
         """Images in the style of others.
 
@@ -222,6 +225,8 @@ class StyleTransfer(ImageModel):
             weights: of the styles in a list, numbers of at least 0; None: all the same.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of floats, contents and styles, `(0, 1)` or `(-1, 1)`; None: an array with a negative
+                value is in [-1, 1], one without in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             uint8 of the shape of the contents, `(N, height, width, channels)`; of one content and one style a single
@@ -232,7 +237,8 @@ class StyleTransfer(ImageModel):
         """
         if not self.trained:
             warnings.warn("StyleTransfer has not been trained: expect noise.", stacklevel=2)
-        return stylized_images(self, content, style, strength, preserve_color, weights, batch_size, verbose)
+        options = strength, preserve_color, weights, batch_size, verbose, value_range
+        return stylized_images(self, content, style, *options)
 
     def style_statistics(self, inputs: dict[str, Tensor]) -> Tensor:
         """Means and deviations `(batch, 2 C)` of `images`, of all maps of the content side by side: a graph."""

@@ -16,7 +16,7 @@ from kgen.inputs.caption_input import feature_standards
 from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import split_batch
+from kgen.networks.interface import condition_names, split_batch
 from kgen.objectives import ELBO, Adversarial
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
@@ -92,6 +92,7 @@ class TextToImage(ImageModel):
 
     # A caption says which image is meant.
     generates = pairs = True
+    instead_of_predict = "generate(prompts)"
     num_classes = None
 
     def __init__(
@@ -236,13 +237,21 @@ class TextToImage(ImageModel):
 
         Raises:
             TypeError: for options that the objective does not have, or together with an objective.
-            ValueError: for numbers out of range.
+            ValueError: for numbers out of range; for a GAN in which nothing tells whether images fit their captions.
         """
         terms, options = split_arguments(self.objective_class, options)
         if objective is not None and terms:
             raise TypeError(f"TextToImage.compile: give {', '.join(terms)} to the objective itself.")
         self.use_objective(self.objective_class(**terms) if objective is None else objective)
         self.matching = None if matching is None else Matching(matching, matching_weight, self)
+        adversarial = isinstance(self.objective, Adversarial)
+        judge = self.discriminator if adversarial and matching is None else None
+        if judge is not None and not condition_names(judge, {"pooled": None}):
+            raise ValueError(
+                f"TextToImage.compile: the discriminator {judge.name!r} takes no text, and nothing would "
+                "teach the generator to follow prompts. Give it the input 'pooled' beside 'images', or compile with "
+                "matching=, a trained DualEncoder."
+            )
         config = arguments_of(self.objective) if objective is None else {"objective": objective}
         config |= {} if matching is None else {"matching": matching}
         super().compile(optimizer, config=config, **options)
@@ -310,7 +319,8 @@ class TextToImage(ImageModel):
             components: normal distributions in the mixture.
             steps: of 64 images each.
             seed: an integer; of the draws, and of where the search begins.
-            **options: `batch_size`, images encoded at once (64); `caption_cache`, as in `fit`; `verbose`.
+            **options: `batch_size`, images encoded at once (64); `caption_cache`, as in `fit`; `verbose`; `value_range`
+                of float images, as in `evaluate`.
 
         Returns:
             By how many nats an image the mixture is nearer to the latents than the standard normal prior, on a tenth of

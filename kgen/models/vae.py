@@ -21,13 +21,14 @@ from kgen.networks.interface import (
     named_input,
     outputs_of,
     split_batch,
+    warn_of_ending,
 )
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, serializable, split_arguments
 from kgen.training import AdaptiveProbability, MovingAverage
-from kgen.types import Array, ImageShape, Tensor, Verbose
+from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -76,6 +77,7 @@ class VAE(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "reconstruct"
 
     def __init__(
         self,
@@ -94,6 +96,7 @@ class VAE(ImageModel):
         owner = type(self).__name__
         self.latent_dim, self.num_classes = check_generator(owner, decoder, latent_dim, num_classes)
         self.reconstruction = losses.reconstruction_of(reconstruction)
+        warn_of_ending(owner, "decoder", decoder, logits=isinstance(self.reconstruction, losses.Logistic))
         check_network(owner, "encoder", encoder)
         self.image_shape = tuple(named_input(owner, encoder, "images").shape[1:])
         wanted = losses.decoded_shape(self.image_shape, self.reconstruction)
@@ -209,14 +212,16 @@ class VAE(ImageModel):
 
     def generate(
         self,
-        what: Any = 1,
+        num_images: int = 1,
         seed: Any = None,
         truncation: float | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        *,
+        labels: Any = None,
     ) -> Array:
         """Generates images, from the prior or from what `fit_prior` learned; see `GAN.generate`."""
-        return self.sampler.generate(what, seed, truncation, batch_size, verbose)
+        return self.sampler.generate(num_images, seed, truncation, batch_size, verbose, labels)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
         """Images on the way from one seed's image to another's; see `GAN.interpolate`."""
@@ -234,6 +239,7 @@ class VAE(ImageModel):
         seed: int | None = None,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Array:
         """The latents of images: one pass through the encoder.
 
@@ -244,6 +250,8 @@ class VAE(ImageModel):
                 alone.
             batch_size: images at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
+                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             float32 array `(N, latent_dim)`, for `decode`.
@@ -252,13 +260,20 @@ class VAE(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, or wrong labels.
         """
-        inputs = self.posterior.inputs("encode", images, labels, 0 if seed is None else seed)
+        inputs = self.posterior.inputs("encode", images, labels, 0 if seed is None else seed, value_range=value_range)
         graph = self.posterior.posterior_means if seed is None else self.posterior.posterior_draws
         return self.in_batches(graph, inputs, batch_size, verbose)
 
-    def reconstruct(self, images: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
+    def reconstruct(
+        self,
+        images: Any,
+        labels: Any = None,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+        value_range: ValueRange = None,
+    ) -> Array:
         """`decode(encode(images))`, uint8 `(N, height, width, channels)`; arguments as in `encode`."""
-        inputs = self.posterior.inputs("reconstruct", images, labels)
+        inputs = self.posterior.inputs("reconstruct", images, labels, value_range=value_range)
         return self.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
 
     def elbo(self, images: Any, labels: Any = None, samples: int = 1, seed: int = 0, **options: Any) -> Array:
@@ -268,7 +283,7 @@ class VAE(ImageModel):
             images, labels: as in `encode`.
             samples: draws from q(z|x) for the expectation; more make it steadier, not higher.
             seed: an integer. The same one gives an image the same draws, alone as in a batch.
-            **options: `batch_size`, draws computed at once, 64; `verbose`, as in `encode`.
+            **options: `batch_size`, draws computed at once, 64; `verbose` and `value_range`, as in `encode`.
 
         Returns:
             float64 array `(N,)`, in nats.
@@ -320,6 +335,7 @@ class VAE(ImageModel):
         seed: int = 0,
         batch_size: int = 64,
         verbose: Verbose = "auto",
+        value_range: ValueRange = None,
     ) -> Any:
         """The class of images by Bayes' rule, p(label|x) = p(x|label) p(label) / sum, for a model with `num_classes`.
 
@@ -327,7 +343,7 @@ class VAE(ImageModel):
         whose discriminator has an auxiliary classifier asks that one instead, unless `samples` is given.
 
         Args:
-            images, class_names, top, batch_size, verbose: as in `GAN.classify`, and so is what it returns.
+            images, class_names, top, batch_size, verbose, value_range: as in `GAN.classify`, and so is what it returns.
             samples: draws from q(z|x, label) for each label; None is 1.
             class_shares: p(label), `(num_classes,)`, up to a factor; None: all alike.
             seed: an integer; of the draws.
@@ -340,8 +356,9 @@ class VAE(ImageModel):
             raise ValueError(f"{owner}: this model knows no classes; build it with num_classes.")
         has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
         if self.num_classes is None or (has_classifier and samples is None):
-            return named(owner, classifier_probabilities(self, images, batch_size, verbose), class_names, top)
-        options = 1 if samples is None else samples, class_shares, seed, batch_size, verbose
+            probabilities = classifier_probabilities(self, images, batch_size, verbose, value_range)
+            return named(owner, probabilities, class_names, top)
+        options = 1 if samples is None else samples, class_shares, seed, batch_size, verbose, value_range
         return named(owner, self.posterior.class_probabilities(images, *options), class_names, top)
 
     def denoise(
@@ -381,7 +398,7 @@ class VAE(ImageModel):
             components: normal distributions in the mixture, for each class.
             iterations: of expectation and maximisation, at most.
             seed: an integer; of the draws, and of where the search begins.
-            **options: `batch_size` and `verbose`, as in `encode`.
+            **options: `batch_size`, `verbose` and `value_range`, as in `encode`.
 
         Returns:
             By how many nats an image the mixture raises the `elbo` of these images.

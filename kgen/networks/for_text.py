@@ -8,10 +8,13 @@ import keras
 
 from kgen import losses
 from kgen.networks import ladder
-from kgen.networks.interface import check_discriminator, check_generator, condition_names
+from kgen.networks.interface import check_discriminator, check_generator, condition_names, warn_of_ending
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.types import ImageShape
+
+# What a text encoder says of a caption.
+_TEXT: dict[str, Any] = {"pooled": None, "tokens": None}
 
 
 def text_generator(
@@ -112,7 +115,8 @@ def text_networks(
         `(generator, encoder, discriminator)`; None for what the recipe does not have.
 
     Raises:
-        TypeError, ValueError: for networks that the recipe does not have, or that do not fit together.
+        TypeError, ValueError: for networks that the recipe does not have, or that do not fit together, or a generator
+            that takes no text.
     """
     for name, value, part in (("encoder", encoder, "vae"), ("discriminator", discriminator, "gan")):
         if value is not None and part not in recipe.split("_"):
@@ -121,6 +125,12 @@ def text_networks(
         activation = "tanh" if recipe == "gan" else "linear"
         generator = text_generator(image_shape, latent_dim, *text_dims, output_activation=activation)
     check_generator(owner, generator, latent_dim)
+    if not condition_names(generator, _TEXT):
+        raise ValueError(
+            f"{owner}: the generator {generator.name!r} takes no text: every prompt would draw the same. Its inputs "
+            "must be a dict of 'latents' and any of 'pooled', 'tokens' and 'mask', as kgen.networks.text_generator has."
+        )
+    warn_of_ending(owner, "generator", generator, logits=isinstance(reconstruction, losses.Logistic))
     made = losses.decoded_shape(image_shape, reconstruction)
     if tuple(generator.output_shape[1:]) != made:
         raise ValueError(
@@ -148,7 +158,7 @@ def check_text_features(owner: str, generator: keras.Model, own: Any, other: Any
     Raises:
         ValueError: for features of another length.
     """
-    reads = condition_names(generator, {"pooled": None, "tokens": None}) | ({"tokens"} if reads_tokens else set())
+    reads = condition_names(generator, _TEXT) | ({"tokens"} if reads_tokens else set())
     for name, length in (("pooled", "pooled_dim"), ("tokens", "token_dim")):
         wanted, given = getattr(own, length), getattr(other, length)
         if name in reads and given != wanted:

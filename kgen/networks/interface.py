@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,13 @@ import keras
 
 from kgen import checks
 from kgen.types import Tensor
+
+# What gives no negative number, and what gives probabilities in place of logits.
+_SIGMOIDS = {"sigmoid", "hard_sigmoid", "hardsigmoid", "softmax"}
+_NOT_NEGATIVE = _SIGMOIDS | {"relu", "relu6", "softplus", "exponential", "exp"}
+# Layers and operations that leave values as they are.
+_MOVING = {"Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "Cast", "Identity", "Dropout", "Cropping2D"}
+_MOVING |= {"UpSampling2D", "PixelShuffle"}
 
 
 def feed(
@@ -126,6 +134,49 @@ def check_network(owner: str, role: str, network: Any) -> None:
         )
 
 
+def ending(tensor: Any) -> tuple[str, str]:
+    """`(layer, activation)` that a symbolic output of a network comes from; `("", "")` where it is not known.
+
+    Layers that only move values about are looked through.
+    """
+    history = getattr(tensor, "_keras_history", None)
+    if history is None:
+        return "", ""
+    layer, inputs = history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
+    if isinstance(layer, keras.Model):
+        known = isinstance(layer, (keras.Sequential, keras.Function))
+        return ending(layer.outputs[history.tensor_index]) if known else ("", "")
+    activation = getattr(layer, "activation", None) or type(layer)
+    name = getattr(activation, "__name__", type(activation).__name__).lower()
+    moves = type(layer).__name__ in _MOVING or (type(layer).__name__ == "Activation" and name == "linear")
+    return ending(inputs[0]) if moves and inputs else (layer.name, name)
+
+
+def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool) -> None:
+    """Warns of a network whose last activation keeps it from what it is for.
+
+    Args:
+        owner: name that the warning begins with.
+        role: what the network is for, such as "generator".
+        network: a Keras model; nothing is said of one whose layers are not known as a graph.
+        logits: True: it is to give logits, and no sigmoid; False: pixels in [-1, 1], so also negative numbers.
+    """
+    for output in outputs_of(network).values():
+        layer, activation = ending(output)
+        if activation not in (_SIGMOIDS if logits else _NOT_NEGATIVE):
+            continue
+        if logits:
+            why = "The losses are computed from logits and take it themselves. Leave it out."
+        else:
+            why = (
+                "Its pixels are read as values from -1 to 1, so that it can draw nothing darker than medium grey. End "
+                "it with tanh or no activation, or put keras.layers.Rescaling(2.0, -1.0) behind a sigmoid."
+            )
+        warnings.warn(
+            f"{owner}: the {role} {network.name!r} ends with {activation} in the layer {layer!r}. {why}", stacklevel=4
+        )
+
+
 def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: Any = None) -> tuple[int, int | None]:
     """Checks that a network makes images of latents of this length, and knows the classes if there are any.
 
@@ -202,3 +253,4 @@ def check_discriminator(owner: str, discriminator: Any, image_shape: tuple, num_
             )
         if pooled_dim(discriminator) is not None:
             raise ValueError(f"{owner}: a discriminator that classifies must not be told the class: it has 'pooled'.")
+    warn_of_ending(owner, "discriminator", discriminator, logits=True)

@@ -11,7 +11,7 @@ from keras import ops
 
 from kgen import checks
 from kgen.inputs import pixels
-from kgen.inputs.image_input import ClassLabels, label_condition
+from kgen.inputs.image_input import label_condition
 from kgen.networks.interface import feed
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs
@@ -120,20 +120,25 @@ class Sampler:
         return -0.5 * ops.sum(ops.square(latents), axis=-1)
 
     # === What a user asks for ===
-    def generate(self, what: Any, seed: Any, truncation: Any, batch_size: int, verbose: Verbose) -> Array:
+    def generate(
+        self, num_images: Any, seed: Any, truncation: Any, batch_size: int, verbose: Verbose, labels: Any = None
+    ) -> Array:
         """`generate` of a model of classes, or of none; see `GAN.generate`."""
-        num_classes = self.model.num_classes
-        if num_classes is None:
-            count = checks.integer(f"{self.owner}.generate", "the number of images", what)
-            condition: dict[str, Array] = {}
+        owner, num_classes = f"{self.owner}.generate", self.model.num_classes
+        condition: dict[str, Array] = {}
+        if labels is None:
+            if num_classes is not None:
+                raise ValueError(f"{owner}: this model has {num_classes} classes; say which: generate(labels=[0, 1]).")
+            seeds, indices = seeds_and_indices(self.owner, seed, checks.integer(owner, "num_images", num_images))
         else:
-            labels = np.atleast_1d(np.asarray(what))
+            num_images = checks.integer(owner, "num_images", num_images)
+            labels = np.atleast_1d(np.asarray(labels))
             if labels.size == 0:
-                raise ValueError(f"{self.owner}.generate: the list of labels is empty.")
-            count = len(labels)
-            condition = ClassLabels(num_classes).condition(f"{self.owner}.generate", labels, labels.size)
-        seeds, indices = seeds_and_indices(self.owner, seed, count)
-        condition.update(truncation_inputs(self.owner, truncation, count))
+                raise ValueError(f"{owner}: the list of labels is empty.")
+            condition = label_condition(owner, num_classes, labels, labels.size)
+            condition = {name: np.repeat(rows, num_images, axis=0) for name, rows in condition.items()}
+            seeds, indices = seeds_and_indices(self.owner, seed, len(labels), num_images)
+        condition.update(truncation_inputs(self.owner, truncation, len(seeds)))
         return self.run({"seeds": seeds, "indices": indices, **condition}, batch_size, verbose)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int, label: int | None) -> Array:

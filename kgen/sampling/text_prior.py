@@ -15,7 +15,7 @@ from kgen.networks.interface import split_batch
 from kgen.progress import Progress
 from kgen.sampling.latent_prior import chosen_components
 from kgen.text import CaptionBatches
-from kgen.types import Array, Tensor, Verbose
+from kgen.types import Array, Tensor, ValueRange, Verbose
 
 _BATCH = 64
 # Features of a token that go on, and units of either hidden layer.
@@ -164,6 +164,7 @@ def fit_text_prior(
     batch_size: int = 64,
     caption_cache: Any = None,
     verbose: Verbose = "auto",
+    value_range: ValueRange = None,
 ) -> TextPrior:
     """The `TextPrior` of a `TextToImage` with an encoder, from captioned images; see its `fit_prior`."""
     owner = f"{type(model).__name__}.fit_prior"
@@ -175,7 +176,7 @@ def fit_text_prior(
     batches = model.image_input.opened(x, y, batch_size, False, caption_cache)
     if not isinstance(batches, CaptionBatches):
         raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
-    value_range = model.image_input.range_of(batches.images, owner)
+    value_range = model.image_input.range_of(batches.images, owner, value_range=value_range)
     progress, moments = Progress(len(batches), "batch", verbose), []
 
     def posterior_moments(inputs):

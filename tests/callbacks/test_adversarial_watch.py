@@ -240,7 +240,7 @@ def test_collapse_within_a_label_shows():
     logs = [{}]
     watch = AdversarialWatch(num_images=8)
     rehearse(watch, model, logs)
-    images = np.stack([model.generate([label] * 2, seed=0) for label in range(3)])
+    images = np.stack([model.generate(labels=[label] * 2, seed=0) for label in range(3)])
     assert watch._generated().shape == (3, 2, *tiny.SHAPE)
     np.testing.assert_array_equal(watch._generated()[0], images[0])
     # One image for each label: different ones, but no diversity.

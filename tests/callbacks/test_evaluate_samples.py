@@ -211,7 +211,7 @@ def test_classes_in_turn():
     model, images = trained_vae(num_classes=tiny.CLASSES), tiny.pictures()
     logs = rehearse(EvaluateSamples(distance(), images, num_images=10), model, 1)[1]
     expected = distance()
-    expected.update_state(images, model.generate(np.arange(10) % tiny.CLASSES, seed=0))
+    expected.update_state(images, model.generate(labels=np.arange(10) % tiny.CLASSES, seed=0))
     assert logs == {expected.name: pytest.approx(float(expected.result()), rel=1e-6)}
 
 

@@ -96,13 +96,13 @@ def test_the_contact_sheet_of_many_epochs_chooses_twelve(tmp_path, vae):
 def test_labels_are_in_rows(tmp_path, conditional):
     rehearse(SampleGrid(tmp_path, num_images=7), conditional, 1)
     shown = images_of_grid(pixels(tmp_path / "epoch_0001.png"), 6, 2, tiny.SHAPE, scale=8)
-    np.testing.assert_array_equal(shown, conditional.generate([0, 0, 1, 1, 2, 2], seed=0))
+    np.testing.assert_array_equal(shown, conditional.generate(labels=[0, 0, 1, 1, 2, 2], seed=0))
 
 
 def test_more_labels_than_images(tmp_path, conditional):
     rehearse(SampleGrid(tmp_path, num_images=2), conditional, 1)
     shown = images_of_grid(pixels(tmp_path / "epoch_0001.png"), 2, 1, tiny.SHAPE, scale=8)
-    np.testing.assert_array_equal(shown, conditional.generate([0, 1], seed=0))
+    np.testing.assert_array_equal(shown, conditional.generate(labels=[0, 1], seed=0))
 
 
 def test_columns(tmp_path, vae):

@@ -32,7 +32,7 @@ assert np.isfinite(distance.result()["kernel_distance_efficientnet_lite0"])
 """
 FEW_CLOTHES = "np.zeros((128, 28, 28, 1), 'uint8'), np.arange(128) % 10"
 ADVERSARIAL = """
-assert gan.generate([7, 8], seed=0, truncation=0.7).shape == (2, 28, 28, 1)
+assert gan.generate(labels=[7, 8], seed=0, truncation=0.7).shape == (2, 28, 28, 1)
 assert np.allclose(gan.classify(images[:100]).sum(axis=1), 1.0, atol=1e-4)
 assert gan.decode(latents, labels[:2]).shape == (2, 28, 28, 1)
 """

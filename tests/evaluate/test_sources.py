@@ -78,7 +78,7 @@ def test_classes_in_turn(tmp_path):
     model.average.updates.assign(1.0)
     model.save_to_preset(tmp_path / "preset")
     images = drawn(source_of(options(tmp_path / "preset")), 4)
-    np.testing.assert_array_equal(images, model.generate(np.arange(10) % tiny.CLASSES, seed=list(range(10))))
+    np.testing.assert_array_equal(images, model.generate(labels=np.arange(10) % tiny.CLASSES, seed=list(range(10))))
 
 
 def test_a_preset_of_kgen(monkeypatch, vae):

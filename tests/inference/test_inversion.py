@@ -77,7 +77,7 @@ def test_the_same_picture_in_any_range(gan):
 @pytest.mark.backends
 def test_with_labels(conditional):
     labels = [0, 1, 2, 1]
-    images = conditional.generate(labels, seed=5)
+    images = conditional.generate(labels=labels, seed=5)
     latents = conditional.encode(images, labels, steps=100, verbose=0)
     found = error(conditional.decode(latents, labels), images)
     assert found.max() < 12.0

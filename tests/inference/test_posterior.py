@@ -112,7 +112,7 @@ def test_a_prior_for_each_class():
     latents = np.array([[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]])[labels]
     images = (latents @ linear.weights + linear.means[labels]).reshape(-1, *SHAPE)
     linear.model.fit_prior(images.astype("float32").clip(-1, 1), labels, components=1)
-    pictures = linear.model.generate([0] * 20 + [2] * 20, seed=0) / 127.5 - 1.0
+    pictures = linear.model.generate(labels=[0] * 20 + [2] * 20, seed=0) / 127.5 - 1.0
     for label, drawn in ((0, pictures[:20]), (2, pictures[20:])):
         np.testing.assert_allclose(drawn.mean(axis=0), images[labels == label][0].clip(-1, 1), atol=0.15)
 

@@ -88,6 +88,20 @@ def test_captions_that_do_not_fit(captions, kind, said):
         caption_lists("Model", np.zeros((2, 4, 4, 3)), captions)
 
 
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_captions_of_a_dataset_that_are_numbers(as_dict):
+    tf = pytest.importorskip("tensorflow")
+    images, numbers = np.zeros((4, 16, 16, 3), "uint8"), np.arange(4)
+    data = {"images": images, "captions": numbers} if as_dict else (images, numbers)
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(2)
+    for give in (brightness().image_input.opened, lambda x, *_: as_dicts("Brightness", x)):
+        with pytest.raises(TypeError, match="Brightness: captions must be strings; the dataset gives int64. .*num_cla"):
+            give(dataset, None, 2, False)
+    several = tf.data.Dataset.from_tensor_slices((images, np.full((4, 2), "a"))).batch(2)
+    with pytest.raises(ValueError, match=r"Brightness: a dataset must give one caption .* shape \(None, 2\)"):
+        as_dicts("Brightness", several)
+
+
 # === In a model ===
 @serializable
 class Brightness(ImageModel):

@@ -5,7 +5,6 @@ from keras import ops
 
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.inputs.image_input import label_condition, look_at
-from tests.models import tiny
 
 SHAPE = (2, 3, 1)
 
@@ -75,6 +74,14 @@ def test_the_range_of_an_evaluation_is_not_kept():
     assert made.float_range == (0, 1)
 
 
+def test_an_evaluation_does_not_change_what_may_be_trained_on():
+    made = image_input()
+    with made.range_kept():
+        made.for_evaluation((images for images in [floats(0, 1)]), None, None)
+        assert made.only_uint8
+    assert not made.only_uint8
+
+
 # === Answers ===
 @pytest.mark.backends
 def test_answers_come_beside_images_or_in_a_dict():
@@ -98,6 +105,16 @@ def test_missing_answers():
     two = image_input(labels=ClassLabels(3), colours=ClassLabels(2))
     with pytest.raises(ValueError, match=r"it learns from colours; give them: fit\(images, {'colours': ...}\)"):
         two.for_training(floats(0, 1), {"labels": np.zeros(4, int)}, None, None, True)
+
+
+def test_labels_that_are_ignored_are_told_of():
+    made, labels = image_input(), np.zeros(4, int)
+    for x, y in ((floats(0, 1), labels), ({"images": floats(0, 1), "labels": labels}, None)):
+        for method, options in ((made.for_training, (None, None, True)), (made.for_evaluation, (None,))):
+            with pytest.warns(UserWarning, match="^Model: labels are ignored: .* Build the model with num_classes"):
+                method(x, y, *options)
+    with pytest.warns(UserWarning, match="^Model: labels are ignored"):
+        made.for_training(floats(0, 1), None, (floats(0, 1), labels), None, True)
 
 
 def test_labels_make_a_condition_or_none():
@@ -133,47 +150,3 @@ def test_validation_is_known_again_until_the_end():
     assert made.is_validation(other) and not made.is_validation(images) and not made.is_validation(None)
     made.end()
     assert not made.is_validation(other)
-
-
-# === What a trained model answers depends on what is asked and what is saved ===
-CASES = {
-    "GAN.encode": (tiny.gan, None, lambda model, images: model.encode(images, steps=3, verbose=0)),
-    "GAN.classify": (tiny.ac_gan, tiny.labels, lambda model, images: model.classify(images)),
-    "VAE.encode": (tiny.vae, None, lambda model, images: model.encode(images)),
-    "VAE.classify": (
-        lambda: tiny.vae(tiny.CLASSES),
-        tiny.labels,
-        lambda model, images: model.classify(images, samples=2),
-    ),
-    "VAE.denoise": (
-        tiny.vae,
-        None,
-        lambda model, images: model.denoise(images, 0.1, steps=3, samples=2, verbose=0).astype(float),
-    ),
-}
-
-
-@pytest.mark.parametrize("trained_in", [(0, 1), (-1, 1)])
-@pytest.mark.parametrize("case", CASES)
-def test_a_call_in_one_range_is_the_same_before_and_after_one_in_the_other(case, trained_in, tmp_path):
-    make, labels, ask = CASES[case]
-    unit = tiny.pictures(3) / np.float32(255)
-    signed = 2 * unit - 1
-    model = make()
-    model.compile()
-    training = tiny.pictures(8) / np.float32(255)
-    training = training if trained_in == (0, 1) else 2 * training - 1
-    model.fit(training, *([] if labels is None else [labels(8)]), batch_size=8, verbose=0)
-    before, of_signed, of_levels = ask(model, unit), ask(model, signed), ask(model, tiny.pictures(3))
-    np.testing.assert_array_equal(ask(model, unit), before)
-    np.testing.assert_array_equal(ask(model, signed), of_signed)
-    np.testing.assert_allclose(of_signed, of_levels, atol=1e-3 if case != "VAE.denoise" else 1)
-    # Without a negative value they are in the range that the model was trained on.
-    expected = signed if trained_in == (0, 1) else np.where(unit == 0, np.float32(-1e-9), unit)
-    np.testing.assert_allclose(before, ask(model, expected), atol=1e-3 if case != "VAE.denoise" else 1)
-    assert (np.abs(before - of_signed).max() < 1e-3) == (trained_in == (0, 1))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.image_input.float_range == trained_in
-    np.testing.assert_array_equal(ask(loaded, unit), before)
-    np.testing.assert_array_equal(ask(loaded, signed), of_signed)

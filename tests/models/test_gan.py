@@ -266,7 +266,7 @@ def test_with_labels(with_labels):
     names = {"loss", "discriminator_loss", "generator_loss", "discrimination", "penalty", "discriminator_accuracy"}
     assert set(history) == names
     assert np.isfinite(list(history.values())).all()
-    assert with_labels.generate([0, 2], seed=0).shape == (2, *tiny.SHAPE)
+    assert with_labels.generate(labels=[0, 2], seed=0).shape == (2, *tiny.SHAPE)
 
 
 def test_labels_from_tf_data(with_labels):
@@ -309,7 +309,7 @@ def test_saved_before_compiling(tmp_path):
 @pytest.mark.backends
 def test_call_gives_pictures_for_latents(gan):
     latents = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
-    images = gan.predict(latents, verbose=0)
+    images = ops.convert_to_numpy(gan(latents))
     expected = ops.convert_to_numpy(gan.average.network(ops.convert_to_tensor(latents)))
     np.testing.assert_allclose(images, expected, atol=1e-6)
 
@@ -330,7 +330,7 @@ def test_dense_networks():
     gan.compile()
     images, labels = tiny.pictures(8)[..., :1], tiny.labels()[:8]
     assert np.isfinite(list(gan.train_on_batch(images, labels, return_dict=True).values())).all()
-    assert gan.generate([0, 2], seed=0).shape == (2, 8, 8, 1)
+    assert gan.generate(labels=[0, 2], seed=0).shape == (2, 8, 8, 1)
     with pytest.raises(ValueError, match="GAN: architecture must be one of 'auto', 'perceptron', .*; got 'dense'"):
         GAN.from_image_shape((8, 8, 1), architecture="dense")
 
@@ -349,3 +349,8 @@ def test_two_sequential_networks(tmp_path):
     assert np.array_equal(loaded.generate(3, seed=0), gan.generate(3, seed=0))
     with pytest.raises(ValueError, match="does not know its input shape"):
         GAN(keras.Sequential([keras.layers.Dense(192)]), discriminator, latent_dim=4)
+
+
+def test_a_discriminator_that_has_nothing_to_do_with_classes():
+    with pytest.raises(ValueError, match="GAN: the discriminator .* neither takes the class, as 'pooled'"):
+        GAN(tiny.decoder(3), tiny.encoder(1), tiny.LATENT_DIM, num_classes=3)

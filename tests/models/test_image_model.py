@@ -103,8 +103,39 @@ def test_a_generator_may_give_uint8_only():
     model = shade()
     model.fit(((np.zeros((2, *SHAPE), "uint8"),) for _ in range(2)), steps_per_epoch=2, verbose=0)
     assert int(model.optimizer.iterations) == 2
-    with pytest.raises(ValueError, match="Shade: float images from a generator may be in"):
+    with pytest.raises(ValueError, match=r"Shade: float images from a generator may be in .* value_range=\(0, 1\)"):
         model.fit(((floats(0, 1),) for _ in range(4)), steps_per_epoch=2, verbose=0)
+    model.fit(((floats(-1, 1),) for _ in range(4)), steps_per_epoch=2, value_range=(-1, 1), verbose=0)
+    assert model.image_input.float_range == (-1, 1)
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), [-1, 1]])
+def test_the_range_of_images_without_a_negative_value_may_be_said(value_range):
+    bright = floats(0.25, 1)
+    error = np.mean(((bright if value_range == [-1, 1] else 2 * bright - 1) - 0.5) ** 2)
+    model = shade()
+    model.shade.assign(0.5)
+    model.compile(keras.optimizers.SGD(0.0))
+    for method in ("evaluate", "test_on_batch"):
+        kwargs = {"verbose": 0} if method == "evaluate" else {}
+        model.reset_metrics()
+        found = getattr(model, method)(bright, value_range=value_range, **kwargs)
+        np.testing.assert_allclose(found, error, rtol=1e-5)
+        assert model.image_input.float_range is None
+    history = model.fit(bright, validation_data=bright, value_range=value_range, verbose=0).history
+    np.testing.assert_allclose([*history["loss"], *history["val_loss"]], error, rtol=1e-5)
+    assert model.image_input.float_range == tuple(value_range)
+    model.reset_metrics()
+    np.testing.assert_allclose(model.train_on_batch(bright), error, rtol=1e-5)
+    np.testing.assert_allclose(model.evaluate(bright, verbose=0), error, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_a_range_that_cannot_be(method):
+    with pytest.raises(ValueError, match=r"Shade: value_range is \(0, 1\), but images have values from -1 to 1"):
+        getattr(shade(), method)(floats(-1, 1), value_range=(0, 1))
+    with pytest.raises(ValueError, match=r"Shade: value_range must be None, \(0, 1\) or \(-1, 1\); got \(0, 255\)"):
+        getattr(shade(), method)(floats(0, 1), value_range=(0, 255))
 
 
 @pytest.mark.backends

@@ -212,7 +212,7 @@ def test_a_picture_is_the_same_alone_and_among_others(vae):
     assert pictures.shape == (3, *tiny.SHAPE) and (pictures[0] != pictures[1]).any()
     assert np.abs(vae.generate(1, seed=6)[0].astype(int) - pictures[1]).max() <= 1
     assert vae.interpolate(5, 6, steps=3).shape == (3, *tiny.SHAPE)
-    assert vae.predict(arrays([inputs()])[0], verbose=0).shape == (8, *tiny.SHAPE)
+    assert vae(arrays([inputs()])[0]).shape == (8, *tiny.SHAPE)
 
 
 def test_with_labels_a_likelihood_that_learns_its_spread_and_a_divergence_without_levels():
@@ -220,7 +220,7 @@ def test_with_labels_a_likelihood_that_learns_its_spread_and_a_divergence_withou
     vae.compile(divergence="mmd", scales_weight=0.0)
     logs = vae.fit(tiny.pictures(), tiny.labels(), batch_size=8, verbose=0).history
     assert np.isfinite(logs["loss"]).all() and logs["scales"] == [0.0] and logs["mmd"] != [0.0]
-    assert vae.generate([0, 1], seed=0).shape == (2, *tiny.SHAPE)
+    assert vae.generate(labels=[0, 1], seed=0).shape == (2, *tiny.SHAPE)
 
 
 def test_exported_with_all_its_levels(tmp_path, tensorflow_backend):

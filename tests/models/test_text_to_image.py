@@ -12,7 +12,7 @@ from kgen.objectives import ELBO, Adversarial
 from kgen.text import CaptionFeatures, TextEncoder, encoder_from_captions
 from tests.checks import models as checks
 from tests.checks.processes import in_new_process
-from tests.models import tiny_text
+from tests.models import tiny, tiny_text
 
 pytestmark = pytest.mark.backends
 pytest.importorskip("tensorflow_text")
@@ -483,3 +483,16 @@ def test_what_cannot_be_remembered(trained):
             TextToImage.from_config(trained.get_config()).remember(captions)
     with pytest.raises(ValueError, match="trainable text encoder do not stay"):
         tiny_text.model(trainable=True).remember(["a red picture"])
+
+
+# === What would ignore prompts ===
+def test_a_gan_in_which_nothing_looks_at_captions():
+    parts = {**tiny_text.networks("gan"), "discriminator": tiny.encoder(1, shape=tiny_text.SHAPE)}
+    blind = TextToImage(tiny_text.text_encoder(), tiny_text.SHAPE, **parts)
+    with pytest.raises(
+        ValueError, match="TextToImage.compile: the discriminator .* takes no text, .*'pooled'.*matching="
+    ):
+        blind.compile()
+    blind.compile(matching=tiny_text.dual_encoder())
+    with pytest.raises(ValueError, match="TextToImage: the generator .* takes no text"):
+        tiny_text.model(generator=tiny.network("latents", (4,), tiny_text.SHAPE))

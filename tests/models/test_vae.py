@@ -202,7 +202,7 @@ def test_beta_and_free_nats_weigh_the_divergence(vae):
 @pytest.mark.backends
 def test_reconstructions(vae):
     x = (tiny.pictures(8) / 127.5 - 1).astype("float32")
-    images = vae.predict(x, verbose=0)
+    images = ops.convert_to_numpy(vae(x))
     mean = vae.posterior.infer(ops.convert_to_tensor(x), {})[0]
     expected = np.clip(ops.convert_to_numpy(vae.average.network(mean)), -1, 1)
     np.testing.assert_allclose(images, expected, atol=1e-5)
@@ -253,7 +253,7 @@ def test_a_step_with_each_likelihood(name):
     for weights, part in zip(before, (vae.encoder, vae.decoder)):
         assert tiny.moved(weights, part) and all(np.isfinite(weight).all() for weight in tiny.weights(part))
     assert vae.generate(2, seed=0).shape == (2, *tiny.SHAPE)
-    assert vae.predict(tiny.pictures(2) / np.float32(127.5) - 1, verbose=0).shape == (2, *tiny.SHAPE)
+    assert vae.predict(tiny.pictures(2), verbose=0).shape == (2, *tiny.SHAPE)
 
 
 @pytest.mark.backends
@@ -360,7 +360,7 @@ def test_with_labels():
     vae.compile()
     history = vae.fit(tiny.pictures(), tiny.labels(), batch_size=8, verbose=0).history
     assert np.isfinite(history["loss"]).all()
-    images = vae.generate([0, 1], seed=[3, 3])
+    images = vae.generate(labels=[0, 1], seed=[3, 3])
     assert not np.array_equal(images[0], images[1])
 
 

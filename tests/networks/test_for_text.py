@@ -3,7 +3,8 @@ from keras import ops
 
 from kgen.losses import Gaussian
 from kgen.networks import text_generator, text_networks
-from kgen.networks.interface import feed
+from kgen.networks.interface import check_generator, feed
+from tests.networks import dense
 
 DIMS = (16, 16)
 
@@ -48,6 +49,14 @@ def test_networks_that_the_recipe_does_not_have_or_that_do_not_fit():
         arguments = {"image_shape": (32, 32, 3), "latent_dim": 4, "text_dims": DIMS, "reconstruction": None, **given}
         with pytest.raises(ValueError, match=message):
             text_networks("Model", recipe=recipe, **arguments)
+
+
+@pytest.mark.parametrize("recipe", ["vae", "vae_gan", "gan"])
+def test_a_generator_that_takes_no_text(recipe):
+    with pytest.raises(ValueError, match="Model: the generator .* takes no text: every prompt would draw the same"):
+        text_networks("Model", dense.SHAPE, dense.LATENT_DIM, DIMS, recipe, None, dense.decoder())
+    with pytest.raises(ValueError, match="'pooled' of shape"):
+        check_generator("VAE", dense.decoder(), dense.LATENT_DIM, num_classes=3)
 
 
 def test_unknown_recipe():

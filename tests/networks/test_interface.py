@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -7,12 +9,14 @@ from kgen.networks.interface import (
     check_discriminator,
     check_network,
     condition_names,
+    ending,
     feed,
     inputs_of,
     named_input,
     outputs_of,
     pooled_dim,
     split_batch,
+    warn_of_ending,
 )
 from tests.networks import dense
 
@@ -147,3 +151,62 @@ def test_classifiers_that_do_not_fit(num_classes, told, message):
         discriminator = keras.Model(inputs, discriminator(inputs["images"]))
     with pytest.raises(ValueError, match=f"GAN: .*{message}"):
         check(discriminator, num_classes)
+
+
+# === What a network ends with ===
+def ended(*ends, name="network"):
+    return keras.Sequential([keras.Input((4,)), layers.Dense(12), *ends], name=name)
+
+
+@pytest.mark.parametrize(
+    "network, expected",
+    [
+        (lambda: ended(layers.Dense(12, "sigmoid", name="last")), ("last", "sigmoid")),
+        (lambda: ended(layers.Activation("tanh", name="last")), ("last", "tanh")),
+        (lambda: ended(layers.Activation("hard_sigmoid", name="last"), layers.Flatten()), ("last", "hard_sigmoid")),
+        (lambda: ended(layers.Dense(12, "sigmoid"), layers.Dense(12, name="last")), ("last", "linear")),
+        (lambda: ended(layers.Dense(12, "sigmoid"), layers.Rescaling(2.0, -1.0, name="last")), ("last", "rescaling")),
+        (
+            lambda: ended(layers.Softmax(name="last"), layers.Reshape((2, 2, 3)), layers.UpSampling2D()),
+            ("last", "softmax"),
+        ),
+        (lambda: ended(layers.ReLU(name="last"), layers.Activation("linear", dtype="float32")), ("last", "relu")),
+    ],
+)
+def test_what_a_network_ends_with(network, expected):
+    network = network()
+    assert ending(outputs_of(network)["logits"]) == expected
+    # Within another network.
+    inputs = keras.Input((4,))
+    assert ending(keras.Model(inputs, layers.Identity()(network(inputs))).output) == expected
+
+
+def test_a_sigmoid_among_operations_and_what_is_not_known():
+    inputs = keras.Input((4,))
+    assert ending(ops.reshape(ops.sigmoid(inputs), (-1, 2, 2)))[1] == "sigmoid"
+    assert ending(inputs)[1] == "inputlayer" and ending(None) == ("", "")
+
+    class Own(keras.Model):
+        def call(self, inputs):
+            return ops.sigmoid(inputs)
+
+    assert ending(keras.Model(inputs, Own()(inputs)).output) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "activation, of_logits, of_pixels",
+    [("sigmoid", True, True), ("softmax", True, True), ("relu", False, True), ("tanh", False, False)],
+)
+def test_a_warning_of_an_ending(activation, of_logits, of_pixels):
+    network = ended(layers.Dense(3, activation, name="end"), name="net")
+    for logits, warned, why in (
+        (True, of_logits, "computed from logits"),
+        (False, of_pixels, "nothing darker than med"),
+    ):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            warn_of_ending("GAN", "generator", network, logits)
+        assert len(seen) == warned
+        for each in seen:
+            assert f"GAN: the generator 'net' ends with {activation} in the layer 'end'" in str(each.message)
+            assert why in str(each.message)

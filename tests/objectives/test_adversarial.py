@@ -31,7 +31,7 @@ def test_generation_and_classification_are_learnt_together(taught):
     assert np.mean(probabilities.argmax(axis=1) == labels) > 0.98
     asked = np.arange(60) % tiny.CLASSES
     # Judged by where the pictures are bright, not by the network that they were to please.
-    assert np.mean(tiny.brightest_band(taught.generate(asked, seed=0)) == asked) > 0.9
+    assert np.mean(tiny.brightest_band(taught.generate(labels=asked, seed=0)) == asked) > 0.9
     assert taught.history["classification"][-1] < 0.1 * taught.history["classification"][0]
     assert taught.evaluate(images, labels, verbose=0, return_dict=True)["classification_accuracy"] > 0.98
     assert taught.history["classification_accuracy"][-1] > 0.98
@@ -113,7 +113,7 @@ def test_pictures_match_the_labels_that_a_projection_saw():
     gan.compile(Adam(5e-3, beta_1=0.5))
     gan.fit(*tiny.bands(), batch_size=16, epochs=25, verbose=0)
     asked = np.arange(60) % tiny.CLASSES
-    assert np.mean(tiny.brightest_band(gan.generate(asked, seed=0)) == asked) > 0.95
+    assert np.mean(tiny.brightest_band(gan.generate(labels=asked, seed=0)) == asked) > 0.95
 
 
 # === Features ===

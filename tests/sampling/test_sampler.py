@@ -165,12 +165,12 @@ def test_a_picture_is_the_same_alone_and_in_any_batch():
 
 @pytest.mark.backends
 def test_labels_choose_what_is_drawn(conditional):
-    images = conditional.generate([0, 1, 2, 1], seed=[4, 4, 4, 4])
+    images = conditional.generate(labels=[0, 1, 2, 1], seed=[4, 4, 4, 4])
     assert images.shape == (4, 8, 8, 3)
     nearly_equal(images[1], images[3])
     assert len({image.tobytes() for image in images[:3]}) == 3
-    nearly_equal(conditional.generate(1, seed=4), images[1:2])
-    nearly_equal(conditional.generate(np.array([2, 0]), seed=[4, 4]), images[[2, 0]])
+    nearly_equal(conditional.generate(labels=1, seed=4), images[1:2])
+    nearly_equal(conditional.generate(labels=np.array([2, 0]), seed=[4, 4]), images[[2, 0]])
 
 
 @pytest.mark.backends
@@ -192,7 +192,7 @@ def test_interpolation_begins_and_ends_at_the_pictures_of_the_seeds(vae, conditi
     nearly_equal(images[[0, 4]], np.concatenate([vae.generate(1, seed=3), vae.generate(1, seed=8)]))
     steps = np.abs(np.diff(images.astype(int), axis=0)).mean(axis=(1, 2, 3))
     assert steps.max() < 0.75 * np.abs(images[0].astype(int) - images[4]).mean()
-    nearly_equal(conditional.interpolate(3, 8, steps=2, label=2)[:1], conditional.generate(2, seed=3))
+    nearly_equal(conditional.interpolate(3, 8, steps=2, label=2)[:1], conditional.generate(labels=2, seed=3))
 
 
 def test_interpolation_that_cannot_be(vae, conditional):
@@ -227,8 +227,21 @@ def test_one_graph_for_batches_of_any_size(monkeypatch):
 
 @pytest.mark.parametrize("what", [0, -1, 2.5, "2", [1, 2], True, None])
 def test_how_many(vae, what):
-    with pytest.raises(ValueError, match="VAE.generate: the number of images must be an integer of at least 1; got"):
+    with pytest.raises(ValueError, match="VAE.generate: num_images must be an integer of at least 1; got"):
         vae.generate(what)
+
+
+def test_the_count_has_one_name(vae, conditional):
+    nearly_equal(vae.generate(num_images=3, seed=0), vae.generate(3, seed=0))
+    two_each = conditional.generate(labels=[2, 0], num_images=2, seed=5)
+    nearly_equal(two_each, conditional.generate(labels=[2, 2, 0, 0], seed=5))
+    own = conditional.generate(labels=[2, 0], num_images=2, seed=[5, 6])
+    nearly_equal(own[2:], conditional.generate(labels=0, num_images=2, seed=6))
+    with pytest.raises(ValueError, match="VAE.generate: labels are for models with num_classes"):
+        vae.generate(labels=[0])
+    for wrong in ({}, {"num_images": 2}, {"num_images": [0, 1]}):
+        with pytest.raises(ValueError, match=r"VAE.generate: this model has 3 classes; say which: generate\(labels="):
+            conditional.generate(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +257,7 @@ def test_how_many(vae, what):
 )
 def test_wrong_labels_to_generate(conditional, labels, message):
     with pytest.raises(ValueError, match=message):
-        conditional.generate(labels)
+        conditional.generate(labels=labels)
 
 
 def test_before_training_a_model_says_so():
