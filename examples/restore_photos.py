@@ -61,13 +61,18 @@ def photographs(options):
         images |= {name: sklearn.datasets.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
         return images | {"chelsea": skimage.data.chelsea()}
     images = {}
-    for file in sorted(options.data.rglob("*")):
-        if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+    for file in sorted(file for file in options.data.rglob("*") if file.is_file()):
+        try:
             with Image.open(file) as image:
                 image = ImageOps.exif_transpose(image).convert("RGB")
-                # Photographs straight from a camera are soft and noisy at their full size.
-                image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
-                images[file.stem] = np.asarray(image)
+        except OSError as error:
+            print(f"Left out: {error}")
+            continue
+        # Photographs straight from a camera are soft and noisy at their full size.
+        image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+        place = file.relative_to(options.data)
+        name = "_".join(place.with_suffix("").parts)
+        images["_".join(place.parts) if name in images else name] = np.asarray(image)
     if len(images) <= options.held_out:
         sys.exit(f"There are {len(images)} photographs in {options.data}; more than --held-out are needed.")
     return images

@@ -126,10 +126,12 @@ def photos(folder=None, names=()):
 
     if folder:
         found = []
-        for file in sorted(Path(folder).rglob("*")):
-            if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
+        for file in sorted(file for file in Path(folder).rglob("*") if file.is_file()):
+            try:
                 with Image.open(file) as image:
                     found.append(np.asarray(image.convert("RGB")))
+            except OSError as error:
+                print(f"Left out: {error}")
         return found or sys.exit(f"There are no images in {folder}.")
     try:
         from skimage import data

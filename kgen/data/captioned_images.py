@@ -9,6 +9,7 @@ import numpy as np
 
 from kgen import checks
 from kgen.data.pixel_store import copy_rows
+from kgen.text.prompt_cleaner import caption_fault
 from kgen.types import Array, ImageShape
 
 if TYPE_CHECKING:
@@ -218,10 +219,11 @@ def _checked_captions(captions, expected):
                 raise TypeError(
                     f"CaptionedImages: each caption of image {i} must be a string; got {type(text).__name__} {text!r}."
                 )
-        if len(texts) == 0 or any(not text.strip() for text in texts):
+        fault = next(filter(None, map(caption_fault, texts)), "") if len(texts) else "empty caption"
+        if fault:
             raise ValueError(
-                f"CaptionedImages: image {i} has an empty caption ({list(texts)!r}). "
-                "Describe the image or leave it out."
+                f"CaptionedImages: a caption of image {i} is wrong: {fault} ({list(texts)!r}). Describe the image or "
+                "leave it out."
             )
         checked.append([str(text) for text in texts])
     return checked

@@ -16,6 +16,7 @@ import numpy as np
 
 import kgen
 from kgen.data import ImageFolder
+from kgen.data.image_folder import same_name
 from kgen.evaluate.sources import Source, source_of
 from kgen.files import write_whole
 from kgen.metrics import (
@@ -200,7 +201,7 @@ def _reference(
 def _partners(options: argparse.Namespace, source: Source) -> Iterator[Array]:
     """Batches of the real images that have the names of the generated ones."""
     real = _folder(options.real, source.image_shape, limit=options.num_images, on_error="raise")
-    if source.files != real.files:
+    if source.files is None or list(map(same_name, source.files)) != list(map(same_name, real.files)):
         raise ValueError("reconstruction_error compares images of the same file name in two folders.")
     return real.batches(_CHUNK)
 

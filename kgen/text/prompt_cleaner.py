@@ -119,6 +119,22 @@ def clean_prompt(prompt: str) -> str:
     return " ".join(re.sub(_INVISIBLE, "", prompt).split())
 
 
+def caption_fault(caption: str) -> str:
+    r"""What is wrong with a caption, in two or three words; "" if nothing is.
+
+    Example:
+
+    ```python
+    caption_fault("a cat"), caption_fault("\u200b")      # ("", "empty caption")
+    ```
+    """
+    try:
+        caption.encode("utf-8")
+    except UnicodeEncodeError:
+        return "not Unicode (half of a surrogate pair)"
+    return "" if clean_prompt(caption) else "empty caption"
+
+
 def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
     """A list of cleaned prompts, each checked.
 

@@ -58,12 +58,20 @@ def test_datasets_of_pairs_of_dicts_and_of_something_else(encoder):
         (None, ValueError, "captions are missing"),
         (["one"], ValueError, "2 images and 1 captions"),
         (["one", []], ValueError, "image 1 has no caption"),
+        (["one", ["two", "\u200b"]], ValueError, "image 1: caption 1 is empty"),
         (["one", 2], TypeError, "got 2, a int"),
     ],
 )
 def test_captions_that_do_not_fit(captions, kind, said):
     with pytest.raises(kind, match=f"Model: .*{said}"):
         caption_lists("Model", np.zeros((2, 4, 4, 3)), captions)
+
+
+def test_an_empty_caption_of_a_dataset_is_told_by_its_batch(encoder):
+    tf = pytest.importorskip("tensorflow")
+    data = {"images": tiny_text.pictures(4)[0], "captions": ["one", "two", "three", "\u200b"]}
+    with pytest.raises(ValueError, match="Model: batch 1 of the dataset: caption 1 is empty"):
+        intake(encoder).dataset(tf.data.Dataset.from_tensor_slices(data).batch(2))
 
 
 # === In a model ===
