@@ -106,6 +106,7 @@ def train(options):
     names = list(images)
     shown = names[len(names) - options.held_out :]
     patches = kgen.data.random_patches([images[name] for name in names if name not in shown], 64, options.patches)
+    kgen.files.check_writable("--output", options.output / "model.keras")  # before the work, not after it
     keras.utils.set_random_seed(options.seed)
     layers, scale = degradations(options.task), 2 if options.task == "upscale" else 1
     masked = options.task == "inpaint"
@@ -116,7 +117,6 @@ def train(options):
     verbose = 1 if sys.stdout.isatty() else 2
     restorer.fit(patches, epochs=options.epochs, batch_size=options.batch_size, verbose=verbose)
 
-    options.output.mkdir(parents=True, exist_ok=True)
     restorer.save(options.output / "model.keras")
     seeds, report = keras.random.SeedGenerator(options.seed), {}
     for name in shown:

@@ -65,6 +65,7 @@ def train(options):
     except ImportError as error:
         sys.exit(f"{error}. Install kgen first: pip install -e .")
 
+    kgen.files.check_writable("--output", options.output / "model.keras")  # before the work, not after it
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(quick_policy() if options.policy == "auto" else options.policy)
     size = options.image_size
@@ -85,7 +86,6 @@ def train(options):
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
-    options.output.mkdir(parents=True, exist_ok=True)
     model.save(options.output / "model.keras")
     model.export(options.output / "saved_model")
 

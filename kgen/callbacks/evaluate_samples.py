@@ -13,7 +13,7 @@ import numpy as np
 
 from kgen import checks
 from kgen.callbacks.summary_writer import summary_writer
-from kgen.files import whole_file, write_whole
+from kgen.files import check_writable, whole_file, write_whole
 from kgen.metrics import FeatureMetric, TextAlignment, update_all
 from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
@@ -145,6 +145,8 @@ class EvaluateSamples(keras.callbacks.Callback):
             )
         for metric in self._of_images:
             metric.build_for(shape)
+        if self.filepath is not None:
+            check_writable("EvaluateSamples: filepath", self.filepath)
         if self.model is not self._measured:
             self.best, self._measured = None, self.model
         self._first_epoch: int | None = None
@@ -191,7 +193,6 @@ class EvaluateSamples(keras.callbacks.Callback):
         if not np.isfinite(value) or (self.best is not None and not self._better(value, self.best)):
             return
         self.best = value
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A run killed in between leaves the older files whole.
         with whole_file(path) as partial:
             (self.model.save if path.suffix == ".keras" else self.model.save_weights)(partial)

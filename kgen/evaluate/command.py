@@ -18,7 +18,7 @@ import kgen
 from kgen.data import ImageFolder
 from kgen.data.image_folder import same_name
 from kgen.evaluate.sources import Source, source_of
-from kgen.files import write_whole
+from kgen.files import check_writable, write_whole
 from kgen.metrics import (
     ClassifierScore,
     DensityCoverage,
@@ -68,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     options = _parse(arguments)
     start = time.time()
     try:
+        # What would fail at the end fails before the work.
+        file = None if options.json is None else check_writable("--json", options.json)
         # Standard output is for the table.
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             # The message alone, once, without the line of code that it comes from.
@@ -75,12 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}", file=sys.stderr)
             report = evaluate(options)
         report["seconds"] = round(time.time() - start, 1)
-        if options.json:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(options.json, json.dumps(report, indent=2) + "\n")
+        print(table(report), flush=True)
+        if file is not None:
+            write_whole(file, json.dumps(report, indent=2) + "\n")
     except (OSError, TypeError, ValueError, ImportError) as error:
         sys.exit(f"kgen.evaluate: {error}")
-    print(table(report))
     return report
 
 
