@@ -8,6 +8,7 @@ import json
 import os
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from kgen import checks
@@ -218,6 +219,17 @@ def token_inputs(preprocessor: Any, captions: list[str] | Tensor) -> dict[str, T
     if "padding_mask" not in tokens:
         tokens["padding_mask"] = tokens["token_ids"] != preprocessor.tokenizer.pad_token_id
     return tokens
+
+
+def too_long(preprocessor: Any, captions: list[str], tokens: dict[str, Array]) -> list[str]:
+    """Those captions that `token_inputs`, which gave these tokens as arrays, had to cut."""
+    full = [captions[row] for row in np.flatnonzero(np.all(tokens["padding_mask"] != 0, axis=1))]
+    if not full:
+        return []
+    marks = int(ops.convert_to_numpy(token_inputs(preprocessor, ["a"])["padding_mask"]).sum())
+    marks -= len(preprocessor.tokenizer(["a"])[0])
+    lengths = map(len, preprocessor.tokenizer(full))
+    return [caption for caption, length in zip(full, lengths) if length + marks > tokens["padding_mask"].shape[1]]
 
 
 def is_causal(preprocessor: Any) -> bool:

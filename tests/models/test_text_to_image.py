@@ -235,6 +235,17 @@ def test_arguments_of_generate(untrained, kwargs, said):
         untrained.generate("a red picture", **kwargs)
 
 
+def test_captions_that_are_cut_are_told_in_fit_and_generate(untrained):
+    long = "a " * 7
+    with pytest.warns(UserWarning, match="1 of 2 captions are longer than the 8 tokens") as caught:
+        untrained.generate([long, "a a"], num_images=2, verbose=0)
+    assert sum("longer than" in str(each.message) for each in caught) == 1
+    images, captions = tiny_text.pictures(4)[0], ["a", "a a", long, "a a a"]
+    with pytest.warns(UserWarning, match="1 of 4 captions are longer than the 8 tokens") as caught:
+        tiny_text.compiled().fit(images, captions, batch_size=2, verbose=0)
+    assert sum("longer than" in str(each.message) for each in caught) == 1
+
+
 def test_guidance_needs_caption_dropout():
     with pytest.raises(ValueError, match="caption_dropout"):
         tiny_text.model(caption_dropout=0.0).generate("a red picture", guidance_scale=2.0)

@@ -92,6 +92,10 @@ def test_every_family_is_a_text_encoder(family):
     assert np.isfinite(together["pooled"]).all() and np.isfinite(together["tokens"]).all()
     for i in range(2):
         assert np.abs(together["pooled"][i] - together["pooled"][i + 1]).max() > 1e-3
+    # What is longer than it reads is told; "x" is one token or two.
+    cut: list[str] = []
+    encoder.tokenize([*CAPTIONS, "x " * 7, "x " * 21], cut)
+    assert cut == ["x " * 20 + "x"]
     # As the encoder runs it: short captions by themselves, padded no more than needed.
     alone = (
         encoder.encode(CAPTIONS[:1], verbose=0)
