@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from kgen.checks import python_numbers
+
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -15,7 +17,8 @@ def serializable(cls: Any) -> Any:
 
     Each argument must be an attribute of the same name, with a value that the constructor takes again. An argument of a
     base class counts where the constructor hands on `**kwargs`. Keras objects among the values, alone or in lists,
-    tuples and dicts, are serialized with it. A class that needs another config defines `get_config` itself.
+    tuples and dicts, are serialized with it. A class that needs another config defines `get_config` itself. NumPy's
+    numbers among the arguments become Python's.
 
     Args:
         cls: a `keras.layers.Layer`, a `keras.Model`, or a plain class such as a loss.
@@ -35,6 +38,8 @@ def serializable(cls: Any) -> Any:
     Halving(times=3).get_config()["times"]      # 3
     ```
     """
+    if "__init__" in vars(cls):
+        cls.__init__ = python_numbers(cls.__init__)
     if "get_config" not in vars(cls):
         cls.get_config = _get_config_of(cls)
     if "from_config" not in vars(cls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class CaptionedImages:
         return f"<CaptionedImages: {len(self)} images of {self.image_shape}, {captions} captions>"
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, (int, np.integer)):
+        if isinstance(index, numbers.Integral):
             return self.images[index], self.captions[index]
         return self._rows(np.arange(len(self))[index])
 
@@ -100,7 +101,7 @@ class CaptionedImages:
             ValueError: one of the two would be empty.
         """
         count = round(test * len(self)) if isinstance(test, (float, np.floating)) else test
-        if isinstance(test, bool) or not isinstance(count, (int, np.integer)) or not 0 < count < len(self):
+        if isinstance(test, bool) or not isinstance(count, numbers.Integral) or not 0 < count < len(self):
             raise ValueError(
                 f"CaptionedImages.split: test must leave at least one of the {len(self)} images on each side, as a "
                 f"number of images (int) or a share of them (float); got {test!r}."

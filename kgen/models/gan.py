@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kgen import checks, networks
+from kgen.checks import python_numbers
 from kgen.inference.classify import classifier_probabilities, named
 from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
@@ -93,6 +94,7 @@ class GAN(ImageModel):
         self.built = True
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls,
         image_shape: ImageShape,

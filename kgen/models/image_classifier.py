@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kgen import checks, losses, networks
+from kgen.checks import python_numbers
 from kgen.inference.classify import named
 from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
@@ -78,6 +79,7 @@ class ImageClassifier(RecognitionModel):
         self.assemble(backbone, {"labels": head}, image_shape, value_range, frozen, ema_momentum)
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls,
         image_shape: ImageShape,

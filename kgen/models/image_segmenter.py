@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kgen import networks
+from kgen.checks import python_numbers
 from kgen.models.heads import SegmentationHead
 from kgen.models.recognition_model import RecognitionModel
 from kgen.serializable import serializable
@@ -69,6 +70,7 @@ class ImageSegmenter(RecognitionModel):
         self.assemble(backbone, {"masks": head}, image_shape, value_range, frozen, ema_momentum)
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls, image_shape: ImageShape, num_classes: int | None = None, class_names: Any = None, **kwargs: Any
     ) -> ImageSegmenter:

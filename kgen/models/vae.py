@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kgen import losses, networks
+from kgen.checks import python_numbers
 from kgen.inference.classify import classifier_probabilities, named
 from kgen.inference.denoising import posterior_mean
 from kgen.inference.posterior import Posterior
@@ -122,6 +123,7 @@ class VAE(ImageModel):
         self.built = True
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls,
         image_shape: ImageShape,

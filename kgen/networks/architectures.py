@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from kgen.checks import python_numbers
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.ends import check_told_or_asked
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
@@ -133,6 +134,7 @@ def auto_architecture(image_shape: ImageShape) -> str:
     return "dcgan" if min(image_shape[:2]) >= 16 else "perceptron"
 
 
+@python_numbers
 def generator_and_discriminator(
     owner: str,
     image_shape: ImageShape,

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kgen.checks import python_numbers
 from kgen.networks.ladder_decoder import LadderDecoder
 from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
@@ -22,6 +23,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 
 
+@python_numbers
 def sized_encoder(
     owner: str,
     image_shape: ImageShape,
@@ -58,6 +60,7 @@ def sized_encoder(
     return MultiscaleEncoder(image_shape, output_dim, pooled_dim, coarsest, **sizes, name=name, **kwargs)
 
 
+@python_numbers
 def encoder_and_decoder(
     owner: str,
     image_shape: ImageShape,

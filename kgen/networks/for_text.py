@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kgen import losses
+from kgen.checks import python_numbers
 from kgen.networks import ladder
 from kgen.networks.interface import check_discriminator, check_generator, condition_names
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
@@ -14,6 +15,7 @@ from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.types import ImageShape
 
 
+@python_numbers
 def text_generator(
     image_shape: ImageShape,
     latent_dim: int,
@@ -66,6 +68,7 @@ def text_generator(
     )
 
 
+@python_numbers
 def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int) -> keras.Model:
     """A small `MultiscaleEncoder` for q(z|image, text), which has little to say."""
     return MultiscaleEncoder(
@@ -80,12 +83,14 @@ def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int
     )
 
 
+@python_numbers
 def text_discriminator(image_shape: ImageShape, pooled_dim: int) -> keras.Model:
     """A `MultiscaleEncoder` that judges whether an image is real and fits the text."""
     patch = max(1, min(image_shape[:2]) // 32)
     return MultiscaleEncoder(image_shape, 1, pooled_dim=pooled_dim, filters=32, patch=patch, name="discriminator")
 
 
+@python_numbers
 def text_networks(
     owner: str,
     image_shape: ImageShape,

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from keras import layers
 
+from kgen.checks import python_numbers
 from kgen.layers import PixelShuffle, ResidualBlock2D
 from kgen.types import Tensor
 
 
+@python_numbers
 def map_decoder(
     images: Tensor, maps: Sequence[Tensor], channels: int, filters: int = 16, name: str = "decoder"
 ) -> Tensor:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from kgen.checks import python_numbers
 from kgen.networks.stages import coarsest_side, stage_blocks, stage_grids
 from kgen.types import ImageShape, Tensor
 
 
+@python_numbers
 def residual_encoder(
     image_shape: ImageShape,
     filters: int = 64,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from kgen.checks import python_numbers
 from kgen.layers import FillMissing, PixelShuffle, ResidualBlock2D, Upscale
 
 
+@python_numbers
 def restoration_network(
     channels: int = 3, scale: int = 1, masked: bool = False, filters: int = 32, blocks: int = 4
 ) -> keras.Model:

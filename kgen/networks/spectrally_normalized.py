@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgen.checks import python_numbers
 from kgen.layers import PositionTable2D, SpectralNormalization
 from kgen.layers.spectral_normalization import WRAPPABLE
 
@@ -14,6 +15,7 @@ from kgen.layers.spectral_normalization import WRAPPABLE
 ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, PositionTable2D)
 
 
+@python_numbers
 def spectrally_normalized(model: keras.Model, iterations: int = 1) -> keras.Model:
     """A copy of a network in which every weight matrix is divided by its largest singular value.
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import keras
 from keras import layers
 
-from kgen.checks import integer
+from kgen.checks import integer, python_numbers
 
 
+@python_numbers
 def style_decoder(
     channels: int | Sequence[int],
     factor: int | Sequence[int],

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kgen.checks import python_numbers
 from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
 
 # What ends each stage's first convolution, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
@@ -20,6 +21,7 @@ CONTENT_MAPS = {"vgg19": (3,), "efficientnet_lite0": (0, 2)}
 _VGG_MEAN = (103.939, 116.779, 123.68)
 
 
+@python_numbers
 def style_encoder(
     encoder: str | keras.Model,
     feature_layers: Sequence[str] | None = None,

@@ -14,6 +14,7 @@ from kgen.text.text_models import import_keras_hub
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+@checks.python_numbers
 def encoder_from_captions(
     captions: Sequence[str],
     vocabulary_size: int = 4000,
