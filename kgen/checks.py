@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import numbers
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numpy as np
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from typing import Any
 
 
 def integer(owner: str, name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
@@ -75,33 +68,3 @@ def number(owner: str, name: str, value: Any, least: float = -math.inf, below: f
             wanted = "a finite number" if least == -math.inf else f"a number of at least {least:g}"
         raise ValueError(f"{owner}: {name} must be {wanted}; got {value!r}.")
     return value
-
-
-def python_numbers(function: _Function) -> _Function:
-    """Decorator: NumPy's numbers among the arguments, alone or in lists and tuples, become Python's.
-
-    Keras' layers and JSON refuse NumPy's, and sums of those of 8 bits overflow.
-
-    Example:
-
-    ```python
-    @python_numbers
-    def doubled(size): return 2 * size
-
-    doubled(np.uint8(200))      # 400
-    ```
-    """
-
-    @functools.wraps(function)
-    def called(*args, **kwargs):
-        return function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
-
-    # Keras asks constructors for it without looking through the wrapping.
-    called.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    return called  # type: ignore[return-value]
-
-
-def _plain(value):
-    if isinstance(value, np.generic):
-        return value.item()
-    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value

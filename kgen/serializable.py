@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
-from kgen.checks import python_numbers
-
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -99,3 +101,33 @@ def _serialized(value):
     if isinstance(value, (list, tuple)) and all(isinstance(each, _PLAIN) for each in value):
         return list(value)
     return keras.saving.serialize_keras_object(value)
+
+
+def python_numbers(function: _Function) -> _Function:
+    """Decorator: NumPy's numbers among the arguments, alone or in lists and tuples, become Python's.
+
+    Keras' layers and JSON refuse NumPy's, and sums of those of 8 bits overflow.
+
+    Example:
+
+    ```python
+    @python_numbers
+    def doubled(size): return 2 * size
+
+    doubled(np.uint8(200))      # 400
+    ```
+    """
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        return function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+
+    # Keras asks constructors for it without looking through the wrapping.
+    called.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return called  # type: ignore[return-value]
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value

@@ -8,6 +8,7 @@ import kgen
 from kgen import checks, networks
 from kgen.layers import Blur, GaussianNoise, GroupedConvolution2D, MinibatchStandardDeviation, RandomMask, Upscale
 from kgen.models import GAN, ImageClassifier, ImageRestorer
+from kgen.serializable import python_numbers
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
@@ -50,7 +51,7 @@ def test_numbers():
 
 # === NumPy's numbers ===
 def test_numbers_of_numpy_become_pythons():
-    @checks.python_numbers
+    @python_numbers
     def given(size, *others, shape=(), name="x"):
         return size, others, shape, name
 

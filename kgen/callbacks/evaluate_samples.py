@@ -15,6 +15,7 @@ from kgen import checks
 from kgen.callbacks.summary_writer import summary_writer
 from kgen.files import check_writable, whole_file, write_whole
 from kgen.metrics import FeatureMetric, TextAlignment, update_all
+from kgen.metrics.by_name import metric_list
 from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
 from kgen.types import Array
@@ -63,7 +64,7 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     def __init__(
         self,
-        metrics: FeatureMetric | Sequence[FeatureMetric],
+        metrics: str | FeatureMetric | Sequence[str | FeatureMetric],
         real: Array | None = None,
         prompts: Sequence[str] | None = None,
         every: int = 1,
@@ -75,7 +76,7 @@ class EvaluateSamples(keras.callbacks.Callback):
         tensorboard: str | os.PathLike | None = None,
     ):
         super().__init__()
-        metrics = [metrics] if isinstance(metrics, FeatureMetric) else list(metrics)
+        metrics = metric_list("EvaluateSamples", metrics)
         for metric in metrics:
             if not isinstance(metric, FeatureMetric):
                 raise TypeError(f"EvaluateSamples: metrics must be those of kgen.metrics; got {metric!r}.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kgen import checks
+from kgen.captions import caption_fault
 from kgen.data.pixel_store import copy_rows
-from kgen.text.prompt_cleaner import caption_fault
 from kgen.types import Array, ImageShape
 
 if TYPE_CHECKING:

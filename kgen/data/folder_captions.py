@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from kgen.captions import caption_fault
 from kgen.data.image_folder import image_files, same_name, visible_files
 from kgen.data.read_image import is_image_name
 from kgen.data.resumable import CAPTIONER, SO_FAR, TEACHER
-from kgen.text.prompt_cleaner import caption_fault
 
 CAPTION_TABLES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 _TEXT_SUFFIXES = (".txt", ".caption")

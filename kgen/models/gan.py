@@ -7,7 +7,6 @@ from typing import Any
 import keras
 
 from kgen import checks, networks
-from kgen.checks import python_numbers
 from kgen.inference.classify import classifier_probabilities, named
 from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
@@ -16,7 +15,7 @@ from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator, check_generator
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
-from kgen.serializable import arguments_of, serializable
+from kgen.serializable import arguments_of, python_numbers, serializable
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, Verbose
 

@@ -9,11 +9,10 @@ import keras
 from keras import ops
 
 from kgen import checks, losses, networks
-from kgen.checks import python_numbers
 from kgen.inference.classify import named
 from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
-from kgen.serializable import serializable
+from kgen.serializable import python_numbers, serializable
 from kgen.types import ImageShape, Tensor, Verbose
 
 

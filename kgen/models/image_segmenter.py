@@ -8,10 +8,9 @@ import keras
 from keras import ops
 
 from kgen import networks
-from kgen.checks import python_numbers
 from kgen.models.heads import SegmentationHead
 from kgen.models.recognition_model import RecognitionModel
-from kgen.serializable import serializable
+from kgen.serializable import python_numbers, serializable
 from kgen.types import Array, ImageShape, Tensor, Verbose
 
 

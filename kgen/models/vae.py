@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from kgen import losses, networks
-from kgen.checks import python_numbers
 from kgen.inference.classify import classifier_probabilities, named
 from kgen.inference.denoising import posterior_mean
 from kgen.inference.posterior import Posterior
@@ -26,7 +25,7 @@ from kgen.networks.interface import (
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
-from kgen.serializable import arguments_of, serializable, split_arguments
+from kgen.serializable import arguments_of, python_numbers, serializable, split_arguments
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, Verbose
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import keras
 
-from kgen.checks import python_numbers
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.ends import check_told_or_asked
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
@@ -16,6 +15,7 @@ from kgen.networks.perceptron import perceptron_discriminator, perceptron_genera
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.stages import check_image_shape, coarsest_side
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
-from kgen.checks import python_numbers
 from kgen.networks.ladder_decoder import LadderDecoder
 from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.stages import check_image_shape, coarsest_side
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 # As in the "multiscale" architecture: "small" is for a CPU, and avoids the image's full resolution.

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from kgen.checks import python_numbers
+from kgen.serializable import python_numbers
 from kgen.types import Tensor
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 
 from kgen import losses
-from kgen.checks import python_numbers
 from kgen.networks import ladder
 from kgen.networks.interface import check_discriminator, check_generator, condition_names
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from keras import layers
 
-from kgen.checks import python_numbers
 from kgen.layers import PixelShuffle, ResidualBlock2D
+from kgen.serializable import python_numbers
 from kgen.types import Tensor
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import keras
 from keras import layers
 
-from kgen.checks import python_numbers
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 

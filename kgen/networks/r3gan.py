@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kgen.checks import integer, python_numbers
+from kgen.checks import integer
 from kgen.layers import GroupedConvolution2D, SelfAttention2D
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 SLOPE = 0.2

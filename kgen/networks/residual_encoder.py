@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from kgen.checks import python_numbers
 from kgen.networks.stages import coarsest_side, stage_blocks, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from kgen.checks import python_numbers
 from kgen.layers import Modulation, ResidualBlock2D, SelfAttention2D, SpectralNormalization
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from kgen.checks import python_numbers
 from kgen.layers import FillMissing, PixelShuffle, ResidualBlock2D, Upscale
+from kgen.serializable import python_numbers
 
 
 @python_numbers

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgen.checks import python_numbers
 from kgen.layers import PositionTable2D, SpectralNormalization
 from kgen.layers.spectral_normalization import WRAPPABLE
+from kgen.serializable import python_numbers
 
 # Their weights of several dimensions act elementwise: there is no matrix to normalise.
 ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, PositionTable2D)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import keras
 from keras import layers
 
-from kgen.checks import integer, python_numbers
+from kgen.checks import integer
+from kgen.serializable import python_numbers
 
 
 @python_numbers

