@@ -87,12 +87,12 @@ def pretrained(options, images):
     """Features of the discriminator of a GAN trained without labels; loaded if they were saved before."""
     path = Path(options.output) / f"gan_{options.pretraining:.0f}s_{options.dtype}_seed_{options.seed}.keras"
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         gan = kgen.models.GAN.from_image_shape(SHAPE, seed=options.seed)
         gan.compile()
         clock = Seconds(options.pretraining)
         gan.fit(images, epochs=100_000, batch_size=64, verbose=0, callbacks=[clock])
         print(f"GAN: {clock.steps} steps", flush=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
         gan.discriminator_features.save(path)
     return keras.models.load_model(path, compile=False)
 

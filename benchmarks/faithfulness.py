@@ -21,6 +21,7 @@ import numpy as np
 
 import kgen
 from kgen import networks
+from kgen.files import check_writable
 from kgen.models import TextToImage
 
 SHAPE, LATENT_DIM = (32, 32, 3), 12
@@ -157,6 +158,8 @@ def main():
     options = parser.parse_args()
     if options.prior and options.encoder == "own":
         parser.error("--prior needs a frozen text encoder: --encoder minilm")
+    if options.save:
+        check_writable("--save", options.save)
     data = kgen.data.captioned_shapes(options.images, image_size=SHAPE[0], seed=0)
     print("| variant | steps | split | background | count | color | shape | size | relation | all |")
     print("|" + 10 * "-|", flush=True)

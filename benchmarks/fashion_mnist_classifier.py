@@ -18,6 +18,7 @@ import numpy as np
 from keras import layers
 
 from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
+from kgen.files import check_writable
 
 NAME = "fashion_mnist_classifier"
 
@@ -90,6 +91,8 @@ def main():
     parser.add_argument("--least", type=float, default=0.92, help="accuracy below which nothing is saved")
     parser.add_argument("--data", help="folder with the four idx files; default: where kgen finds them")
     options = parser.parse_args()
+    if options.output:
+        check_writable("--output", options.output)
 
     keras.utils.set_random_seed(options.seed)
     start = time.perf_counter()

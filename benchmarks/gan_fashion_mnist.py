@@ -109,9 +109,9 @@ def train(name, options):
     from kgen.data.fashion_mnist import fashion_mnist
 
     images, labels = fashion_mnist("train", path=options.data)
-    draw, steps = RECIPES[name](images, labels, options.seconds, options.seed)
     path = file_of(name, options)
     path.parent.mkdir(parents=True, exist_ok=True)
+    draw, steps = RECIPES[name](images, labels, options.seconds, options.seed)
     np.savez_compressed(path, images=draw(COUNT), steps=steps)
 
 

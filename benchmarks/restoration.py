@@ -45,8 +45,8 @@ def test_images():
 def training_images(folder, side):
     """Photographs reduced to a longer side of `side` pixels, which also removes noise and JPEG artefacts."""
     images = []
-    for file in sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png")):
-        with Image.open(file) as image:
+    for name in kgen.data.ImageFolder(folder, side).files:
+        with Image.open(Path(folder) / name) as image:
             image = image.convert("RGB")
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
             images.append(np.asarray(image))

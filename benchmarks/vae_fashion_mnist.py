@@ -58,6 +58,8 @@ def train(name, options):
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(options.seed)
 
+    path = file_of(name, options)
+    path.parent.mkdir(parents=True, exist_ok=True)
     networks = {"reconstruction": kgen.losses.Gaussian(options.sigma), **RECIPES[name]}
     clock, images = Seconds(options.seconds), kgen.data.fashion_mnist("train", path=options.data)[0]
     vae = kgen.models.VAE.from_image_shape(SHAPE, latent_dim=options.latent_dim, seed=options.seed, **networks)
@@ -71,8 +73,6 @@ def train(name, options):
     values = math.prod(SHAPE)
     if not isinstance(vae.reconstruction, kgen.losses.DiscretizedLogistic):
         nats += values * math.log(127.5)
-    path = file_of(name, options)
-    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         path,
         images=vae.generate(COUNT, seed=1, batch_size=500, verbose=0),

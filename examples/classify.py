@@ -56,6 +56,7 @@ def train(options):
     names = kgen.data.FASHION_MNIST_NAMES
     images, labels = (each[: options.limit] for each in kgen.data.fashion_mnist("train", path=options.data))
     test_images, test_labels = (each[: options.limit] for each in kgen.data.fashion_mnist("test", path=options.data))
+    kgen.files.check_writable("--output", options.output / "model.keras")  # before the work, not after it
     keras.utils.set_random_seed(options.seed)
     classifier = kgen.models.ImageClassifier(
         kgen.networks.residual_encoder(images.shape[1:], filters=options.filters),
@@ -78,7 +79,6 @@ def train(options):
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
-    options.output.mkdir(parents=True, exist_ok=True)
     classifier.save(options.output / "model.keras")
     classifier.export(options.output / "saved_model")
 

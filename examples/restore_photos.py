@@ -61,13 +61,18 @@ def photographs(options):
         images |= {name: sklearn.datasets.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
         return images | {"chelsea": skimage.data.chelsea()}
     images = {}
-    for file in sorted(options.data.rglob("*")):
-        if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+    for file in sorted(file for file in options.data.rglob("*") if file.is_file()):
+        try:
             with Image.open(file) as image:
                 image = ImageOps.exif_transpose(image).convert("RGB")
-                # Photographs straight from a camera are soft and noisy at their full size.
-                image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
-                images[file.stem] = np.asarray(image)
+        except OSError as error:
+            print(f"Left out: {error}")
+            continue
+        # Photographs straight from a camera are soft and noisy at their full size.
+        image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+        place = file.relative_to(options.data)
+        name = "_".join(place.with_suffix("").parts)
+        images["_".join(place.parts) if name in images else name] = np.asarray(image)
     if len(images) <= options.held_out:
         sys.exit(f"There are {len(images)} photographs in {options.data}; more than --held-out are needed.")
     return images
@@ -101,6 +106,7 @@ def train(options):
     names = list(images)
     shown = names[len(names) - options.held_out :]
     patches = kgen.data.random_patches([images[name] for name in names if name not in shown], 64, options.patches)
+    kgen.files.check_writable("--output", options.output / "model.keras")  # before the work, not after it
     keras.utils.set_random_seed(options.seed)
     layers, scale = degradations(options.task), 2 if options.task == "upscale" else 1
     masked = options.task == "inpaint"
@@ -111,7 +117,6 @@ def train(options):
     verbose = 1 if sys.stdout.isatty() else 2
     restorer.fit(patches, epochs=options.epochs, batch_size=options.batch_size, verbose=verbose)
 
-    options.output.mkdir(parents=True, exist_ok=True)
     restorer.save(options.output / "model.keras")
     seeds, report = keras.random.SeedGenerator(options.seed), {}
     for name in shown:

@@ -65,6 +65,7 @@ def train(options):
     except ImportError as error:
         sys.exit(f"{error}. Install kgen first: pip install -e .")
 
+    kgen.files.check_writable("--output", options.output / "model.keras")  # before the work, not after it
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(quick_policy() if options.policy == "auto" else options.policy)
     size = options.image_size
@@ -85,7 +86,6 @@ def train(options):
         verbose=1 if sys.stdout.isatty() else 2,
     )
 
-    options.output.mkdir(parents=True, exist_ok=True)
     model.save(options.output / "model.keras")
     model.export(options.output / "saved_model")
 
@@ -126,10 +126,12 @@ def photos(folder=None, names=()):
 
     if folder:
         found = []
-        for file in sorted(Path(folder).rglob("*")):
-            if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
+        for file in sorted(file for file in Path(folder).rglob("*") if file.is_file()):
+            try:
                 with Image.open(file) as image:
                     found.append(np.asarray(image.convert("RGB")))
+            except OSError as error:
+                print(f"Left out: {error}")
         return found or sys.exit(f"There are no images in {folder}.")
     try:
         from skimage import data

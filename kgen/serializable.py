@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -15,7 +19,8 @@ def serializable(cls: Any) -> Any:
 
     Each argument must be an attribute of the same name, with a value that the constructor takes again. An argument of a
     base class counts where the constructor hands on `**kwargs`. Keras objects among the values, alone or in lists,
-    tuples and dicts, are serialized with it. A class that needs another config defines `get_config` itself.
+    tuples and dicts, are serialized with it. A class that needs another config defines `get_config` itself. NumPy's
+    numbers among the arguments become Python's.
 
     Args:
         cls: a `keras.layers.Layer`, a `keras.Model`, or a plain class such as a loss.
@@ -35,6 +40,8 @@ def serializable(cls: Any) -> Any:
     Halving(times=3).get_config()["times"]      # 3
     ```
     """
+    if "__init__" in vars(cls):
+        cls.__init__ = python_numbers(cls.__init__)
     if "get_config" not in vars(cls):
         cls.get_config = _get_config_of(cls)
     if "from_config" not in vars(cls):
@@ -94,3 +101,33 @@ def _serialized(value):
     if isinstance(value, (list, tuple)) and all(isinstance(each, _PLAIN) for each in value):
         return list(value)
     return keras.saving.serialize_keras_object(value)
+
+
+def python_numbers(function: _Function) -> _Function:
+    """Decorator: NumPy's numbers among the arguments, alone or in lists and tuples, become Python's.
+
+    Keras' layers and JSON refuse NumPy's, and sums of those of 8 bits overflow.
+
+    Example:
+
+    ```python
+    @python_numbers
+    def doubled(size): return 2 * size
+
+    doubled(np.uint8(200))      # 400
+    ```
+    """
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        return function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+
+    # Keras asks constructors for it without looking through the wrapping.
+    called.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return called  # type: ignore[return-value]
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value

@@ -1,6 +1,6 @@
 import pytest
 
-from kgen.files import whole_file, write_whole
+from kgen.files import check_writable, whole_file, write_whole
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -52,3 +52,31 @@ def test_the_partial_file_has_the_same_ending(tmp_path, name):
         partial.write_text("new")
         assert partial.name != name and partial.name.endswith(name[1:])
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+# === Before the work ===
+def test_what_can_be_written_is_left_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "old.txt").write_text("old")
+    assert check_writable("f", str(tmp_path / "old.txt")) == tmp_path / "old.txt"
+    assert (tmp_path / "old.txt").read_text() == "old"
+    check_writable("f", tmp_path / "new" / "deep" / "a.txt")
+    assert list((tmp_path / "new" / "deep").iterdir()) == []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert check_writable("f", "~/a.txt") == tmp_path / "a.txt"
+
+
+@pytest.mark.parametrize("name", ["folder", "file/a.txt", "x" * 300])
+def test_what_cannot_be_written_is_said_at_once(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match="^--json: '.*' cannot be written \\(.+\\)\\.$"):
+        check_writable("--json", tmp_path / name)
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
+    def touch(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.touch", touch)
+    with pytest.raises(PermissionError, match="cannot be written .Permission denied"):
+        check_writable("f", tmp_path / "a.txt")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ ROOT = Path(kgen.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if (path.parent / "__init__.py").exists())
 # A module may import from the rows above its own, and from its own sub-package.
 FLOORS = [
-    {"checks", "export", "files", "progress", "serializable", "torch_checkpoint", "types"},
+    {"captions", "checks", "export", "files", "progress", "serializable", "torch_checkpoint", "types"},
     {"layers", "losses"},
     {"training", "text", "data", "presets"},
     {"metrics"},
@@ -241,3 +242,14 @@ def test_fit_and_evaluate_are_overridden_once():
     for method in ("fit", "evaluate"):
         assert [path.name for path, text in sources.items() if f"def {method}(" in text] == ["image_model.py"]
     assert not any("_use_cached_eval_dataset" in path.read_text(encoding="utf-8") for path in MODULES)
+
+
+def test_hints_to_install_name_what_there_is():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = set(project["optional-dependencies"])
+    sources = [file.read_text(encoding="utf-8") for file in ROOT.rglob("*.py")]
+    hints = [hint for source in sources for hint in re.findall(r"pip install [^`\n]*", source)]
+    named = {extra for hint in hints for extra in re.findall(r"keras-kgen\[([a-z]+)\]", hint)}
+    assert named and named <= extras
+    # Another project has the name of the import.
+    assert not [hint for hint in hints if re.match(r"""pip install (--upgrade )?["']?kgen\b""", hint)]

@@ -13,8 +13,9 @@ import numpy as np
 
 from kgen import checks
 from kgen.callbacks.summary_writer import summary_writer
-from kgen.files import whole_file, write_whole
+from kgen.files import check_writable, whole_file, write_whole
 from kgen.metrics import FeatureMetric, TextAlignment, update_all
+from kgen.metrics.by_name import metric_list
 from kgen.models import GAN, VAE, TextToImage
 from kgen.text import clean_prompts
 from kgen.types import Array
@@ -63,7 +64,7 @@ class EvaluateSamples(keras.callbacks.Callback):
 
     def __init__(
         self,
-        metrics: FeatureMetric | Sequence[FeatureMetric],
+        metrics: str | FeatureMetric | Sequence[str | FeatureMetric],
         real: Array | None = None,
         prompts: Sequence[str] | None = None,
         every: int = 1,
@@ -75,7 +76,7 @@ class EvaluateSamples(keras.callbacks.Callback):
         tensorboard: str | os.PathLike | None = None,
     ):
         super().__init__()
-        metrics = [metrics] if isinstance(metrics, FeatureMetric) else list(metrics)
+        metrics = metric_list("EvaluateSamples", metrics)
         for metric in metrics:
             if not isinstance(metric, FeatureMetric):
                 raise TypeError(f"EvaluateSamples: metrics must be those of kgen.metrics; got {metric!r}.")
@@ -145,6 +146,8 @@ class EvaluateSamples(keras.callbacks.Callback):
             )
         for metric in self._of_images:
             metric.build_for(shape)
+        if self.filepath is not None:
+            check_writable("EvaluateSamples: filepath", self.filepath)
         if self.model is not self._measured:
             self.best, self._measured = None, self.model
         self._first_epoch: int | None = None
@@ -191,7 +194,6 @@ class EvaluateSamples(keras.callbacks.Callback):
         if not np.isfinite(value) or (self.best is not None and not self._better(value, self.best)):
             return
         self.best = value
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A run killed in between leaves the older files whole.
         with whole_file(path) as partial:
             (self.model.save if path.suffix == ".keras" else self.model.save_weights)(partial)

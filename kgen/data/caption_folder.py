@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 
 from kgen import checks
-from kgen.data.folder_captions import CAPTION_TABLES
-from kgen.data.image_folder import existing_folder, image_files
+from kgen.data.folder_captions import CAPTION_TABLES, text_files
+from kgen.data.image_folder import existing_folder, image_files, same_name
 from kgen.data.read_image import Color, check_image_options, read_image
-from kgen.data.resumable import begin, fingerprint, was_begun
+from kgen.data.resumable import CAPTIONER, SO_FAR, begin, fingerprint, was_begun
 from kgen.files import write_whole
 from kgen.progress import Progress
 
-_DESCRIPTION = "captioner.json"
-_PARTIAL = "captions.jsonl.partial"
 _FORMAT = 1
 # Problems that a warning names.
 _NAMED = 10
@@ -80,11 +78,11 @@ def caption_folder(
     own = captioner.fingerprint() if hasattr(captioner, "fingerprint") else fingerprint(captioner)
     shown = {"image_size": image_size, "channels": channels, "background": str(background), "resize": resize}
     _claim(folder, files, {"format": _FORMAT, "captioner": own, **shown})
-    captions = _known(folder)
+    captions = _known(folder, {same_name(name): name for name in files})
     problems: list[str] = []
     missing = [name for name in files if name not in captions]
     options = (image_size, channels, background, resize)
-    with open(folder / _PARTIAL, "a", encoding="utf-8") as kept:
+    with open(folder / SO_FAR, "a", encoding="utf-8") as kept:
         for rows in _captioned(captioner, folder, missing, batch_size, options, problems, verbose):
             captions.update(rows)
             kept.writelines(json.dumps({"file_name": name, "text": text}) + "\n" for name, text in rows.items())
@@ -98,7 +96,7 @@ def caption_folder(
     table = io.StringIO()
     csv.writer(table).writerows([("file_name", "text"), *captions.items()])
     write_whole(folder / CAPTION_TABLES[0], table.getvalue())
-    (folder / _PARTIAL).unlink()
+    (folder / SO_FAR).unlink()
     if problems:
         warnings.warn(f"caption_folder: {summary}.", stacklevel=2)
     return captions
@@ -126,31 +124,31 @@ def _captioned(captioner, folder, names, batch_size, options, problems, verbose)
 
 def _claim(folder, files, description):
     """Claims the folder for this captioner, unless its captions are someone else's."""
-    file = folder / _DESCRIPTION
-    instead = f"remove {_DESCRIPTION}, {CAPTION_TABLES[0]} and {_PARTIAL} first"
+    file = folder / CAPTIONER
+    instead = f"remove {CAPTIONER}, {CAPTION_TABLES[0]} and {SO_FAR} first"
     if was_begun("caption_folder", file, description, "captioned", instead):
         return
     found = [name for name in CAPTION_TABLES if (folder / name).exists()]
-    found += [path.name for path in ((folder / name).with_suffix(".txt") for name in files) if path.exists()]
+    found += text_files(folder, files).values()
     if found:
         raise FileExistsError(f"caption_folder: '{folder}' has captions already: {', '.join(found[:_NAMED])}.")
     begin(file, description)
 
 
-def _known(folder):
-    """Captions that exist already; drops the half line that a killed run may have left."""
+def _known(folder, files):
+    """Captions that exist already, by the names in `files`; drops the half line that a killed run may have left."""
     captions = {}
     if (folder / CAPTION_TABLES[0]).is_file():
         with open(folder / CAPTION_TABLES[0], encoding="utf-8", newline="") as table:
             captions = {row["file_name"]: row["text"] for row in csv.DictReader(table)}
     lines = []
-    if (folder / _PARTIAL).is_file():
-        for line in (folder / _PARTIAL).read_bytes().splitlines():
+    if (folder / SO_FAR).is_file():
+        for line in (folder / SO_FAR).read_bytes().splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
                 continue  # the last line may be cut short
             captions[row["file_name"]] = row["text"]
             lines.append(line + b"\n")
-    write_whole(folder / _PARTIAL, b"".join(lines))
-    return captions
+    write_whole(folder / SO_FAR, b"".join(lines))
+    return {files.get(same_name(name), name): text for name, text in captions.items()}

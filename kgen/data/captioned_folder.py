@@ -22,17 +22,20 @@ def captioned_folder(
     on_error: str = "skip",
     verbose: int | str = "auto",
 ) -> CaptionedImages:
-    """Loads the images in a folder (png, jpeg, webp, gif, bmp; any size and mode) with their captions.
+    """Loads the images in a folder (of any format that Pillow reads, any size and mode) with their captions.
 
     Captions come from the first of these that exists:
 
     - `captions.csv`, `metadata.csv` (columns `file_name`, `text`) or `metadata.jsonl` (keys `file_name`, `text`;
       `text` may be a list), UTF-8. Several rows for one file are several captions.
-    - a text file with the image's name (`cat.png`, `cat.txt`), one caption per line.
+    - a text file with the image's name, one caption per line (for `cat.png`: `cat.txt`, `cat.png.txt` or
+      `cat.caption`; case does not matter in the ending).
     - the name of the sub-folder that holds the image (`black_cat/7.png`: "black cat").
 
-    Nothing is dropped silently. Broken or missing images, empty captions, duplicate rows and images without a caption
-    are named in one warning, and `.report` of the result has a line for each.
+    Nothing is dropped silently. Broken or missing images, images that Pillow does not read (such as .heic and .svg),
+    empty captions, duplicate rows, images without a caption and files that are neither images nor captions are named in
+    one warning, and `.report` of the result has a line for each. Hidden files are not looked at. The names of files are
+    compared in one Unicode form.
     More than 1 GiB of pixels is kept in a temporary file instead of in memory.
 
     Args:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kgen import checks
+from kgen.captions import caption_fault
 from kgen.data.pixel_store import copy_rows
 from kgen.types import Array, ImageShape
 
@@ -74,7 +76,7 @@ class CaptionedImages:
         return f"<CaptionedImages: {len(self)} images of {self.image_shape}, {captions} captions>"
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, (int, np.integer)):
+        if isinstance(index, numbers.Integral):
             return self.images[index], self.captions[index]
         return self._rows(np.arange(len(self))[index])
 
@@ -99,7 +101,7 @@ class CaptionedImages:
             ValueError: one of the two would be empty.
         """
         count = round(test * len(self)) if isinstance(test, (float, np.floating)) else test
-        if isinstance(test, bool) or not isinstance(count, (int, np.integer)) or not 0 < count < len(self):
+        if isinstance(test, bool) or not isinstance(count, numbers.Integral) or not 0 < count < len(self):
             raise ValueError(
                 f"CaptionedImages.split: test must leave at least one of the {len(self)} images on each side, as a "
                 f"number of images (int) or a share of them (float); got {test!r}."
@@ -218,10 +220,11 @@ def _checked_captions(captions, expected):
                 raise TypeError(
                     f"CaptionedImages: each caption of image {i} must be a string; got {type(text).__name__} {text!r}."
                 )
-        if len(texts) == 0 or any(not text.strip() for text in texts):
+        fault = next(filter(None, map(caption_fault, texts)), "") if len(texts) else "empty caption"
+        if fault:
             raise ValueError(
-                f"CaptionedImages: image {i} has an empty caption ({list(texts)!r}). "
-                "Describe the image or leave it out."
+                f"CaptionedImages: a caption of image {i} is wrong: {fault} ({list(texts)!r}). Describe the image or "
+                "leave it out."
             )
         checked.append([str(text) for text in texts])
     return checked

@@ -7,9 +7,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from kgen.data.image_folder import image_files
+from kgen.captions import caption_fault
+from kgen.data.image_folder import image_files, same_name, visible_files
+from kgen.data.read_image import is_image_name
+from kgen.data.resumable import CAPTIONER, SO_FAR, TEACHER
 
 CAPTION_TABLES = ("captions.csv", "metadata.csv", "metadata.jsonl")
+_TEXT_SUFFIXES = (".txt", ".caption")
+_OF_KGEN = (CAPTIONER, SO_FAR, TEACHER)
 
 
 def folder_captions(folder: Path, problem: Callable[[str, str], None]) -> dict[str, list[str]]:
@@ -26,34 +31,64 @@ def folder_captions(folder: Path, problem: Callable[[str, str], None]) -> dict[s
         ValueError: the folder has no images, nothing that could be a caption, or an unreadable table.
     """
     images = image_files(folder, "captioned_folder")
-    tables = [name for name in CAPTION_TABLES if (folder / name).is_file()]
-    for name in tables[1:]:
-        problem(name, f"not read, because {tables[0]} is there too")
-    if tables:
-        return _from_table(folder, tables[0], images, problem)
-    if any(_text_file(folder, name).is_file() for name in images):
-        return _from_text_files(folder, images, problem)
-    if any("/" in name for name in images):
-        return _from_sub_folders(images, problem)
-    raise ValueError(
-        f"captioned_folder: there are {len(images)} images in '{folder}' but no captions. Add captions.csv with "
-        "the columns file_name,text, or a .txt file of the same name per image, or sort the images into "
-        "sub-folders named after what they show."
-    )
+    table = next((name for name in CAPTION_TABLES if (folder / name).is_file()), None)
+    texts = {} if table else text_files(folder, images)
+    if table:
+        captions = _from_table(folder, table, images, problem)
+    elif texts:
+        captions = _from_text_files(folder, images, texts, problem)
+    elif any("/" in name for name in images):
+        captions = _from_sub_folders(images, problem)
+    else:
+        raise ValueError(
+            f"captioned_folder: there are {len(images)} images in '{folder}' but no captions. Add captions.csv with "
+            "the columns file_name,text, or a .txt file of the same name per image, or sort the images into "
+            "sub-folders named after what they show."
+        )
+    _name_unused(folder, {*images, table, *texts.values()}, table, problem)
+    return captions
+
+
+def text_files(folder: Path, images: list[str]) -> dict[str, str]:
+    """The text file of each image that has one: for `a.png` one of `a.txt`, `a.png.txt`, `a.caption`, `a.TXT`."""
+    found: dict[str, str] = {}
+    for name in visible_files(folder):
+        stem, dot, suffix = same_name(name).rpartition(".")
+        if dot + suffix.lower() in _TEXT_SUFFIXES:
+            found.setdefault(stem, name)
+    stems = {name: [same_name(name), same_name(name).rpartition(".")[0]] for name in images}
+    return {name: found[stem] for name in images for stem in reversed(stems[name]) if stem in found}
+
+
+def _name_unused(folder, used, table, problem):
+    """Names the files that are neither images nor captions, or captions that were not read."""
+    for name in visible_files(folder):
+        if name in used or name in _OF_KGEN:
+            continue
+        is_text = name.lower().endswith(_TEXT_SUFFIXES)
+        if table and (is_text or name in CAPTION_TABLES):
+            problem(name, f"not read, because {table} is there too")
+        elif is_text:
+            problem(name, "missing image: a text file without an image of its name, or with another text file")
+        else:
+            problem(name, "not used: neither an image nor a table or text file of captions")
 
 
 def _from_table(folder, table, images, problem):
-    rows = _jsonl_rows(folder / table, problem) if table.endswith(".jsonl") else _csv_rows(folder / table, problem)
+    files = {same_name(name): name for name in visible_files(folder)}
+    rows = _jsonl_rows if table.endswith(".jsonl") else _csv_rows
     captions, named = {}, set()
-    for line, file_name, text in rows:
+    for line, file_name, text in rows(folder / table, files, problem):
         name = _inside(file_name)
+        if name is not None and not (folder / name).is_file():
+            name = files.get(same_name(name), name)
         named.add(name)
         if name is None:
             problem(file_name, f"leads out of the folder ({table} line {line})")
         elif not (folder / name).is_file():
             problem(name, f"missing image ({table} line {line})")
-        elif not text.strip():
-            problem(name, f"empty caption ({table} line {line})")
+        elif fault := caption_fault(text):
+            problem(name, f"{fault} ({table} line {line})")
         elif text.strip() in captions.get(name, ()):
             problem(name, f"duplicate row ({table} line {line})")
         else:
@@ -64,26 +99,54 @@ def _from_table(folder, table, images, problem):
     return captions
 
 
-def _csv_rows(path, problem):
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if "file_name" not in columns or "text" not in columns:
-                raise ValueError(
-                    f"captioned_folder: {path.name} must begin with a line naming the columns file_name,text; "
-                    f"got {','.join(columns) or 'an empty file'}."
-                )
-            for row in reader:
-                if row["file_name"] is None or row["text"] is None or None in row:
-                    problem(path.name, f"line {reader.line_num} has not one value per column (a comma needs quotes)")
-                else:
-                    yield reader.line_num, row["file_name"], row["text"]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"captioned_folder: {path.name} must be a CSV file in UTF-8; {error}.") from error
+def _csv_rows(path, files, problem):
+    try:
+        # Line ends as they are, for the csv module.
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = file.readlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"captioned_folder: {path.name} must be a CSV file in UTF-8; {error}.") from error
+    columns, at = _csv_row(lines, 0)
+    if not columns or "file_name" not in columns or "text" not in columns:
+        raise ValueError(
+            f"captioned_folder: {path.name} must begin with a line naming the columns file_name,text; "
+            f"got {','.join(columns or ()) or 'an empty file'}."
+        )
+    name, text = columns.index("file_name"), columns.index("text")
+    # Of the file's name in a row, from that end of it which is nearer than the text.
+    position = name if name < text else name - len(columns)
+    while at < len(lines):
+        start = at
+        cells, at = _csv_row(lines, start)
+        if cells is None or any(_holds_rows(cell, position, files) for cell in cells):
+            # The other lines are read as if this one were not there.
+            at = start + 1
+            problem(path.name, f'line {at} opens a quote that takes in the lines after it; within a text write ""')
+        elif len(cells) > len(columns) or len(cells) <= max(name, text) and cells:
+            problem(path.name, f"line {at} has not one value per column (a comma needs quotes)")
+        elif cells:
+            yield at, cells[name], cells[text]
 
 
-def _jsonl_rows(path, problem):
+def _csv_row(lines, start):
+    """The row of a table that begins with a line, None for too long a field, and the number of the line after it."""
+    reader = csv.reader(lines[i] for i in range(start, len(lines)))
+    try:
+        return next(reader, []), start + reader.line_num
+    except csv.Error:
+        return None, start + 1
+
+
+def _holds_rows(cell, position, files):
+    """Whether lines of a cell are rows of the table, each with a file's name at a position."""
+    lines = cell.splitlines()
+    # The first of them lacks what comes before the cell, and the last what comes after.
+    rows = [_csv_row([line], 0)[0] or [] for line in (lines[1:] if position >= 0 else lines[:-1])]
+    names = [_inside(cell) for row in rows for cell in row[position:][:1]]
+    return any(name is not None and (same_name(name) in files or is_image_name(name)) for name in names)
+
+
+def _jsonl_rows(path, files, problem):
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
@@ -97,48 +160,47 @@ def _jsonl_rows(path, problem):
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in (row.get("file_name"), *texts)):
             problem(path.name, f'line {number} must be like {{"file_name": "a.png", "text": "a cat"}}')
             continue
+        if caption_fault(row["file_name"]):
+            problem(path.name, f"line {number}: the file's name is {caption_fault(row['file_name'])}")
+            continue
         for text in texts or [""]:
             yield number, row["file_name"], text
 
 
-def _from_text_files(folder, images, problem):
+def _from_text_files(folder, images, texts, problem):
     captions = {}
     for name in images:
-        path = _text_file(folder, name)
-        if not path.is_file():
-            problem(name, f"no caption: {path.name} is missing")
+        if name not in texts:
+            problem(name, f"no caption: {PurePosixPath(name).with_suffix('.txt').name} is missing")
             continue
+        file = PurePosixPath(texts[name]).name
         try:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+            lines = (folder / texts[name]).read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            problem(name, f"{path.name} is not UTF-8: {error}")
+            problem(name, f"{file} is not UTF-8: {error}")
             continue
+        lines = [line.strip() for line in lines if not caption_fault(line)]
         if not lines:
-            problem(name, f"empty caption: nothing in {path.name}")
+            problem(name, f"empty caption: nothing in {file}")
             continue
         captions[name] = list(dict.fromkeys(lines))
         if len(captions[name]) < len(lines):
-            problem(name, f"duplicate line in {path.name}")
-    expected = {_text_file(folder, name) for name in images}
-    for path in sorted(folder.rglob("*.txt")):
-        if path not in expected:
-            problem(path.relative_to(folder).as_posix(), "missing image: a text file without an image of its name")
+            problem(name, f"duplicate line in {file}")
     return captions
 
 
 def _from_sub_folders(images, problem):
     captions = {}
     for name in images:
-        text = " ".join(PurePosixPath(name).parent.name.replace("_", " ").replace("-", " ").split())
-        if text:
+        text = " ".join(same_name(PurePosixPath(name).parent.name).replace("_", " ").replace("-", " ").split())
+        fault = caption_fault(text)
+        if not fault:
             captions[name] = [text]
+        elif text:
+            problem(name, f"{fault} in the name of its folder")
         else:
             problem(name, "no caption: not in a sub-folder that says what it shows")
     return captions
-
-
-def _text_file(folder, name):
-    return (folder / name).with_suffix(".txt")
 
 
 def _inside(file_name):

@@ -17,11 +17,10 @@ from PIL import Image
 from kgen import checks
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
-from kgen.data.resumable import begin, fingerprint, was_begun
+from kgen.data.resumable import TEACHER, begin, fingerprint, was_begun
 from kgen.files import PARTIAL, whole_file, write_whole
 from kgen.progress import Progress
 
-_DESCRIPTION = "teacher.json"
 _CAPTIONS = "captions.csv"
 _FORMAT = 1
 
@@ -137,7 +136,7 @@ def _checked(prompts):
 
 def _claim(folder, description):
     """Claims the folder for this call, unless it holds something else."""
-    file = folder / _DESCRIPTION
+    file = folder / TEACHER
     begun = was_begun("from_teacher", file, description, "drawn", "choose another directory")
     if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"from_teacher: '{folder}' exists and does not hold a teacher's images.")

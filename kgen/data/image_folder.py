@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,19 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from kgen import checks
-from kgen.data.read_image import IMAGE_SUFFIXES, Color, check_image_options, read_image
+from kgen.data.read_image import Color, check_image_options, is_image_name, read_image
 from kgen.types import Array
 
 _READ = 1 << 20
 # Problems that a warning names.
 _NAMED = 10
+# Hidden on the systems that make them.
+_OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
 
 
 class ImageFolder:
-    """The images in a folder (png, jpeg, webp, gif, bmp; any size and mode), read only when needed.
+    """The images in a folder (of any format that Pillow reads, any size and mode), read only when needed.
 
     To measure many images in constant memory; to train on a folder use `captioned_folder`. `len` is the number of
-    files. Files that cannot be read are left out, with one warning that names them.
+    files. Images that cannot be read, such as .heic and .svg, are left out, with one warning that names them.
 
     Args:
         path: the folder; sub-folders are included, files and folders whose names begin with a dot are not.
@@ -121,14 +124,28 @@ def existing_folder(path: str | os.PathLike, owner: str) -> Path:
     return folder
 
 
+def visible_files(folder: Path) -> list[str]:
+    """Names (relative, with `/`, sorted) of all files in a folder and its sub-folders, but for hidden ones."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    visible = (
+        path.as_posix()
+        for path in paths
+        if path.name not in _OF_SYSTEMS and not any(part.startswith(".") for part in path.parts)
+    )
+    return sorted(visible, key=same_name)
+
+
 def image_files(folder: Path, owner: str) -> list[str]:
-    """Names (relative, with `/`, sorted) of the images in a folder; raises ValueError if there are none."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    paths = (path.relative_to(folder) for path in files)
-    images = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    """Those of `visible_files` whose names end as images' do; raises ValueError if there are none."""
+    images = [name for name in visible_files(folder) if is_image_name(name)]
     if not images:
         raise ValueError(
-            f"{owner}: there are no images in '{folder}'; expected files ending in {', '.join(IMAGE_SUFFIXES)}, in "
-            "it or its sub-folders."
+            f"{owner}: there are no images in '{folder}'; expected files ending in .png, .jpg, .webp, .tif or as "
+            "another format that Pillow reads, in it or its sub-folders."
         )
     return images
+
+
+def same_name(name: str) -> str:
+    """A file's name in one spelling: macOS may write an accent as a character of its own."""
+    return unicodedata.normalize("NFC", name)

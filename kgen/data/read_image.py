@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path, PurePath
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from kgen import checks
 from kgen.types import Array
 
 # A name, "#rrggbb", or three numbers from 0 to 255.
 Color: TypeAlias = str | Sequence[int]
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+# Formats that Pillow names but does not decode by itself: some need another program, some are data or films.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+# Images that Pillow does not read, except with a plug-in: phones, drawings, cameras' raw data, and others.
+_UNREAD_SUFFIXES = frozenset(
+    ".heic .heif .hif .svg .svgz .eps .ps .wmf .emf .jxl .exr .hdr .xcf .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf "
+    ".pef .srw".split()
+)
+_HINTS = {
+    suffix: "`pip install pillow-heif`, and call `pillow_heif.register_heif_opener()` before"
+    for suffix in (".heic", ".heif", ".hif")
+}
 
 
 def read_image(
@@ -31,7 +41,7 @@ def read_image(
     `background`. Resizing is antialiased (Lanczos).
 
     Args:
-        file: path or binary file of a png, jpeg, webp, gif or bmp.
+        file: path or binary file, in any format that Pillow reads.
         image_size: height and width of the result in pixels.
         channels: 1 (grey) or 3 (RGB).
         background: a colour: a name, `"#rrggbb"` or `(r, g, b)`.
@@ -41,7 +51,8 @@ def read_image(
         uint8 `(image_size, image_size, channels)`.
 
     Raises:
-        OSError, SyntaxError, ValueError: from Pillow, if the file is broken or not an image.
+        OSError, SyntaxError, ValueError: if the file is broken or not an image (from Pillow), or has pixels of
+            32 bits, whose white nobody knows.
 
     Example:
 
@@ -51,13 +62,52 @@ def read_image(
     """
     image_size = check_image_options("read_image", image_size, channels, background, resize)
     color = rgb(background)
-    with Image.open(file, formats=_FORMATS) as opened:
+    with opened_image(file) as opened:
+        if opened.mode == "F" or (opened.mode == "I" and opened.format == "TIFF"):
+            raise ValueError("pixels of 32 bits do not say what white is; convert them to 8 or 16 bits")
         # JPEG decodes faster at a fraction of its size; three times the target loses nothing.
         opened.draft(None, (3 * image_size, 3 * image_size))
         image = _opaque_rgb(ImageOps.exif_transpose(opened), color)
     image = _cropped(image, image_size) if resize == "crop" else _padded(image, image_size, color)
     image = image.convert("L" if channels == 1 else "RGB")
     return np.asarray(image).reshape(image_size, image_size, channels)
+
+
+def opened_image(file: str | os.PathLike | IO[bytes]) -> Image.Image:
+    """An image file as `PIL.Image.open` opens it, in any format that Pillow decodes by itself.
+
+    Raises:
+        PIL.UnidentifiedImageError: an `OSError`; it is not such an image. Says what helps, where that is known.
+    """
+    try:
+        return Image.open(file, formats=_formats())
+    except UnidentifiedImageError as error:
+        suffix = Path(file).suffix.lower() if isinstance(file, (str, os.PathLike)) else ""
+        if suffix not in _UNREAD_SUFFIXES:
+            raise
+        hint = _HINTS.get(suffix, "convert it to png")
+        raise UnidentifiedImageError(f"Pillow does not read {suffix}: {hint}") from error
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name ends as an image's does, be it one that Pillow reads or not.
+
+    Example:
+
+    ```python
+    is_image_name("cat.TIFF"), is_image_name("cat.heic"), is_image_name("cat.txt")      # (True, True, False)
+    ```
+    """
+    suffix = PurePath(name).suffix.lower()
+    # Pillow opens these, of two JPEGs each, as JPEG.
+    kind = "JPEG" if suffix == ".mpo" else Image.registered_extensions().get(suffix)
+    return suffix in _UNREAD_SUFFIXES or kind in _formats()
+
+
+def _formats() -> list[str]:
+    """Names of the formats that Pillow decodes; plug-ins that were registered count."""
+    Image.init()
+    return [name for name in Image.OPEN if name not in _NOT_DECODED]
 
 
 def check_image_options(caller: str, image_size: Any, channels: int, background: Color, resize: str) -> int:

@@ -12,6 +12,9 @@ from keras import ops
 
 from kgen.files import write_whole
 
+# Names of the files that are kgen's own, beside images and captions.
+CAPTIONER, SO_FAR, TEACHER = "captioner.json", "captions.jsonl.partial", "teacher.json"
+
 
 def fingerprint(model: Any) -> str:
     """A model's class and a hash of its weights: all that its output depends on."""

@@ -16,33 +16,21 @@ import numpy as np
 
 import kgen
 from kgen.data import ImageFolder
+from kgen.data.image_folder import same_name
 from kgen.evaluate.sources import Source, source_of
-from kgen.files import write_whole
+from kgen.files import check_writable, write_whole
 from kgen.metrics import (
-    ClassifierScore,
-    DensityCoverage,
     DualFeatureExtractor,
     FeatureExtractor,
-    FrechetDistance,
-    KernelDistance,
-    PrecisionRecall,
-    ReconstructionError,
     ReferenceStatistics,
     TextAlignment,
     reference_statistics,
     update_all,
 )
+from kgen.metrics.by_name import CLASSIFIER, FEATURES, METRICS, named_metric
 from kgen.progress import Progress
 from kgen.types import Array, ImageShape
 
-_METRICS: dict[str, Any] = {
-    "frechet_distance": FrechetDistance,
-    "kernel_distance": KernelDistance,
-    "precision_recall": PrecisionRecall,
-    "density_coverage": DensityCoverage,
-    "classifier_score": ClassifierScore,
-    "reconstruction_error": ReconstructionError,
-}
 _DEFAULT = ["frechet_distance", "kernel_distance", "precision_recall", "density_coverage"]
 # Images that are in memory at once.
 _CHUNK = 512
@@ -67,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     options = _parse(arguments)
     start = time.time()
     try:
+        # What would fail at the end fails before the work.
+        file = None if options.json is None else check_writable("--json", options.json)
         # Standard output is for the table.
         with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             # The message alone, once, without the line of code that it comes from.
@@ -74,12 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}", file=sys.stderr)
             report = evaluate(options)
         report["seconds"] = round(time.time() - start, 1)
-        if options.json:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(options.json, json.dumps(report, indent=2) + "\n")
+        print(table(report), flush=True)
+        if file is not None:
+            write_whole(file, json.dumps(report, indent=2) + "\n")
     except (OSError, TypeError, ValueError, ImportError) as error:
         sys.exit(f"kgen.evaluate: {error}")
-    print(table(report))
     return report
 
 
@@ -91,9 +80,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("generated", help="folder of images; or a .keras file, a preset, a SavedModel")
     parser.add_argument("real", type=Path, help="folder of images; or an .npz file of reference statistics")
-    parser.add_argument("--metrics", nargs="+", choices=list(_METRICS), default=_DEFAULT, help="what to measure")
-    parser.add_argument("--features", default="efficientnet_lite0", help="name of a feature extractor")
-    parser.add_argument("--classifier", default="efficientnet_lite0_probabilities", help="of classifier_score")
+    parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=_DEFAULT, help="what to measure")
+    parser.add_argument("--features", default=FEATURES, help="name of a feature extractor")
+    parser.add_argument("--classifier", default=CLASSIFIER, help="of classifier_score")
     parser.add_argument("--clip", metavar="PRESET", help="also text_alignment in the features of this KerasHub CLIP")
     parser.add_argument("--image-size", type=int, help="pixels a side; by default those of the first generated image")
     parser.add_argument("--num-images", type=int, default=5000, help="at most so many generated images")
@@ -176,12 +165,9 @@ def _numbers(metric: Any) -> list[dict[str, Any]]:
 def _metric(
     name: str, options: argparse.Namespace, extractor: FeatureExtractor, reference: ReferenceStatistics | None
 ) -> Any:
-    kind = _METRICS[name]
-    if kind is ClassifierScore:
-        return kind(options.classifier)
-    if kind is ReconstructionError:
-        return kind(extractor if extractor.maps is not None else None)
-    return kind(extractor, reference=reference)
+    if name in ("classifier_score", "reconstruction_error"):
+        return named_metric(name, extractor, options.classifier)
+    return named_metric(name, extractor, reference=reference)
 
 
 def _reference(
@@ -200,7 +186,7 @@ def _reference(
 def _partners(options: argparse.Namespace, source: Source) -> Iterator[Array]:
     """Batches of the real images that have the names of the generated ones."""
     real = _folder(options.real, source.image_shape, limit=options.num_images, on_error="raise")
-    if source.files != real.files:
+    if source.files is None or list(map(same_name, source.files)) != list(map(same_name, real.files)):
         raise ValueError("reconstruction_error compares images of the same file name in two folders.")
     return real.batches(_CHUNK)
 

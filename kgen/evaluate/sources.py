@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-from PIL import Image
 
 from kgen.data import ImageFolder
 from kgen.data.folder_captions import folder_captions
+from kgen.data.read_image import opened_image
 from kgen.models import GAN, VAE, TextToImage
 from kgen.presets import load_preset, preset_names
 from kgen.types import Array
@@ -52,7 +52,7 @@ class FromFolder:
         size = options.image_size
         if size is None:
             first = ImageFolder(path, 1)
-            with Image.open(first.path / first.files[0]) as image:
+            with opened_image(first.path / first.files[0]) as image:
                 size = min(image.size)
         self.folder = ImageFolder(path, size, limit=options.num_images, on_error="raise")
         self.image_shape = self.folder.image_shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -180,7 +181,7 @@ def _taken_in(owner, model, images, value_range):
 
 
 def _check(owner, noise_std, steps, samples, seed):
-    if isinstance(noise_std, bool) or not isinstance(noise_std, (int, float)) or not 0 < noise_std < math.inf:
+    if isinstance(noise_std, bool) or not isinstance(noise_std, numbers.Real) or not 0 < noise_std < math.inf:
         raise ValueError(f"{owner}: noise_std must be a positive number, where white is 1; got {noise_std!r}.")
     checks.integer(owner, "steps", steps)
     if checks.integer(owner, "samples", samples, least=2) % 2:

@@ -18,6 +18,7 @@ from kgen.text import (
     PromptCleaner,
     TextEncoder,
     attach_features,
+    clean_prompts,
 )
 from kgen.types import Tensor
 
@@ -193,8 +194,10 @@ class CaptionInput(ImageInput):
         cleaner = self.cleaner
         if cleaner is not None:
             dataset = dataset.map(lambda batch: {**batch, "captions": cleaner.clean_tensor(batch["captions"])})
-        captions = [caption.decode("utf-8") for batch in dataset.as_numpy_iterator() for caption in batch["captions"]]
-        return attach_features(dataset, self.table(captions, cache))
+        captions: dict[str, None] = {}
+        for i, batch in enumerate(dataset.as_numpy_iterator()):
+            captions.update(dict.fromkeys(clean_prompts(batch["captions"], f"{self.owner}: batch {i} of the dataset")))
+        return attach_features(dataset, self.table(list(captions), cache))
 
 
 def feature_standards(encoder: TextEncoder) -> tuple[FeatureStandardization, FeatureStandardization]:
@@ -236,11 +239,11 @@ def as_dicts(owner: str, dataset: Any) -> Any:
 
 
 def caption_lists(owner: str, images: Any, captions: Any) -> list:
-    """A list of captions for each image.
+    """A list of cleaned captions for each image.
 
     Raises:
         TypeError: if a caption is neither a string nor a list of strings.
-        ValueError: if there are not as many captions as images, or an image has none.
+        ValueError: if there are not as many captions as images, or an image has none, or an empty one.
     """
     if captions is None:
         raise ValueError(f"{owner}: captions are missing; give fit(images, captions), a caption for each image.")
@@ -257,7 +260,7 @@ def caption_lists(owner: str, images: Any, captions: Any) -> list:
     without = [i for i, each in enumerate(captions) if len(each) == 0]
     if without:
         raise ValueError(f"{owner}: image {without[0]} has no caption; {len(without)} have none.")
-    return captions
+    return [clean_prompts(each, f"{owner}: image {i}") for i, each in enumerate(captions)]
 
 
 def _keras_batches(data, batch_size, shuffle):

@@ -101,10 +101,10 @@ class ImageInput:
         given = x if isinstance(x, dict) else {"images": x}
         features = {name: given[name] for name in _FEATURES if name in given}
         targets = self.targets
-        answers = {
-            getattr(targets[name], "key", name): targets[name].prepare(value)
-            for name, value in self.answers(given, y).items()
-        }
+        found = self.answers(given, y)
+        # Data that could not be looked at beforehand.
+        self.check_complete(found)
+        answers = {getattr(targets[name], "key", name): targets[name].prepare(value) for name, value in found.items()}
         return {"images": self.to_network(given["images"]), **features, **answers}
 
     def to_network(self, images: Tensor) -> Tensor:
@@ -244,11 +244,18 @@ class ImageInput:
                 stacklevel=5,
             )
         answers = self.answers(others, others.get("y"))
+        self.check_complete(answers)
         for name, target in self.targets.items():
+            target.check(self.owner, answers[name], (len(images), *images.shape[1:3]))
+
+    def check_complete(self, answers: dict) -> None:
+        """Raises ValueError unless there are answers for every target."""
+        for name in self.targets:
             if name not in answers:
                 form = name if len(self.targets) == 1 else f"{{{name!r}: ...}}"
-                raise ValueError(f"{self.owner}: it learns from {name}; give them: fit(images, {form}).")
-            target.check(self.owner, answers[name], (len(images), *images.shape[1:3]))
+                raise ValueError(
+                    f"{self.owner}: it learns from {name}; give them: fit(images, {form}), or in each batch of data."
+                )
 
     def numbered(self, y: Any) -> Any:
         """Answers with numbers for names."""

@@ -43,12 +43,17 @@ def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bicubic"
     Returns:
         A tensor `(batch, *size, channels)`.
 
+    Raises:
+        ValueError: if a side is 0.
+
     Example:
         ```python
         resize(np.zeros((2, 64, 64, 3), "float32"), (224, 224)).shape  # (2, 224, 224, 3)
         ```
     """
     height, width = images.shape[1:3]
+    if 0 in (height, width, *size):
+        raise ValueError(f"resize: images and size must have pixels; got {height} x {width} to {size[0]} x {size[1]}.")
     if (height, width) == tuple(size):
         return images
     return along_sides(

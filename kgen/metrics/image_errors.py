@@ -146,6 +146,8 @@ def _pixels(name, real, generated):
     real, generated = _alike(f"{name}: real and generated images", real, generated)
     if real.shape[-1] not in (1, 3):
         raise ValueError(f"{name}: images must have 1 or 3 channels, the last axis; got {tuple(real.shape)}.")
+    if 0 in real.shape:
+        raise ValueError(f"{name}: images must not be empty; got {tuple(real.shape)}.")
     return real, generated
 
 

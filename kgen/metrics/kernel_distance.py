@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class KernelDistance(SampleMetric):
     Args:
         feature_extractor, value_range, name: see `FeatureMetric`.
         reference: `ReferenceStatistics` of the real images, to give None for them.
-        subsets: the number of subsets; 1 is used if a subset holds all images.
+        subsets: the number of subsets; 1 is used if a subset holds all images, and the deviation is then NaN.
         subset_size: images of either side in a subset, at least 2, drawn without replacement; at most all there are.
         seed: of the subsets.
         max_samples: the most feature vectors that are kept of either side; beyond, a fair sample.
@@ -71,7 +72,8 @@ class KernelDistance(SampleMetric):
             for member, size in zip(members, sizes):
                 member[row, draw.choice(member.shape[1], size, replace=False)] = 1.0
         values = subset_kernel_distances(*sets, *members)
-        return [values.mean(), values.std()]
+        # One subset says nothing about how much others would differ.
+        return [values.mean(), values.std() if subsets > 1 else math.nan]
 
 
 def in_one_order(features: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
-from kgen.files import whole_file
+from kgen.files import check_writable, whole_file
 from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.metrics.feature_metric import pixels_of
 from kgen.metrics.running_moments import Moments, RunningMoments
@@ -113,12 +114,14 @@ def reference_statistics(
         image_size: for a path: height and width in pixels to which its images are resized, with antialiasing. Generated
             images must have the same size.
         max_samples: the most features that are kept for metrics that need more than moments, at least 2.
-        file: an `.npz` file to read, or to write if it does not exist; None for a file in kgen's cache.
+        file: an `.npz` file to read, or to write if it does not exist; None for a file in kgen's cache, which is left
+            out, with a warning, where it cannot be written.
         batch_size: images per batch.
         verbose: 0: silent; 1: progress bar; "auto": a bar after two seconds.
 
     Raises:
         TypeError: for images that are not a uint8 array.
+        OSError: if `file` cannot be written.
         ValueError: for invalid images, or a `file` that is damaged or of other data, another size or other features.
 
     Example:
@@ -150,6 +153,7 @@ def reference_statistics(
         "extractor": extractor.key,
         "max_samples": checks.integer("reference_statistics", "max_samples", max_samples, least=2),
     }
+    in_cache = file is None
     if file is None:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         file = cache_directory() / "reference" / f"{extractor.name}-{digest[:24]}.npz"
@@ -160,6 +164,13 @@ def reference_statistics(
                 f"reference_statistics: '{file}' has something else: {different}. Remove it, or name another."
             )
         return reference
+    try:
+        check_writable("reference_statistics", file)
+    except OSError as error:
+        if not in_cache:
+            raise
+        warnings.warn(f"{error} They are computed again each time.", stacklevel=2)
+        return _computed(key, images, extractor, batch_size, verbose)
     reference = _computed(key, images, extractor, batch_size, verbose)
     reference.save(file)
     return reference

@@ -15,7 +15,7 @@ from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator, check_generator, outputs_of, pooled_dim, warn_of_ending
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
-from kgen.serializable import arguments_of, serializable
+from kgen.serializable import arguments_of, python_numbers, serializable
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
@@ -103,6 +103,7 @@ class GAN(ImageModel):
         self.built = True
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls,
         image_shape: ImageShape,

@@ -13,7 +13,7 @@ from kgen.inference.classify import named
 from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
 from kgen.networks.interface import warn_of_ending
-from kgen.serializable import serializable
+from kgen.serializable import python_numbers, serializable
 from kgen.types import ImageShape, Tensor, ValueRange, Verbose
 
 
@@ -80,6 +80,7 @@ class ImageClassifier(RecognitionModel):
         self.assemble(backbone, {"labels": head}, image_shape, value_range, frozen, ema_momentum)
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls,
         image_shape: ImageShape,

@@ -10,7 +10,7 @@ from keras import ops
 from kgen import networks
 from kgen.models.heads import SegmentationHead
 from kgen.models.recognition_model import RecognitionModel
-from kgen.serializable import serializable
+from kgen.serializable import python_numbers, serializable
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
@@ -70,6 +70,7 @@ class ImageSegmenter(RecognitionModel):
         self.assemble(backbone, {"masks": head}, image_shape, value_range, frozen, ema_momentum)
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls, image_shape: ImageShape, num_classes: int | None = None, class_names: Any = None, **kwargs: Any
     ) -> ImageSegmenter:

@@ -26,7 +26,7 @@ from kgen.networks.interface import (
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
-from kgen.serializable import arguments_of, serializable, split_arguments
+from kgen.serializable import arguments_of, python_numbers, serializable, split_arguments
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
@@ -127,6 +127,7 @@ class VAE(ImageModel):
         self.built = True
 
     @classmethod
+    @python_numbers
     def from_image_shape(
         cls,
         image_shape: ImageShape,

@@ -15,6 +15,7 @@ from kgen.networks.perceptron import perceptron_discriminator, perceptron_genera
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
 from kgen.networks.stages import check_image_shape, coarsest_side
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 
@@ -133,6 +134,7 @@ def auto_architecture(image_shape: ImageShape) -> str:
     return "dcgan" if min(image_shape[:2]) >= 16 else "perceptron"
 
 
+@python_numbers
 def generator_and_discriminator(
     owner: str,
     image_shape: ImageShape,

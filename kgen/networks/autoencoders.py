@@ -12,6 +12,7 @@ from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.stages import check_image_shape, coarsest_side
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 # As in the "multiscale" architecture: "small" is for a CPU, and avoids the image's full resolution.
@@ -22,6 +23,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 
 
+@python_numbers
 def sized_encoder(
     owner: str,
     image_shape: ImageShape,
@@ -58,6 +60,7 @@ def sized_encoder(
     return MultiscaleEncoder(image_shape, output_dim, pooled_dim, coarsest, **sizes, name=name, **kwargs)
 
 
+@python_numbers
 def encoder_and_decoder(
     owner: str,
     image_shape: ImageShape,

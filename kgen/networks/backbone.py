@@ -8,9 +8,11 @@ from typing import Any
 import keras
 from keras import layers
 
+from kgen.serializable import python_numbers
 from kgen.types import Tensor
 
 
+@python_numbers
 def backbone_encoder(
     backbone: keras.Model, wanted: Iterable[str] = ("vector",), owner: str = "backbone_encoder"
 ) -> keras.Model:

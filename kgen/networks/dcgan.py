@@ -11,9 +11,11 @@ from keras import layers
 from kgen.layers import Modulation, SelfAttention2D
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 
+@python_numbers
 def dcgan_generator(
     image_shape: ImageShape,
     latent_dim: int = 100,
@@ -80,6 +82,7 @@ def dcgan_generator(
     return keras.Model(single(inputs), to_pixels(x, image_shape[-1], patch=patch), name=name)
 
 
+@python_numbers
 def dcgan_discriminator(
     image_shape: ImageShape,
     pooled_dim: int | None = None,

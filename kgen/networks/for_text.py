@@ -11,12 +11,14 @@ from kgen.networks import ladder
 from kgen.networks.interface import check_discriminator, check_generator, condition_names, warn_of_ending
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 # What a text encoder says of a caption.
 _TEXT: dict[str, Any] = {"pooled": None, "tokens": None}
 
 
+@python_numbers
 def text_generator(
     image_shape: ImageShape,
     latent_dim: int,
@@ -69,6 +71,7 @@ def text_generator(
     )
 
 
+@python_numbers
 def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int) -> keras.Model:
     """A small `MultiscaleEncoder` for q(z|image, text), which has little to say."""
     return MultiscaleEncoder(
@@ -83,12 +86,14 @@ def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int
     )
 
 
+@python_numbers
 def text_discriminator(image_shape: ImageShape, pooled_dim: int) -> keras.Model:
     """A `MultiscaleEncoder` that judges whether an image is real and fits the text."""
     patch = max(1, min(image_shape[:2]) // 32)
     return MultiscaleEncoder(image_shape, 1, pooled_dim=pooled_dim, filters=32, patch=patch, name="discriminator")
 
 
+@python_numbers
 def text_networks(
     owner: str,
     image_shape: ImageShape,

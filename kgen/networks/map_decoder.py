@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from keras import layers
 
 from kgen.layers import PixelShuffle, ResidualBlock2D
+from kgen.serializable import python_numbers
 from kgen.types import Tensor
 
 
+@python_numbers
 def map_decoder(
     images: Tensor, maps: Sequence[Tensor], channels: int, filters: int = 16, name: str = "decoder"
 ) -> Tensor:

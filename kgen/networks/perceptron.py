@@ -9,9 +9,11 @@ import keras
 from keras import layers
 
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 
+@python_numbers
 def perceptron_generator(
     image_shape: ImageShape,
     latent_dim: int = 100,
@@ -50,6 +52,7 @@ def perceptron_generator(
     return keras.Model(single(inputs), layers.Activation("tanh", dtype="float32")(x), name=name)
 
 
+@python_numbers
 def perceptron_discriminator(
     image_shape: ImageShape,
     pooled_dim: int | None = None,

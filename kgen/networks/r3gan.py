@@ -12,12 +12,14 @@ from kgen.checks import integer
 from kgen.layers import GroupedConvolution2D, SelfAttention2D
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 SLOPE = 0.2
 GAIN = 2 / (1 + SLOPE**2)  # keeps the variance of signals through leaky ReLU
 
 
+@python_numbers
 def r3gan_generator(
     image_shape: ImageShape,
     latent_dim: int = 64,
@@ -98,6 +100,7 @@ def r3gan_generator(
     return keras.Model(single(inputs), to_pixels(x, image_shape[-1], kernel_size=1, patch=patch), name=name)
 
 
+@python_numbers
 def r3gan_discriminator(
     image_shape: ImageShape,
     pooled_dim: int | None = None,

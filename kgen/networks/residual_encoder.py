@@ -8,9 +8,11 @@ import keras
 from keras import layers
 
 from kgen.networks.stages import coarsest_side, stage_blocks, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 
+@python_numbers
 def residual_encoder(
     image_shape: ImageShape,
     filters: int = 64,

@@ -11,9 +11,11 @@ from keras import layers, ops
 from kgen.layers import Modulation, ResidualBlock2D, SelfAttention2D, SpectralNormalization
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
+from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 
+@python_numbers
 def resnet_generator(
     image_shape: ImageShape,
     latent_dim: int = 128,
@@ -72,6 +74,7 @@ def resnet_generator(
     return keras.Model(single(inputs), x, name=name)
 
 
+@python_numbers
 def resnet_discriminator(
     image_shape: ImageShape,
     pooled_dim: int | None = None,

@@ -8,8 +8,10 @@ import keras
 from keras import layers
 
 from kgen.layers import FillMissing, PixelShuffle, ResidualBlock2D, Upscale
+from kgen.serializable import python_numbers
 
 
+@python_numbers
 def restoration_network(
     channels: int = 3, scale: int = 1, masked: bool = False, filters: int = 32, blocks: int = 4
 ) -> keras.Model:

@@ -9,11 +9,13 @@ from keras import ops
 
 from kgen.layers import PositionTable2D, SpectralNormalization
 from kgen.layers.spectral_normalization import WRAPPABLE
+from kgen.serializable import python_numbers
 
 # Their weights of several dimensions act elementwise: there is no matrix to normalise.
 ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, PositionTable2D)
 
 
+@python_numbers
 def spectrally_normalized(model: keras.Model, iterations: int = 1) -> keras.Model:
     """A copy of a network in which every weight matrix is divided by its largest singular value.
 

@@ -8,8 +8,10 @@ import keras
 from keras import layers
 
 from kgen.checks import integer
+from kgen.serializable import python_numbers
 
 
+@python_numbers
 def style_decoder(
     channels: int | Sequence[int],
     factor: int | Sequence[int],

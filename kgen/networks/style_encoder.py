@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers
 
 from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
+from kgen.serializable import python_numbers
 
 # What ends each stage's first convolution, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
 _VGG19 = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
@@ -20,6 +21,7 @@ CONTENT_MAPS = {"vgg19": (3,), "efficientnet_lite0": (0, 2)}
 _VGG_MEAN = (103.939, 116.779, 123.68)
 
 
+@python_numbers
 def style_encoder(
     encoder: str | keras.Model,
     feature_layers: Sequence[str] | None = None,

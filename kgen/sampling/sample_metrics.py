@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgen.metrics.by_name import metric_list
 from kgen.metrics.feature_metric import FeatureMetric, update_all
 from kgen.types import Tensor
 
@@ -20,7 +21,7 @@ class SampleMetrics:
 
     Args:
         owner: class name that errors begin with.
-        metrics: what `compile` was given.
+        metrics: what `compile` was given: metrics, or names such as "frechet_distance", alone or in a list.
         image_shape: of the images that are measured.
         generates: whether the model generates images.
         pairs: whether it generates a counterpart to each single image, such as its reconstruction.
@@ -39,7 +40,7 @@ class SampleMetrics:
     """
 
     def __init__(self, owner: str, metrics: Any, image_shape: tuple, generates: bool, pairs: bool, judges: bool):
-        metrics = list(metrics or [])
+        metrics = metric_list(f"{owner}.compile: metrics", metrics)
         keys: list[str] = []
         for metric in metrics:
             of_images = isinstance(metric, FeatureMetric)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from kgen import checks
+from kgen.serializable import python_numbers
 from kgen.text.prompt_cleaner import clean_prompts
 from kgen.text.text_encoder import TextEncoder
 from kgen.text.text_models import import_keras_hub
@@ -14,6 +15,7 @@ from kgen.text.text_models import import_keras_hub
 _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+@python_numbers
 def encoder_from_captions(
     captions: Sequence[str],
     vocabulary_size: int = 4000,

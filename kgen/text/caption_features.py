@@ -19,12 +19,11 @@ from kgen import checks
 from kgen.files import whole_file
 from kgen.progress import Progress
 from kgen.text.prompt_cleaner import clean_prompts
+from kgen.text.text_encoder import TextEncoder, warn_of_cut
 from kgen.types import Array
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from kgen.text.text_encoder import TextEncoder
 
 _CHUNK = 512  # captions: the most that a killed run loses
 _SUFFIX = ".features.npz"
@@ -103,12 +102,14 @@ class CaptionFeatures:
         wanted = [caption for caption in dict.fromkeys(captions) if caption not in self._rows]
         missing = [caption for caption in wanted if caption not in self._stored]
         progress = Progress(len(missing), "caption", verbose)
+        cut: list[str] = []
         for start in range(0, len(missing), _CHUNK):
-            chunk = _Chunk.of(self.encoder, missing[start : start + _CHUNK], self.batch_size, self.dtype)
+            chunk = _Chunk.of(self.encoder, missing[start : start + _CHUNK], self.batch_size, self.dtype, cut)
             if self.path is not None:
                 chunk.write(self.path, self._fingerprint)
             self._stored.update(chunk.places())
             progress.add(len(chunk.captions))
+        warn_of_cut(cut, len(missing), self.encoder.sequence_length)
         for caption in wanted:
             self._rows[caption] = len(self.vocabulary)
             self.vocabulary.append(caption)
@@ -365,8 +366,8 @@ class _Chunk:
     bounds: Array
 
     @classmethod
-    def of(cls, encoder, captions, batch_size, dtype):
-        features = encoder.encode(captions, batch_size, verbose=0)
+    def of(cls, encoder, captions, batch_size, dtype, cut):
+        features = encoder.encode(captions, batch_size, verbose=0, cut=cut)
         mask = features["mask"]
         lengths = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
         kept = np.arange(mask.shape[1]) < lengths[:, None]

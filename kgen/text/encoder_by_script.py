@@ -42,12 +42,18 @@ class EncoderByScript:
         self.latin = latin
         self.others = others
 
-    def encode(self, captions: Sequence[str], batch_size: int = 64, verbose: int | str = "auto") -> dict[str, Array]:
-        """The features of captions, as in `TextEncoder.encode`."""
-        features = self.others.encode(captions, batch_size, verbose)
+    def encode(
+        self,
+        captions: Sequence[str],
+        batch_size: int = 64,
+        verbose: int | str = "auto",
+        cut: list[str] | None = None,
+    ) -> dict[str, Array]:
+        """The features of captions, as in `TextEncoder.encode`; what `others` cuts is told, for it gives the tokens."""
+        features = self.others.encode(captions, batch_size, verbose, cut)
         rows = [row for row, caption in enumerate(captions) if is_latin(caption)]
         if rows:
-            latin = self.latin.encode([captions[row] for row in rows], batch_size, verbose)
+            latin = self.latin.encode([captions[row] for row in rows], batch_size, verbose, cut=[])
             features["pooled"][rows] = latin["pooled"]
         return features
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kgen.captions import INVISIBLE, clean_prompt
 from kgen.serializable import serializable
 from kgen.types import Tensor
 
 # All that Python's `str.split` takes for white space and NFKC leaves: ASCII controls, NEL and Unicode's separators.
 _WHITE_SPACE = r"[\t-\r\x{1c}-\x{20}\x{85}\p{Z}]+"
-# Invisible characters: controls that are not white space, soft hyphens, zero-width spaces, marks of direction, byte
-# order marks. The joiners stay: emoji and Persian need them. Python and RE2 read this pattern alike.
-_INVISIBLE = (
-    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad"
-    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
-)
-
 # Articles, copulas, pronouns and politeness. Not here: words of place, number and negation, which an image does show.
 _ENGLISH = """
 a an the this that these those some such
@@ -102,23 +95,6 @@ class PromptCleaner:
         return shorter or prompt
 
 
-def clean_prompt(prompt: str) -> str:
-    r"""The prompt in Unicode's NFKC form, without invisible characters, with single spaces and none at the ends.
-
-    Full-width letters, ligatures and no-break spaces become the plain ones that a vocabulary knows. Control characters,
-    zero-width spaces and lone surrogates are removed.
-
-    Example:
-
-    ```python
-    clean_prompt("  a\u00a0red\n apple ")      # "a red apple"
-    ```
-    """
-    # A lone surrogate is not Unicode, and cannot be written in UTF-8.
-    prompt = unicodedata.normalize("NFKC", prompt).encode("utf-8", "ignore").decode("utf-8")
-    return " ".join(re.sub(_INVISIBLE, "", prompt).split())
-
-
 def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
     """A list of cleaned prompts, each checked.
 
@@ -179,7 +155,7 @@ def clean_prompt_tensor(prompts: Tensor) -> Tensor:
             "pip install tensorflow tensorflow-text"
         ) from error
     prompts = tensorflow_text.normalize_utf8(prompts, "NFKC")
-    prompts = tf.strings.regex_replace(prompts, _INVISIBLE, "")
+    prompts = tf.strings.regex_replace(prompts, INVISIBLE, "")
     return tf.strings.strip(tf.strings.regex_replace(prompts, _WHITE_SPACE, " "))
 
 

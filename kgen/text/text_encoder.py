@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,10 +25,13 @@ from kgen.text.text_models import (
     parts_of_embedder,
     sequence_output,
     token_inputs,
+    too_long,
     with_length,
 )
 from kgen.types import Array, Tensor
 
+# Characters of a caption that a warning shows.
+_SHOWN = 80
 _POOLINGS = ("mean", "cls", "max", "last", "backbone")
 
 
@@ -45,7 +49,7 @@ class TextEncoder(keras.Model):
     Args:
         backbone: a text `keras_hub.models.Backbone`.
         preprocessor: the KerasHub preprocessor that makes its inputs from strings; its `sequence_length` is T. Longer
-            captions are cut.
+            captions are cut, with a warning.
         pooling: how tokens become one vector: their `"mean"`, the first (`"cls"`), the `"last"`, the `"max"`, or
             `"backbone"`: the backbone's own `pooled_output`.
         normalize: whether to scale the pooled vector to length 1.
@@ -174,11 +178,12 @@ class TextEncoder(keras.Model):
             if layer is not None and not layer.built:
                 layer.build(None)
 
-    def tokenize(self, captions: Sequence[str]) -> dict[str, Array]:
+    def tokenize(self, captions: Sequence[str], cut: list[str] | None = None) -> dict[str, Array]:
         """The backbone's inputs, as a dict of int32 arrays (B, T): `token_ids`, `padding_mask` and others it takes.
 
         Args:
             captions: list of strings; each is cleaned by `clean_prompt` first.
+            cut: a list, to which captions that are too long are added; None: a warning counts them.
 
         Raises:
             TypeError: for a single string, or a caption that is not a string.
@@ -186,12 +191,18 @@ class TextEncoder(keras.Model):
         """
         captions = clean_prompts(captions, "TextEncoder")
         try:
-            return as_int32(token_inputs(self.preprocessor, captions))
+            inputs = as_int32(token_inputs(self.preprocessor, captions))
         except ImportError as error:
             raise ImportError(
                 "TextEncoder: this KerasHub tokenizes with TensorFlow and TensorFlow Text on every backend: "
                 "pip install tensorflow tensorflow-text"
             ) from error
+        longer = too_long(self.preprocessor, captions, inputs)
+        if cut is None:
+            warn_of_cut(longer, len(captions), self.sequence_length)
+        else:
+            cut += longer
+        return inputs
 
     def preprocess(self, captions: Tensor) -> dict[str, Tensor]:
         """`tokenize` for a `tf.string` tensor (B,), inside a `tf.function` or `tf.data.Dataset.map`.
@@ -233,7 +244,13 @@ class TextEncoder(keras.Model):
         following = ops.pad(real, [[0, 0], [0, 1], [0, 0]])[:, 1:]
         return ops.sum(tokens * real * (1.0 - following), axis=1)
 
-    def encode(self, captions: Sequence[str], batch_size: int = 64, verbose: int | str = "auto") -> dict[str, Array]:
+    def encode(
+        self,
+        captions: Sequence[str],
+        batch_size: int = 64,
+        verbose: int | str = "auto",
+        cut: list[str] | None = None,
+    ) -> dict[str, Array]:
         """The features of captions, as a dict of arrays; row i belongs to caption i.
 
         Captions run sorted by length, in batches as long as their longest caption and padded to a power of two, so that
@@ -244,6 +261,7 @@ class TextEncoder(keras.Model):
             captions: list of N strings.
             batch_size: captions per batch.
             verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
+            cut: as in `tokenize`.
 
         Returns:
             `pooled` (N, P) and `tokens` (N, T, D) in float32, `mask` (N, T) in bool.
@@ -253,7 +271,7 @@ class TextEncoder(keras.Model):
             ValueError: for no captions, an empty one, or a `batch_size` below 1.
         """
         batch_size = checks.integer("TextEncoder.encode", "batch_size", batch_size)
-        inputs = self.tokenize(captions)
+        inputs = self.tokenize(captions, cut)
         mask = inputs["padding_mask"] != 0
         lengths = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
         shortest = 8 if "padding_mask" in self.backbone.input else mask.shape[1]
@@ -285,6 +303,24 @@ class TextEncoder(keras.Model):
             if "seed" not in weight.name:
                 digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
         return digest.hexdigest()
+
+
+def warn_of_cut(cut: Sequence[str], count: int, length: int) -> None:
+    """Warns of captions that a text encoder cut, if there are any.
+
+    Args:
+        cut: these captions.
+        count: number of captions in all.
+        length: number of tokens that the encoder reads.
+    """
+    if cut:
+        first = cut[0] if len(cut[0]) <= _SHOWN else f"{cut[0][:_SHOWN]}..."
+        warnings.warn(
+            f"TextEncoder: {len(cut)} of {count} captions are longer than the {length} tokens that the encoder reads; "
+            f"what is beyond was cut. The first is {first!r}. Shorten them, or give the encoder more: "
+            f"TextEncoder.of(encoder, sequence_length={2 * length}).",
+            stacklevel=3,
+        )
 
 
 def _power_of_two(number):

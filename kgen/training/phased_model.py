@@ -147,7 +147,8 @@ class PhasedModel(keras.Model):
             raise TypeError(f"{type(self).__name__}.compile: {names} has no meaning for this model{hint}")
         policy = self.dtype_policy.name
         optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
-        metrics, config = list(metrics or []), dict(config or {})
+        metrics = list(metrics or []) if isinstance(metrics, (list, tuple, type(None))) else [metrics]
+        config = dict(config or {})
         self.use_metrics(metrics)
         super().compile(
             optimizer=optimizer,

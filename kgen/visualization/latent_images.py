@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
@@ -92,7 +93,7 @@ def latent_traversal(
     kgen.visualization.latent_traversal(vae, latents=vae.encode(images[:1])[0]).save("traversal.png")
     ```
     """
-    if isinstance(axes, int):
+    if isinstance(axes, (int, numbers.Integral)):
         axes = range(min(axes, getattr(model, "latent_dim", axes)))
     _check("latent_traversal", model, steps, axes, label)
     if not limit > 0:

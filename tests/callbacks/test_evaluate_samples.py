@@ -452,3 +452,12 @@ def test_sizes_that_do_not_match(tmp_path):
 def test_a_metric_of_features_alone():
     with pytest.raises(ValueError, match="FrechetDistance: .* needs a feature_extractor"):
         rehearse(EvaluateSamples(FrechetDistance(), tiny.pictures()), trained_vae(), 1)
+
+
+def test_a_file_that_cannot_be_written_is_said_before_training(tmp_path):
+    (tmp_path / "file").write_text("x")
+    path = tmp_path / "file" / "best.weights.h5"
+    callback = EvaluateSamples(Scripted([1.0], "min"), monitor="scripted", filepath=path, num_images=1)
+    callback.set_model(tiny.vae())
+    with pytest.raises(OSError, match="^EvaluateSamples: filepath: '.*' cannot be written"):
+        callback.on_train_begin()

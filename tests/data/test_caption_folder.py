@@ -134,3 +134,19 @@ def test_a_captioner_without_fingerprint_is_told_by_its_class(folder):
 
     caption(Plain(), folder, image_size=8)
     assert json.loads((folder / "captioner.json").read_text())["captioner"].startswith("Plain ")
+
+
+def test_names_in_another_unicode_form_are_not_captioned_again(tmp_path):
+    Image.new("RGB", (12, 10), COLORS["red"]).save(tmp_path / "caf\u00e9.png")
+    caption(Captioner(), tmp_path)
+    # As if the folder had been copied to a Mac.
+    (tmp_path / "caf\u00e9.png").rename(tmp_path / "cafe\u0301.png")
+    captioner = Captioner()
+    assert caption(captioner, tmp_path) == {"cafe\u0301.png": "a red image"} and captioner.calls == []
+
+
+@pytest.mark.parametrize("name", ["a.TXT", "a.png.txt", "a.caption"])
+def test_captions_of_others_are_not_touched_whatever_their_name(folder, name):
+    (folder / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=f"has captions already: {name}"):
+        caption(Captioner(), folder)

@@ -186,6 +186,17 @@ def test_bad_text_files(folder):
     assert "red.png: duplicate line" in report and "orphan.txt: missing image" in report
 
 
+def test_images_that_pillow_does_not_read_are_named(folder):
+    paint(folder / "tiff.tif")
+    (folder / "photo.heic").write_bytes(b"x")
+    for name in ("red", "green", "blue", "tiff", "photo"):
+        (folder / f"{name}.txt").write_text(name)
+    (folder / "README.md").write_text("about")
+    data = load_with_problems(folder, 2)
+    assert data.file_names == ["blue.png", "green.png", "red.png", "tiff.tif"]
+    assert "README.md: not used" in data.report[0] and "photo.heic: unreadable image" in data.report[1]
+
+
 def test_an_image_beside_the_sub_folders_is_named(tmp_path):
     paint(tmp_path / "cats" / "1.png")
     paint(tmp_path / "loose.png")

@@ -79,7 +79,24 @@ def test_limit(folder):
     assert len(ImageFolder(folder, 8, limit=9)) == 5
 
 
+def test_every_kind_of_image(tmp_path):
+    names = ["a.png", "b.tif", "c.tiff", "d.jfif", "e.jp2", "f.avif", "g.TGA"]
+    for name in names:
+        paint(tmp_path / name, size=(32, 32))
+    images = read(ImageFolder(tmp_path, 8), 8)
+    assert len(images) == len(names) and (np.abs(images.astype(int) - (255, 0, 0)) < 8).all()
+
+
 # === What cannot be read ===
+def test_images_that_pillow_does_not_read_are_named(folder):
+    (folder / "f.heic").write_bytes(b"x")
+    (folder / "g.svg").write_bytes(b"<svg></svg>")
+    images = ImageFolder(folder, 8)
+    assert len(images) == 7
+    with pytest.warns(UserWarning, match="left out 2 unreadable of 7 images .*f.heic: .*pillow-heif.*g.svg: "):
+        assert len(np.concatenate(list(images.batches(4)))) == 5
+
+
 def test_the_unreadable_are_left_out_with_one_warning(folder):
     (folder / "b.png").write_bytes(b"no image at all")
     (folder / "d.png").write_bytes((folder / "a.png").read_bytes()[:40])

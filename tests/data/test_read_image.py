@@ -2,9 +2,9 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from kgen.data.read_image import read_image
+from kgen.data.read_image import is_image_name, read_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -119,3 +119,71 @@ def test_a_large_jpeg_equals_the_same_pixels_as_png():
     image = Image.fromarray((np.stack([x / 800, y / 600, (x + y) / 1400], -1) * 255).astype("uint8"))
     jpeg, png = (read_image(encoded(image, kind), 32).astype(int) for kind in ("JPEG", "PNG"))
     assert np.abs(jpeg - png).max() <= 4
+
+
+# === Every format that Pillow reads ===
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF", "JPEG2000", "ICO", "PPM", "PCX", "TGA", "SGI", "QOI", "DDS", "DIB"])
+def test_other_kinds(kind, tmp_path):
+    name = tmp_path / f"image.{kind.lower()}"
+    try:
+        Image.new("RGB", (32, 32), RED).save(name, kind)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow does not write {kind}")
+    assert close(read_image(name, 16)[8, 8], RED)
+
+
+def test_names_of_images():
+    for name in (
+        "a.png",
+        "b/c.TIF",
+        "a.tiff",
+        "a.jfif",
+        "a.jp2",
+        "a.ico",
+        "a.mpo",
+        "a.heic",
+        "a.HEIF",
+        "a.svg",
+        "a.dng",
+    ):
+        assert is_image_name(name), name
+    for name in ("a.txt", "a.csv", "model.h5", "film.mpeg", "a", ".png", "a.json", "a.pdf"):
+        assert not is_image_name(name), name
+
+
+def test_a_plug_in_of_pillow_counts(monkeypatch):
+    assert not is_image_name("a.kgen_test")
+    monkeypatch.setitem(Image.EXTENSION, ".kgen_test", "PNG")
+    assert is_image_name("a.kgen_test")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.heic", r"Pillow does not read .heic: `pip install pillow-heif`.*register_heif_opener\(\)"),
+        ("a.svg", "Pillow does not read .svg: convert it to png"),
+        ("a.png", "cannot identify image file"),
+    ],
+)
+def test_what_pillow_does_not_read(tmp_path, name, message):
+    (tmp_path / name).write_bytes(b"<svg></svg>")
+    with pytest.raises(UnidentifiedImageError, match=message):
+        read_image(tmp_path / name, 8)
+
+
+def test_nothing_is_handed_to_ghostscript(tmp_path):
+    (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    with pytest.raises(UnidentifiedImageError, match="Pillow does not read .eps"):
+        read_image(tmp_path / "a.eps", 8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_pixels_of_32_bits_have_no_white(tmp_path, dtype):
+    Image.fromarray(np.full((8, 8), 1, dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="pixels of 32 bits do not say what white is"):
+        read_image(tmp_path / "a.tif", 8)
+
+
+def test_16_bit_grey_of_a_tiff_is_scaled(tmp_path):
+    Image.fromarray(np.full((8, 8), 32896, "uint16")).save(tmp_path / "a.tif")
+    assert close(read_image(tmp_path / "a.tif", 8)[4, 4], (128, 128, 128), 1)

@@ -26,7 +26,9 @@ def photos(tmp_path):
     folder.mkdir()
     for i in range(3):
         colors = np.random.default_rng(i).integers(40, 216, (9, 10, 3)).astype("uint8")
-        Image.fromarray(colors).resize((80, 72), Image.Resampling.NEAREST).save(folder / f"squares_{i}.png")
+        name = f"squares_{i}.{('tif', 'jfif', 'png')[i]}"
+        Image.fromarray(colors).resize((80, 72), Image.Resampling.NEAREST).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
@@ -35,6 +37,7 @@ def test_trains_shows_and_restores(photos, tmp_path):
     options = ["--data", photos, "--held-out", 1, "--patches", 32, "--epochs", 16, "--batch-size", 8, "--filters", 8]
     ended = run("--task", "inpaint", *options, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "Left out: cannot identify image file" in ended.stdout and "notes.txt" in ended.stdout
     made = tmp_path / "restore_photos"
     before, after = json.loads((made / "report.json").read_text())["squares_2"]
     assert after > before + 1

@@ -84,6 +84,23 @@ def test_folder_against_folder(generated, real, tmp_path, capsys):
     assert written["extractor"]["name"] == "pixels" and written["kgen"] == kgen.__version__ and written["seconds"] >= 0
 
 
+def test_a_file_that_cannot_be_written_is_said_before_the_work(generated, real, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["kgen.evaluate.command"], "evaluate", None)
+    (tmp_path / "file").write_text("x")
+    assert "--json: '" in failed(capsys, generated, real, "--json", tmp_path / "file" / "report.json")
+    assert "it is a directory" in failed(capsys, generated, real, "--json", tmp_path)
+
+
+def test_the_table_comes_before_the_file(generated, real, tmp_path, capsys, monkeypatch):
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys.modules["kgen.evaluate.command"], "write_whole", full)
+    with pytest.raises(SystemExit, match="No space left"):
+        run(generated, real, "--json", tmp_path / "report.json", "--metrics", "frechet_distance")
+    assert "frechet_distance_pixels" in capsys.readouterr().out
+
+
 def test_the_real_images_are_looked_at_once(generated, real, cache, monkeypatch):
     first = values(run(generated, real, "--image-size", 8, "--metrics", "frechet_distance"))
     (file,) = cache.iterdir()

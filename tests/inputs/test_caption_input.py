@@ -80,6 +80,7 @@ def test_datasets_of_pairs_of_dicts_and_of_something_else(encoder):
         (None, ValueError, "captions are missing"),
         (["one"], ValueError, "2 images and 1 captions"),
         (["one", []], ValueError, "image 1 has no caption"),
+        (["one", ["two", "\u200b"]], ValueError, "image 1: caption 1 is empty"),
         (["one", 2], TypeError, "got 2, a int"),
     ],
 )
@@ -100,6 +101,13 @@ def test_captions_of_a_dataset_that_are_numbers(as_dict):
     several = tf.data.Dataset.from_tensor_slices((images, np.full((4, 2), "a"))).batch(2)
     with pytest.raises(ValueError, match=r"Brightness: a dataset must give one caption .* shape \(None, 2\)"):
         as_dicts("Brightness", several)
+
+
+def test_an_empty_caption_of_a_dataset_is_told_by_its_batch(encoder):
+    tf = pytest.importorskip("tensorflow")
+    data = {"images": tiny_text.pictures(4)[0], "captions": ["one", "two", "three", "\u200b"]}
+    with pytest.raises(ValueError, match="Model: batch 1 of the dataset: caption 1 is empty"):
+        intake(encoder).dataset(tf.data.Dataset.from_tensor_slices(data).batch(2))
 
 
 # === In a model ===

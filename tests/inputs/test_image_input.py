@@ -5,6 +5,7 @@ from keras import ops
 
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.inputs.image_input import label_condition, look_at
+from tests.models import tiny
 
 SHAPE = (2, 3, 1)
 
@@ -150,3 +151,17 @@ def test_validation_is_known_again_until_the_end():
     assert made.is_validation(other) and not made.is_validation(images) and not made.is_validation(None)
     made.end()
     assert not made.is_validation(other)
+
+
+def test_data_in_batches_without_answers_are_told_so():
+    made = image_input(labels=ClassLabels(3))
+    with pytest.raises(ValueError, match="Model: it learns from labels; give them: .* or in each batch of data"):
+        made.batch(np.zeros((2, *SHAPE), "uint8"))
+
+
+def test_a_generator_without_labels():
+    model = tiny.gan(num_classes=tiny.CLASSES)
+    model.compile()
+    images = tiny.pictures()[:4]
+    with pytest.raises(ValueError, match="GAN: it learns from labels"):
+        model.fit(((images,) for _ in range(2)), epochs=1, steps_per_epoch=2, verbose=0)

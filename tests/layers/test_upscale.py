@@ -51,3 +51,9 @@ def test_in_a_network_of_any_size(tensorflow_backend):
 def test_arguments(arguments, said):
     with pytest.raises(ValueError, match=f"Upscale: {said}"):
         Upscale(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 8, 3), (1, 8, 0, 3)])
+def test_images_without_pixels(shape):
+    with pytest.raises(ValueError, match="resize: images and size must have pixels; got [08] x [08] to"):
+        Upscale(2)(np.zeros(shape, "float32"))

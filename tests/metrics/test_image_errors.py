@@ -280,3 +280,9 @@ def test_perceptual_distance_refuses_what_does_not_match(maps):
         perceptual_distance(real, generated[::-1])
     with pytest.raises(ValueError, match="got ndarray of 3 and ndarray of 3"):
         perceptual_distance(real[0], generated[0])
+
+
+def test_images_without_pixels():
+    empty = np.zeros((1, 0, 8, 3), "uint8")
+    with pytest.raises(ValueError, match=r"peak_signal_to_noise_ratio: images must not be empty; got \(1, 0, 8, 3\)"):
+        peak_signal_to_noise_ratio(empty, empty)

@@ -62,3 +62,12 @@ def test_beyond_its_size_the_sample_is_fair():
         error = features.std(axis=0) / np.sqrt(1000)
         assert (abs(sample.mean(axis=0) - features.mean(axis=0)) < 4 * error).all()
     assert np.isfinite(list(metric.results().values())).all()
+
+
+def test_one_subset_has_no_spread():
+    real, generated = measures.features(8)
+    metric = KernelDistance(subset_size=1000)
+    metric.update_state(real, generated)
+    results = metric.results()
+    assert results["kernel_distance"] == pytest.approx(kernel_distance(real, generated))
+    assert np.isnan(results["kernel_distance_std"])

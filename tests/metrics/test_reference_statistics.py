@@ -343,3 +343,19 @@ def test_tensors_are_the_same_images(real):
     again = extractor()
     reference_statistics(keras.ops.convert_to_tensor(real), again)
     assert first.seen == 36 and again.seen == 0
+
+
+def test_a_file_that_cannot_be_written_is_said_before_the_work(real, tmp_path):
+    (tmp_path / "file").write_text("x")
+    counting = extractor()
+    with pytest.raises(OSError, match="^reference_statistics: '.*' cannot be written"):
+        reference_statistics(real, counting, file=tmp_path / "file" / "real.npz")
+    assert counting.seen == 0
+
+
+def test_a_cache_that_cannot_be_written_is_left_out(real, cache):
+    cache.parent.mkdir(parents=True)
+    cache.write_text("no folder")
+    with pytest.warns(UserWarning, match="cannot be written .* computed again each time"):
+        reference = reference_statistics(real, extractor())
+    assert reference.moments.count == len(real)

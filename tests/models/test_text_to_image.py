@@ -118,6 +118,23 @@ def test_batches_of_any_size_are_compiled_once(tensorflow_backend):
     assert len(traces) == 1
 
 
+def test_batches_of_any_size_give_no_warning_of_retracing(tensorflow_backend, caplog):
+    import tensorflow as tf
+
+    model = tiny_text.model()
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for count in range(1, 18):
+                model.generate(["a", "a a"] * count, seed=0, batch_size=count)
+                model.generate([f"{'a ' * (i % 6 + 1)}" for i in range(count)], seed=0, batch_size=1 + count // 2)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert [record for record in caplog.records if "retracing" in record.getMessage()] == []
+
+
 # === What fit takes ===
 def test_every_form_of_the_same_data_trains_the_same():
     images, captions = tiny_text.pictures(8)
@@ -233,6 +250,17 @@ def test_prompts_that_are_none(untrained, prompts, kind, said):
 def test_arguments_of_generate(untrained, kwargs, said):
     with pytest.raises(ValueError, match=said):
         untrained.generate("a red picture", **kwargs)
+
+
+def test_captions_that_are_cut_are_told_in_fit_and_generate(untrained):
+    long = "a " * 7
+    with pytest.warns(UserWarning, match="1 of 2 captions are longer than the 8 tokens") as caught:
+        untrained.generate([long, "a a"], num_images=2, verbose=0)
+    assert sum("longer than" in str(each.message) for each in caught) == 1
+    images, captions = tiny_text.pictures(4)[0], ["a", "a a", long, "a a a"]
+    with pytest.warns(UserWarning, match="1 of 4 captions are longer than the 8 tokens") as caught:
+        tiny_text.compiled().fit(images, captions, batch_size=2, verbose=0)
+    assert sum("longer than" in str(each.message) for each in caught) == 1
 
 
 def test_guidance_needs_caption_dropout():

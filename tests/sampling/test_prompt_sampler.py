@@ -176,4 +176,4 @@ def test_walks_that_cannot_be(model):
 def test_no_warning_where_there_is_nothing_to_warn_of(model):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        assert model.generate(PROMPTS[0], seed=0).shape == model.sampler.image_shape
+        assert model.generate("a a", seed=0).shape == model.sampler.image_shape

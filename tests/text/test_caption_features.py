@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -44,6 +45,17 @@ def test_gathered_rows_are_what_the_encoder_says(encoder, tmp_path, small_chunks
     rows = features.index([CAPTIONS[13], CAPTIONS[2], CAPTIONS[13]])
     assert rows.dtype == np.int32 and list(rows) == [13, 2, 13]
     same(features.gather(rows), encoder.encode(CAPTIONS), rows)
+
+
+@pytest.mark.parametrize("kind", [CaptionFeatures, CaptionTokens])
+def test_captions_that_are_cut_are_told_once(encoder, small_chunks, kind):
+    captions = ["a " * i for i in range(1, 31)]
+    with pytest.warns(UserWarning, match=f"16 of 30 captions .* The first is '{'a ' * 14}a'") as caught:
+        features = kind(encoder, captions)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        features.extend(captions)
 
 
 def test_each_different_caption_is_encoded_once(encoder, monkeypatch):

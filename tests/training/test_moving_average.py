@@ -113,3 +113,43 @@ def test_says_whether_it_has_learned():
     assert not average.trained
     average.update(network)
     assert average.trained
+
+
+# === What cannot be copied ===
+class Unknown(keras.layers.Layer):
+    """Registered nowhere."""
+
+    def call(self, x):
+        return x
+
+
+def test_a_lambda_is_named_with_what_helps():
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: 2 * x, name="twice")], name="mine")
+    with pytest.raises(ValueError, match="^the network 'mine' cannot be copied or saved: it has a Lambda, 'twice'"):
+        network_copy(network)
+
+
+def test_a_class_that_is_not_registered_is_named():
+    inner = keras.Sequential([keras.Input((3,)), Unknown(name="odd")])
+    network = keras.Sequential([keras.Input((3,)), inner], name="mine")
+    with pytest.raises(ValueError, match="'odd' is of the class Unknown, .*register_keras_serializable") as caught:
+        network_copy(network)
+    assert len(str(caught.value)) < 300
+
+
+def test_other_reasons_are_one_line():
+    @keras.saving.register_keras_serializable(package="kgen_tests")
+    class Needy(keras.layers.Layer):
+        def __init__(self, wanted, **kwargs):
+            super().__init__(**kwargs)
+
+        def get_config(self):
+            return super().get_config()
+
+        def call(self, x):
+            return x
+
+    network = keras.Sequential([keras.Input((3,)), Needy(1)], name="mine")
+    with pytest.raises(ValueError, match="^the network 'mine' cannot be copied or saved: .*wanted") as caught:
+        network_copy(network)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400

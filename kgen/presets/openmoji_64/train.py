@@ -220,6 +220,7 @@ def main():
     parser.add_argument("--condition-dim", type=int, default=512)
     parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
 
     start = time.process_time()
     teacher = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=16)
