@@ -6,7 +6,7 @@
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid after each
 epoch), images.png (a row for each class), and between.png (interpolations between two images). An interrupted run
-continues when it is started again with the same options.
+continues when it is started again with the same options; other options are refused.
 """
 
 import argparse
@@ -49,7 +49,6 @@ def parse_arguments():
 def train(options):
     start = time.time()
     try:
-        import keras
         import numpy as np
 
         import kgen
@@ -68,7 +67,12 @@ def train(options):
     )
     gan.compile(metrics=[kgen.metrics.PrecisionRecall("pixels", max_samples=2000)])
 
-    options.output.mkdir(parents=True, exist_ok=True)
+    named = ("epochs", "batch_size", "seed", "architecture", "conditioning")
+    run = {"data": str(options.data), "images": len(images), **{name: getattr(options, name) for name in named}}
+    try:
+        backup = kgen.callbacks.RunBackup(options.output, run)
+    except FileExistsError as error:
+        sys.exit(str(error))
     gan.fit(
         images,
         labels,
@@ -78,7 +82,7 @@ def train(options):
         callbacks=[
             kgen.callbacks.SampleGrid(options.output / "samples", num_images=8 * len(names)),
             kgen.callbacks.AdversarialWatch(),
-            keras.callbacks.BackupAndRestore(options.output / "backup"),
+            backup,
         ],
     )
     gan.save(options.output / "model.keras")
