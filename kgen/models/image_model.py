@@ -71,7 +71,10 @@ class ImageModel(PhasedModel):
             batch_size: images in a step; 32 by default. A dataset has its own.
             shuffle: whether to shuffle arrays in each epoch.
             **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
-                features in, for sets too large for memory.
+                features in, for sets too large for memory;
+                for a model of answers also `class_weight`, a dict from classes, numbers or names, to the weights of
+                their answers in training, and `sample_weight`, a weight for each image. With several heads both may be
+                dicts by head.
 
         Returns:
             The `keras.callbacks.History`.
@@ -80,7 +83,7 @@ class ImageModel(PhasedModel):
             TypeError, ValueError: for wrong images, or wrong or missing answers.
         """
         for name in ("class_weight", "sample_weight"):
-            if kwargs.get(name) is not None:
+            if kwargs.get(name) is not None and name not in self.image_input.options:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
         data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, **options)
@@ -94,8 +97,11 @@ class ImageModel(PhasedModel):
         self, x: Any = None, y: Any = None, *, batch_size: int | None = None, return_dict: bool = False, **kwargs: Any
     ) -> Any:
         """The losses and metrics on data like that of `fit`, with nothing trained; as `keras.Model.evaluate`."""
+        weighs = "sample_weight" in self.image_input.options
+        options = {name: kwargs.pop(name) for name in ("sample_weight",) if weighs and name in kwargs}
         with self.image_input.range_kept():
-            logs = super().evaluate(**self.image_input.for_evaluation(x, y, batch_size), return_dict=True, **kwargs)
+            data = self.image_input.for_evaluation(x, y, batch_size, **options)
+            logs = super().evaluate(**data, return_dict=True, **kwargs)
         logs = {name: logs[name] for name in self.trackers}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
@@ -103,6 +109,9 @@ class ImageModel(PhasedModel):
 
     def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """One training step; as `keras.Model.train_on_batch`."""
+        if kwargs.get("class_weight") is not None:
+            name = f"{type(self).__name__}.train_on_batch"
+            raise ValueError(f"{name}: class_weight belongs to fit; give sample_weight, a weight for each image.")
         return super().train_on_batch(*self.image_input.for_step(x, y), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
