@@ -7,7 +7,7 @@ Writes to --output: model.keras, saved_model/ (for deployment), samples/ (a grid
 reconstructions.png (test images, and their reconstructions below), generated.png (from the learned prior), between.png
 (interpolations), traversal.png (a row for each of the most active latents), plane.png (the two most active latents),
 denoised.png (clean, noisy, denoised), strangest.png (the least likely test images).
-An interrupted run continues when it is started again with the same options.
+An interrupted run continues when it is started again with the same options; other options are refused.
 """
 
 import argparse
@@ -68,7 +68,6 @@ def build(options):
 def train(options):
     start = time.time()
     try:
-        import keras
         import numpy as np
 
         import kgen
@@ -79,7 +78,12 @@ def train(options):
     held_out = kgen.data.fashion_mnist("test", path=options.data)[0][: options.limit]
     vae = build(options)
     vae.compile(steps_per_execution=16)
-    options.output.mkdir(parents=True, exist_ok=True)
+    named = ("epochs", "batch_size", "seed", "latent_dim", "units")
+    run = {"data": str(options.data), "images": len(images), **{name: getattr(options, name) for name in named}}
+    try:
+        backup = kgen.callbacks.RunBackup(options.output, run)
+    except FileExistsError as error:
+        sys.exit(str(error))
     vae.fit(
         images,
         epochs=options.epochs,
@@ -87,7 +91,7 @@ def train(options):
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             kgen.callbacks.SampleGrid(options.output / "samples", num_images=64),
-            keras.callbacks.BackupAndRestore(options.output / "backup"),
+            backup,
         ],
     )
     gained = vae.fit_prior(images[:10_000], verbose=0)

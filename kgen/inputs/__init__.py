@@ -1,9 +1,10 @@
 """The door of a model: images, captions, pairs and prompts, checked and made ready."""
 
+from kgen.inputs.answer_input import AnswerInput
 from kgen.inputs.caption_input import CaptionInput
 from kgen.inputs.image_input import ClassLabels, ImageInput
 from kgen.inputs.pair_input import PairInput
 from kgen.inputs.patch_input import PatchInput
 from kgen.inputs.prompt_input import PromptInput
 
-__all__ = ["CaptionInput", "ClassLabels", "ImageInput", "PairInput", "PatchInput", "PromptInput"]
+__all__ = ["AnswerInput", "CaptionInput", "ClassLabels", "ImageInput", "PairInput", "PatchInput", "PromptInput"]

@@ -307,7 +307,7 @@ def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any,
 
 
 class ClassLabels:
-    """Labels that condition a model: integers `(N,)` outside, one-hot `pooled` `(batch, num_classes)` inside.
+    """Labels that condition a model: integers `(N,)` or `(N, 1)`, inside one-hot `pooled` `(batch, num_classes)`.
 
     Args:
         num_classes: how many classes there are.
@@ -337,7 +337,7 @@ class ClassLabels:
     def check(self, owner: str, labels: Any, shape: tuple) -> None:
         """Raises ValueError unless there is an integer in range for each of `shape[0]` images."""
         labels = ops.convert_to_numpy(labels)
-        if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        if labels.shape not in (shape[:1], (shape[0], 1)) or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(
                 f"{owner}: labels must be {shape[0]} integers, one for each image; got {labels.dtype} of shape "
                 f"{labels.shape}."
@@ -347,13 +347,13 @@ class ClassLabels:
 
     def prepare(self, labels: Tensor) -> Tensor:
         """One-hot, `(batch, num_classes)`."""
-        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
+        return ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), self.num_classes, dtype="float32")
 
     def condition(self, owner: str, labels: Any, count: int) -> dict[str, Array]:
         """The condition of `count` images to generate, from their checked labels."""
         labels = np.asarray(labels)
         self.check(owner, labels, (count,))
-        return {"pooled": np.eye(self.num_classes, dtype="float32")[labels]}
+        return {"pooled": np.eye(self.num_classes, dtype="float32")[labels.reshape(-1)]}
 
 
 def label_condition(owner: str, num_classes: int | None, labels: Any, count: int) -> dict[str, Array]:

@@ -8,12 +8,13 @@ from keras import ops
 from kgen.types import Tensor
 
 
-def pixel_cross_entropy(classes: Tensor, logits: Tensor) -> Tensor:
-    """mean_p -log P(class of p), with P the softmax of the logits of pixel p.
+def pixel_cross_entropy(classes: Tensor, logits: Tensor, weights: Tensor | None = None) -> Tensor:
+    """mean_p -w_p log P(class of p), with P the softmax of the logits of pixel p.
 
     Args:
         classes: integers `(batch, height, width)`.
         logits: `(batch, height, width, num_classes)`.
+        weights: w, `(batch, height, width)`; None for 1.
 
     Returns:
         Tensor `(batch,)`, nats per pixel.
@@ -25,7 +26,7 @@ def pixel_cross_entropy(classes: Tensor, logits: Tensor) -> Tensor:
     ```
     """
     nats = keras.losses.sparse_categorical_crossentropy(classes, ops.cast(logits, "float32"), from_logits=True)
-    return ops.mean(nats, axis=(1, 2))
+    return ops.mean(nats if weights is None else weights * nats, axis=(1, 2))
 
 
 def dice(classes: Tensor, logits: Tensor, smooth: float = 1.0) -> Tensor:

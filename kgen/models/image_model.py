@@ -81,7 +81,10 @@ class ImageModel(PhasedModel):
             value_range: of float images, `(0, 1)` or `(-1, 1)`, which is saved with the model; None: [-1, 1] if there
                 are negative values in them, or in the first batch of data in batches.
             **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
-                features in, for sets too large for memory.
+                features in, for sets too large for memory;
+                for a model of answers also `class_weight`, a dict from classes, numbers or names, to the weights of
+                their answers in training, and `sample_weight`, a weight for each image. With several heads both may be
+                dicts by head.
 
         Returns:
             The `keras.callbacks.History`.
@@ -90,7 +93,7 @@ class ImageModel(PhasedModel):
             TypeError, ValueError: for wrong images, or wrong or missing answers.
         """
         for name in ("class_weight", "sample_weight"):
-            if kwargs.get(name) is not None:
+            if kwargs.get(name) is not None and name not in self.image_input.options:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
         data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
@@ -111,8 +114,10 @@ class ImageModel(PhasedModel):
         **kwargs: Any,
     ) -> Any:
         """The losses and metrics on data as in `fit`, with nothing trained; `value_range` as in `ImageInput`'s rule."""
+        weighs = "sample_weight" in self.image_input.options
+        options = {name: kwargs.pop(name) for name in ("sample_weight",) if weighs and name in kwargs}
         with self.image_input.range_kept():
-            data = self.image_input.for_evaluation(x, y, batch_size, value_range)
+            data = self.image_input.for_evaluation(x, y, batch_size, value_range, **options)
             logs = super().evaluate(**data, return_dict=True, **kwargs)
         logs = {name: logs[name] for name in self.logs()}
         if self.sample_metrics is not None:
@@ -121,6 +126,9 @@ class ImageModel(PhasedModel):
 
     def train_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
         """One training step; as `keras.Model.train_on_batch`. `value_range` as in `evaluate`."""
+        if kwargs.get("class_weight") is not None:
+            name = f"{type(self).__name__}.train_on_batch"
+            raise ValueError(f"{name}: class_weight belongs to fit; give sample_weight, a weight for each image.")
         return super().train_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from kgen import networks
-from kgen.models.heads import SegmentationHead
+from kgen.models.heads import SegmentationHead, of_pixels
 from kgen.models.recognition_model import RecognitionModel
 from kgen.serializable import python_numbers, serializable
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
@@ -32,7 +32,7 @@ class ImageSegmenter(RecognitionModel):
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if the backbone is not a Keras model.
+        TypeError: if the backbone is neither a name nor a Keras model.
         ValueError: if it has no feature maps, or another argument is out of range.
 
     Example:
@@ -51,7 +51,7 @@ class ImageSegmenter(RecognitionModel):
 
     def __init__(
         self,
-        backbone: keras.Model,
+        backbone: str | keras.Model,
         num_classes: int | None = None,
         class_names: Any = None,
         filters: int = 16,
@@ -98,10 +98,12 @@ class ImageSegmenter(RecognitionModel):
         """
         self.compile_heads(optimizer, augmentation, {}, **kwargs)
 
-    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """One-hot classes and probabilities of pixels, `(batch, height, width, num_classes)`."""
+    def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """One-hot classes and probabilities of pixels, `(batch, height, width, num_classes)`, and weights if any."""
         probabilities = ops.softmax(self(batch["images"]), axis=-1)
-        return ops.one_hot(batch["masks"], self.num_classes, dtype="float32"), probabilities
+        truth = ops.one_hot(batch["masks"], self.num_classes, dtype="float32")
+        weights = batch.get("sample_weight", {})
+        return truth, probabilities, *([of_pixels(weights["masks"], batch["masks"])] if weights else [])
 
     def segment(
         self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None

@@ -28,7 +28,7 @@ class MultiTaskModel(RecognitionModel):
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if the backbone is not a Keras model, or a head is not a `Head`.
+        TypeError: if the backbone is neither a name nor a Keras model, or a head is not a `Head`.
         ValueError: if the backbone lacks what the heads build on, or another argument is out of range.
 
     Example:
@@ -51,7 +51,7 @@ class MultiTaskModel(RecognitionModel):
 
     def __init__(
         self,
-        backbone: keras.Model,
+        backbone: str | keras.Model,
         heads: dict[str, Head],
         image_shape: ImageShape | None = None,
         value_range: tuple[float, float] = (-1.0, 1.0),

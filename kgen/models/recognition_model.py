@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from kgen import networks
-from kgen.inputs import ImageInput, pixels
+from kgen.inputs import AnswerInput, pixels
 from kgen.models.heads import Head
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import split_batch
@@ -28,7 +28,7 @@ class RecognitionModel(ImageModel):
 
     def assemble(
         self,
-        backbone: keras.Model,
+        backbone: str | keras.Model,
         heads: dict[str, Head],
         image_shape: ImageShape | None,
         value_range: tuple[float, float],
@@ -42,6 +42,10 @@ class RecognitionModel(ImageModel):
         if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(f"{owner}: value_range must be (low, high), such as (0, 255); got {value_range!r}.")
         wanted = sorted({head.reads for head in heads.values()})
+        if isinstance(backbone, str):
+            # Maps must lie on the image's own grid.
+            size = image_shape[:2] if image_shape is not None and "maps" in wanted else None
+            backbone, value_range = networks.named_backbone(owner, backbone, size)
         # === Layers ===
         # A copy: training leaves the GAN or VAE that the backbone came from as it was.
         self.backbone = network_copy(networks.backbone_encoder(backbone, wanted, owner))
@@ -63,7 +67,7 @@ class RecognitionModel(ImageModel):
         # === Parts ===
         self.heads: dict[str, Any] = dict(heads)
         targets = {name: head for name, head in heads.items() if head.targets}
-        self.image_input = ImageInput(owner, self.image_shape, self.float_scale, targets)
+        self.image_input = AnswerInput(owner, self.image_shape, self.float_scale, targets)
         self.augmentation = Augmentation(owner, None, self.training_seeds)
         self.measured: dict[str, str] = {}
         self.built = True
@@ -120,24 +124,47 @@ class RecognitionModel(ImageModel):
         terms = terms if terms != ("loss",) else ()
         return [Phase("network", self.network_loss, self.network.trainable_variables, terms=terms)]
 
+    def weighted(self, batch: dict[str, Tensor], sample_weight: Any) -> dict[str, Tensor]:
+        """A prepared batch with the weights of its samples."""
+        return {**batch, "sample_weight": self.image_input.weights(sample_weight)}
+
     def network_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The heads' losses; also updates their metrics."""
         images, targets = split_batch(batch)
+        weights = targets.pop("sample_weight", {})
         if training:
-            images, targets = self.augmented(images, targets)
+            images, targets, weights = self.augmented(images, targets, weights)
             outputs = self.network(images, training=True)
         else:
             outputs = self.average(images)
         with backend.without_gradients():
             for name, key in self.measured.items():
-                self.heads[name].measure(self.trackers[key], targets.get(name, images), outputs[name])
-        return self.losses_of(images, targets, outputs)
+                weight = weights.get(name, weights.get(""))
+                self.heads[name].measure(self.trackers[key], targets.get(name, images), outputs[name], weight)
+        parts = self.losses_of(images, targets, outputs, self.image_input.class_weights if training else {})
+        of_terms = {self.log_name(name, term): name for name, head in self.heads.items() for term in head.terms}
+        for term, value in parts.items():
+            # A teacher's term is no head's; there is one head then.
+            name = of_terms.get(term, next(iter(self.heads)))
+            if (weight := weights.get(name, weights.get(""))) is not None:
+                parts[term] = weight * value
+        return parts
 
-    def losses_of(self, images: Tensor, targets: dict[str, Tensor], outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    def losses_of(
+        self,
+        images: Tensor,
+        targets: dict[str, Tensor],
+        outputs: dict[str, Tensor],
+        class_weights: dict[str, Any],
+    ) -> dict[str, Tensor]:
         """Dict from each of `terms` to a tensor `(batch,)`; a head without targets is compared with the images."""
         parts = {}
         for name, head in self.heads.items():
-            for term, value in head.loss(targets.get(name, images), outputs[name]).items():
+            truth = targets.get(name, images)
+            values = head.loss(truth, outputs[name])
+            if name in class_weights:
+                values = head.class_weighted(values, truth, outputs[name], ops.convert_to_tensor(class_weights[name]))
+            for term, value in values.items():
                 parts[self.log_name(name, term)] = self.weight(name) * value
         return parts
 
@@ -145,22 +172,29 @@ class RecognitionModel(ImageModel):
         """The weight of a head's loss among the others."""
         return 1.0
 
-    def augmented(self, images: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Images and their answers, changed alike."""
+    def augmented(
+        self, images: Tensor, targets: dict[str, Tensor], weights: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Images, their answers and weights, changed alike: mixed images have a mixed weight."""
         labels = [name for name in targets if self.heads[name].targets == "labels"]
         masks = [name for name in targets if self.heads[name].targets == "masks"]
-        widths = [targets[name].shape[-1] for name in labels]
+        rows: dict[tuple[str, str], Tensor] = {("label", name): targets[name] for name in labels}
+        rows |= {("weight", name): weight[:, None] for name, weight in weights.items()}
         images, mixed, moved = self.augmentation(
             images,
-            ops.concatenate([targets[name] for name in labels], axis=-1) if labels else None,
+            ops.concatenate(list(rows.values()), axis=-1) if rows else None,
             ops.stack([targets[name] for name in masks], axis=-1) if masks else None,
         )
-        targets = dict(targets)
-        for i, name in enumerate(labels):
-            targets[name] = mixed[:, sum(widths[:i]) : sum(widths[: i + 1])]
+        targets, weights, start = dict(targets), {}, 0
+        for (kind, name), row in rows.items():
+            part, start = mixed[:, start : start + row.shape[-1]], start + row.shape[-1]
+            if kind == "label":
+                targets[name] = part
+            else:
+                weights[name] = part[:, 0]
         for i, name in enumerate(masks):
             targets[name] = moved[..., i]
-        return images, targets
+        return images, targets, weights
 
     def after_step(self) -> None:
         """Updates the averaged weights."""

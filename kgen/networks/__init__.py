@@ -2,7 +2,7 @@
 
 from kgen.networks.architectures import generator_and_discriminator
 from kgen.networks.autoencoders import encoder_and_decoder, sized_encoder
-from kgen.networks.backbone import backbone_encoder
+from kgen.networks.backbone import backbone_encoder, named_backbone
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.feature_network import feature_network
 from kgen.networks.for_text import (
@@ -36,6 +36,7 @@ __all__ = [
     "MultiscaleEncoder",
     "TextProjection",
     "backbone_encoder",
+    "named_backbone",
     "check_text_features",
     "dcgan_discriminator",
     "dcgan_generator",

@@ -8,13 +8,45 @@ from typing import Any
 import keras
 from keras import layers
 
+from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
 from kgen.serializable import python_numbers
 from kgen.types import Tensor
 
 
+def named_backbone(
+    owner: str, name: str, image_size: tuple[int, int] | None = None
+) -> tuple[keras.Model, tuple[float, float]]:
+    """The network of a name, and the values that it expects for black and white.
+
+    Args:
+        owner: name that errors begin with.
+        name: "efficientnet_lite0", with its ImageNet weights, from pip.
+        image_size: `(height, width)` to make it for; None: 224x224, which it has learned from.
+
+    Raises:
+        ImportError: the weights are not installed.
+        ValueError: for an unknown name.
+
+    Example:
+
+    ```python
+    network, value_range = named_backbone("Mine", "efficientnet_lite0")
+    ```
+    """
+    if name != "efficientnet_lite0":
+        raise ValueError(f"{owner}: no network is called {name!r}; give 'efficientnet_lite0', or a keras.Model.")
+    extractor = efficientnet_lite0()
+    network, (low, high) = extractor.network, extractor.value_range
+    if image_size is not None:
+        copy = keras.models.clone_model(network, input_tensors=keras.Input((*image_size, 3), name="images"))
+        copy.set_weights(network.get_weights())
+        network = copy
+    return network, (low, high)
+
+
 @python_numbers
 def backbone_encoder(
-    backbone: keras.Model, wanted: Iterable[str] = ("vector",), owner: str = "backbone_encoder"
+    backbone: str | keras.Model, wanted: Iterable[str] = ("vector",), owner: str = "backbone_encoder"
 ) -> keras.Model:
     """A network from images to the features of a backbone, with the same weights.
 
@@ -24,7 +56,8 @@ def backbone_encoder(
 
     Args:
         backbone: a functional `keras.Model` or a built `keras.Sequential` that takes images: a discriminator or its
-            features, a VAE's encoder, a model of `keras.applications` or a backbone of KerasHub.
+            features, a VAE's encoder, a model of `keras.applications` or a backbone of KerasHub; or
+            "efficientnet_lite0".
         wanted: "vector", "maps", or both.
         owner: name that errors begin with.
 
@@ -32,8 +65,9 @@ def backbone_encoder(
         A `keras.Model` with a dict of the wanted features: `{"vector": (batch, n), "maps": [(batch, h, w, c), ...]}`.
 
     Raises:
-        TypeError: if the backbone is not a Keras model.
-        ValueError: if its graph is not known, it takes more than images, or it has no such features.
+        ImportError: the weights of a network that was named are not installed.
+        TypeError: if the backbone is neither a name nor a Keras model.
+        ValueError: for an unknown name; if its graph is not known, it takes more than images, or has no such features.
 
     Example:
 
@@ -42,8 +76,10 @@ def backbone_encoder(
     [tuple(each.shape) for each in encoder.output["maps"]]      # fine to coarse
     ```
     """
+    if isinstance(backbone, str):
+        backbone = named_backbone(owner, backbone)[0]
     if not isinstance(backbone, keras.Model):
-        raise TypeError(f"{owner}: the backbone must be a keras.Model; got {type(backbone).__name__}.")
+        raise TypeError(f"{owner}: the backbone must be a name or a keras.Model; got {type(backbone).__name__}.")
     if not isinstance(backbone, (keras.Sequential, keras.Function)) or not backbone.built:
         raise ValueError(
             f"{owner}: the backbone must be a functional keras.Model or a built keras.Sequential, whose layers are "

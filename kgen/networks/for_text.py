@@ -11,6 +11,7 @@ from kgen.networks import ladder
 from kgen.networks.interface import check_discriminator, check_generator, condition_names, warn_of_ending
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.networks.stages import check_image_shape, coarsest_side
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
@@ -90,7 +91,10 @@ def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int
 def text_discriminator(image_shape: ImageShape, pooled_dim: int) -> keras.Model:
     """A `MultiscaleEncoder` that judges whether an image is real and fits the text."""
     patch = max(1, min(image_shape[:2]) // 32)
-    return MultiscaleEncoder(image_shape, 1, pooled_dim=pooled_dim, filters=32, patch=patch, name="discriminator")
+    end = coarsest_side("text_discriminator", image_shape, patch)
+    return MultiscaleEncoder(
+        image_shape, 1, pooled_dim=pooled_dim, filters=32, end=end, patch=patch, name="discriminator"
+    )
 
 
 @python_numbers
@@ -127,6 +131,7 @@ def text_networks(
         if value is not None and part not in recipe.split("_"):
             raise ValueError(f"{owner}: the recipe {recipe!r} has no {name}; leave it out.")
     if generator is None:
+        _check_size(owner, image_shape)
         activation = "tanh" if recipe == "gan" else "linear"
         generator = text_generator(image_shape, latent_dim, *text_dims, output_activation=activation)
     check_generator(owner, generator, latent_dim)
@@ -149,6 +154,20 @@ def text_networks(
         discriminator = text_discriminator(image_shape, text_dims[0]) if discriminator is None else discriminator
         check_discriminator(owner, discriminator, image_shape)
     return generator, encoder, discriminator
+
+
+def _check_size(owner, image_shape):
+    check_image_shape(owner, image_shape)
+    shorter, longer = sorted(image_shape[:2])
+    doubled = shorter >= 128 and shorter & (shorter - 1) == 0
+    if not (shorter in (16, 32, 48, 64) or doubled) or longer % (shorter // 8):
+        sizes = (16, 32, 48, 64, 128, 256, 512)
+        nearest = sorted(sorted(sizes, key=lambda side: abs(side - shorter))[:2])
+        raise ValueError(
+            f"{owner}: it draws images whose shorter side has {', '.join(map(str, sizes[:-1]))} or {sizes[-1]} pixels, "
+            f"and whose longer side is a multiple of an eighth of that; got {image_shape[0]}x{image_shape[1]}. Scale "
+            f"the images to {nearest[0]} or {nearest[1]} pixels, or give a generator of your own."
+        )
 
 
 def check_text_features(owner: str, generator: keras.Model, own: Any, other: Any, reads_tokens: bool = False) -> None:

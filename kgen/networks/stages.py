@@ -40,10 +40,13 @@ def stage_grids(owner: str, image_shape: ImageShape, coarsest: int, patch: int) 
         grids.insert(0, (grids[0][0] // 2, grids[0][1] // 2))
     if min(grids[0]) != coarsest:
         reached = sorted({min(grid) for grid in grids})
+        below = coarsest * patch
+        while 2 * below <= min(height, width):
+            below *= 2
         raise ValueError(
             f"{owner}: doubling a coarsest side of {coarsest} does not lead to {height}x{width} pixels in patches of "
-            f"{patch}. Halving reaches {', '.join(map(str, reached))}: choose one of these, or another image_shape or "
-            "patch."
+            f"{patch}. It leads to a shorter side of {below} or {2 * below}: scale the images, or choose another "
+            f"patch, or one of the sides that halving reaches: {', '.join(map(str, reached))}."
         )
     return grids
 

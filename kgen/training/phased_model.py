@@ -85,6 +85,12 @@ class PhasedModel(keras.Model):
         """The batch that the losses see, from what `fit` was given."""
         return x if y is None else (x, y)
 
+    def weighted(self, batch: Any, sample_weight: Any) -> Any:
+        """A prepared batch with the weights of its samples, in a model whose losses see them. Most refuse."""
+        raise ValueError(
+            f"{type(self).__name__}: sample_weight and class_weight have no meaning for this model; leave them out."
+        )
+
     def after_step(self) -> None:
         """Runs after the last phase of a training step, for instance to update moving averages."""
 
@@ -246,11 +252,8 @@ class PhasedModel(keras.Model):
     def _batch(self, data):
         # Keras makes weights of samples of a `class_weight`.
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise ValueError(
-                f"{type(self).__name__}: sample_weight and class_weight have no meaning for this model; leave them out."
-            )
-        return self.prepare(x, y)
+        batch = self.prepare(x, y)
+        return batch if sample_weight is None else self.weighted(batch, sample_weight)
 
     def _train_phase(self, phase, batch):
         optimizer = self.optimizer.by_phase[phase.name]

@@ -5,7 +5,7 @@ from keras import layers, ops
 
 import kgen  # noqa: F401  load_model knows its classes by it
 from kgen.losses import distillation, label_cross_entropy
-from kgen.models import ImageClassifier
+from kgen.models import ImageClassifier, ImageSegmenter
 from tests.checks import models
 from tests.models import tiny
 
@@ -218,3 +218,23 @@ def test_replicas(tensorflow_backend):
 @pytest.mark.slow
 def test_mixed_precision():
     models.check_mixed_precision(random, data(), "mixed_float16")
+
+
+@pytest.mark.slow
+def test_a_backbone_by_name(tmp_path):
+    """It sees what the metric of the same name sees, and comes back from a file."""
+    extractor = pytest.importorskip("kgen.metrics").FeatureExtractor.of("efficientnet_lite0")
+    model = ImageClassifier("efficientnet_lite0", 3, image_shape=(224, 224, 3), frozen=True, seed=0)
+    assert model.value_range == (-127 / 128, 1.0)
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), "uint8")
+    inner = keras.Model(model.network.input, model.network.get_layer("labels_dropout").input)
+    seen = ops.convert_to_numpy(inner(images / np.float32(127.5) - 1))
+    np.testing.assert_allclose(seen, extractor.extract(images), rtol=1e-3, atol=1e-3)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.classify(images), model.classify(images), rtol=1e-5)
+    assert len(model.phases()[0].variables) == 2
+    model.frozen = False
+    assert len(model.phases()[0].variables) > 50
+    small = ImageSegmenter("efficientnet_lite0", 2, filters=4, image_shape=(32, 32, 3))
+    assert small.segment(np.zeros((1, 32, 32, 3), "uint8")).shape == (1, 32, 32)

