@@ -177,8 +177,8 @@ class ImageInput:
         try:
             yield
         finally:
-            if self.float_range != before:
-                self.float_range = before
+            # Not read first: where an evaluation was interrupted on JAX, the variable has no value now.
+            self.float_range = before
 
     def check(self, x: Any, y: Any = None) -> tuple[int, int] | None:
         """Checks images and answers before a long run; of data in batches, the first batch. See `checked`.
