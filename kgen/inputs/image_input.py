@@ -200,9 +200,8 @@ class ImageInput:
         try:
             yield
         finally:
-            if self.float_range != before[0]:
-                self.float_range = before[0]
-            self.only_uint8 = before[1]
+            # Not read first: where an evaluation was interrupted on JAX, the variable has no value now.
+            self.float_range, self.only_uint8 = before
 
     def check(self, x: Any, y: Any = None, value_range: Any = None) -> tuple[int, int] | None:
         """Checks images and answers before a long run; of data in batches, the first batch. See `checked`.

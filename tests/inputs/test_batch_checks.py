@@ -104,6 +104,8 @@ def test_answers_of_every_batch_are_checked(make, kind):
         with pytest.raises(Exception, match=message) as raised:
             made.fit(data, verbose=0)
         assert type(made).__name__ in str(raised.value) and "7" in str(raised.value)
+    # On JAX Keras loses the weights of a model whose training was interrupted.
+    made, _ = make()
     with pytest.raises(Exception, match=message):
         made.evaluate(kind(x, spoiled(y)), verbose=0)
 
