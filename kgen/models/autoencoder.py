@@ -13,12 +13,12 @@ from kgen import checks, networks
 from kgen.inference.autoencode import decoding_tiles, encoding_tiles, in_tiles
 from kgen.inputs import PatchInput, pixels
 from kgen.models.image_model import ImageModel
-from kgen.networks.interface import check_discriminator, check_network
+from kgen.networks.interface import check_discriminator, check_network, warn_of_ending
 from kgen.objectives import PerceptualCompression
 from kgen.sampling.tiles import in_whole_multiples, levels
 from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage
-from kgen.types import Array, Tensor, Verbose
+from kgen.types import Array, Tensor, ValueRange, Verbose
 
 
 @serializable
@@ -57,6 +57,7 @@ class Autoencoder(ImageModel):
     """
 
     generates = pairs = True
+    predicts_by = "reconstruct"
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Autoencoder(ImageModel):
     ):
         super().__init__(seed=seed, **kwargs)
         self.channels, self.latent_channels, self.factor = _sizes(encoder, decoder)
+        warn_of_ending("Autoencoder", "decoder", decoder, logits=False)
         # Whether the encoder gives a distribution of latents.
         self.gaussian = encoder.output_shape[-1] == 2 * self.latent_channels
         self.image_shape = (None, None, self.channels)
@@ -210,7 +212,14 @@ class Autoencoder(ImageModel):
         return tuple(ops.split(encoded, 2, axis=-1)) if self.gaussian else (encoded, None)
 
     # === Images in, images out ===
-    def encode(self, images: Any, tile: int = 512, overlap: int = 64, verbose: Verbose = "auto") -> Array:
+    def encode(
+        self,
+        images: Any,
+        tile: int = 512,
+        overlap: int = 64,
+        verbose: Verbose = "auto",
+        value_range: ValueRange = None,
+    ) -> Array:
         """The latents of images: the means of q(z|x), if the encoder gives a distribution.
 
         What is larger than a tile is computed in tiles, in constant memory.
@@ -221,6 +230,7 @@ class Autoencoder(ImageModel):
             tile: side of a tile in pixels, a multiple of 8 and of `factor`; less needs less memory and more time.
             overlap: of neighbouring tiles, such a multiple too, at most half of a tile.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+            value_range: of float images, as in `kgen.inputs.ImageInput`.
 
         Returns:
             float32 array `(N, H / factor, W / factor, latent_channels)`, or without N, as `images` came.
@@ -230,7 +240,7 @@ class Autoencoder(ImageModel):
             ValueError: for images of other channels or range, or another tile or overlap.
         """
         owner, single = "Autoencoder.encode", np.ndim(images) == 3
-        checked = self.image_input.images(images[None] if single else images, owner)
+        checked = self.image_input.images(images[None] if single else images, owner, value_range=value_range)
         tiles = encoding_tiles(owner, checked.images.shape[1:3], self.factor, tile, overlap)
         latents = in_tiles(self, self.encoded, checked, tiles, np.asarray, _at_once(tiles, 1), verbose)
         return latents[0] if single else latents
@@ -256,9 +266,16 @@ class Autoencoder(ImageModel):
         drawn = in_tiles(self, self.decoded, latents, tiles, levels, _at_once(tiles, self.factor), verbose)
         return drawn[0] if single else drawn
 
-    def reconstruct(self, images: Any, tile: int = 512, overlap: int = 64, verbose: Verbose = "auto") -> Array:
+    def reconstruct(
+        self,
+        images: Any,
+        tile: int = 512,
+        overlap: int = 64,
+        verbose: Verbose = "auto",
+        value_range: ValueRange = None,
+    ) -> Array:
         """`decode(encode(images))`, uint8 of the shape of `images`; arguments as in `encode`."""
-        latents = self.encode(images, tile, overlap, verbose)
+        latents = self.encode(images, tile, overlap, verbose, value_range)
         height, width = np.shape(images)[-3:-1]
         return self.decode(latents, tile, overlap, verbose)[..., :height, :width, :]
 

@@ -10,6 +10,7 @@ from kgen.layers import GaussianNoise
 from kgen.models import (
     GAN,
     VAE,
+    Autoencoder,
     ClassificationHead,
     CycleGAN,
     ImageCaptioner,
@@ -23,6 +24,7 @@ from kgen.models import (
 from kgen.networks import restoration_network
 from kgen.training import backend
 from tests.models import tiny, tiny_style, tiny_text
+from tests.models.test_autoencoder import networks
 from tests.models.test_recognition_model import backbone
 
 
@@ -42,6 +44,10 @@ def _segmenter():
 
 def _restorer():
     return ImageRestorer([GaussianNoise(30)], network=restoration_network(3, filters=4, blocks=1), ema_momentum=0.0)
+
+
+def _autoencoder():
+    return Autoencoder(*networks(), ema_momentum=0.0)
 
 
 def _cycle_gan():
@@ -104,6 +110,8 @@ CASES = {
         tiny.pictures,
         lambda m, x, **r: m.answer("labels", x, **r),
     ),
+    "Autoencoder.encode": (_autoencoder, _nothing, tiny.pictures, lambda m, x, **r: m.encode(x, **r)),
+    "Autoencoder.reconstruct": (_autoencoder, _nothing, tiny.pictures, lambda m, x, **r: m.reconstruct(x, **r)),
     "ImageRestorer.restore": (_restorer, _nothing, tiny.pictures, lambda m, x, **r: m.restore(x, **r)),
     "StyleTransfer.stylize": (
         tiny_style.model,
@@ -186,7 +194,12 @@ class Batches(keras.utils.PyDataset):
 
 
 PREDICTS = {case.split(".")[0]: case for case in CASES if case.split(".")[1] in ("classify", "segment", "answer")}
-PREDICTS |= {"ImageRestorer": "ImageRestorer.restore", "CycleGAN": "CycleGAN.translate", "VAE": "VAE.reconstruct"}
+PREDICTS |= {
+    "Autoencoder": "Autoencoder.reconstruct",
+    "ImageRestorer": "ImageRestorer.restore",
+    "CycleGAN": "CycleGAN.translate",
+    "VAE": "VAE.reconstruct",
+}
 del PREDICTS["GAN"]
 
 
