@@ -125,10 +125,10 @@ def _cut(array, top, left, tall, wide):
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
 
 
-def in_whole_multiples(images: Tensor) -> Tensor:
-    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `MULTIPLE`."""
+def in_whole_multiples(images: Tensor, multiple: int = MULTIPLE) -> Tensor:
+    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of a number."""
     height, width = ops.shape(images)[1:3]
     for axis, side in ((1, height), (2, width)):
-        places = ops.arange(side + -side % MULTIPLE, dtype="int32")
+        places = ops.arange(side + -side % multiple, dtype="int32")
         images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
     return images
