@@ -32,11 +32,15 @@ _LEVELS = 5
 
 @serializable
 class ImageRestorer(ImageModel):
-    """A network that undoes what layers did to images: noise, blur, JPEG, small size, missing parts, bad light.
+    """A network that undoes what layers did to images: noise, JPEG, small size, missing parts.
 
     It trains on clean images alone, patches of any one size: each step degrades them anew by the degradations, in
     their order, and the network is to give back what they were. The weights are averaged over training; the average is
     what `restore`, `evaluate` and validation use. The logs name `psnr`, of restored against clean images, in dB.
+
+    The network made by default sees some 20 pixels around each pixel. What only the whole image shows, such as bad
+    light or a colour cast, needs a network that looks at all of it, or Keras' `AutoContrast` and
+    `kgen.layers.ColorBalance`.
 
     Args:
         degradations: list of `kgen.layers.Degradation`: `GaussianNoise`, `PoissonNoise`, `Blur`, `JpegCompression`,
