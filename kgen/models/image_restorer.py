@@ -168,7 +168,7 @@ class ImageRestorer(ImageModel):
 
         What is larger than a tile is computed in tiles, in memory that does not grow with the image, but for the
         result itself. Grey images stay grey. Wide holes are filled from coarse to fine: first in the image at half the
-        size, or a quarter and so on, until the network reaches across them.
+        size, or a quarter and so on, until the network reaches across them; this takes some copies of the whole image.
 
         Args:
             images: one image `(H, W, channels)`, a batch `(N, H, W, channels)`, or a list of images of any sizes;

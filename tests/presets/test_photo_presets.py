@@ -1,5 +1,6 @@
 """The presets for photographs that ship, on a photograph that they were not trained on."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,19 @@ def test_upscale_photo_2x():
     bicubic = np.asarray(small.resize((128, 128), Image.Resampling.BICUBIC))
     restored = ImageRestorer.from_preset("upscale_photo_2x").restore(np.asarray(small))
     assert psnr(clean, restored) > psnr(clean, bicubic) + 0.3
+
+
+def test_upscale_photo_2x_of_jpeg_files():
+    data = pytest.importorskip("skimage.data")
+    restorer, gains = ImageRestorer.from_preset("upscale_photo_2x"), []
+    for name in ("astronaut", "chelsea", "coffee"):
+        clean = getattr(data, name)()[40:296, 60:316]
+        file = io.BytesIO()
+        Image.fromarray(clean).resize((128, 128), Image.Resampling.BICUBIC).save(file, "jpeg", quality=60)
+        small = Image.open(file)
+        bicubic = np.asarray(small.resize((256, 256), Image.Resampling.BICUBIC))
+        gains.append(psnr(clean, restorer.restore(np.asarray(small))) - psnr(clean, bicubic))
+    assert np.mean(gains) > 0.3, gains
 
 
 @pytest.mark.backends
