@@ -89,7 +89,7 @@ def test_grey_photographs_stay_grey():
     grey = np.asarray(Image.fromarray(chelsea()).convert("L"))
     noisy = np.clip(np.rint(grey + np.random.default_rng(0).normal(0, 25, grey.shape)), 0, 255).astype("uint8")
     denoised = ImageRestorer.from_preset("denoise_photo").restore(noisy)
-    assert denoised.shape == grey.shape and psnr(grey, denoised) > psnr(grey, noisy) + 2
+    assert denoised.shape == grey.shape and psnr(grey, denoised) > psnr(grey, noisy) + 1
     small = np.asarray(Image.fromarray(grey).resize((64, 64), Image.Resampling.BICUBIC))
     bicubic = np.asarray(Image.fromarray(small).resize((128, 128), Image.Resampling.BICUBIC))
     upscaler = ImageRestorer.from_preset("upscale_photo_2x")
