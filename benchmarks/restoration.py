@@ -1,4 +1,4 @@
-"""Photo restoration by ImageRestorer, scikit-image and Pillow: noise, small size, missing parts, blur, darkness.
+"""Photo restoration by ImageRestorer, scikit-image and Pillow: noise, small size, missing parts.
 
     apt-get download lomiri-wallpapers-16.04 lomiri-wallpapers-20.04
     for package in lomiri-wallpapers-*.deb; do dpkg-deb -x $package photos; done
@@ -6,16 +6,17 @@
     taskset -c 1 python benchmarks/restoration.py upscale --photos photos --seconds 300
     taskset -c 1 python benchmarks/restoration.py upscale --scale 4 --photos photos --seconds 300
     taskset -c 1 python benchmarks/restoration.py inpaint --photos photos --seconds 300
-    taskset -c 1 python benchmarks/restoration.py deblur --photos photos --seconds 300
-    taskset -c 1 python benchmarks/restoration.py light --photos photos --seconds 300
+    taskset -c 1 python benchmarks/restoration.py inpaint --measure inpaint_photo
 
-Trains on the photographs of a folder for the given processor time, and tests on six of scikit-image and scikit-learn,
-none of which may be in the folder. PSNR is over all values of an image, from 0 to 255; for `upscale` it is over luma
-(ITU-R BT.601, from 16 to 235) without a border as wide as the scale, as in papers. The other methods use the parameters
-that are best on these test images. Needs scikit-image and scikit-learn, and `denoise` also PyWavelets.
+Trains on the photographs of a folder for the given processor time, or takes a preset, and tests on six photographs of
+scikit-image and scikit-learn, none of which may be in the folder. PSNR is over all values of an image, from 0 to 255;
+for `upscale` it is over luma (ITU-R BT.601, from 16 to 235) without a border as wide as the scale, as in papers. The
+other methods use the parameters that are best on these test images. Needs scikit-image and scikit-learn, and `denoise`
+also PyWavelets.
 """
 
 import argparse
+import io
 import os
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ from clock import Seconds
 from PIL import Image
 
 import kgen
-from kgen.layers import Blur, ColorCast, Downscale, GaussianNoise, LowLight, RandomMask
+from kgen.layers import Blur, Downscale, GaussianNoise, JpegCompression, RandomMask
 
 
 def test_images():
@@ -55,9 +56,14 @@ def training_images(folder, side):
 
 
 def trained(options, degradations, scale=1):
+    if options.measure:
+        return kgen.models.ImageRestorer.from_preset(options.measure)
     patches = kgen.data.random_patches(
         training_images(options.photos, options.side), options.patch, options.patches, options.seed
     )
+    # Some without colour, which then gets none from the network.
+    for patch in patches[: int(options.grey * len(patches))]:
+        patch[:] = np.asarray(Image.fromarray(patch).convert("L"))[..., None]
 
     def built():
         network = kgen.networks.restoration_network(
@@ -66,6 +72,10 @@ def trained(options, degradations, scale=1):
         return kgen.models.ImageRestorer(degradations, scale, network=network, seed=options.seed)
 
     restorer = built()
+    if options.start:
+        start = kgen.models.ImageRestorer.from_preset(options.start)
+        restorer.network.set_weights(start.average.network.get_weights())
+        restorer.average.network.set_weights(start.average.network.get_weights())
     restorer.compile(keras.optimizers.Adam(options.rate), loss=options.loss, steps_per_execution=8)
     clock = Seconds(options.seconds, options.rate)
     restorer.fit(patches, epochs=10_000, batch_size=options.batch_size, verbose=0, callbacks=[clock])
@@ -140,7 +150,8 @@ def denoise(options):
     from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
     clean, sigma = test_images(), options.sigma
-    noisy = spoiled(clean, GaussianNoise(sigma, seed=options.seed))
+    noise = GaussianNoise(sigma, seed=options.seed)
+    noisy = spoiled(clean, noise)
     floats = {name: np.float32(p) / 255 for name, p in noisy.items()}
     deviation = sigma / 255
     methods = {"as it came": noisy}
@@ -161,23 +172,44 @@ def denoise(options):
     methods["ImageRestorer"] = by_restorer(restorer, noisy)
     table(clean, methods, psnr)
     finish(options, restorer, clean, noisy, methods["ImageRestorer"])
+    grey = {name: np.asarray(Image.fromarray(image).convert("L")) for name, image in clean.items()}
+    noisy = {name: p[..., 0] for name, p in spoiled({n: g[..., None] for n, g in grey.items()}, noise).items()}
+    methods = {"as it came": noisy, "ImageRestorer": by_restorer(restorer, noisy)}
+    print("\nwithout colours")
+    table(grey, methods, psnr)
 
 
 def upscale(options):
-    clean = test_images()
-    downscale = Downscale(options.scale)
+    clean, scale = test_images(), options.scale
+    # What photographs are like before they are enlarged: some soft, some noisy, most from a JPEG file.
+    downscale = Downscale(scale)
+    blur = Blur((0, 0.5 * scale), probability=0.3)
+    found = [GaussianNoise((0, 5), probability=0.3), JpegCompression((40, 95), probability=0.7)]
+    restorer = trained(options, [downscale] if options.clean else [blur, downscale, *found], scale)
     small = spoiled(clean, downscale)
-    methods = {}
-    for name in ("bicubic", "lanczos"):
-        kernel = Image.Resampling[name.upper()]
-        methods[name] = {
-            key: np.asarray(Image.fromarray(p).resize((options.scale * p.shape[1], options.scale * p.shape[0]), kernel))
-            for key, p in small.items()
-        }
-    restorer = trained(options, [downscale], options.scale)
-    methods["ImageRestorer"] = by_restorer(restorer, small)
-    table(clean, methods, lambda a, b: luma_psnr(a, b, options.scale))
+    noisy = spoiled(small, GaussianNoise(3, seed=options.seed))
+    as_jpeg = {f"JPEG of quality {q}": {k: through_jpeg(p, q) for k, p in small.items()} for q in (90, 80, 60, 40)}
+    for what, inputs in {"clean": small, **as_jpeg, "noise of deviation 3": noisy}.items():
+        kernels = ("bicubic", "lanczos")
+        methods = {name: {key: enlarged(p, scale, name) for key, p in inputs.items()} for name in kernels}
+        if options.start:
+            start = kgen.models.ImageRestorer.from_preset(options.start)
+            methods[str(options.start)] = by_restorer(start, inputs)
+        methods["ImageRestorer"] = by_restorer(restorer, inputs)
+        print(f"\n{what}")
+        table(clean, methods, lambda a, b: luma_psnr(a, b, scale))
     finish(options, restorer, clean, methods["bicubic"], methods["ImageRestorer"])
+
+
+def enlarged(image, scale, kernel):
+    size = (scale * image.shape[1], scale * image.shape[0])
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling[kernel.upper()]))
+
+
+def through_jpeg(image, quality):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "jpeg", quality=quality)
+    return np.asarray(Image.open(file))
 
 
 def inpaint(options):
@@ -202,51 +234,40 @@ def inpaint(options):
         print(f"\nsquares of {size}, {fraction:.0%} missing; biharmonic: {time.process_time() - start:.1f} s")
         results = by_restorer(restorer, seen, masks)
         table(clean, {"as it came": seen, "biharmonic": biharmonic, "ImageRestorer": results}, psnr)
+    wide_holes(restorer)
     finish(options, restorer, clean, seen, results)
 
 
-def deblur(options):
-    from skimage.filters import unsharp_mask
-    from skimage.restoration import richardson_lucy
+def wide_holes(restorer):
+    """PSNR within one square hole in the middle of 192 x 192 pixels, at four random places of each photograph."""
+    from skimage.restoration import inpaint_biharmonic
 
-    clean, sigma = test_images(), 1.5
-    blurred = spoiled(clean, Blur(sigma), GaussianNoise(2, seed=options.seed))
-    methods = {"as it came": blurred}
-    compare = comparison(clean, {name: np.float32(p) / 255 for name, p in blurred.items()}, methods)
-    compare("unsharp mask", lambda p, c: unsharp_mask(p, sigma, c, channel_axis=2), (0.5, 1.0, 1.5, 2.0))
-    line = np.exp(-0.5 * (np.arange(-6, 7) / sigma) ** 2)
-    spread = np.outer(line, line)[..., None] / line.sum() ** 2
-
-    def deconvolved(image, steps):
-        # Padded by mirroring, because it takes pixels outside of the image to be black.
-        padded = np.pad(image, ((16, 16), (16, 16), (0, 0)), "symmetric")
-        return richardson_lucy(padded, spread, steps)[16:-16, 16:-16]
-
-    compare("Richardson-Lucy, told the blur", deconvolved, (3, 5, 10, 20))
-    restorer = trained(options, [Blur((0.0, 2.5)), GaussianNoise((0, 5))])
-    methods["ImageRestorer"] = by_restorer(restorer, blurred)
-    table(clean, methods, psnr)
-    finish(options, restorer, clean, blurred, methods["ImageRestorer"])
-
-
-def light(options):
-    from skimage.exposure import equalize_adapthist
-
-    clean, seed = test_images(), options.seed
-    dark = spoiled(clean, LowLight((0.2, 0.4), (1, 1.5), seed), ColorCast(0.2, seed), GaussianNoise(2, seed))
-    methods = {"as it came": dark}
-    compare = comparison(clean, {name: np.float32(p) / 255 for name, p in dark.items()}, methods)
-
-    def stretch(image, share):
-        low, high = np.quantile(image, [share, 1 - share], axis=(0, 1))
-        return (image - low) / (high - low)
-
-    compare("each channel stretched", stretch, (0.0, 0.001, 0.01, 0.03))
-    compare("CLAHE", lambda p, c: equalize_adapthist(p, clip_limit=c), (0.001, 0.003, 0.01, 0.03))
-    restorer = trained(options, [LowLight((0.1, 0.6), (1, 2)), ColorCast((0, 0.3)), GaussianNoise((0, 5))])
-    methods["ImageRestorer"] = by_restorer(restorer, dark)
-    table(clean, methods, psnr)
-    finish(options, restorer, clean, dark, methods["ImageRestorer"])
+    places, found = 4, {}
+    for side in (16, 32, 64):
+        mask = np.zeros((192, 192), bool)
+        start = (192 - side) // 2
+        mask[start : start + side, start : start + side] = True
+        for name, photo in test_images().items():
+            random = np.random.default_rng(0)
+            for _ in range(places):
+                top, left = random.integers(0, photo.shape[0] - 192), random.integers(0, photo.shape[1] - 192)
+                clean = photo[top : top + 192, left : left + 192]
+                seen = np.where(mask[..., None], 128, clean).astype("uint8")
+                reach, restorer.reach = restorer.reach, 192
+                at_one_scale = restorer.restore(seen, mask, verbose=0)
+                restorer.reach = reach
+                results = {
+                    "biharmonic": 255 * np.clip(inpaint_biharmonic(seen / 255, mask, channel_axis=-1), 0, 1),
+                    "ImageRestorer at one scale": at_one_scale,
+                    "ImageRestorer": restorer.restore(seen, mask, verbose=0),
+                }
+                for method, result in results.items():
+                    found.setdefault((side, method), {}).setdefault(name, []).append(psnr(clean[mask], result[mask]))
+    for (side, method), by_name in found.items():
+        values = [np.mean(values) for values in by_name.values()]
+        print(
+            f"| {side} | {method} | {' | '.join(f'{value:.2f}' for value in (*values, np.mean(values)))} |", flush=True
+        )
 
 
 def as_levels(image):
@@ -258,13 +279,13 @@ def finish(options, restorer, *rows):
     cut = [np.stack([p[:256, :256] for p in row.values()]) for row in rows]
     columns = len(rows[0])
     kgen.visualization.save_images(options.output, np.concatenate(cut).round().astype("uint8"), columns=columns)
-    if options.preset:
+    if options.preset and not options.measure:
         # A preset for restoring needs only the average; equal weights are stored once.
         restorer.network.set_weights(restorer.average.network.get_weights())
         kgen.presets.save_preset(restorer, options.preset, dtype="float16")
 
 
-JOBS = {"denoise": denoise, "upscale": upscale, "inpaint": inpaint, "deblur": deblur, "light": light}
+JOBS = {"denoise": denoise, "upscale": upscale, "inpaint": inpaint}
 
 
 def main():
@@ -272,7 +293,9 @@ def main():
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("what", choices=list(JOBS))
-    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs to train on")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--photos", type=Path, help="folder of photographs to train on")
+    data.add_argument("--measure", help="preset of ImageRestorer to measure, in place of training")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--sigma", type=float, default=25, help="of the noise to remove, in grey levels")
     parser.add_argument("--scale", type=int, default=2, help="of upscale")
@@ -286,6 +309,9 @@ def main():
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--loss", default="auto", help="of pixels, as in ImageRestorer.compile")
     parser.add_argument("--policy", default="mixed_bfloat16", help="dtype policy of the training")
+    parser.add_argument("--start", help="preset of ImageRestorer whose weights training begins with")
+    parser.add_argument("--clean", action="store_true", help="upscale: learn from clean images alone")
+    parser.add_argument("--grey", type=float, default=0.0, help="share of patches without colour")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="restored.png", help="PNG file: clean, degraded and restored images")
     parser.add_argument("--preset", type=Path, help="directory to save the model in")

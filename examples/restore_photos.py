@@ -4,9 +4,9 @@
     python examples/restore_photos.py --task upscale --data my_photos
     python examples/restore_photos.py --restore old.png             # uses what was trained
 
-Tasks: denoise; upscale (twice as large); inpaint (fill in missing parts); old (blur, JPEG, noise and a colour cast);
-light (underexposed and noisy). Writes to --output NAME_before.png and NAME_after.png for each held-out photo, and
-model.keras, to continue training or to restore with.
+Tasks: denoise; upscale (twice as large); inpaint (fill in missing parts); old (blur, noise and JPEG). Writes to
+--output NAME_before.png and NAME_after.png for each held-out photo, and model.keras, to continue training or to restore
+with.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-TASKS = ("denoise", "upscale", "inpaint", "old", "light")
+TASKS = ("denoise", "upscale", "inpaint", "old")
 
 
 def main():
@@ -79,14 +79,13 @@ def photographs(options):
 
 
 def degradations(task):
-    from kgen.layers import Blur, ColorCast, Downscale, GaussianNoise, JpegCompression, LowLight, RandomMask
+    from kgen.layers import Blur, Downscale, GaussianNoise, JpegCompression, RandomMask
 
     return {
         "denoise": [GaussianNoise((0, 50))],
-        "upscale": [Downscale(2)],
+        "upscale": [Downscale(2), JpegCompression((40, 95), probability=0.5)],
         "inpaint": [RandomMask((0.1, 0.6), (1, 8))],
-        "old": [Blur((0, 1)), ColorCast(0.2), GaussianNoise((0, 20)), JpegCompression((30, 90))],
-        "light": [LowLight((0.2, 0.5)), GaussianNoise((0, 10))],
+        "old": [Blur((0, 1)), GaussianNoise((0, 20)), JpegCompression((30, 90))],
     }[task]
 
 

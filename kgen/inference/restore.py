@@ -6,11 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+from keras import ops
 from PIL import Image
 
+from kgen.inference.coarse_to_fine import filled_from_coarse_to_fine
+from kgen.inputs import pixels
 from kgen.progress import Progress
 from kgen.sampling.tiles import Tiles, levels
-from kgen.types import Array, ValueRange, Verbose
+from kgen.types import Array, Tensor, ValueRange, Verbose
 
 
 def restored_images(
@@ -26,7 +29,7 @@ def restored_images(
 
     Args:
         model: gives `restored_inputs`, a graph from `images` and `masks` to restored images in [0, 1], and says whether
-            it is `masked`, its number of `channels`, and by which `scale` it enlarges.
+            it is `masked`, its `reach` into holes, its number of `channels`, and by which `scale` it enlarges.
         images, masks, tile, overlap, verbose, value_range: as in `ImageRestorer.restore`.
 
     Returns:
@@ -46,29 +49,47 @@ def restored_images(
         pairs = zip(images, masks)
         return [restored_images(model, image, mask, tile, overlap, verbose, value_range) for image, mask in pairs]
     rank = len(getattr(images, "shape", ()))
-    if rank not in (3, 4):
+    if rank not in (2, 3, 4):
         got = f"shape {tuple(images.shape)}" if hasattr(images, "shape") else type(images).__name__
         raise TypeError(
-            f"{owner}: images must be an array (H, W, channels) or (N, H, W, channels), or a list of images; got {got}."
+            f"{owner}: images must be an array (H, W), (H, W, channels) or (N, H, W, channels), or a list of images; "
+            f"got {got}."
         )
     images = np.asarray(images)
+    if rank == 2:
+        return restored_images(model, images[..., None], masks, tile, overlap, verbose, value_range)[..., 0]
     if rank == 3:
         masks = None if masks is None else np.asarray(masks)[None]
         return restored_images(model, images[None], masks, tile, overlap, verbose, value_range)[0]
-    images, alpha = images[..., : model.channels], images[..., model.channels :]
+    # Networks for colours take grey images with three equal channels, and give such back.
+    is_grey = model.channels == 3 and images.shape[-1] in (1, 2)
+    channels = 1 if is_grey else model.channels
+    images, alpha = images[..., :channels], images[..., channels:]
     if alpha.shape[-1] > 1:
         raise ValueError(
             f"{owner}: images must have {model.channels} channels, or one more for alpha; got "
-            f"{model.channels + alpha.shape[-1]}."
+            f"{channels + alpha.shape[-1]}."
         )
+    images = np.repeat(images, 3, axis=-1) if is_grey else images
     inputs = {"images": model.image_input.images(images, owner, value_range=value_range)}
-    if masks is not None:
-        inputs["masks"] = _checked_masks(owner, masks, images.shape[:3])
-    restored = _in_tiles(model, inputs, Tiles(images.shape[1:3], tile, overlap, model.scale), tile, verbose)
+    if masks is None:
+        restored = _in_tiles(model, inputs, images.shape[1:3], tile, overlap, verbose)
+    else:
+        masks = _checked_masks(owner, masks, images.shape[:3])
+
+        def fill(images: Tensor, masks: Tensor) -> Array:
+            inputs = {"images": ops.convert_to_numpy(images), "masks": ops.convert_to_numpy(masks)}
+            return _in_tiles(model, inputs, images.shape[1:3], tile, overlap, verbose)
+
+        if images.dtype != "uint8":
+            images = ops.convert_to_numpy(pixels.to_uint8(inputs["images"][:]))
+        restored = filled_from_coarse_to_fine(fill, images, masks, model.reach, model.scale)
+    restored = restored[..., :channels]
     return np.concatenate([restored, _scaled(alpha, model.scale)], axis=-1) if alpha.shape[-1] else restored
 
 
-def _in_tiles(model, inputs, tiles, tile, verbose):
+def _in_tiles(model, inputs, size, tile, overlap, verbose):
+    tiles = Tiles(size, tile, overlap, model.scale)
     # As many small images at once as have the pixels of two tiles.
     at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
     if max(tiles.size) <= tile:

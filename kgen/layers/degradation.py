@@ -25,10 +25,12 @@ class Degradation(SeededLayer):
 
     Args:
         seed: an int, a `keras.random.SeedGenerator` to share with others, or None for a random seed.
+        probability: of each image to be degraded; the others stay as they are. Every subclass takes it by its name.
         **kwargs: `name`, `dtype`.
 
     Raises:
         TypeError: if `seed` is something else.
+        ValueError: if `probability` is not within 0 and 1.
 
     Example:
         ```python
@@ -45,8 +47,11 @@ class Degradation(SeededLayer):
     # How many times smaller both sides of an image become.
     shrinks = 1
 
-    def __init__(self, seed: Seed = None, **kwargs: Any):
+    def __init__(self, seed: Seed = None, *, probability: float = 1.0, **kwargs: Any):
         super().__init__(seed, **kwargs)
+        if isinstance(probability, bool) or not isinstance(probability, Real) or not 0.0 <= probability <= 1.0:
+            raise ValueError(f"{type(self).__name__}: probability must be a number from 0 to 1; got {probability!r}.")
+        self.probability: float = float(probability)
         # Nothing to build; Keras, on JAX and torch, would build it by calling the model that it is part of.
         self.built = True
 
@@ -64,7 +69,8 @@ class Degradation(SeededLayer):
             float32 images in [0, 1].
 
         Raises:
-            ValueError: if the images have another rank, or sides that are not known.
+            ValueError: if the images have another rank, or sides that are not known; or for a layer that changes the
+                shape of images, but not of all.
         """
         shape = tuple(images.shape)
         if len(shape) != 4 or None in shape[1:]:
@@ -73,7 +79,16 @@ class Degradation(SeededLayer):
                 f"and width; got shape {shape}."
             )
         images = ops.cast(images, "float32")
-        return ops.clip(self.apply(images, self.parameters(ops.shape(images)[0], shape[1:], seed)), 0.0, 1.0)
+        count = ops.shape(images)[0]
+        degraded = ops.clip(self.apply(images, self.parameters(count, shape[1:], seed)), 0.0, 1.0)
+        if self.probability == 1.0:
+            return degraded
+        if tuple(degraded.shape)[1:] != shape[1:]:
+            raise ValueError(
+                f"{type(self).__name__}: it changes the shape of images, so it must degrade all of them; got a "
+                f"probability of {self.probability:g}."
+            )
+        return ops.where(drawn_between((0.0, 1.0), count, seed) < self.probability, degraded, images)
 
     def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         """Draws what happens to each image.

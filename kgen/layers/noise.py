@@ -19,8 +19,9 @@ _WHITE = 255.0
 class GaussianNoise(Degradation):
     """Adds Gaussian noise to images, with one sigma for each image: x + sigma / 255 n, clipped to [0, 1].
 
-    Images `(B, H, W, C)` are in [0, 1]; sigma is in grey levels from 0 to 255, as in papers on denoising. Keras'
-    `GaussianNoise` has one sigma for all images, works only in training and does not clip.
+    Images `(B, H, W, C)` are in [0, 1]; sigma is in grey levels from 0 to 255, as in papers on denoising. Grey images,
+    those whose channels are equal, stay grey. Keras' `GaussianNoise` has one sigma for all images, works only in
+    training and does not clip.
 
     Args:
         sigma: standard deviation in grey levels, a number or `(low, high)`.
@@ -46,7 +47,7 @@ class GaussianNoise(Degradation):
         }
 
     def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-        return images + parameters["sigma"] / _WHITE * parameters["noise"]
+        return images + parameters["sigma"] / _WHITE * _as_colorful(parameters["noise"], images)
 
 
 @serializable
@@ -80,4 +81,11 @@ class PoissonNoise(Degradation):
         }
 
     def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-        return images + ops.sqrt(ops.maximum(images, 0.0) / parameters["peak"]) * parameters["noise"]
+        deviation = ops.sqrt(ops.maximum(images, 0.0) / parameters["peak"])
+        return images + deviation * _as_colorful(parameters["noise"], images)
+
+
+def _as_colorful(noise, images):
+    """Noise that is the same in all channels where those of an image are."""
+    is_grey = ops.all(ops.equal(images, images[..., :1]), axis=(1, 2, 3), keepdims=True)
+    return ops.where(is_grey, noise[..., :1], noise)

@@ -44,5 +44,10 @@ class Saturation(ImageFilter):
     def apply(self, images: Tensor) -> Tensor:
         if images.shape[-1] == 1:
             return images
-        luma = ops.sum(images * ops.convert_to_tensor(_LUMA), axis=-1, keepdims=True)
-        return luma + self.factor * (images - luma)
+        grey = luma(images)
+        return grey + self.factor * (images - grey)
+
+
+def luma(images: Tensor) -> Tensor:
+    """How bright the pixels of images `(B, H, W, 3)` look, `(B, H, W, 1)`."""
+    return ops.sum(images * ops.convert_to_tensor(_LUMA), axis=-1, keepdims=True)

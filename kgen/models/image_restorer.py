@@ -10,10 +10,12 @@ import keras
 from keras import ops
 
 from kgen import checks, networks
+from kgen.inference.coarse_to_fine import filled_from_coarse_to_fine
 from kgen.inference.restore import restored_images
 from kgen.inputs import PatchInput, pixels
 from kgen.layers import Degradation, Downscale, RandomMask
 from kgen.layers.random_mask import hidden
+from kgen.layers.saturation import luma
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator
 from kgen.objectives.restoration import Restoration
@@ -22,14 +24,23 @@ from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor, ValueRange, Verbose
 
+# The least distance in pixels that a network fills from known pixels inwards.
+_REACH = 4
+# How often an exported model halves images to fill wide holes.
+_LEVELS = 5
+
 
 @serializable
 class ImageRestorer(ImageModel):
-    """A network that undoes what layers did to images: noise, blur, JPEG, small size, missing parts, bad light.
+    """A network that undoes what layers did to images: noise, JPEG, small size, missing parts.
 
     It trains on clean images alone, patches of any one size: each step degrades them anew by the degradations, in
     their order, and the network is to give back what they were. The weights are averaged over training; the average is
     what `restore`, `evaluate` and validation use. The logs name `psnr`, of restored against clean images, in dB.
+
+    The network made by default sees some 20 pixels around each pixel. What only the whole image shows, such as bad
+    light or a colour cast, needs a network that looks at all of it, or Keras' `AutoContrast` and
+    `kgen.layers.ColorBalance`.
 
     Args:
         degradations: list of `kgen.layers.Degradation`: `GaussianNoise`, `PoissonNoise`, `Blur`, `JpegCompression`,
@@ -85,6 +96,8 @@ class ImageRestorer(ImageModel):
         self.masked = isinstance(self.degradations[-1], RandomMask)
         # What was there is to stay as it was, unless it too was degraded.
         self.keeps_known = self.masked and len(self.degradations) == 1
+        # As far into a hole as into the widest square that it learns to fill.
+        self.reach = max(_REACH, self.degradations[-1].size[1] // 2) if self.masked else 0
         if network is None:
             network = networks.restoration_network(channels, scale, self.masked)
         _check_network(network, channels, scale, self.masked)
@@ -161,12 +174,13 @@ class ImageRestorer(ImageModel):
         """Restored images, `scale` times as large.
 
         What is larger than a tile is computed in tiles, in memory that does not grow with the image, but for the
-        result itself.
+        result itself. Grey images stay grey. Wide holes are filled from coarse to fine: first in the image at half the
+        size, or a quarter and so on, until the network reaches across them; this takes some copies of the whole image.
 
         Args:
             images: one image `(H, W, channels)`, a batch `(N, H, W, channels)`, or a list of images of any sizes;
                 uint8, or float in [0, 1] or [-1, 1]. One channel more is alpha, which stays as it is, or is scaled with
-                the image.
+                the image. A model of three channels also takes grey images, `(H, W)` or of one channel.
             masks: what is missing, for a model with `RandomMask`: `(H, W)`, `(N, H, W)` or a list; not 0 at missing
                 pixels.
             tile: side of a tile in pixels of `images`, a multiple of 8; less needs less memory and more time.
@@ -176,8 +190,8 @@ class ImageRestorer(ImageModel):
                 without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
-            uint8 array `(scale * H, scale * W, channels)`, a batch or a list of them, as `images` came; pixels that are
-            known are those of `images` if masks are all that the model learned.
+            uint8 array `(scale * H, scale * W, channels)`, a batch or a list of them, as `images` came, of as many
+            channels as they have; pixels that are known are those of `images` if masks are all that the model learned.
 
         Raises:
             TypeError: if `images` is none of these.
@@ -196,14 +210,21 @@ class ImageRestorer(ImageModel):
         return restored
 
     def restored_inputs(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Restored images, not cut to [0, 1], from `images` and `masks` `(N, H, W, 1)`: the graph of `restore`."""
+        """Restored images, not cut to [0, 1], from `images` and `masks` `(N, H, W, 1)`: the graph of `restore`.
+
+        An image whose three channels are equal is restored to one of which that is true too.
+        """
         images = 0.5 * pixels.in_network_range(inputs["images"]) + 0.5
         if self.masked:
             missing = ops.cast(ops.not_equal(inputs["masks"], 0), "float32")
             images = ops.concatenate([hidden(images, missing), missing], axis=-1)
         height, width = ops.shape(images)[1:3]
         restored = self.restored(in_whole_multiples(images), self.average)
-        return restored[:, : height * self.scale, : width * self.scale]
+        restored = restored[:, : height * self.scale, : width * self.scale]
+        if self.channels != 3:
+            return restored
+        is_grey = ops.all(ops.equal(images[..., 1:3], images[..., :1]), axis=(1, 2, 3), keepdims=True)
+        return ops.where(is_grey, luma(restored), restored)
 
     def call(self, images: Tensor) -> Tensor:
         """Restored images of those in [0, 1]."""
@@ -223,7 +244,10 @@ class ImageRestorer(ImageModel):
         return [self.average]
 
     def serving_signature(self) -> list:
-        """`images`, uint8 `(N, height, width, channels)` of any size; and `masks`, uint8 `(N, height, width)`."""
+        """`images`, uint8 `(N, height, width, channels)` of any size; and `masks`, uint8 `(N, height, width)`.
+
+        Holes may be up to some 250 pixels wide.
+        """
         import tensorflow as tf
 
         specs = [tf.TensorSpec([None, None, None, self.channels], tf.uint8, name="images")]
@@ -231,9 +255,15 @@ class ImageRestorer(ImageModel):
 
     def serve(self, images: Tensor, masks: Tensor = None) -> dict[str, Tensor]:
         """A dict of the restored `images`, uint8."""
-        inputs = {"images": images} if masks is None else {"images": images, "masks": ops.expand_dims(masks, -1)}
-        restored = ops.clip(self.restored_inputs(inputs), 0.0, 1.0)
-        return {"images": ops.cast(ops.round(255.0 * restored), "uint8")}
+
+        def restored(images: Tensor, masks: Tensor = None) -> Tensor:
+            levels = 255.0 * ops.clip(self.restored_inputs({"images": images, "masks": masks}), 0.0, 1.0)
+            return ops.cast(ops.round(levels), "uint8")
+
+        if masks is None:
+            return {"images": restored(images)}
+        inputs = images, ops.expand_dims(masks, -1)
+        return {"images": filled_from_coarse_to_fine(restored, *inputs, self.reach, self.scale, _LEVELS)}
 
 
 def checked_degradations(degradations: Any, scale: int) -> list[Degradation]:

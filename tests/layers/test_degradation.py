@@ -78,6 +78,23 @@ def test_a_shared_generator_is_drawn_from():
     np.testing.assert_array_equal(ops.convert_to_numpy(again), first)
 
 
+@pytest.mark.backends
+def test_some_images_stay_as_they_are():
+    images = np.repeat(IMAGES, 20, axis=0)
+    layer = GaussianNoise(50, seed=0, probability=0.3)
+    changed = np.abs(called(layer, images) - images).max(axis=(1, 2, 3)) > 0
+    assert 8 <= changed.sum() <= 28
+    assert GaussianNoise.from_config(layer.get_config()).probability == 0.3
+    np.testing.assert_array_equal(called(GaussianNoise(50, probability=0), images), images)
+    # All of them: nothing more is drawn than before there was such a choice.
+    np.testing.assert_array_equal(called(Blur((0, 2), seed=1, probability=1)), called(Blur((0, 2), seed=1)))
+    with pytest.raises(ValueError, match="RandomMask: it changes the shape of images.*probability of 0.5"):
+        RandomMask(0.5, probability=0.5)(IMAGES)
+    for wrong in (1.5, -0.1, True, "often"):
+        with pytest.raises(ValueError, match=f"Blur: probability must be a number from 0 to 1; got {wrong!r}"):
+            Blur(1, probability=wrong)
+
+
 def test_what_is_wrong():
     with pytest.raises(TypeError, match="Blur: seed must be None, an int or a SeedGenerator; got 'x'"):
         Blur(1, seed="x")

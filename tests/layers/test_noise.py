@@ -30,3 +30,13 @@ def test_poisson_noise_grows_with_the_root_of_brightness():
         np.testing.assert_allclose(degraded.std(), np.sqrt(level / 100), rtol=0.04)
         np.testing.assert_allclose(degraded.mean(), level, rtol=0.01)
     np.testing.assert_array_equal(ops.convert_to_numpy(noise(np.zeros_like(GREY))), 0)
+
+
+@pytest.mark.parametrize("layer", [GaussianNoise(30, seed=0), PoissonNoise(50, seed=0)])
+def test_grey_images_get_grey_noise(layer):
+    images = np.repeat(GREY, 3, axis=-1)
+    images[1, 3, 5, 0] = 0.6
+    noise = ops.convert_to_numpy(layer(images)) - images
+    assert np.ptp(noise[0], axis=-1).max() == 0 and noise[0].std() > 0.05
+    # One pixel with a colour makes the other image one with colours.
+    assert np.corrcoef(noise[1, ..., 0].ravel(), noise[1, ..., 1].ravel())[0, 1] < 0.05

@@ -1,5 +1,6 @@
 """The presets for photographs that ship, on a photograph that they were not trained on."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,19 @@ def test_upscale_photo_2x():
     assert psnr(clean, restored) > psnr(clean, bicubic) + 0.3
 
 
+def test_upscale_photo_2x_of_jpeg_files():
+    data = pytest.importorskip("skimage.data")
+    restorer, gains = ImageRestorer.from_preset("upscale_photo_2x"), []
+    for name in ("astronaut", "chelsea", "coffee"):
+        clean = getattr(data, name)()[40:296, 60:316]
+        file = io.BytesIO()
+        Image.fromarray(clean).resize((128, 128), Image.Resampling.BICUBIC).save(file, "jpeg", quality=60)
+        small = Image.open(file)
+        bicubic = np.asarray(small.resize((256, 256), Image.Resampling.BICUBIC))
+        gains.append(psnr(clean, restorer.restore(np.asarray(small))) - psnr(clean, bicubic))
+    assert np.mean(gains) > 0.3, gains
+
+
 @pytest.mark.backends
 def test_inpaint_photo():
     clean = chelsea()
@@ -54,3 +68,31 @@ def test_inpaint_photo():
     assert np.array_equal(restored[~missing], clean[~missing])
     biharmonic = pytest.importorskip("skimage.restoration").inpaint_biharmonic(spoiled, missing, channel_axis=-1)
     assert psnr(clean, restored) > psnr(clean, 255.0 * biharmonic) + 0.3
+
+
+@pytest.mark.parametrize("side", [16, 64])
+def test_inpaint_photo_in_wide_holes(side):
+    restoration, data = pytest.importorskip("skimage.restoration"), pytest.importorskip("skimage.data")
+    restorer = ImageRestorer.from_preset("inpaint_photo")
+    missing = np.zeros((112, 112), bool)
+    missing[56 - side // 2 : 56 + side // 2, 56 - side // 2 : 56 + side // 2] = True
+    ours, theirs = [], []
+    for name, top, left in (("astronaut", 100, 40), ("chelsea", 60, 200), ("coffee", 150, 250), ("rocket", 200, 300)):
+        clean = getattr(data, name)()[top : top + 112, left : left + 112]
+        spoiled = np.where(missing[..., None], 0, clean).astype("uint8")
+        ours.append(psnr(clean, restorer.restore(spoiled, masks=missing)))
+        theirs.append(psnr(clean, 255.0 * restoration.inpaint_biharmonic(spoiled, missing, channel_axis=-1).clip(0, 1)))
+    assert np.mean(ours) > np.mean(theirs), (ours, theirs)
+
+
+def test_grey_photographs_stay_grey():
+    grey = np.asarray(Image.fromarray(chelsea()).convert("L"))
+    noisy = np.clip(np.rint(grey + np.random.default_rng(0).normal(0, 25, grey.shape)), 0, 255).astype("uint8")
+    denoised = ImageRestorer.from_preset("denoise_photo").restore(noisy)
+    assert denoised.shape == grey.shape and psnr(grey, denoised) > psnr(grey, noisy) + 1
+    small = np.asarray(Image.fromarray(grey).resize((64, 64), Image.Resampling.BICUBIC))
+    bicubic = np.asarray(Image.fromarray(small).resize((128, 128), Image.Resampling.BICUBIC))
+    upscaler = ImageRestorer.from_preset("upscale_photo_2x")
+    assert psnr(grey, upscaler.restore(small)) > psnr(grey, bicubic) + 0.3
+    larger = upscaler.restore(np.repeat(small[..., None], 3, axis=-1))
+    assert np.ptp(larger, axis=-1).max() == 0
