@@ -30,9 +30,12 @@ class FeatureMemory(keras.layers.Layer):
         sharpness: 0 gives the mean of all of them, a large number the one with the largest cosine.
         names: list of strings, what the known vectors are features of; or None. They are saved, so that another text
             encoder can make the vectors anew.
+        stands_for: list of integers, for each known vector the number of the one that comes out in its place; None: it
+            is itself what comes out.
 
     Raises:
-        ValueError: if `size` is below 1, `sharpness` negative, or the number of names another.
+        ValueError: if `size` is below 1, `sharpness` negative, or there are more or fewer `names` or
+            `stands_for`.
 
     Example:
         ```python
@@ -43,13 +46,24 @@ class FeatureMemory(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, size: int, sharpness: float = 400.0, names: list[str] | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        size: int,
+        sharpness: float = 400.0,
+        names: list[str] | None = None,
+        stands_for: list[int] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.size = integer("FeatureMemory", "size", size)
         self.sharpness = number("FeatureMemory", "sharpness", sharpness, least=0.0)
-        if names is not None and len(names) != size:
-            raise ValueError(f"FeatureMemory: names must be one for each of the {size} vectors; got {len(names)}.")
+        for name, values in (("names", names), ("stands_for", stands_for)):
+            if values is not None and len(values) != size:
+                raise ValueError(
+                    f"FeatureMemory: {name} must be one for each of the {size} vectors; got {len(values)}."
+                )
         self.names = None if names is None else list(names)
+        self.stands_for = None if stands_for is None else [int(number) for number in stands_for]
 
     def build(self, input_shape: tuple) -> None:
         self.known = self.add_weight(
@@ -65,6 +79,8 @@ class FeatureMemory(keras.layers.Layer):
         if unlike is not None:
             like = like - (guidance - 1.0) * self._cosines(unlike)
         known = ops.cast(self.known, "float32")
+        if self.stands_for is not None:
+            known = ops.take(known, ops.convert_to_tensor(self.stands_for, "int32"), axis=0)
         return ops.cast(ops.matmul(ops.softmax(self.sharpness * like), known), self.compute_dtype)
 
     def _cosines(self, vectors):

@@ -211,7 +211,8 @@ class TextToImage(ImageModel):
         model.sampler.prior = self.sampler.prior
         model.image_input.float_range = self.image_input.float_range
         if names:
-            model.remember(names, self.memory.sharpness)
+            model.remember(names, sharpness=self.memory.sharpness)
+            model.memory.stands_for = self.memory.stands_for
         return model
 
     # === Training ===
@@ -397,7 +398,9 @@ class TextToImage(ImageModel):
         return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
 
     # === How prompts are read ===
-    def remember(self, captions: Any, sharpness: float = 400.0, verbose: Verbose = "auto") -> None:
+    def remember(
+        self, captions: Any, images: Any = None, *, sharpness: float = 400.0, verbose: Verbose = "auto"
+    ) -> None:
         """Draws prompts towards captions that are known: other words for them then draw what they would.
 
         The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`: a
@@ -407,13 +410,18 @@ class TextToImage(ImageModel):
         Args:
             captions: list of strings, or of lists of strings: those that the model was trained on, or some of them.
                 None: prompts are no longer drawn to anything.
+            images: uint8 `(N, H, W, C)`, one for each entry of `captions`, or None. With them, of the captions of an
+                image the one that draws it best stands for those that draw it clearly worse.
             sharpness: of the mixture, beside cosines; the larger, the more like the nearest caption alone.
             verbose: as in `TextEncoder.encode`.
 
         Raises:
             TypeError, ValueError: for what are not captions, a negative `sharpness`, or a trainable text encoder.
         """
-        self.memory = self.sampler.prompts.memory = self.sampler.memory_of(captions, sharpness, verbose)
+        if self.memory is not None:
+            # Keras would go on saving a layer that was replaced.
+            self._tracker.untrack(self.memory)
+        self.memory = self.sampler.prompts.memory = self.sampler.memory_of(captions, images, sharpness, verbose)
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, text_encoder: str = "own") -> TextToImage:

@@ -18,6 +18,8 @@ from kgen.types import Array, Tensor, Verbose
 
 # Of guidance away from a negative prompt, if no scale is given. Measured in benchmarks/README.md.
 _GUIDANCE = 3.0
+# Share of the error of a caption's image below which another caption of the image stands for it.
+_CLEARLY_BETTER = 0.75
 # In grey levels; see `variety`.
 _LEAST_VARIETY = 2.0
 
@@ -126,21 +128,48 @@ class PromptSampler(Sampler):
         on_sphere = self.model.text_encoder.normalize
         return self.run(walk_inputs(features, ops.convert_to_numpy(latents), steps, on_sphere), batch_size, verbose)
 
-    def memory_of(self, captions: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
-        """A `FeatureMemory` of captions; None for None."""
+    def memory_of(self, captions: Any, images: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
+        """A `FeatureMemory` of captions; None for None. See `remember` of a text-to-image model."""
         owner = f"{self.owner}.remember"
         if self.model.text_encoder.trainable:
             raise ValueError(f"{owner}: features of a trainable text encoder do not stay what they are; this one is.")
         if captions is None:
             return None
-        captions = [captions] if isinstance(captions, str) else captions
-        texts = [text for each in captions for text in (each if isinstance(each, (list, tuple)) else [each])]
-        texts = list(dict.fromkeys(self.prompts.read(texts, owner, expand=False)))
-        pooled = self.prompts.encoder.encode(texts, verbose=verbose)["pooled"]
-        memory = FeatureMemory(len(texts), sharpness, texts, dtype="float32", name="memory")
-        memory.build(pooled.shape)
-        memory.known.assign(pooled)
+        captions = [captions] if isinstance(captions, str) else list(captions)
+        captions = [list(each) if isinstance(each, (list, tuple)) else [each] for each in captions]
+        read = self.prompts.read([text for each in captions for text in each], owner, expand=False)
+        # Of a caption that several images have, the first counts.
+        image_of: dict[str, int] = {}
+        for text, image in zip(read, np.repeat(np.arange(len(captions)), [len(each) for each in captions])):
+            image_of.setdefault(text, int(image))
+        texts = list(image_of)
+        features = self.prompts.encoder.encode(texts, verbose=verbose)
+        stands_for = None
+        if images is not None:
+            images = np.asarray(images)
+            if images.shape != (len(captions), *self.image_shape) or images.dtype != np.uint8:
+                wanted = (len(captions), *self.image_shape)
+                raise ValueError(
+                    f"{owner}: images must be uint8 of shape {wanted}, one for each entry of captions; got "
+                    f"{images.dtype} of shape {images.shape}."
+                )
+            stands_for = self._best_of_each(features, images, list(image_of.values()), verbose)
+        memory = FeatureMemory(len(texts), sharpness, texts, stands_for, dtype="float32", name="memory")
+        memory.build(features["pooled"].shape)
+        memory.known.assign(features["pooled"])
         return memory
+
+    def _best_of_each(self, features, images, image_of, verbose):
+        """For each text the number of the one, among those of the same image, whose features draw the image best."""
+        numbers = np.zeros(len(image_of), "int32")
+        drawn = self.run({**features, "seeds": numbers, "indices": numbers}, verbose=verbose)
+        errors = [float(np.mean(np.square(one.astype("float32") - images[i]))) for one, i in zip(drawn, image_of)]
+        best: dict[int, int] = {}
+        for number, image in enumerate(image_of):
+            best[image] = min(best.get(image, number), number, key=errors.__getitem__)
+        # A small gain is no reason: of two images that are nearly as good, a blend may have the smaller error.
+        gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]
+        return [best[image] if gain else number for number, (image, gain) in enumerate(zip(image_of, gains))]
 
     # === In a SavedModel ===
     def served_layers(self) -> list:

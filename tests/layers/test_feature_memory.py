@@ -48,9 +48,17 @@ def test_guidance_goes_away_from_other_vectors():
         np.testing.assert_allclose(found, weights / weights.sum(axis=1, keepdims=True) @ KNOWN, rtol=1e-4, atol=1e-6)
 
 
+def test_one_that_stands_for_others():
+    memory = FeatureMemory(5, 1000.0, stands_for=[0, 3, 2, 3, 3])
+    memory.build((None, 4))
+    memory.known.assign(KNOWN)
+    np.testing.assert_allclose(ops.convert_to_numpy(memory(KNOWN)), KNOWN[[0, 3, 2, 3, 3]], atol=1e-4)
+
+
 def test_names_are_kept():
-    memory = FeatureMemory(2, names=["a cat", "a dog"])
-    assert FeatureMemory.from_config(memory.get_config()).names == ["a cat", "a dog"]
+    memory = FeatureMemory(2, names=["a cat", "a dog"], stands_for=[1, 1])
+    again = FeatureMemory.from_config(memory.get_config())
+    assert again.names == ["a cat", "a dog"] and again.stands_for == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +67,7 @@ def test_names_are_kept():
         ({"size": 0}, "size must be an integer of at least 1; got 0"),
         ({"size": 2.5}, "size must be an integer of at least 1; got 2.5"),
         ({"size": 2, "names": ["a cat"]}, "names must be one for each of the 2 vectors; got 1"),
+        ({"size": 1, "stands_for": [0, 0]}, "stands_for must be one for each of the 1 vectors; got 2"),
         ({"size": 1, "sharpness": -1.0}, "sharpness must be a number of at least 0; got -1.0"),
     ],
 )

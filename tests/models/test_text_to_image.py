@@ -447,6 +447,9 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     before = model.generate([unknown, "a red picture"], seed=[3, 3])
     model.remember([["a red picture"], "a blue picture", "a red picture"], sharpness=1000.0)
     assert model.memory.known.shape[0] == 2
+    size = model.count_params()
+    model.remember(["a red picture", "a blue picture"], sharpness=1000.0)
+    assert model.count_params() == size
     features = model.sampler.prompts.features([unknown], verbose=0)["pooled"][0]
     known = ops.convert_to_numpy(model.memory.known)
     assert np.abs(known - features).max(axis=1).min() < 1e-4
@@ -468,6 +471,26 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
     model.remember(None)
     assert model.memory is None and model.sampler.prompts.memory is None
+
+
+def test_of_the_captions_of_an_image_the_best_stands_for_all(trained):
+    model = TextToImage.from_config(trained.get_config())
+    model.set_weights(trained.get_weights())
+    images, captions = tiny_text.pictures(2)
+    drawn = model.generate([text for each in captions for text in each], seed=[0] * 4).astype(float)
+    errors = np.square(drawn - np.repeat(images, 2, axis=0)).mean(axis=(1, 2, 3)).reshape(2, 2)
+    expected = []
+    for i, row in enumerate(errors):
+        expected += [2 * i + (int(row.argmin()) if row.min() < 0.75 * error else j) for j, error in enumerate(row)]
+    model.remember(captions, images)
+    assert model.memory.stands_for == expected
+    found = model.generate([text for each in captions for text in each], seed=[0] * 4)
+    np.testing.assert_allclose(found.astype(int), drawn[model.memory.stands_for], atol=2)
+    # Another encoder, which reads the names anew, keeps it.
+    other = model.with_text_encoder(model.text_encoder)
+    assert other.memory.stands_for == model.memory.stands_for
+    with pytest.raises(ValueError, match=r"images must be uint8 of shape \(2, 16, 16, 3\).* got uint8 of shape \(1,"):
+        model.remember(captions, images[:1])
 
 
 def preset_of(model, folder):
