@@ -19,7 +19,7 @@ from kgen.types import Array, Tensor, Verbose
 # Of guidance away from a negative prompt, if no scale is given. Measured in benchmarks/README.md.
 _GUIDANCE = 3.0
 # Share of the error of a caption's image below which another caption of the image stands for it.
-_CLEARLY_BETTER = 0.75
+_CLEARLY_BETTER = 0.33
 # In grey levels; see `variety`.
 _LEAST_VARIETY = 2.0
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kgen.serializable import serializable
@@ -96,6 +97,11 @@ class EncoderByScript(keras.Model):
             latin = self.latin.encode([captions[row] for row in rows], batch_size, verbose)
             features["pooled"][rows] = latin["pooled"]
         return features
+
+    def tokenize(self, captions: Sequence[str]) -> dict[str, Any]:
+        """What `call` reads, from a list of strings; as `TextEncoder.tokenize` of both."""
+        parts = {"latin": self.latin.tokenize(captions), "others": self.others.tokenize(captions)}
+        return {**parts, "is_latin": np.array([is_latin(caption) for caption in captions])}
 
     def preprocess(self, captions: Tensor) -> dict[str, Any]:
         """What `call` reads, from a `tf.string` tensor `(B,)`, inside a `tf.function`."""

@@ -393,6 +393,9 @@ def test_a_model_that_two_encoders_read_for_is_saved_with_both(by_script, tmp_pa
     model, own, _ = by_script
     prompts = ["a reddish sheet", "红色", "a 红"]
     model.remember(None)
+    encoder = model.text_encoder
+    pooled = ops.convert_to_numpy(encoder(encoder.tokenize(prompts))["pooled"])
+    np.testing.assert_allclose(pooled, encoder.encode(prompts)["pooled"], atol=1e-5)
     expected = model.generate(prompts, seed=3).astype(int)
     own.remember(None)
     assert np.abs(own.generate(prompts[0], seed=3) - expected[0]).max() > 1
@@ -473,15 +476,14 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     assert model.memory is None and model.sampler.prompts.memory is None
 
 
-def test_of_the_captions_of_an_image_the_best_stands_for_all(trained):
-    model = TextToImage.from_config(trained.get_config())
-    model.set_weights(trained.get_weights())
+def test_of_the_captions_of_an_image_the_best_stands_for_all(trained, tmp_path):
+    model = TextToImage.from_preset(preset_of(trained, tmp_path))
     images, captions = tiny_text.pictures(2)
     drawn = model.generate([text for each in captions for text in each], seed=[0] * 4).astype(float)
     errors = np.square(drawn - np.repeat(images, 2, axis=0)).mean(axis=(1, 2, 3)).reshape(2, 2)
     expected = []
     for i, row in enumerate(errors):
-        expected += [2 * i + (int(row.argmin()) if row.min() < 0.75 * error else j) for j, error in enumerate(row)]
+        expected += [2 * i + (int(row.argmin()) if row.min() < 0.33 * error else j) for j, error in enumerate(row)]
     model.remember(captions, images)
     assert model.memory.stands_for == expected
     found = model.generate([text for each in captions for text in each], seed=[0] * 4)
