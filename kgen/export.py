@@ -11,8 +11,11 @@ from typing import Any
 
 import keras
 
+# Endings of files of other formats; a SavedModel is a directory.
+_FILES = (".onnx", ".tflite", ".litert", ".pb", ".keras", ".h5", ".hdf5", ".xml", ".pt", ".pt2", ".safetensors", ".zip")
 
-def export_saved_model(model: Any, path: str | os.PathLike) -> None:
+
+def export_saved_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
     """Writes `model.serve` as a SavedModel directory.
 
     The graph is made by TensorFlow. On another backend the model is saved to a temporary file, and a TensorFlow
@@ -21,12 +24,22 @@ def export_saved_model(model: Any, path: str | os.PathLike) -> None:
     Args:
         model: an `ImageModel` with `serve(*inputs)`, `serving_signature()` and `served_layers()`.
         path: directory to write; replaced if it is a SavedModel.
+        format: "tf_saved_model".
 
     Raises:
         FileExistsError: if `path` is a file, or a directory of something else.
         ImportError: if TensorFlow is not installed.
+        ValueError: for another format, or a path that ends like a file of another format.
     """
     path = os.fspath(path)
+    if format != "tf_saved_model":
+        raise ValueError(f"export: format must be 'tf_saved_model', the only one that kgen writes; got {format!r}.")
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _FILES:
+        raise ValueError(
+            f"export: kgen writes a SavedModel, which is a directory, and no {ending} file; got the path {path}. Give "
+            "the name of a directory."
+        )
     if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path) and not _is_saved_model(path)):
         raise FileExistsError(f"export: {path} exists and is no SavedModel; choose another directory.")
     try:

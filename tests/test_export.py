@@ -66,3 +66,17 @@ def test_nothing_else_is_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match="is no SavedModel"):
         gan().export(tmp_path / "thesis.txt")
     assert (tmp_path / "thesis.txt").read_text() == "all of it"
+
+
+@pytest.mark.parametrize("name", ["x.onnx", "x.TFLITE", "x.keras"])
+def test_no_directory_is_named_like_a_file_of_another_format(name, tmp_path):
+    with pytest.raises(ValueError, match=rf"export: kgen writes a SavedModel.* no {name[1:].lower()} file"):
+        gan().export(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_formats(tmp_path, tensorflow_backend):
+    with pytest.raises(ValueError, match="format must be 'tf_saved_model'.* got 'onnx'"):
+        gan().export(tmp_path / "x", format="onnx")
+    gan().export(tmp_path / "v1.2", format="tf_saved_model")
+    assert (tmp_path / "v1.2" / "saved_model.pb").exists()

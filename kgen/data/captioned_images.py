@@ -87,6 +87,22 @@ class CaptionedImages:
             images, pick(self.captions), pick(self.file_names), pick(self.attributes), report=self.report
         )
 
+    def described(self, expander: Any) -> CaptionedImages:
+        """The same images, each with descriptions among its captions: what an expander makes of the first one.
+
+        A model is to be given such prompts as it was trained on. Training draws among the captions of an image, so it
+        reads short ones and long ones.
+
+        Args:
+            expander: a `kgen.text.PromptExpander`, or what has `expand(list of strings)`.
+
+        Example:
+            >>> data = data.described(kgen.text.PromptExpander("gpt2_base_en"))  # doctest: +SKIP
+        """
+        descriptions = expander.expand([texts[0] for texts in self.captions])
+        captions = [list(dict.fromkeys([*texts, more])) for texts, more in zip(self.captions, descriptions)]
+        return CaptionedImages(self.images, captions, self.file_names, self.attributes, self.report)
+
     def split(self, test: int | float, seed: int = 0) -> tuple[CaptionedImages, CaptionedImages]:
         """Splits the images at random into a training set and a test set.
 

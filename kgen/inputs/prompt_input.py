@@ -11,8 +11,7 @@ from kgen.layers import FeatureMemory
 from kgen.text import PromptCleaner, PromptExpander, TextEncoder, clean_prompts
 from kgen.types import Array, Tensor
 
-_GIVEN = ("seeds", "indices", "latents", "truncation", "guidance")
-_NEGATIVE = "negative_"
+_GIVEN = ("seeds", "indices", "latents", "truncation")
 
 
 class PromptInput:
@@ -56,6 +55,7 @@ class PromptInput:
         self,
         texts: list[str],
         negative: Any = None,
+        guidance: float = 1.0,
         images_each: int = 1,
         batch_size: int = 64,
         verbose: int | str = "auto",
@@ -64,7 +64,8 @@ class PromptInput:
 
         Args:
             texts: what `read` gave.
-            negative: None; or a prompt for all texts, or one for each, whose features have names `negative_...`.
+            negative: None; or a prompt for all texts, or one for each, that the memory's choice goes away from.
+            guidance: how far; see `FeatureMemory`.
             images_each: rows for each text.
             batch_size, verbose: as in `TextEncoder.encode`.
 
@@ -72,29 +73,27 @@ class PromptInput:
             TypeError: if a negative prompt is not a string.
             ValueError: if there are not as many of them as texts, or one is empty.
         """
-        wanted = {"": texts}
+        read = list(texts)
         if negative is not None:
             negative = [negative] * len(texts) if isinstance(negative, str) else negative
-            wanted[_NEGATIVE] = self.read(negative, "TextToImage.generate: negative_prompts", expand=False)
-            if len(wanted[_NEGATIVE]) != len(texts):
+            read += self.read(negative, "TextToImage.generate: negative_prompts", expand=False)
+            if len(read) != 2 * len(texts):
                 raise ValueError(
                     "TextToImage.generate: give one negative prompt, or one for each prompt; got "
-                    f"{len(wanted[_NEGATIVE])} for {len(texts)}."
+                    f"{len(read) - len(texts)} for {len(texts)}."
                 )
-        number = {text: i for i, text in enumerate(dict.fromkeys(sum(wanted.values(), [])))}
+        number = {text: i for i, text in enumerate(dict.fromkeys(read))}
         encoded = self.encoder.encode(list(number), batch_size=batch_size, verbose=verbose)
+        rows = [number[text] for text in read]
+        asked, unlike = rows[: len(texts)], rows[len(texts) :]
+        features = {name: values[asked] for name, values in encoded.items()}
         if self.memory is not None:
-            encoded["pooled"] = ops.convert_to_numpy(self.memory(encoded["pooled"]))
-        features = {}
-        for prefix, each in wanted.items():
-            rows = np.repeat([number[text] for text in each], images_each)
-            features.update({prefix + name: values[rows] for name, values in encoded.items()})
-        return features
+            away = encoded["pooled"][unlike] if unlike else None
+            features["pooled"] = ops.convert_to_numpy(self.memory(features["pooled"], away, guidance=guidance))
+        return {name: np.repeat(values, images_each, axis=0) for name, values in features.items()}
 
 
-def split_inputs(inputs: dict[str, Tensor]) -> tuple[dict, dict, dict]:
-    """`(features, features of negative prompts, the rest)` of the inputs of a text-to-image graph."""
+def split_inputs(inputs: dict[str, Tensor]) -> tuple[dict, dict]:
+    """`(features, the rest)` of the inputs of a text-to-image graph."""
     given = {key: value for key, value in inputs.items() if key in _GIVEN}
-    negative = {key.removeprefix(_NEGATIVE): value for key, value in inputs.items() if key.startswith(_NEGATIVE)}
-    features = {key: value for key, value in inputs.items() if key not in given and not key.startswith(_NEGATIVE)}
-    return features, negative, given
+    return {key: value for key, value in inputs.items() if key not in given}, given

@@ -21,12 +21,21 @@ class FeatureMemory(keras.layers.Layer):
     with the known vectors k: one step of a modern Hopfield network [Ramsauer et al. 2021, "Hopfield networks is all
     you need"]. A network behind it sees little else than what it was trained on. `(B, D)` to `(B, D)`.
 
+    The softmax is a distribution over what is known. Guidance away from vectors n is that of Ho & Salimans 2022,
+    "Classifier-free diffusion guidance", on its logarithm: `guidance cos(x, k) - (guidance - 1) cos(n, k)` takes the
+    place of the cosine. What comes out is still a mixture of what is known.
+
     Args:
         size: number of known vectors.
         sharpness: 0 gives the mean of all of them, a large number the one with the largest cosine.
+        names: list of strings, what the known vectors are features of; or None. They are saved, so that another text
+            encoder can make the vectors anew.
+        stands_for: list of integers, for each known vector the number of the one that comes out in its place; None: it
+            is itself what comes out.
 
     Raises:
-        ValueError: if `size` is below 1, or `sharpness` negative.
+        ValueError: if `size` is below 1, `sharpness` negative, or there are more or fewer `names` or
+            `stands_for`.
 
     Example:
         ```python
@@ -37,10 +46,24 @@ class FeatureMemory(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, size: int, sharpness: float = 80.0, **kwargs: Any):
+    def __init__(
+        self,
+        size: int,
+        sharpness: float = 400.0,
+        names: list[str] | None = None,
+        stands_for: list[int] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.size = integer("FeatureMemory", "size", size)
         self.sharpness = number("FeatureMemory", "sharpness", sharpness, least=0.0)
+        for name, values in (("names", names), ("stands_for", stands_for)):
+            if values is not None and len(values) != size:
+                raise ValueError(
+                    f"FeatureMemory: {name} must be one for each of the {size} vectors; got {len(values)}."
+                )
+        self.names = None if names is None else list(names)
+        self.stands_for = None if stands_for is None else [int(number) for number in stands_for]
 
     def build(self, input_shape: tuple) -> None:
         self.known = self.add_weight(
@@ -51,12 +74,19 @@ class FeatureMemory(keras.layers.Layer):
             name="known",
         )
 
-    def call(self, inputs: Tensor) -> Tensor:
-        # Cosines in float16 are too coarse for such a sharp softmax.
+    def call(self, inputs: Tensor, unlike: Tensor | None = None, guidance: float = 1.0) -> Tensor:
+        like = guidance * self._cosines(inputs)
+        if unlike is not None:
+            like = like - (guidance - 1.0) * self._cosines(unlike)
         known = ops.cast(self.known, "float32")
-        inputs = ops.normalize(ops.cast(inputs, "float32"), axis=-1)
-        like = ops.matmul(inputs, ops.transpose(ops.normalize(known, axis=-1)))
+        if self.stands_for is not None:
+            known = ops.take(known, ops.convert_to_tensor(self.stands_for, "int32"), axis=0)
         return ops.cast(ops.matmul(ops.softmax(self.sharpness * like), known), self.compute_dtype)
+
+    def _cosines(self, vectors):
+        # In float16 they are too coarse for such a sharp softmax.
+        known, vectors = (ops.normalize(ops.cast(each, "float32"), axis=-1) for each in (self.known, vectors))
+        return ops.matmul(vectors, ops.transpose(known))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape

@@ -327,8 +327,7 @@ class DualEncoder(ImageModel):
     def served_layers(self) -> list:
         """Both towers, the text encoder with its tokenizer, and the standards of its features."""
         return [
-            self.text_encoder,
-            self.text_encoder.preprocessor,
+            *self.text_encoder.served_layers(),
             self.standardize_pooled,
             self.standardize_tokens,
             self.image_network,

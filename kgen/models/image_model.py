@@ -331,17 +331,30 @@ class ImageModel(PhasedModel):
             )
         return self.sampler
 
-    def export(self, path: str | os.PathLike) -> None:
+    def export(self, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
         """Writes the model as a SavedModel, which TensorFlow loads without kgen or Keras.
 
         Args:
             path: directory to write; an older SavedModel there is replaced.
+            format: "tf_saved_model", the only one so far of those that `keras.Model.export` knows.
 
         Raises:
             FileExistsError: if something else is there.
             ImportError: if TensorFlow is not installed.
+            ValueError: for another format, or a path that is named like a file of another format.
         """
-        export_saved_model(self, path)
+        export_saved_model(self, path, format)
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: what a file says of kgen's networks does not tell quantized weights, so they could not be loaded.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__}.quantize: kgen's models are not quantized. save_to_preset(directory, "
+            "dtype='float16') writes a file of half the size."
+        )
 
 
 class _Graphs:

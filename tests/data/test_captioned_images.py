@@ -154,3 +154,19 @@ def test_refuses_captions(captions, error, message):
 def test_refuses_other_numbers_of_file_names():
     with pytest.raises(ValueError, match="file_names must have one entry per image; got 1 for 2"):
         CaptionedImages(np.zeros((2, 4, 4, 3), "uint8"), ["a", "b"], file_names=["x"])
+
+
+def test_descriptions_are_further_captions():
+    class Expander:
+        def expand(self, prompts):
+            return [prompt if prompt == "night" else f"{prompt}, asleep" for prompt in prompts]
+
+    data = CaptionedImages(np.zeros((2, 2, 2, 3), "uint8"), [["a cat", "a kitten"], "night"], ["x", "y"], [1, 2], ["z"])
+    more = data.described(Expander())
+    assert more.captions == [["a cat", "a kitten", "a cat, asleep"], ["night"]]
+    assert (more.images is data.images, more.file_names, more.attributes, more.report) == (
+        True,
+        ["x", "y"],
+        [1, 2],
+        ["z"],
+    )

@@ -35,15 +35,20 @@ def test_expanded_then_cleaned():
 
 def test_each_text_is_encoded_once():
     intake = PromptInput(Encoder(), expander=Twice())
-    features = intake.features(["cat", "horse", "cat"], negative="dogs", images_each=2)
-    assert intake.encoder.asked == ["cat", "horse", "dogs"]
+    features = intake.features(["cat", "horse", "cat"], images_each=2)
+    assert intake.encoder.asked == ["cat", "horse"]
     assert features["pooled"][:, 0].tolist() == [3, 3, 5, 5, 3, 3]
-    assert features["negative_pooled"][:, 0].tolist() == [4] * 6
+
+
+def test_the_memory_chooses_away_from_negative_prompts():
+    intake = PromptInput(Encoder(), expander=Twice(), memory=lambda x, unlike, guidance: guidance * x - unlike)
+    features = intake.features(["cat", "horse", "cat"], "dogs", 2.0, images_each=2)
+    assert intake.encoder.asked == ["cat", "horse", "dogs"]
+    assert features["pooled"][:, 0].tolist() == [2, 2, 6, 6, 2, 2]
 
 
 def test_inputs_are_told_apart_by_name():
-    names = ["pooled", "mask", "token_ids", "negative_pooled", "negative_mask", "seeds", "guidance", "latents"]
-    features, negative, given = split_inputs({name: name for name in names})
+    names = ["pooled", "mask", "token_ids", "seeds", "truncation", "latents"]
+    features, given = split_inputs({name: name for name in names})
     assert features == {name: name for name in ("pooled", "mask", "token_ids")}
-    assert negative == {"pooled": "negative_pooled", "mask": "negative_mask"}
-    assert set(given) == {"seeds", "guidance", "latents"}
+    assert set(given) == {"seeds", "truncation", "latents"}

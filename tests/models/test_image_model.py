@@ -220,3 +220,8 @@ def test_a_subclass_says_what_it_generates_answers_and_serves():
     for call in (lambda: model.counterparts({}, False), lambda: model.judged({}), lambda: model.serve()):
         with pytest.raises(NotImplementedError, match="Shade must define"):
             call()
+
+
+def test_quantization_is_refused():
+    with pytest.raises(NotImplementedError, match=r"Shade.quantize: .*save_to_preset\(directory, dtype='float16'\)"):
+        Shade().quantize("int8")

@@ -120,37 +120,65 @@ def test_what_is_no_cleaner_or_expander():
 
 
 # === How it is drawn ===
-def test_guidance_goes_away_from_negative_prompts(model):
-    def draw(**kwargs):
-        return model.generate(PROMPTS[0], seed=0, **kwargs)
+@pytest.fixture
+def remembering():
+    model = ready()
+    model.remember(tiny_text.CAPTIONS)
+    return model
 
-    plain, strong = draw(), draw(guidance_scale=2.0, negative_prompts=PROMPTS[1])
-    other = model.generate(PROMPTS[1], seed=0)
-    expected = np.clip(2.0 * plain.astype(float) - other, 0, 255)
-    inside = (expected > 2) & (expected < 253) & (np.minimum(plain, other) > 0) & (np.maximum(plain, other) < 255)
-    assert np.abs(strong - expected)[inside].max() <= 3
-    # From itself there is no way to go.
-    assert np.abs(draw(guidance_scale=3.0, negative_prompts=[PROMPTS[0]]).astype(int) - plain).max() <= 1
+
+def test_guidance_chooses_among_what_is_remembered(remembering):
+    def draw(prompt, **kwargs):
+        return remembering.generate(prompt, seed=0, **kwargs).astype(int)
+
+    # Every image is that of a caption which is known, and never that of the negative prompt.
+    known = np.stack([draw(caption) for caption in tiny_text.CAPTIONS])
+    asked, unwanted = tiny_text.CAPTIONS[0], tiny_text.CAPTIONS[1]
+    np.testing.assert_allclose(draw(asked, guidance_scale=2.0), known[0], atol=2)
+    found = draw(asked, negative_prompts=asked)
+    assert np.abs(known - found).max(axis=(1, 2, 3)).min() <= 2
+    np.testing.assert_allclose(draw(asked, negative_prompts=asked, guidance_scale=3.0), found, atol=1)
+    np.testing.assert_allclose(draw(asked, negative_prompts=[unwanted], guidance_scale=1.5), known[0], atol=2)
+
+
+@pytest.mark.parametrize("kwargs", [{"guidance_scale": 2.0}, {"negative_prompts": "a dog"}, {"guidance_scale": 1.0}])
+def test_guidance_is_refused_where_nothing_is_remembered(model, kwargs):
+    with pytest.raises(ValueError, match="TextToImage.generate: guidance_scale .* remember.captions. first.*contrast"):
+        model.generate("a cat", **kwargs)
 
 
 @pytest.mark.parametrize(
     ("kwargs", "said"),
     [
-        ({"negative_prompts": "a dog"}, "give a guidance_scale above 1 with them; got None"),
-        ({"negative_prompts": "a dog", "guidance_scale": 1.0}, "above 1 with them; got 1.0"),
+        ({"negative_prompts": "a dog", "guidance_scale": 1.0}, "above 1 with them, or leave it out; got 1.0"),
+        ({"guidance_scale": -1}, "guidance_scale must be a number of at least 0; got -1"),
         ({"negative_prompts": ["a", "b"], "guidance_scale": 2.0}, "one for each prompt; got 2 for 1"),
-        ({"negative_prompts": " ", "guidance_scale": 2.0}, "negative_prompts: caption 0 is empty"),
+        ({"negative_prompts": " "}, "negative_prompts: caption 0 is empty"),
         ({"truncation": 0}, "truncation must be positive"),
     ],
 )
-def test_arguments(model, kwargs, said):
+def test_arguments(remembering, kwargs, said):
     with pytest.raises(ValueError, match=f"TextToImage.generate: .*{said}"):
-        model.generate("a cat", **kwargs)
+        remembering.generate("a cat", **kwargs)
 
 
 def test_truncated_latents_make_pictures_alike(model):
     whole, narrow = (model.generate(PROMPTS[0], 6, seed=0, truncation=limit) for limit in (None, 0.05))
     assert narrow.std(axis=0).mean() < 0.3 * whole.std(axis=0).mean()
+
+
+def test_latents_that_change_nothing_are_told_of_once():
+    model = ready()
+    for weight in model.average.network.weights:
+        weight.assign(ops.zeros_like(weight))
+    assert model.sampler.variety(PROMPTS[0]) == 0.0
+    model.generate(PROMPTS, seed=[0, 1])
+    with pytest.warns(UserWarning, match="TextToImage.generate: seeds and truncation change next to nothing"):
+        model.generate(PROMPTS[0], 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.generate(PROMPTS[0], truncation=0.5)
+        ready().generate(PROMPTS[0], 2, truncation=1.0)
 
 
 # === Walks ===

