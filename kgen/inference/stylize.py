@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from kgen import checks
 from kgen.inputs import pixels
+from kgen.progress import Progress
+from kgen.sampling.tiles import MULTIPLE, Tiles
 from kgen.types import Array, Verbose
 
 # What of red, green and blue the eye takes for brightness: Y of YIQ.
@@ -23,13 +28,16 @@ def stylized_images(
     preserve_color: bool,
     weights: Sequence[float] | None,
     batch_size: int,
+    tile: int,
+    overlap: int,
     verbose: Verbose,
 ) -> Array:
     """What `StyleTransfer.stylize` gives, which explains the arguments.
 
     Args:
-        model: gives `style_statistics` and `restyled`, two graphs, and its `factor`, a `StyleTransfer`.
-        content, style, strength, preserve_color, weights, batch_size, verbose: as in `StyleTransfer.stylize`.
+        model: gives `statistics` and `restyled`, two graphs, its `channels` and its `border`, a `StyleTransfer`.
+        content, style, strength, preserve_color, weights, batch_size, tile, overlap, verbose: as in
+            `StyleTransfer.stylize`.
 
     Returns:
         uint8 array.
@@ -50,27 +58,70 @@ def stylized_images(
             f"StyleTransfer.stylize: give one style, or one for each content; got {len(content)} contents and "
             f"{' and '.join(str(len(each)) for each in styles)} styles."
         )
+    if preserve_color and content.shape[-1] != 3:
+        raise ValueError(f"StyleTransfer.stylize: preserve_color is for colours; got {content.shape[-1]} channel.")
+    checks.integer("stylize", "tile", tile, least=4 * model.border)
+    tiles = Tiles(content.shape[1:3], tile, overlap, owner="stylize")
+    look = _grey if preserve_color else _floats
     if preserve_color:
-        if content.shape[-1] != 3:
-            raise ValueError(f"StyleTransfer.stylize: preserve_color is for colours; got {content.shape[-1]} channel.")
-        content = _floats(content)
-        colored, content = _repeated(content, count), _grey(content)
-        styles = [_like(_grey(_floats(each)), content) for each in styles]
-    statistics = sum(
-        share * _repeated(model.in_batches(model.style_statistics, {"images": each}, batch_size, 0), count)
+        styles = [_like(_grey(each), _grey(content)) for each in styles]
+    wanted = sum(
+        share * _repeated(_statistics(model, each, _floats, tile, batch_size), count)
         for share, each in zip(shares, styles)
     )
-    inputs = {
-        "images": _repeated(content, count),
-        "statistics": statistics,
-        "strength": np.full((count,), strength, "float32"),
-    }
-    drawn = model.in_batches(model.restyled, inputs, batch_size, verbose)
-    if preserve_color:
-        # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
-        drawn = colored + _grey(drawn)[..., :1] - _grey(colored)[..., :1]
-    drawn = ops.convert_to_numpy(pixels.to_uint8(drawn))
-    return drawn[0] if single else drawn
+    own = _repeated(_statistics(model, content, look, tile, batch_size), count)
+    content = _repeated(content, count)
+
+    def drawn(parts: dict[str, Array], rows: slice, at_once: int, verbose: Verbose) -> Array:
+        """What becomes of these images, or of tiles of one, in [-1, 1]."""
+        images = parts["images"]
+        known = {"own": _repeated(own[rows], len(images)), "statistics": _repeated(wanted[rows], len(images))}
+        results = model.in_batches(model.restyled, {"images": look(images), **known}, at_once, verbose)
+        images = _floats(images)
+        if preserve_color:
+            # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
+            results = images + _grey(results) - _grey(images)
+        return images + strength * (results - images)
+
+    if max(tiles.size) <= tile:
+        levels = drawn({"images": content}, slice(None), batch_size, verbose)
+        levels = ops.convert_to_numpy(pixels.to_uint8(levels))
+        return levels[0] if single else levels
+    progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
+
+    def row(parts: dict[str, Array], i: int) -> Array:
+        results = drawn(parts, slice(i, i + 1), 1, 0)
+        progress.add(len(results))
+        return 0.5 * results + 0.5
+
+    levels = np.stack([tiles.computed(partial(row, i=i), {"images": content[i]}) for i in range(count)])
+    return levels[0] if single else levels
+
+
+def _statistics(model, images, look, tile, batch_size):
+    """Means and deviations of the maps of whole images, put together from those of their parts."""
+    parts = itertools.product(*(_parts(side, tile, model.border) for side in images.shape[1:3]))
+    # Pooled exactly: E[x^2] = mean^2 + deviation^2.
+    is_mean = np.concatenate([np.repeat([True, False], count) for count in model.channels])
+    mean = square = 0.0
+    for (share, rows), (other_share, columns) in parts:
+        part = {"images": look(images[:, rows][:, :, columns])}
+        found = model.in_batches(model.statistics, part, batch_size, verbose=0)
+        mean = mean + share * other_share * found[:, is_mean]
+        square = square + share * other_share * (found[:, is_mean] ** 2 + found[:, ~is_mean] ** 2)
+    statistics = np.empty((len(images), len(is_mean)), "float32")
+    statistics[:, is_mean], statistics[:, ~is_mean] = mean, np.sqrt(square - mean**2)
+    return statistics
+
+
+def _parts(side, tile, border):
+    """What share of a side each part is, at most a tile, and the places in it, from its border to its border."""
+    count = -(-side // tile)
+    edges = [side * i // count // MULTIPLE * MULTIPLE for i in range(count)] + [side]
+    for start, stop in itertools.pairwise(edges):
+        places = np.arange(start - border, stop + border)
+        places = np.where(places < 0, -1 - places, places)
+        yield (stop - start) / side, np.where(places < side, places, 2 * side - 1 - places)
 
 
 def _checked(model, images, what):
@@ -79,7 +130,7 @@ def _checked(model, images, what):
     if len(getattr(images, "shape", ())) == 3:
         images = images[None]
     checked = model.image_input.images(images, owner)
-    least = 4 * model.factor
+    least = model.border
     if min(images.shape[1:3]) < least:
         raise ValueError(
             f"{owner}: images must have sides of at least {least} pixels; got {images.shape[1]}x{images.shape[2]}."
@@ -107,8 +158,8 @@ def _floats(images):
 
 
 def _grey(images):
-    """Luminance of images, the same in all three channels."""
-    return np.repeat((images @ _LUMINANCE)[..., None], 3, axis=-1)
+    """Luminance of images in [-1, 1], the same in all three channels."""
+    return np.repeat((_floats(images) @ _LUMINANCE)[..., None], 3, axis=-1)
 
 
 def _like(images, others):

@@ -27,6 +27,7 @@ class Tiles:
         tile: side of a tile in pixels, a multiple of 8; smaller images are one tile.
         overlap: of neighbours in pixels, a multiple of 8 and at most half of a tile.
         scale: how many times larger the results are.
+        owner: what errors begin with.
 
     Raises:
         ValueError: for another tile or overlap.
@@ -40,11 +41,11 @@ class Tiles:
     ```
     """
 
-    def __init__(self, size: tuple[int, int], tile: int, overlap: int, scale: int = 1):
+    def __init__(self, size: tuple[int, int], tile: int, overlap: int, scale: int = 1, owner: str = "restore"):
         for name, value in (("tile", tile), ("overlap", overlap)):
-            if checks.integer("restore", name, value) % MULTIPLE:
-                raise ValueError(f"restore: {name} must be a multiple of {MULTIPLE} pixels; got {value}.")
-        checks.integer("restore", "overlap", overlap, most=tile // 2)
+            if checks.integer(owner, name, value) % MULTIPLE:
+                raise ValueError(f"{owner}: {name} must be a multiple of {MULTIPLE} pixels; got {value}.")
+        checks.integer(owner, "overlap", overlap, most=tile // 2)
         self.size = tuple(size)
         self.scale = scale
         padded = [-(-side // MULTIPLE) * MULTIPLE for side in size]
@@ -125,10 +126,10 @@ def _cut(array, top, left, tall, wide):
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
 
 
-def in_whole_multiples(images: Tensor) -> Tensor:
-    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `MULTIPLE`."""
+def in_whole_multiples(images: Tensor, multiple: int = MULTIPLE) -> Tensor:
+    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to multiples of `multiple`."""
     height, width = ops.shape(images)[1:3]
     for axis, side in ((1, height), (2, width)):
-        places = ops.arange(side + -side % MULTIPLE, dtype="int32")
+        places = ops.arange(side + -side % multiple, dtype="int32")
         images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
     return images

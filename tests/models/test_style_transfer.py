@@ -53,6 +53,18 @@ def test_several_maps_on_disk(tmp_path):
     assert (again.content_maps, again.objective.kind, again.objective.style_weight) == ((0, 1), "gatys", 1.0)
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize("maps", [1, (0, 1)])
+def test_trains_on_images_of_odd_sides(maps):
+    decoder = kgen.networks.style_decoder(*([6, 2] if maps == 1 else [[4, 6], [1, 2]]), filters=4)
+    model = tiny_style.model(decoder=decoder, content_maps=maps)
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    contents, styles = tiny_style.images(4, (15, 13)), tiny_style.stripes(2, (11, 14))
+    logs = model.fit(contents, styles, validation_data=(contents[:2], styles), batch_size=2, verbose=0).history
+    assert np.isfinite([logs["loss"][0], logs["val_loss"][0]]).all()
+    assert model.call({"images": scaled(contents[:2]), "styles": scaled(styles)}).shape == (2, 15, 13, 3)
+
+
 def test_the_encoder_is_a_copy_that_stays_as_it_is(trained):
     given = tiny_style.encoder()
     kept = given.get_weights()
@@ -171,8 +183,8 @@ def test_export(trained, tmp_path, tensorflow_backend):
 
     trained.export(tmp_path / "saved_model")
     serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
-    contents, styles = tiny_style.images(2, (22, 30)), tiny_style.stripes(2, (18, 16))
-    for strength in (0.5, 1.0):
+    contents, styles = tiny_style.images(2, (21, 31)), tiny_style.stripes(2, (18, 15))
+    for strength in (0.0, 0.5, 1.0):
         served = serve(
             images=tf.constant(contents), styles=tf.constant(styles), strength=tf.fill((2,), np.float32(strength))
         )
