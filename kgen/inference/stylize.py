@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
+from kgen.inference.style_texture import style_texture
 from kgen.inputs import pixels
 from kgen.progress import Progress
 from kgen.sampling.tiles import MULTIPLE, Tiles
@@ -27,6 +28,7 @@ def stylized_images(
     strength: float,
     preserve_color: bool,
     weights: Sequence[float] | None,
+    texture: float,
     batch_size: int,
     tile: int,
     overlap: int,
@@ -36,7 +38,7 @@ def stylized_images(
 
     Args:
         model: gives `statistics` and `restyled`, two graphs, its `channels` and its `border`, a `StyleTransfer`.
-        content, style, strength, preserve_color, weights, batch_size, tile, overlap, verbose: as in
+        content, style, strength, preserve_color, weights, texture, batch_size, tile, overlap, verbose: as in
             `StyleTransfer.stylize`.
 
     Returns:
@@ -47,8 +49,9 @@ def stylized_images(
     """
     styles = list(style) if isinstance(style, (list, tuple)) else [style]
     shares = _shares(weights, len(styles))
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"StyleTransfer.stylize: strength must be from 0 to 1; got {strength!r}.")
+    for name, value in (("strength", strength), ("texture", texture)):
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"StyleTransfer.stylize: {name} must be from 0 to 1; got {value!r}.")
     single = all(len(getattr(each, "shape", ())) == 3 for each in (content, *styles))
     content = _checked(model, content, "content")
     styles = [_checked(model, each, "style") for each in styles]
@@ -71,21 +74,29 @@ def stylized_images(
     )
     own = _repeated(_statistics(model, content, look, tile, batch_size), count)
     content = _repeated(content, count)
+    inputs = {"images": content}
+    if texture:
+        styles = [_repeated(_levels(each), count) for each in styles]
+        inputs["texture"] = np.stack([_texture(content[i : i + 1], styles, shares, i) for i in range(count)])
+        texture_own = _statistics(model, inputs["texture"], _floats, tile, batch_size)
+        mixture = np.stack([_mixture(look(content[i : i + 1]), inputs["texture"][i], texture) for i in range(count)])
 
     def drawn(parts: dict[str, Array], rows: slice, at_once: int, verbose: Verbose) -> Array:
         """What becomes of these images, or of tiles of one, in [-1, 1]."""
-        images = parts["images"]
-        known = {"own": _repeated(own[rows], len(images)), "statistics": _repeated(wanted[rows], len(images))}
-        results = model.in_batches(model.restyled, {"images": look(images), **known}, at_once, verbose)
-        images = _floats(images)
+        given = {**parts, "images": look(parts["images"]), "own": own[rows], "statistics": wanted[rows]}
+        if texture:
+            given |= {"texture_own": texture_own[rows], "mixture": mixture[rows]}
+        given = {name: _repeated(each, len(parts["images"])) for name, each in given.items()}
+        results = model.in_batches(model.restyled, given, at_once, verbose)
+        images = _floats(parts["images"])
         if preserve_color:
             # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
             results = images + _grey(results) - _grey(images)
         return images + strength * (results - images)
 
     if max(tiles.size) <= tile:
-        levels = drawn({"images": content}, slice(None), batch_size, verbose)
-        levels = ops.convert_to_numpy(pixels.to_uint8(levels))
+        levels = drawn(inputs, slice(None), batch_size, verbose)
+        levels = _levels(levels)
         return levels[0] if single else levels
     progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
 
@@ -94,8 +105,26 @@ def stylized_images(
         progress.add(len(results))
         return 0.5 * results + 0.5
 
-    levels = np.stack([tiles.computed(partial(row, i=i), {"images": content[i]}) for i in range(count)])
+    images = [{name: each[i] for name, each in inputs.items()} for i in range(count)]
+    levels = np.stack([tiles.computed(partial(row, i=i), each) for i, each in enumerate(images)])
     return levels[0] if single else levels
+
+
+def _texture(content, styles, shares, i):
+    """The textures of all styles, mixed, for a batch of one content."""
+    content = _levels(content)[0]
+    mixed = sum(share * style_texture(style[i], content) for style, share in zip(styles, shares) if share)
+    return np.rint(mixed).astype("uint8")
+
+
+def _mixture(content, texture, amount):
+    """Factors of a content and of its texture, whose mix deviates as much as each of them."""
+    rest = np.sqrt(1.0 - amount**2)
+    pair = np.stack([content.mean(axis=-1).ravel(), texture.mean(axis=-1).ravel()])
+    pair = pair - pair.mean(axis=1, keepdims=True)
+    # The texture follows the content's brightness; what is alike adds up.
+    alike = np.mean(pair[0] * pair[1]) / (pair[0].std() * pair[1].std() + 1e-6)
+    return np.float32([rest, amount]) / np.sqrt(1.0 + 2.0 * rest * amount * max(alike, 0.0)).astype("float32")
 
 
 def _statistics(model, images, look, tile, batch_size):
@@ -155,6 +184,11 @@ def _repeated(rows, count):
 def _floats(images):
     """Images in [-1, 1], float32."""
     return ops.convert_to_numpy(pixels.in_network_range(images))
+
+
+def _levels(images):
+    """Images as uint8."""
+    return ops.convert_to_numpy(pixels.to_uint8(pixels.in_network_range(images)))
 
 
 def _grey(images):

@@ -214,6 +214,7 @@ class StyleTransfer(ImageModel):
         strength: float = 1.0,
         preserve_color: bool = False,
         weights: Sequence[float] | None = None,
+        texture: float = 0.65,
         batch_size: int = 4,
         tile: int = 512,
         overlap: int = 64,
@@ -234,6 +235,9 @@ class StyleTransfer(ImageModel):
                 content's mean and deviation first [Gatys et al. 2016, "Preserving color in neural artistic style
                 transfer", section 5.2]. For images of three channels.
             weights: of the styles in a list, numbers of at least 0; None: all the same.
+            texture: from 0, the style's colours and contrasts alone, to 1, its strokes, dots or threads alone: pieces
+                of the style, laid out after the content's brightness, are mixed with the content in the features. A
+                SavedModel draws without.
             batch_size: images computed at once; of larger ones, a tile at a time.
             tile: side of a tile in pixels, a multiple of 8; less needs less memory and more time.
             overlap: of neighbouring tiles; a multiple of 8, at most half of a tile.
@@ -249,7 +253,7 @@ class StyleTransfer(ImageModel):
         if not self.trained:
             warnings.warn("StyleTransfer has not been trained: expect noise.", stacklevel=2)
         return stylized_images(
-            self, content, style, strength, preserve_color, weights, batch_size, tile, overlap, verbose
+            self, content, style, strength, preserve_color, weights, texture, batch_size, tile, overlap, verbose
         )
 
     @property
@@ -283,12 +287,26 @@ class StyleTransfer(ImageModel):
         """Images, not cut to [-1, 1], from a dict of `images`, `own` and `statistics`: the graph of `stylize`.
 
         `own` are the statistics of the image, or of a larger one that it is a part of; `statistics` those of the style.
+        There may be a `texture`, images as large, with its own statistics `texture_own`, and a `mixture` `(batch, 2)`,
+        factors of the image and of the texture.
         """
         images = pixels.in_network_range(inputs["images"])
-        features = self.features_in_whole_cells(self.bordered(images))
-        drawn = self.draw(self.average, self.in_style(features, inputs["statistics"], inputs["own"]))
+        target = self._target(images, inputs["own"], inputs["statistics"])
+        if "texture" in inputs:
+            texture = pixels.in_network_range(inputs["texture"])
+            texture = self._target(texture, inputs["texture_own"], inputs["statistics"])
+            # Nothing but the style's means: of these a mix would have too much.
+            means = self.in_style([ops.zeros_like(each) for each in target], inputs["statistics"])
+            rest, amount = ops.split(inputs["mixture"][:, None, None, :], 2, axis=-1)
+            target = [
+                mean + rest * (own - mean) + amount * (laid - mean) for mean, own, laid in zip(means, target, texture)
+            ]
+        drawn = self.draw(self.average, target)
         height, width = ops.shape(images)[1:3]
         return drawn[:, self.border : self.border + height, self.border : self.border + width]
+
+    def _target(self, images, own, statistics):
+        return self.in_style(self.features_in_whole_cells(self.bordered(images)), statistics, own)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """Images in [-1, 1] of `{"images", "styles"}`, each in the style of its own."""

@@ -34,12 +34,16 @@ def test_stylize_any_size(trained):
     np.testing.assert_allclose(trained.stylize(scaled(content[1]), scaled(style[1])).astype(int), one, atol=1)
 
 
-def test_any_size_with_the_preset_that_ships():
-    model = StyleTransfer.from_preset("style_efficientnet_lite0")
+@pytest.fixture(scope="module")
+def preset():
+    return StyleTransfer.from_preset("style_efficientnet_lite0")
+
+
+def test_any_size_with_the_preset_that_ships(preset):
     content, style = tiny_style.images(1, (48, 48))[0], tiny_style.stripes(1, (48, 48))[0]
     for height, width in ((32, 33), (34, 35), (37, 42), (47, 46)):
         part = content[:height, :width]
-        assert model.stylize(part, style[:width, :height]).shape == part.shape
+        assert preset.stylize(part, style[:width, :height]).shape == part.shape
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -77,6 +81,20 @@ def test_statistics_of_parts_are_those_of_the_whole(trained):
 def test_tiles_that_do_not_fit(trained, wrong, message):
     with pytest.raises(ValueError, match=message):
         trained.stylize(tiny_style.images(1), tiny_style.stripes(1), **wrong)
+
+
+def test_stripes_of_a_style_are_drawn_in_a_flat_region_beside_an_edge_that_stays(preset):
+    content = np.full((48, 48, 3), 60, "uint8")
+    content[:, 24:] = 190
+    across = np.where(np.arange(48)[:, None, None] % 8 < 4, [30, 60, 150], [220, 200, 120]).astype("uint8")
+    style = np.broadcast_to(across, (48, 48, 3))
+    for texture, least, most in ((0.0, 0.0, 2.0), (0.65, 8.0, 255.0)):
+        grey = preset.stylize(content, style, texture=texture).mean(axis=-1)
+        # Differences from row to row, which only the style has, and from column to column, away from the edge.
+        down = np.abs(np.diff(grey[8:40, 4:16], axis=0)).mean()
+        right = np.abs(np.diff(grey[8:40, 4:16], axis=1)).mean()
+        assert least <= down <= most and right < max(2.0, 0.5 * down), (texture, down, right)
+        assert grey[:, 28:44].mean() - grey[:, 4:20].mean() > 20
 
 
 def test_the_style_is_carried_over(trained):
