@@ -92,7 +92,7 @@ def stylized_images(
         if preserve_color:
             # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
             results = images + _grey(results) - _grey(images)
-        return images + strength * (results - images)
+        return images + strength * (np.clip(results, -1.0, 1.0) - images)
 
     if max(tiles.size) <= tile:
         levels = drawn(inputs, slice(None), batch_size, verbose)

@@ -333,7 +333,7 @@ class StyleTransfer(ImageModel):
     def serve(self, images: Tensor, styles: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """`{"images": uint8 images}`, each in the style of its own."""
         images, styles = (pixels.in_network_range(each) for each in (images, styles))
-        drawn = self.call({"images": images, "styles": styles})
+        drawn = ops.clip(self.call({"images": images, "styles": styles}), -1.0, 1.0)
         strength = ops.reshape(strength, (-1, 1, 1, 1))
         return {"images": pixels.to_uint8(images + strength * (drawn - images))}
 
