@@ -119,7 +119,7 @@ def compare(model, options):
 
             note("the photo as it is", given["content"], time.process_time())
             begin = time.process_time()
-            drawn = model.stylize(content, style)
+            drawn = model.stylize(content, style, texture=0)
             note("one pass", drawn[None].astype("float32") / 127.5 - 1.0, begin)
             shown += [content, style, drawn]
             for steps in options.steps:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from kgen import checks
+from kgen.inference.style_texture import style_texture
 from kgen.inputs import pixels
+from kgen.progress import Progress
+from kgen.sampling.tiles import MULTIPLE, Tiles
 from kgen.types import Array, ValueRange, Verbose
 
 # What of red, green and blue the eye takes for brightness: Y of YIQ.
@@ -22,16 +28,19 @@ def stylized_images(
     strength: float,
     preserve_color: bool,
     weights: Sequence[float] | None,
+    texture: float,
     batch_size: int,
+    tile: int,
+    overlap: int,
     verbose: Verbose,
     value_range: ValueRange = None,
 ) -> Array:
     """What `StyleTransfer.stylize` gives, which explains the arguments.
 
     Args:
-        model: gives `style_statistics` and `restyled`, two graphs, and its `factor`, a `StyleTransfer`.
-        content, style, strength, preserve_color, weights, batch_size, verbose, value_range: as in
-            `StyleTransfer.stylize`.
+        model: gives `statistics` and `restyled`, two graphs, its `channels` and its `border`, a `StyleTransfer`.
+        content, style, strength, preserve_color, weights, texture, batch_size, tile, overlap, verbose, value_range: as
+            in `StyleTransfer.stylize`.
 
     Returns:
         uint8 array.
@@ -41,8 +50,9 @@ def stylized_images(
     """
     styles = list(style) if isinstance(style, (list, tuple)) else [style]
     shares = _shares(weights, len(styles))
-    if not 0.0 <= strength <= 1.0:
-        raise ValueError(f"StyleTransfer.stylize: strength must be from 0 to 1; got {strength!r}.")
+    for name, value in (("strength", strength), ("texture", texture)):
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"StyleTransfer.stylize: {name} must be from 0 to 1; got {value!r}.")
     single = all(len(getattr(each, "shape", ())) == 3 for each in (content, *styles))
     content = _checked(model, content, "content", value_range)
     styles = [_checked(model, each, "style", value_range) for each in styles]
@@ -52,27 +62,96 @@ def stylized_images(
             f"StyleTransfer.stylize: give one style, or one for each content; got {len(content)} contents and "
             f"{' and '.join(str(len(each)) for each in styles)} styles."
         )
+    if preserve_color and content.shape[-1] != 3:
+        raise ValueError(f"StyleTransfer.stylize: preserve_color is for colours; got {content.shape[-1]} channel.")
+    checks.integer("stylize", "tile", tile, least=4 * model.border)
+    tiles = Tiles(content.shape[1:3], tile, overlap, owner="stylize")
+    look = _grey if preserve_color else _floats
     if preserve_color:
-        if content.shape[-1] != 3:
-            raise ValueError(f"StyleTransfer.stylize: preserve_color is for colours; got {content.shape[-1]} channel.")
-        content = _floats(content)
-        colored, content = _repeated(content, count), _grey(content)
-        styles = [_like(_grey(_floats(each)), content) for each in styles]
-    statistics = sum(
-        share * _repeated(model.in_batches(model.style_statistics, {"images": each}, batch_size, 0), count)
+        styles = [_like(_grey(each), _grey(content)) for each in styles]
+    wanted = sum(
+        share * _repeated(_statistics(model, each, _floats, tile, batch_size), count)
         for share, each in zip(shares, styles)
     )
-    inputs = {
-        "images": _repeated(content, count),
-        "statistics": statistics,
-        "strength": np.full((count,), strength, "float32"),
-    }
-    drawn = model.in_batches(model.restyled, inputs, batch_size, verbose)
-    if preserve_color:
-        # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
-        drawn = colored + _grey(drawn)[..., :1] - _grey(colored)[..., :1]
-    drawn = ops.convert_to_numpy(pixels.to_uint8(drawn))
-    return drawn[0] if single else drawn
+    own = _repeated(_statistics(model, content, look, tile, batch_size), count)
+    content = _repeated(content, count)
+    inputs = {"images": content}
+    if texture:
+        styles = [_repeated(_levels(each), count) for each in styles]
+        inputs["texture"] = np.stack([_texture(content[i : i + 1], styles, shares, i) for i in range(count)])
+        texture_own = _statistics(model, inputs["texture"], _floats, tile, batch_size)
+        mixture = np.stack([_mixture(look(content[i : i + 1]), inputs["texture"][i], texture) for i in range(count)])
+
+    def drawn(parts: dict[str, Array], rows: slice, at_once: int, verbose: Verbose) -> Array:
+        """What becomes of these images, or of tiles of one, in [-1, 1]."""
+        given = {**parts, "images": look(parts["images"]), "own": own[rows], "statistics": wanted[rows]}
+        if texture:
+            given |= {"texture_own": texture_own[rows], "mixture": mixture[rows]}
+        given = {name: _repeated(each, len(parts["images"])) for name, each in given.items()}
+        results = model.in_batches(model.restyled, given, at_once, verbose)
+        images = _floats(parts["images"])
+        if preserve_color:
+            # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
+            results = images + _grey(results) - _grey(images)
+        return images + strength * (np.clip(results, -1.0, 1.0) - images)
+
+    if max(tiles.size) <= tile:
+        levels = drawn(inputs, slice(None), batch_size, verbose)
+        levels = _levels(levels)
+        return levels[0] if single else levels
+    progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
+
+    def row(parts: dict[str, Array], i: int) -> Array:
+        results = drawn(parts, slice(i, i + 1), 1, 0)
+        progress.add(len(results))
+        return 0.5 * results + 0.5
+
+    images = [{name: each[i] for name, each in inputs.items()} for i in range(count)]
+    levels = np.stack([tiles.computed(partial(row, i=i), each) for i, each in enumerate(images)])
+    return levels[0] if single else levels
+
+
+def _texture(content, styles, shares, i):
+    """The textures of all styles, mixed, for a batch of one content."""
+    content = _levels(content)[0]
+    mixed = sum(share * style_texture(style[i], content) for style, share in zip(styles, shares) if share)
+    return np.rint(mixed).astype("uint8")
+
+
+def _mixture(content, texture, amount):
+    """Factors of a content and of its texture, whose mix deviates as much as each of them."""
+    rest = np.sqrt(1.0 - amount**2)
+    pair = np.stack([content.mean(axis=-1).ravel(), texture.mean(axis=-1).ravel()])
+    pair = pair - pair.mean(axis=1, keepdims=True)
+    # The texture follows the content's brightness; what is alike adds up.
+    alike = np.mean(pair[0] * pair[1]) / (pair[0].std() * pair[1].std() + 1e-6)
+    return np.float32([rest, amount]) / np.sqrt(1.0 + 2.0 * rest * amount * max(alike, 0.0)).astype("float32")
+
+
+def _statistics(model, images, look, tile, batch_size):
+    """Means and deviations of the maps of whole images, put together from those of their parts."""
+    parts = itertools.product(*(_parts(side, tile, model.border) for side in images.shape[1:3]))
+    # Pooled exactly: E[x^2] = mean^2 + deviation^2.
+    is_mean = np.concatenate([np.repeat([True, False], count) for count in model.channels])
+    mean = square = 0.0
+    for (share, rows), (other_share, columns) in parts:
+        part = {"images": look(images[:, rows][:, :, columns])}
+        found = model.in_batches(model.statistics, part, batch_size, verbose=0)
+        mean = mean + share * other_share * found[:, is_mean]
+        square = square + share * other_share * (found[:, is_mean] ** 2 + found[:, ~is_mean] ** 2)
+    statistics = np.empty((len(images), len(is_mean)), "float32")
+    statistics[:, is_mean], statistics[:, ~is_mean] = mean, np.sqrt(square - mean**2)
+    return statistics
+
+
+def _parts(side, tile, border):
+    """What share of a side each part is, at most a tile, and the places in it, from its border to its border."""
+    count = -(-side // tile)
+    edges = [side * i // count // MULTIPLE * MULTIPLE for i in range(count)] + [side]
+    for start, stop in itertools.pairwise(edges):
+        places = np.arange(start - border, stop + border)
+        places = np.where(places < 0, -1 - places, places)
+        yield (stop - start) / side, np.where(places < side, places, 2 * side - 1 - places)
 
 
 def _checked(model, images, what, value_range):
@@ -81,7 +160,7 @@ def _checked(model, images, what, value_range):
     if len(getattr(images, "shape", ())) == 3:
         images = images[None]
     checked = model.image_input.images(images, owner, value_range=value_range)
-    least = 4 * model.factor
+    least = model.border
     if min(images.shape[1:3]) < least:
         raise ValueError(
             f"{owner}: images must have sides of at least {least} pixels; got {images.shape[1]}x{images.shape[2]}."
@@ -108,9 +187,14 @@ def _floats(images):
     return ops.convert_to_numpy(pixels.in_network_range(images))
 
 
+def _levels(images):
+    """Images as uint8."""
+    return ops.convert_to_numpy(pixels.to_uint8(pixels.in_network_range(images)))
+
+
 def _grey(images):
-    """Luminance of images, the same in all three channels."""
-    return np.repeat((images @ _LUMINANCE)[..., None], 3, axis=-1)
+    """Luminance of images in [-1, 1], the same in all three channels."""
+    return np.repeat((_floats(images) @ _LUMINANCE)[..., None], 3, axis=-1)
 
 
 def _like(images, others):

@@ -21,7 +21,9 @@ class AdaptiveInstanceNorm(keras.layers.Layer):
     transfer in real-time with adaptive instance normalization"]. It has no weights. Because y is linear in mu_s and
     sigma_s, a mix of two styles' statistics gives the same mix of their results.
 
-    Called as `layer(x, statistics)`: x `(B, H, W, C)`, statistics `(B, 2 C)` from `channel_statistics`.
+    Called as `layer(x, statistics)`: x `(B, H, W, C)`, statistics `(B, 2 C)` from `channel_statistics`; or, where x is
+    a part of a larger image, as `layer(x, statistics, own)` with the statistics `own` of the whole of it for mu(x) and
+    sigma(x).
 
     Args:
         epsilon: added to the variance of x.
@@ -40,21 +42,24 @@ class AdaptiveInstanceNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, x_shape: tuple, statistics_shape: tuple) -> None:
+    def build(self, x_shape: tuple, statistics_shape: tuple, own_shape: tuple | None = None) -> None:
         if statistics_shape[-1] != 2 * x_shape[-1]:
             raise ValueError(
                 f"AdaptiveInstanceNorm: {x_shape[-1]} channels need {2 * x_shape[-1]} statistics, as "
                 f"channel_statistics gives them; got {statistics_shape[-1]}."
             )
 
-    def call(self, x: Tensor, statistics: Tensor) -> Tensor:
+    def call(self, x: Tensor, statistics: Tensor, own: Tensor | None = None) -> Tensor:
         mean, deviation = ops.split(ops.cast(statistics, "float32")[:, None, None, :], 2, axis=-1)
-        own_mean, own = ops.split(channel_statistics(x, self.epsilon)[:, None, None, :], 2, axis=-1)
+        own = channel_statistics(x, self.epsilon) if own is None else ops.cast(own, "float32")
+        own_mean, own_deviation = ops.split(own[:, None, None, :], 2, axis=-1)
         # One factor and one offset a channel: one pass over x.
-        factor = deviation / own
+        factor = deviation / own_deviation
         return x * ops.cast(factor, x.dtype) + ops.cast(mean - own_mean * factor, x.dtype)
 
-    def compute_output_shape(self, x_shape: tuple, statistics_shape: tuple | None = None) -> tuple:
+    def compute_output_shape(
+        self, x_shape: tuple, statistics_shape: tuple | None = None, own_shape: tuple | None = None
+    ) -> tuple:
         return x_shape
 
 

@@ -19,6 +19,7 @@ from kgen.models.image_model import ImageModel
 from kgen.networks.interface import split_batch, warn_of_ending
 from kgen.networks.style_encoder import CONTENT_MAPS
 from kgen.objectives.stylization import Stylization
+from kgen.sampling.tiles import in_whole_multiples
 from kgen.serializable import serializable
 from kgen.training import MovingAverage, network_copy
 from kgen.types import Array, Tensor, ValueRange, Verbose
@@ -98,11 +99,11 @@ class StyleTransfer(ImageModel):
             content_maps = CONTENT_MAPS[encoder] if known else len(shapes) - 1
         self.content_maps = _checked_maps(content_maps, len(shapes))
         shapes = [shapes[number] for number in self.content_maps]
-        factors = [256 // shape[1] for shape in shapes]
-        self.factor = factors[-1]
+        self.channels = [shape[-1] for shape in shapes]
+        self.factors = [256 // shape[1] for shape in shapes]
+        self.factor = self.factors[-1]
         if decoder is None:
-            channels = [shape[-1] for shape in shapes]
-            decoder = networks.style_decoder(channels, factors, output_channels=self.image_shape[-1])
+            decoder = networks.style_decoder(self.channels, self.factors, output_channels=self.image_shape[-1])
         self.decoder = self._checked(decoder, shapes)
         self.normalize = [AdaptiveInstanceNorm(dtype="float32") for _ in shapes]
         for normalize, shape in zip(self.normalize, shapes):
@@ -188,11 +189,20 @@ class StyleTransfer(ImageModel):
         maps = self.encode(images)
         return [maps[number] for number in self.content_maps]
 
-    def in_style(self, features: list[Tensor], statistics: Tensor) -> list[Tensor]:
-        """These maps with the means and deviations `(batch, 2 C)` of a style, of all maps side by side."""
-        ends = itertools.accumulate(2 * each.shape[-1] for each in features)
-        parts = [statistics[:, end - 2 * each.shape[-1] : end] for each, end in zip(features, ends)]
-        return [normalize(each, part) for normalize, each, part in zip(self.normalize, features, parts)]
+    def in_style(self, features: list[Tensor], statistics: Tensor, own: Tensor | None = None) -> list[Tensor]:
+        """These maps with the means and deviations `(batch, 2 C)` of a style in place of their own, if given.
+
+        Statistics are those of all maps side by side.
+        """
+        ends = list(itertools.accumulate(2 * count for count in self.channels))
+        parts, owns = (
+            [None if each is None else each[:, end - 2 * count : end] for count, end in zip(self.channels, ends)]
+            for each in (statistics, own)
+        )
+        return [
+            normalize(each, part, its_own)
+            for normalize, each, part, its_own in zip(self.normalize, features, parts, owns)
+        ]
 
     @staticmethod
     def draw(decoder: Any, features: list[Tensor], **kwargs: Any) -> Tensor:
@@ -207,23 +217,34 @@ class StyleTransfer(ImageModel):
         strength: float = 1.0,
         preserve_color: bool = False,
         weights: Sequence[float] | None = None,
+        texture: float = 0.65,
         batch_size: int = 4,
+        tile: int = 512,
+        overlap: int = 64,
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Array:
         """Images in the style of others.
+
+        What is larger than a tile is computed in tiles. What is known of contents and styles is known of the whole of
+        them, so that no seam is seen.
 
         Args:
             content: an image `(height, width, channels)` or images `(N, height, width, channels)` of any size from
                 32 pixels on, uint8, or float in [0, 1] or [-1, 1].
             style: the same, of any size: one for all contents, or one for each; or a list of these, which are mixed.
                 One content with several styles is drawn in each.
-            strength: from 0, the content as the decoder knows it, to 1.
+            strength: from 0, the content as it is, to 1; between them, a mix of the two images.
             preserve_color: keep the content's colours: only luminance is restyled, that of the style brought to the
                 content's mean and deviation first [Gatys et al. 2016, "Preserving color in neural artistic style
                 transfer", section 5.2]. For images of three channels.
             weights: of the styles in a list, numbers of at least 0; None: all the same.
-            batch_size: images computed at once.
+            texture: from 0, the style's colours and contrasts alone, to 1, its strokes, dots or threads alone: pieces
+                of the style, laid out after the content's brightness, are mixed with the content in the features. A
+                SavedModel draws without.
+            batch_size: images computed at once; of larger ones, a tile at a time.
+            tile: side of a tile in pixels, a multiple of 8; less needs less memory and more time.
+            overlap: of neighbouring tiles; a multiple of 8, at most half of a tile.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
             value_range: of floats, contents and styles, `(0, 1)` or `(-1, 1)`; None: an array with a negative
                 value is in [-1, 1], one without in the range that the model was trained on, or else in [0, 1].
@@ -237,33 +258,66 @@ class StyleTransfer(ImageModel):
         """
         if not self.trained:
             warnings.warn("StyleTransfer has not been trained: expect noise.", stacklevel=2)
-        options = strength, preserve_color, weights, batch_size, verbose, value_range
+        options = strength, preserve_color, weights, texture, batch_size, tile, overlap, verbose, value_range
         return stylized_images(self, content, style, *options)
 
-    def style_statistics(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Means and deviations `(batch, 2 C)` of `images`, of all maps of the content side by side: a graph."""
-        features = self.content_features(pixels.in_network_range(inputs["images"]))
-        return ops.concatenate([channel_statistics(each) for each in features], axis=-1)
+    @property
+    def border(self) -> int:
+        """Pixels of an image that are reflected around it: what convolutions do at edges stays out of the image."""
+        return 4 * self.factor
+
+    def bordered(self, images: Tensor) -> Tensor:
+        """Images with their border."""
+        sides = [self.border, self.border]
+        return ops.pad(images, [[0, 0], sides, sides, [0, 0]], mode="symmetric")
+
+    def features_in_whole_cells(self, images: Tensor) -> list[Tensor]:
+        """`content_features` of images of any size; the finer maps end where the coarsest does."""
+        return self.content_features(in_whole_multiples(images, self.factor))
+
+    def statistics(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Means and deviations `(batch, 2 C)` of all maps of the content, side by side: a graph.
+
+        Of `images` that have their border, or, if they are parts of others, these others around them.
+        """
+        images = pixels.in_network_range(inputs["images"])
+        found = []
+        for features, factor in zip(self.features_in_whole_cells(images), self.factors):
+            start = self.border // factor
+            stops = [(side - self.border + factor - 1) // factor for side in ops.shape(images)[1:3]]
+            found.append(channel_statistics(features[:, start : stops[0], start : stops[1]]))
+        return ops.concatenate(found, axis=-1)
 
     def restyled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Images, not cut to [-1, 1], from a dict of `images`, `statistics` and `strength`: the graph of `stylize`."""
+        """Images, not cut to [-1, 1], from a dict of `images`, `own` and `statistics`: the graph of `stylize`.
+
+        `own` are the statistics of the image, or of a larger one that it is a part of; `statistics` those of the style.
+        There may be a `texture`, images as large, with its own statistics `texture_own`, and a `mixture` `(batch, 2)`,
+        factors of the image and of the texture.
+        """
         images = pixels.in_network_range(inputs["images"])
-        # A reflected border, taken off again, keeps what the convolutions do at their edges out of the image.
-        border = 4 * self.factor
-        padded = ops.pad(images, [[0, 0], [border, border], [border, border], [0, 0]], mode="symmetric")
-        features = self.content_features(padded)
-        target = self.in_style(features, inputs["statistics"])
-        strength = ops.reshape(inputs["strength"], (-1, 1, 1, 1))
-        drawn = self.draw(self.average, [own + strength * (new - own) for own, new in zip(features, target)])
+        target = self._target(images, inputs["own"], inputs["statistics"])
+        if "texture" in inputs:
+            texture = pixels.in_network_range(inputs["texture"])
+            texture = self._target(texture, inputs["texture_own"], inputs["statistics"])
+            # Nothing but the style's means: of these a mix would have too much.
+            means = self.in_style([ops.zeros_like(each) for each in target], inputs["statistics"])
+            rest, amount = ops.split(inputs["mixture"][:, None, None, :], 2, axis=-1)
+            target = [
+                mean + rest * (own - mean) + amount * (laid - mean) for mean, own, laid in zip(means, target, texture)
+            ]
+        drawn = self.draw(self.average, target)
         height, width = ops.shape(images)[1:3]
-        return drawn[:, border : border + height, border : border + width]
+        return drawn[:, self.border : self.border + height, self.border : self.border + width]
+
+    def _target(self, images, own, statistics):
+        return self.in_style(self.features_in_whole_cells(self.bordered(images)), statistics, own)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """Images in [-1, 1] of `{"images", "styles"}`, each in the style of its own."""
         images, others = split_batch(inputs)
-        statistics = self.style_statistics({"images": others["styles"]})
-        strength = ops.ones(ops.shape(images)[:1], "float32")
-        return self.restyled({"images": images, "statistics": statistics, "strength": strength})
+        own, statistics = (self.statistics({"images": self.bordered(each)}) for each in (images, others["styles"]))
+        return self.restyled({"images": images, "own": own, "statistics": statistics})
 
     # === As a SavedModel ===
     def served_layers(self) -> list:
@@ -283,8 +337,10 @@ class StyleTransfer(ImageModel):
 
     def serve(self, images: Tensor, styles: Tensor, strength: Tensor) -> dict[str, Tensor]:
         """`{"images": uint8 images}`, each in the style of its own."""
-        inputs = {"images": images, "statistics": self.style_statistics({"images": styles}), "strength": strength}
-        return {"images": pixels.to_uint8(self.restyled(inputs))}
+        images, styles = (pixels.in_network_range(each) for each in (images, styles))
+        drawn = ops.clip(self.call({"images": images, "styles": styles}), -1.0, 1.0)
+        strength = ops.reshape(strength, (-1, 1, 1, 1))
+        return {"images": pixels.to_uint8(images + strength * (drawn - images))}
 
 
 def _checked_maps(content_maps, count):

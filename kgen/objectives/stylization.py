@@ -9,6 +9,7 @@ from keras import ops
 
 from kgen import checks, losses
 from kgen.layers import channel_statistics
+from kgen.sampling.tiles import in_whole_multiples
 from kgen.training import Phase
 from kgen.types import Tensor
 
@@ -48,7 +49,9 @@ class Stylization:
 
     def decoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Content and style loss of images in the styles of others, and the identity loss, each `(batch,)`."""
-        model, images = self.model, batch["images"]
+        model = self.model
+        # What is drawn comes in whole cells of the coarsest map.
+        images = in_whole_multiples(batch["images"], model.factor)
         styles = model.image_input.second_of(batch, model.seeds(training))
         decoder = model.decoder if training else model.average
         features, wanted = model.content_features(images), model.encode(styles)

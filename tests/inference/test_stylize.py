@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-import kgen  # noqa: F401  load_model knows its classes by it
+from kgen.inference.stylize import _statistics
+from kgen.models import StyleTransfer
 from tests.models import tiny_style
 
 
@@ -33,6 +34,69 @@ def test_stylize_any_size(trained):
     np.testing.assert_allclose(trained.stylize(scaled(content[1]), scaled(style[1])).astype(int), one, atol=1)
 
 
+@pytest.fixture(scope="module")
+def preset():
+    return StyleTransfer.from_preset("style_efficientnet_lite0")
+
+
+def test_any_size_with_the_preset_that_ships(preset):
+    content, style = tiny_style.images(1, (48, 48))[0], tiny_style.stripes(1, (48, 48))[0]
+    for height, width in ((32, 33), (34, 35), (37, 42), (47, 46)):
+        part = content[:height, :width]
+        assert preset.stylize(part, style[:width, :height]).shape == part.shape
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_tiles_show_no_seams(trained, kept):
+    contents, style = tiny_style.images(2, (77, 90)), tiny_style.images(1, (70, 41), seed=3)[0]
+    # One half is dark, and has to stay the darker one.
+    contents[:, :, :45] //= 8
+    whole = trained.stylize(contents, style, preserve_color=kept, tile=96, overlap=16)
+    in_tiles = trained.stylize(contents, style, preserve_color=kept, tile=64, overlap=32)
+    assert in_tiles.shape == whole.shape
+    # Tiles that know only themselves are 20 levels off.
+    assert np.abs(in_tiles.astype(int) - whole).mean() < 3
+    np.testing.assert_array_equal(
+        trained.stylize(contents[1], style, preserve_color=kept, tile=64, overlap=32), in_tiles[1]
+    )
+
+
+@pytest.mark.backends
+def test_statistics_of_parts_are_those_of_the_whole(trained):
+    images = scaled(tiny_style.images(2, (67, 50)))
+    bordered = np.pad(images, [(0, 0), (8, 8), (8, 8), (0, 0)], mode="symmetric")
+    whole, parts = (_statistics(trained, images, np.asarray, tile, 4) for tile in (96, 32))
+    np.testing.assert_allclose(whole, array(trained.statistics({"images": bordered})), atol=1e-5)
+    np.testing.assert_allclose(parts, whole, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"tile": 24}, "stylize: tile must be an integer of at least 32; got 24"),
+        ({"tile": 60}, "stylize: tile must be a multiple of 8 pixels; got 60"),
+        ({"overlap": 300}, "stylize: overlap must be an integer from 1 to 256; got 300|multiple of 8 pixels; got 300"),
+    ],
+)
+def test_tiles_that_do_not_fit(trained, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        trained.stylize(tiny_style.images(1), tiny_style.stripes(1), **wrong)
+
+
+def test_stripes_of_a_style_are_drawn_in_a_flat_region_beside_an_edge_that_stays(preset):
+    content = np.full((48, 48, 3), 60, "uint8")
+    content[:, 24:] = 190
+    across = np.where(np.arange(48)[:, None, None] % 8 < 4, [30, 60, 150], [220, 200, 120]).astype("uint8")
+    style = np.broadcast_to(across, (48, 48, 3))
+    for texture, least, most in ((0.0, 0.0, 2.0), (0.65, 8.0, 255.0)):
+        grey = preset.stylize(content, style, texture=texture).mean(axis=-1)
+        # Differences from row to row, which only the style has, and from column to column, away from the edge.
+        down = np.abs(np.diff(grey[8:40, 4:16], axis=0)).mean()
+        right = np.abs(np.diff(grey[8:40, 4:16], axis=1)).mean()
+        assert least <= down <= most and right < max(2.0, 0.5 * down), (texture, down, right)
+        assert grey[:, 28:44].mean() - grey[:, 4:20].mean() > 20
+
+
 def test_the_style_is_carried_over(trained):
     contents, red, blue = tiny_style.images(4), tiny_style.stripes()[1], tiny_style.stripes()[0]
     for style, channel in ((red, 0), (blue, 2)):
@@ -42,13 +106,16 @@ def test_the_style_is_carried_over(trained):
         assert distance < 0.75 * np.abs(contents.mean(axis=(0, 1, 2)) - style.mean(axis=(0, 1))).mean()
 
 
-def test_strength_0_is_the_content_as_the_decoder_knows_it(trained):
-    content, style = tiny_style.images(2), tiny_style.stripes(1)[0]
-    none = trained.stylize(content, style, strength=0.0).astype(int)
-    np.testing.assert_array_equal(none, trained.stylize(content, content[0], strength=0.0))
-    half, full = (trained.stylize(content, style, strength=x).astype(int) for x in (0.5, 1.0))
-    error = [np.abs(each - content).mean() for each in (none, half, full)]
-    assert error[0] < error[1] < error[2]
+@pytest.mark.backends
+@pytest.mark.parametrize("kept", [False, True])
+def test_strength_0_is_the_content_itself(trained, kept):
+    content, style = tiny_style.images(2, (13, 18)), tiny_style.stripes(1)[0]
+    none = trained.stylize(content, style, strength=0.0, preserve_color=kept)
+    np.testing.assert_array_equal(none, content)
+    half, full = (trained.stylize(content, style, strength=x, preserve_color=kept) for x in (0.5, 1.0))
+    np.testing.assert_allclose(half, (content.astype(float) + full) / 2, atol=1)
+    error = [np.abs(each.astype(float) - content).mean() for each in (half, full)]
+    assert 1 < error[0] < error[1]
 
 
 def test_mixed_styles(trained):

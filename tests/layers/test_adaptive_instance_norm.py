@@ -40,3 +40,10 @@ def test_its_own_statistics_change_nothing():
 def test_statistics_of_another_number_of_channels():
     with pytest.raises(ValueError, match="3 channels need 6 statistics, .* got 3"):
         AdaptiveInstanceNorm()(features(1, 4, 4, 3), features(1, 3))
+
+
+def test_a_part_of_an_image_with_the_statistics_of_the_whole():
+    content, statistics = features(2, 6, 8, 5), channel_statistics(features(2, 3, 3, 5))
+    whole = AdaptiveInstanceNorm()(content, statistics)
+    part = AdaptiveInstanceNorm()(content[:, 1:4, 2:], statistics, channel_statistics(content))
+    np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, (part, whole[:, 1:4, 2:])), atol=1e-5)

@@ -53,6 +53,18 @@ def test_several_maps_on_disk(tmp_path):
     assert (again.content_maps, again.objective.kind, again.objective.style_weight) == ((0, 1), "gatys", 1.0)
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize("maps", [1, (0, 1)])
+def test_trains_on_images_of_odd_sides(maps):
+    decoder = kgen.networks.style_decoder(*([6, 2] if maps == 1 else [[4, 6], [1, 2]]), filters=4)
+    model = tiny_style.model(decoder=decoder, content_maps=maps)
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    contents, styles = tiny_style.images(4, (15, 13)), tiny_style.stripes(2, (11, 14))
+    logs = model.fit(contents, styles, validation_data=(contents[:2], styles), batch_size=2, verbose=0).history
+    assert np.isfinite([logs["loss"][0], logs["val_loss"][0]]).all()
+    assert model.call({"images": scaled(contents[:2]), "styles": scaled(styles)}).shape == (2, 15, 13, 3)
+
+
 def test_the_encoder_is_a_copy_that_stays_as_it_is(trained):
     given = tiny_style.encoder()
     kept = given.get_weights()
@@ -91,7 +103,7 @@ def test_a_second_fit_sees_its_own_styles():
 def test_what_metrics_compare(trained):
     contents, styles = (scaled(each) for each in batches(2))
     batch = {"images": contents, "styles": styles}
-    stylized = trained.stylize(*batches(2))
+    stylized = trained.stylize(*batches(2), texture=0)
     for paired, expected in ((False, styles), (True, contents)):
         real, generated = map(array, trained.counterparts(batch, paired))
         np.testing.assert_array_equal(real, expected)
@@ -171,12 +183,12 @@ def test_export(trained, tmp_path, tensorflow_backend):
 
     trained.export(tmp_path / "saved_model")
     serve = tf.saved_model.load(tmp_path / "saved_model").signatures["serving_default"]
-    contents, styles = tiny_style.images(2, (22, 30)), tiny_style.stripes(2, (18, 16))
-    for strength in (0.5, 1.0):
+    contents, styles = tiny_style.images(2, (21, 31)), tiny_style.stripes(2, (18, 15))
+    for strength in (0.0, 0.5, 1.0):
         served = serve(
             images=tf.constant(contents), styles=tf.constant(styles), strength=tf.fill((2,), np.float32(strength))
         )
-        expected = trained.stylize(contents, styles, strength)
+        expected = trained.stylize(contents, styles, strength, texture=0)
         np.testing.assert_allclose(served["images"].numpy().astype(int), expected, atol=1)
 
 
@@ -193,6 +205,7 @@ def test_export(trained, tmp_path, tensorflow_backend):
         (lambda m: m.compile(style_weight=-1), "style_weight must be a number of at least 0; got -1"),
         (lambda m: m.stylize(tiny_style.images(), tiny_style.stripes()), "got 12 contents and 5 styles"),
         (lambda m: m.stylize(tiny_style.images(), tiny_style.stripes(1), strength=2), "from 0 to 1; got 2"),
+        (lambda m: m.stylize(tiny_style.images(), tiny_style.stripes(1), texture=-0.1), "texture must be from 0 to 1"),
         (lambda m: m.stylize(tiny_style.images(), tiny_style.stripes(1), weights=[0]), "1 numbers of at least 0"),
         (lambda m: m.stylize(tiny_style.images(1, (6, 16)), tiny_style.stripes(1)), "at least 8 pixels; got 6x16"),
         (lambda m: m.stylize(tiny_style.images()[..., :1], tiny_style.stripes(1)), "(N, height, width, 3)"),
