@@ -1,7 +1,7 @@
 """An image classifier on Fashion-MNIST: trained, measured, saved, and exported as a SavedModel.
 
     python examples/classify.py                             # trains
-    python examples/classify.py --classify shoe.png         # uses what was trained
+    python examples/classify.py --classify shoe.png         # uses what was trained, on a plain background
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), seen.png (test images with their
 predicted names; * marks mistakes) and confusion.png (rows: true classes; columns: predicted classes).
@@ -129,16 +129,34 @@ def classify(options):
     missing = [str(file) for file in options.classify if not file.is_file()]
     if missing:
         sys.exit(f"There is no such image: {', '.join(missing)}")
-    import numpy as np
     import tensorflow as tf
     from PIL import Image
 
     serve = tf.saved_model.load(saved).signatures["serving_default"]
     for file in options.classify:
         with Image.open(file) as image:
-            pixels = np.asarray(image.convert("L").resize((28, 28)))[None, :, :, None]
-        answers = serve(images=tf.constant(pixels))
+            pixels = like_fashion_mnist(image)
+        answers = serve(images=tf.constant(pixels[None, :, :, None]))
         print(f"{file}: {answers['names'].numpy()[0].decode()} ({answers['probabilities'].numpy().max():.0%})")
+
+
+def like_fashion_mnist(image):
+    """uint8 `(28, 28)`: bright on black, and cut to what is shown unless it has this size.
+
+    The border tells what the background is: photographs in shops have a white one.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    white = Image.new("RGBA", image.size, "white")
+    pixels = np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("L"))
+    border = np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]))
+    pixels = pixels if border < 128 else 255 - pixels
+    if pixels.shape == (28, 28):
+        return pixels
+    shown = Image.fromarray(pixels)
+    box = Image.fromarray(np.where(pixels > 25, pixels, 0).astype("uint8")).getbbox()
+    return np.asarray(ImageOps.pad(shown.crop(box), (28, 28), Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Text to image: trains kgen.models.TextToImage on OpenMoji, or on your own captioned images.
 
-    python examples/text_to_image.py                                    # trains, in five to twelve minutes on two cores
+    python examples/text_to_image.py                                    # trains, in three minutes on two cores
     python examples/text_to_image.py --generate "a red apple" "a cat"   # uses what was trained
     python examples/text_to_image.py --data my_images                   # images with captions.csv, .txt or folders
 
@@ -49,7 +49,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=0, help="for training, or for the generated images")
     parser.add_argument("--data", type=Path, help="folder of captioned images; default: OpenMoji")
     parser.add_argument("--image-size", type=int, default=64, choices=SIZES, help="height and width in pixels")
-    parser.add_argument("--steps", type=int, default=1584, help="training steps, rounded to whole passes of the images")
+    parser.add_argument("--steps", type=int, default=800, help="training steps, rounded to whole passes of the images")
     parser.add_argument("--batch-size", type=int, default=32, help="images in a step")
     parser.add_argument("--prompts", nargs="+", help="prompts of the sample grids; default: some of the captions")
     parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
@@ -144,7 +144,7 @@ def description(options, data, encoder):
     }
 
 
-def schedule(data, steps, batch_size, most_epochs=48):
+def schedule(data, steps, batch_size, most_epochs=24):
     """`(data, epochs, steps an epoch)`. A small set is repeated within an epoch, or there would be thousands."""
     import numpy as np
 

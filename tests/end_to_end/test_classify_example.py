@@ -1,5 +1,6 @@
 """examples/classify.py, run as its user would but for less data."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -46,6 +47,27 @@ def test_trains_shows_and_serves(clothes, tmp_path):
             assert np.asarray(image).std() > 1.0
     ended = run("--classify", clothes / "seventh.png", cwd=tmp_path)
     assert ended.returncode == 0 and "seventh.png: Sneaker (" in ended.stdout, ended.stderr[-3000:]
+
+
+@pytest.mark.parametrize("background", ["black", "white", "transparent"])
+def test_any_background(background):
+    spec = importlib.util.spec_from_file_location("classify_example", ROOT / "examples" / "classify.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    pixels = np.zeros((70, 50), "uint8")
+    pixels[20:50, 10:40] = np.linspace(100, 250, 30)[:, None]
+    image = Image.fromarray(pixels if background == "black" else 255 - pixels)
+    if background == "transparent":
+        image = image.convert("RGBA")
+        image.putalpha(Image.fromarray(np.where(pixels, 255, 0).astype("uint8")))
+    prepared = example.like_fashion_mnist(image)
+    # Cut to the square, bright on black, from dark above to bright below.
+    assert prepared.shape == (28, 28) and prepared.dtype == "uint8"
+    expected = np.linspace(100, 250, 28)
+    assert np.abs(prepared.mean(axis=1) - expected).max() < 12
+    assert not example.like_fashion_mnist(Image.new("L", (9, 9), 255)).any()
+    # What is in the form of Fashion-MNIST stays where it is.
+    assert example.like_fashion_mnist(Image.fromarray(255 - np.eye(28, dtype="uint8")))[3, 3] == 1
 
 
 def test_says_what_is_wrong(tmp_path):

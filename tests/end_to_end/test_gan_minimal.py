@@ -28,5 +28,6 @@ def test_two_sequential_networks_draw(tmp_path):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(EXAMPLE.parents[1])}
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "64 generated images are in gan_minimal.png." in ended.stdout
     with Image.open(tmp_path / "gan_minimal.png") as grid:
         assert np.asarray(grid).std() > 5.0
