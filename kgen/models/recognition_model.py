@@ -41,9 +41,11 @@ class RecognitionModel(ImageModel):
             raise TypeError(f"{owner}: heads must be a dict from name to kgen.models.Head; got {heads!r}.")
         if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(f"{owner}: value_range must be (low, high), such as (0, 255); got {value_range!r}.")
-        if isinstance(backbone, str):
-            backbone, value_range = networks.named_backbone(owner, backbone)
         wanted = sorted({head.reads for head in heads.values()})
+        if isinstance(backbone, str):
+            # Maps must lie on the image's own grid.
+            size = tuple(image_shape[:2]) if image_shape is not None and "maps" in wanted else None
+            backbone, value_range = networks.named_backbone(owner, backbone, size)
         # === Layers ===
         # A copy: training leaves the GAN or VAE that the backbone came from as it was.
         self.backbone = network_copy(networks.backbone_encoder(backbone, wanted, owner))

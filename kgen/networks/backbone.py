@@ -12,12 +12,15 @@ from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
 from kgen.types import Tensor
 
 
-def named_backbone(owner: str, name: str) -> tuple[keras.Model, tuple[float, float]]:
+def named_backbone(
+    owner: str, name: str, image_size: tuple[int, int] | None = None
+) -> tuple[keras.Model, tuple[float, float]]:
     """The network of a name, and the values that it expects for black and white.
 
     Args:
         owner: name that errors begin with.
         name: "efficientnet_lite0", with its ImageNet weights, from pip.
+        image_size: `(height, width)` to make it for; None: 224x224, which it has learned from.
 
     Raises:
         ImportError: the weights are not installed.
@@ -32,8 +35,12 @@ def named_backbone(owner: str, name: str) -> tuple[keras.Model, tuple[float, flo
     if name != "efficientnet_lite0":
         raise ValueError(f"{owner}: no network is called {name!r}; give 'efficientnet_lite0', or a keras.Model.")
     extractor = efficientnet_lite0()
-    low, high = extractor.value_range
-    return extractor.network, (low, high)
+    network, (low, high) = extractor.network, extractor.value_range
+    if image_size is not None:
+        copy = keras.models.clone_model(network, input_tensors=keras.Input((*image_size, 3), name="images"))
+        copy.set_weights(network.get_weights())
+        network = copy
+    return network, (low, high)
 
 
 def backbone_encoder(

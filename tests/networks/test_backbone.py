@@ -135,5 +135,8 @@ def test_a_network_by_name():
     assert [each.shape[1] for each in encoder.output["maps"]] == [112, 56, 28, 14, 7]
     network, value_range = named_backbone("Mine", "efficientnet_lite0")
     assert network.output_shape == (None, 1280) and value_range == (-127 / 128, 1.0)
+    small, _ = named_backbone("Mine", "efficientnet_lite0", (32, 64))
+    np.testing.assert_array_equal(small.get_weights()[0], network.get_weights()[0])
+    assert [tuple(each.shape[1:3]) for each in backbone_encoder(small, ("maps",)).output["maps"]][-1] == (1, 2)
     with pytest.raises(ValueError, match="Mine: no network is called 'resnet'; give 'efficientnet_lite0', or a keras"):
         backbone_encoder("resnet", owner="Mine")
