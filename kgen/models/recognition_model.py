@@ -44,7 +44,7 @@ class RecognitionModel(ImageModel):
         wanted = sorted({head.reads for head in heads.values()})
         if isinstance(backbone, str):
             # Maps must lie on the image's own grid.
-            size = tuple(image_shape[:2]) if image_shape is not None and "maps" in wanted else None
+            size = image_shape[:2] if image_shape is not None and "maps" in wanted else None
             backbone, value_range = networks.named_backbone(owner, backbone, size)
         # === Layers ===
         # A copy: training leaves the GAN or VAE that the backbone came from as it was.
