@@ -10,8 +10,8 @@ from keras import ops
 from PIL import Image
 
 from kgen.inference.coarse_to_fine import filled_from_coarse_to_fine
+from kgen.inference.tiled import in_tiles
 from kgen.inputs import pixels
-from kgen.progress import Progress
 from kgen.sampling.tiles import Tiles, levels
 from kgen.types import Array, Tensor, ValueRange, Verbose
 
@@ -92,18 +92,7 @@ def _in_tiles(model, inputs, size, tile, overlap, verbose):
     tiles = Tiles(size, tile, overlap, model.scale)
     # As many small images at once as have the pixels of two tiles.
     at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
-    if max(tiles.size) <= tile:
-        return levels(model.in_batches(model.restored_inputs, inputs, at_once, verbose))
-    count = len(inputs["images"])
-    progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
-
-    def row(parts: dict[str, Array]) -> Array:
-        results = model.in_batches(model.restored_inputs, parts, at_once, verbose=0)
-        progress.add(len(results))
-        return results
-
-    images = ({name: rows[i : i + 1][0] for name, rows in inputs.items()} for i in range(count))
-    return np.stack([tiles.computed(row, image) for image in images])
+    return in_tiles(model, model.restored_inputs, inputs, tiles, levels, at_once, verbose)
 
 
 def _checked_masks(owner, masks, shape):

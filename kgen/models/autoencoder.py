@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from fractions import Fraction
 from typing import Any
 
 import keras
@@ -10,12 +12,12 @@ import numpy as np
 from keras import ops
 
 from kgen import checks, networks
-from kgen.inference.autoencode import decoding_tiles, encoding_tiles, in_tiles
+from kgen.inference.tiled import in_tiles
 from kgen.inputs import PatchInput, pixels
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator, check_network, warn_of_ending
 from kgen.objectives import PerceptualCompression
-from kgen.sampling.tiles import in_whole_multiples, levels
+from kgen.sampling.tiles import MULTIPLE, Tiles, in_whole_multiples, levels
 from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage
 from kgen.types import Array, Tensor, ValueRange, Verbose
@@ -241,8 +243,9 @@ class Autoencoder(ImageModel):
         """
         owner, single = "Autoencoder.encode", np.ndim(images) == 3
         checked = self.image_input.images(images[None] if single else images, owner, value_range=value_range)
-        tiles = encoding_tiles(owner, checked.images.shape[1:3], self.factor, tile, overlap)
-        latents = in_tiles(self, self.encoded, checked, tiles, np.asarray, _at_once(tiles, 1), verbose)
+        size, multiple = checked.images.shape[1:3], math.lcm(MULTIPLE, self.factor)
+        tiles = Tiles(size, tile, overlap, Fraction(1, self.factor), multiple, owner)
+        latents = in_tiles(self, self.encoded, {"images": checked}, tiles, np.asarray, _at_once(tiles, 1), verbose)
         return latents[0] if single else latents
 
     def decode(self, latents: Any, tile: int = 512, overlap: int = 64, verbose: Verbose = "auto") -> Array:
@@ -262,8 +265,12 @@ class Autoencoder(ImageModel):
         owner, single = "Autoencoder.decode", np.ndim(latents) == 3
         latents = np.asarray(latents)[None] if single else latents
         latents = checks.floats(owner, "latents", latents, (None, None, None, self.latent_channels))
-        tiles = decoding_tiles(owner, latents.shape[1:3], self.factor, tile, overlap)
-        drawn = in_tiles(self, self.decoded, latents, tiles, levels, _at_once(tiles, self.factor), verbose)
+        for name, value in (("tile", tile), ("overlap", overlap)):
+            if value % self.factor:
+                raise ValueError(f"{owner}: {name} must be a multiple of {self.factor} pixels; got {value}.")
+        tiles = Tiles(latents.shape[1:3], tile // self.factor, overlap // self.factor, self.factor, 1, owner)
+        inputs = {"latents": latents}
+        drawn = in_tiles(self, self.decoded, inputs, tiles, levels, _at_once(tiles, self.factor), verbose)
         return drawn[0] if single else drawn
 
     def reconstruct(
@@ -285,8 +292,8 @@ class Autoencoder(ImageModel):
         return self.moments(self.encoder_average(images))[0]
 
     def decoded(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Images, not cut to [0, 1], of latents under `images`: the graph of `decode`."""
-        return 0.5 * ops.cast(self.average(inputs["images"]), "float32") + 0.5
+        """Images, not cut to [0, 1], of a dict of `latents`: the graph of `decode`."""
+        return 0.5 * ops.cast(self.average(inputs["latents"]), "float32") + 0.5
 
     def call(self, images: Tensor) -> Tensor:
         """Reconstructions in [-1, 1] of images in [-1, 1]."""

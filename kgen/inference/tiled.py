@@ -1,0 +1,51 @@
+"""Large images through a graph in tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from kgen.progress import Progress
+from kgen.sampling.tiles import Tiles
+from kgen.types import Array, Verbose
+
+
+def in_tiles(
+    model: Any,
+    function: Callable,
+    arrays: dict[str, Any],
+    tiles: Tiles,
+    finish: Callable[[Array], Array],
+    at_once: int,
+    verbose: Verbose,
+) -> Array:
+    """What a graph makes of images, or of grids of latents, each in these tiles.
+
+    Args:
+        model: an `ImageModel`.
+        function: a graph from a dict of `(n, h, w, c)`, for its `in_batches`.
+        arrays: dict of `(N, H, W, c)`: arrays, or what can be sliced.
+        tiles: of images of that size.
+        finish: what is made of each part of the results.
+        at_once: tiles computed at once.
+        verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+
+    Returns:
+        Array `(N, scale * H, scale * W, C)`.
+    """
+    count = len(next(iter(arrays.values())))
+    if len(tiles.rows) == len(tiles.columns) == 1:
+        height, width = (math.ceil(side * tiles.scale) for side in tiles.size)
+        return finish(model.in_batches(function, arrays, at_once, verbose))[:, :height, :width]
+    progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
+
+    def row(parts: dict[str, Array]) -> Array:
+        results = model.in_batches(function, parts, at_once, verbose=0)
+        progress.add(len(results))
+        return results
+
+    images = ({name: rows[i : i + 1][0] for name, rows in arrays.items()} for i in range(count))
+    return np.stack([tiles.computed(row, image, finish) for image in images])
