@@ -49,7 +49,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=0, help="for training, or for the generated images")
     parser.add_argument("--data", type=Path, help="folder of captioned images; default: OpenMoji")
     parser.add_argument("--image-size", type=int, default=64, choices=SIZES, help="height and width in pixels")
-    parser.add_argument("--steps", type=int, default=800, help="training steps, rounded to whole passes of the images")
+    parser.add_argument("--steps", type=int, default=1600, help="training steps, rounded to whole passes of the images")
     parser.add_argument(
         "--text-encoder",
         default="openmoji_64",
