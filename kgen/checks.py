@@ -58,7 +58,7 @@ def floats(owner: str, name: str, value: Any, shape: tuple[int | None, ...]) -> 
     array = np.asarray(value, "float32")
     fits = array.ndim == len(shape) and all(n == m or m is None and n for n, m in zip(array.shape, shape))
     if not fits:
-        wanted = ", ".join("any" if m is None else str(m) for m in shape)
+        wanted = ", ".join(str(m) if m is not None else "any" if i else "N" for i, m in enumerate(shape))
         raise ValueError(f"{owner}: {name} must have shape ({wanted}); got {array.shape}.")
     if not np.isfinite(array).all():
         raise ValueError(f"{owner}: {name} must be finite; some are NaN or infinite.")

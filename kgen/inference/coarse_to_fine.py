@@ -7,7 +7,7 @@ from collections.abc import Callable
 from keras import ops
 
 from kgen.layers.resize import enlarge
-from kgen.sampling.tiles import in_whole_multiples
+from kgen.layers.whole_multiples import in_whole_multiples
 from kgen.types import Tensor
 
 

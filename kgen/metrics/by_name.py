@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from kgen.metrics.classifier_score import ClassifierScore
 from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.metrics.feature_metric import FeatureMetric
@@ -55,8 +53,9 @@ def metric_list(owner: str, metrics: Any) -> list:
     metric_list("GAN.compile", ["frechet_distance", kgen.metrics.KernelDistance("inception_v3")])
     ```
     """
-    single = isinstance(metrics, (str, FeatureMetric, keras.metrics.Metric))
-    metrics = [metrics] if single else list(metrics or [])
+    if metrics is None:
+        return []
+    metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
     unknown = [each for each in metrics if isinstance(each, str) and each not in METRICS]
     if unknown:
         raise ValueError(

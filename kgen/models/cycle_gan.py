@@ -12,10 +12,10 @@ from keras import ops
 
 from kgen import networks
 from kgen.inputs import PairInput, pixels
+from kgen.layers.whole_multiples import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator
 from kgen.objectives.cycle_consistency import CycleConsistency
-from kgen.sampling.tiles import in_whole_multiples
 from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage, network_copy
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose

@@ -16,10 +16,11 @@ from kgen.inputs import PatchInput, pixels
 from kgen.layers import Degradation, Downscale, RandomMask
 from kgen.layers.random_mask import hidden
 from kgen.layers.saturation import luma
+from kgen.layers.whole_multiples import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator
 from kgen.objectives.restoration import Restoration
-from kgen.sampling.tiles import MULTIPLE, in_whole_multiples
+from kgen.sampling.tiles import MULTIPLE
 from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor, ValueRange, Verbose

@@ -15,11 +15,11 @@ from kgen import checks, networks
 from kgen.inference.stylize import stylized_images
 from kgen.inputs import PairInput, pixels
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
+from kgen.layers.whole_multiples import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import split_batch, warn_of_ending
 from kgen.networks.style_encoder import CONTENT_MAPS
 from kgen.objectives.stylization import Stylization
-from kgen.sampling.tiles import in_whole_multiples
 from kgen.serializable import serializable
 from kgen.training import MovingAverage, network_copy
 from kgen.types import Array, Tensor, ValueRange, Verbose

@@ -78,7 +78,8 @@ class PromptSampler(Sampler):
         inputs = self.prompts.features(texts, negative_prompts, guidance, num_images, batch_size, verbose)
         inputs |= {"seeds": seeds, "indices": indices, **truncation_inputs(self.owner, truncation, len(seeds))}
         images = self.run(inputs, batch_size, verbose)
-        if (num_images > 1 or truncation is not None) and not self._told and self.variety(texts[0]) < _LEAST_VARIETY:
+        of_one = images[:num_images]
+        if num_images > 1 and truncation is None and not self._told and _variety(of_one) < _LEAST_VARIETY:
             self._told = True
             warnings.warn(
                 f"{owner}: seeds and truncation change next to nothing here: this model has learned from captions that "
@@ -113,7 +114,7 @@ class PromptSampler(Sampler):
         """
         inputs = self.prompts.features(self.prompts.read([prompt], self.owner, expand=False), images_each=8, verbose=0)
         numbers = np.arange(8, dtype="int32")
-        return float(self.run({**inputs, "seeds": numbers, "indices": 0 * numbers}, verbose=0).std(axis=0).mean())
+        return _variety(self.run({**inputs, "seeds": numbers, "indices": 0 * numbers}, verbose=0))
 
     def walk(self, prompts: Any, steps: int, seed: Any, batch_size: int, verbose: Verbose) -> Array:
         """`walk` of a text-to-image model; see there."""
@@ -196,3 +197,7 @@ class PromptSampler(Sampler):
         indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
         seeds = ops.zeros_like(indices) + seed
         return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}
+
+
+def _variety(images):
+    return float(images.std(axis=0).mean())

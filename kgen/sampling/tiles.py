@@ -8,10 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from kgen import checks
-from kgen.types import Array, Tensor
+from kgen.types import Array
 
 # Tiles begin at multiples of this many pixels, so that a network which folds pixels folds the same ones in each.
 MULTIPLE = 8
@@ -147,12 +146,3 @@ def _cut(array, top, left, tall, wide):
     part = array[top : top + tall, left : left + wide]
     missing = (tall - part.shape[0], wide - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part
-
-
-def in_whole_multiples(images: Tensor, multiple: int = MULTIPLE) -> Tensor:
-    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to sides of whole multiples."""
-    height, width = ops.shape(images)[1:3]
-    for axis, side in ((1, height), (2, width)):
-        places = ops.arange(side + -side % multiple, dtype="int32")
-        images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
-    return images

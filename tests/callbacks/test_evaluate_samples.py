@@ -393,7 +393,7 @@ def test_numbers_out_of_range(name, wrong):
 @pytest.mark.parametrize(
     "options, error, words",
     [
-        ({"metrics": "frechet_distance"}, TypeError, "metrics must be those of kgen.metrics; got 'f'"),
+        ({"metrics": 3}, TypeError, "metrics must be those of kgen.metrics; got 3"),
         ({"metrics": [keras.metrics.Mean()]}, TypeError, "metrics must be those of kgen.metrics; got <Mean"),
         ({"metrics": []}, ValueError, "give at least one metric"),
         ({"metrics": lambda: [distance(), distance()]}, ValueError, "all of different names; got .'frechet"),

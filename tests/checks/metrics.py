@@ -23,7 +23,8 @@ def check_metric(make_metric, real, generated, tolerance=1e-9, in_step=None):
         in_step: the same for what a compiled step computed, which JAX does in float32.
     """
     expected = measured(make_metric(), real, generated, [len(real)])
-    assert expected and all(np.isfinite(value) for value in expected.values())
+    # A deviation over subsets is NaN where there is one.
+    assert expected and all(np.isfinite(value) for name, value in expected.items() if "_std" not in name)
     check_batches_and_order(make_metric, expected, real, generated, tolerance)
     check_reset_and_config(make_metric, expected, real, generated, tolerance)
     check_compiled(make_metric, expected, real, generated, in_step or max(tolerance, 1e-4))

@@ -143,6 +143,6 @@ def test_labels_in_a_column():
     gan = tiny.ac_gan()
     gan.compile()
     gan.fit(images, labels[:, None] % gan.num_classes, verbose=0)
-    np.testing.assert_array_equal(gan.generate([[1], [0]], seed=0), gan.generate([1, 0], seed=0))
+    np.testing.assert_array_equal(gan.generate(labels=[[1], [0]], seed=0), gan.generate(labels=[1, 0], seed=0))
     with pytest.raises(ValueError, match="labels must be 8 integers, one for each image; got shape .8, 2."):
         model.fit(images, np.zeros((8, 2), int))

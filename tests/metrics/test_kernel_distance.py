@@ -54,7 +54,7 @@ def test_names_and_arguments():
 
 def test_beyond_its_size_the_sample_is_fair():
     real, generated = measures.features(4000)
-    metric = KernelDistance(max_samples=1000)
+    metric = KernelDistance(subset_size=500, max_samples=1000)
     for start in range(0, 4000, 250):
         metric.update_state(real[start : start + 250], generated[start : start + 250])
     for sample, features in ((metric.real.read(), real), (metric.generated.read(), generated)):

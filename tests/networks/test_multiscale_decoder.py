@@ -132,7 +132,7 @@ def test_default_size_and_no_transposed_convolution():
     "arguments, message",
     [
         ({"image_shape": (16, 16)}, "MultiscaleDecoder: image_shape must be"),
-        ({"image_shape": (20, 20, 3)}, "Halving reaches 5, 10, 20"),
+        ({"image_shape": (20, 20, 3)}, "halving reaches: 5, 10, 20"),
         ({"latent_dim": 0}, "MultiscaleDecoder: latent_dim must be an integer of at least 1; got 0"),
         ({"latent_dim": None}, "latent_dim must be an integer of at least 1; got None"),
         ({"pooled_dim": 0}, "pooled_dim must be an integer of at least 1; got 0"),

@@ -136,7 +136,7 @@ def test_learns_to_tell_images_apart():
     "arguments, message",
     [
         ({"image_shape": (16,)}, "MultiscaleEncoder: image_shape must be"),
-        ({"image_shape": (20, 20, 3)}, "Halving reaches 5, 10, 20"),
+        ({"image_shape": (20, 20, 3)}, "halving reaches: 5, 10, 20"),
         ({"output_dim": 0}, "MultiscaleEncoder: output_dim must be an integer of at least 1; got 0"),
         ({"output_dim": None}, "output_dim must be an integer of at least 1; got None"),
         ({"pooled_dim": 0}, "pooled_dim must be an integer of at least 1; got 0"),

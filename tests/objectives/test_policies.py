@@ -59,7 +59,7 @@ def _backbone():
 def test_every_penalty(setting):
     penalties = [R1(1.0, every=2), R2(1.0), GradientPenalty(), Dragan()]
     gan = _trained(tiny.gan(tiny.CLASSES), tiny.pictures(4), tiny.labels(4), penalties=penalties)
-    assert gan.generate([0, 1], seed=0).shape == (2, *tiny.SHAPE)
+    assert gan.generate(labels=[0, 1], seed=0).shape == (2, *tiny.SHAPE)
 
 
 def test_augmented_and_mixed(setting):

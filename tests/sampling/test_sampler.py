@@ -391,7 +391,7 @@ def test_keras_stretches_contrast_the_same_everywhere():
 @pytest.mark.parametrize(
     "labels, message",
     [
-        (None, r"VAE: it learns from labels; give them: fit\(images, labels\)\."),
+        (None, r"VAE: it learns from labels; give them: fit\(images, labels\), or"),
         (np.zeros(16), r"labels must be 16 integers, one for each image; got float64 of shape \(16,\)"),
         (np.zeros(15, int), r"labels must be 16 integers, one for each image; got int64 of shape \(15,\)"),
         (np.zeros((16, 3), int), r"got int64 of shape \(16, 3\)"),

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.sampling.tiles import Tiles, in_whole_multiples
+from kgen.layers.whole_multiples import in_whole_multiples
+from kgen.sampling.tiles import Tiles
 
 
 @pytest.mark.parametrize("size", [(8, 8), (30, 45), (64, 64), (65, 200), (97, 333)])

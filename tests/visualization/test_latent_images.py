@@ -18,8 +18,11 @@ def painting(num_classes=None):
         pooled = keras.Input((num_classes,), name="pooled")
         inputs = {"latents": latents, "pooled": pooled}
         shown = shown + 0.2 * pooled[:, 1:2]
-    images = keras.Input((2, 2, 1))
-    discriminator = keras.Model(images, layers.Dense(1)(layers.Flatten()(images)))
+    images = keras.Input((2, 2, 1), name="images")
+    seen, judged = layers.Flatten()(images), images
+    if num_classes:
+        seen, judged = layers.Concatenate()([seen, pooled]), {"images": images, "pooled": pooled}
+    discriminator = keras.Model(judged, layers.Dense(1)(seen))
     gan = GAN(keras.Model(inputs, layers.Reshape((2, 2, 1))(shown)), discriminator, 4, num_classes=num_classes)
     gan.average.updates.assign(1.0)
     return gan
