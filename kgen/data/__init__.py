@@ -5,6 +5,7 @@ from kgen.data.caption_folder import caption_folder
 from kgen.data.captioned_folder import captioned_folder
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.captioned_shapes import HELD_OUT, MASK_NAMES, captioned_shapes
+from kgen.data.compose import compose
 from kgen.data.fashion_mnist import FASHION_MNIST_NAMES, fashion_mnist
 from kgen.data.from_teacher import from_teacher
 from kgen.data.icons import icons
@@ -26,6 +27,7 @@ __all__ = [
     "caption_folder",
     "captioned_folder",
     "captioned_shapes",
+    "compose",
     "fashion_mnist",
     "from_teacher",
     "icons",

@@ -31,7 +31,7 @@ def icons(
     image_size: int = 128,
     styles: bool = True,
     groups: str | Iterable[str] | None = None,
-    background: Color = "white",
+    background: Color | None = "white",
     cache_directory: str | os.PathLike | None = None,
     verbose: int | str = "auto",
 ) -> CaptionedImages:
@@ -51,13 +51,14 @@ def icons(
         styles: whether each icon also has a caption that names its style: "black cat in Noto style".
         groups: which groups of the sets to load, such as "animals-nature" or "food-drink"; None: all but flags and a
             set's own extras.
-        background: the colour behind the drawing: a name, `"#rrggbb"` or `(r, g, b)`.
+        background: the colour behind the drawing: a name, `"#rrggbb"` or `(r, g, b)`; None: cut-outs for
+            `kgen.data.compose`, with a fourth channel that says where the drawing is.
         cache_directory: where rendered pixels are kept; see `kgen.data.openmoji`.
         verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
 
     Returns:
-        A `CaptionedImages` of uint8 `(N, image_size, image_size, 3)`, whose `attributes` are dicts of `name`, `style`
-        and `group`.
+        A `CaptionedImages` of uint8 `(N, image_size, image_size, 3)`, or 4 without a background, whose `attributes` are
+        dicts of `name`, `style` and `group`.
 
     Raises:
         FileNotFoundError: a directory holds no such package.
@@ -71,7 +72,7 @@ def icons(
     data.captions[0]        # ["1st place medal", "1st place medal in Noto style"]
     ```
     """
-    image_size = check_image_options("icons", image_size, 3, background, "crop")
+    image_size = check_image_options("icons", image_size, 3, background or "white", "crop")
     check_packages("icons", {"resvg_py": "resvg-py"})
     directories = [directories] if isinstance(directories, (str, os.PathLike)) else list(directories)
     loaded = [icon for directory in directories for icon in _icons(Path(directory))]

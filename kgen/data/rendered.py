@@ -47,7 +47,7 @@ def rendered(
     selection: str,
     packages: Iterable[str],
     image_size: int,
-    background: Color,
+    background: Color | None,
     cache_directory: str | os.PathLike | None,
     verbose: int | str,
 ) -> Array:
@@ -60,14 +60,14 @@ def rendered(
         selection: says which drawings these are, beside the versions of `packages`.
         packages: distributions that the drawings depend on.
         image_size: height and width in pixels.
-        background: the colour behind the drawings.
+        background: the colour behind the drawings; None: nothing, and a fourth channel says where they are.
         cache_directory: see `kgen.data.openmoji`.
         verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
 
     Returns:
-        uint8 `(count, image_size, image_size, 3)`.
+        uint8 `(count, image_size, image_size, 3)`, or `(count, image_size, image_size, 4)` without a background.
     """
-    directory, color = kgen_cache_directory(cache_directory), rgb(background)
+    directory, color = kgen_cache_directory(cache_directory), None if background is None else rgb(background)
     versions = [metadata.version(package) for package in (*packages, "resvg-py")]
     key = hashlib.sha256(f"{versions} {image_size} {color} {selection}".encode()).hexdigest()[:16]
     path = directory / f"{name}-{image_size}-{key}.npz"
@@ -75,7 +75,7 @@ def rendered(
         try:
             with np.load(path, allow_pickle=False) as archive:  # the archive's checksum finds damaged pixels
                 images = archive["images"]
-            if images.shape != (count, image_size, image_size, 3) or images.dtype != np.uint8:
+            if images.shape != (count, image_size, image_size, 3 + (color is None)) or images.dtype != np.uint8:
                 raise ValueError(f"holds {images.dtype} {images.shape}")
             return images
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -93,14 +93,14 @@ def rendered(
 def _pixels(svg_of, count, image_size, color, verbose):
     import resvg_py
 
-    background = "#{:02x}{:02x}{:02x}".format(*color)
-    images = np.empty((count, image_size, image_size, 3), "uint8")
+    background, mode = None if color is None else "#{:02x}{:02x}{:02x}".format(*color), "RGB" if color else "RGBA"
+    images = np.empty((count, image_size, image_size, len(mode)), "uint8")
     progress = Progress(count, "image", verbose)
     for i in range(count):
         # resvg's own antialiasing was compared by eye with 2 and 4 times supersampling at 32 and 64 px: as good.
         png = resvg_py.svg_to_bytes(
             svg_string=svg_of(i), width=image_size, height=image_size, background=background, skip_system_fonts=True
         )
-        images[i] = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGB"))
+        images[i] = np.asarray(Image.open(io.BytesIO(bytes(png))).convert(mode))
         progress.add(1)
     return images

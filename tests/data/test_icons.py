@@ -53,6 +53,12 @@ def test_each_icon_has_its_own_box(tmp_path):
     assert red[4:12, :8].all() and red.sum() == 64
 
 
+def test_cut_outs_know_where_they_are(tmp_path):
+    small = {"body": '<path fill="red" d="M0 0h4v8H0z"/>'}
+    data = icons(package(tmp_path / "noto", icons={"half": small}), 8, background=None)
+    np.testing.assert_array_equal(data.images[0, 0], [[255, 0, 0, 255]] * 4 + [[0, 0, 0, 0]] * 4)
+
+
 def test_changed_drawings_are_rendered_anew(tmp_path):
     before = icons(package(tmp_path / "noto"), 8)
     file = tmp_path / "noto" / "icons.json"

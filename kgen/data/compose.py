@@ -1,0 +1,198 @@
+"""Scenes of cut-outs: how many, of which colour, and where, said in words."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kgen import checks
+from kgen.data.captioned_images import CaptionedImages
+from kgen.data.captioned_shapes import SPLITS
+from kgen.data.pixel_store import pixel_store
+from kgen.data.read_image import Color, check_image_options, rgb
+from kgen.types import Array
+
+TINTS = {
+    "red": (214, 40, 48),
+    "orange": (240, 130, 30),
+    "yellow": (244, 204, 40),
+    "green": (50, 160, 70),
+    "blue": (45, 100, 220),
+    "purple": (135, 60, 190),
+    "pink": (245, 130, 180),
+}
+_COUNTS = {"two": 2, "three": 3}
+_RELATIONS = {"above": (0, -1), "below": (0, 1), "left of": (-1, 0), "right of": (1, 0)}
+# One in so many pairs of a word and a thing is held out.
+_HELD_OUT = 8
+_COLOR_WORDS = {*TINTS, "black", "white", "brown", "grey", "gray", "golden"}
+
+
+def compose(
+    cutouts: CaptionedImages,
+    n: int,
+    image_size: int = 128,
+    seed: int = 0,
+    split: str = "train",
+    background: Color = "white",
+) -> CaptionedImages:
+    """Draws scenes of cut-outs whose captions say how many, of which colour, and where: "two cats", "a blue apple".
+
+    A third of the images show a thing two or three times, a third one thing in another colour, a third two things in a
+    relation: "a cat left of an apple". An eighth of all pairs of a thing and a count or a colour are never in the
+    training split: a model that draws them from words has learned to compose. Which ones depends on the words alone.
+
+    Args:
+        cutouts: images `(N, h, w, 4)` whose fourth channel is 0 where nothing is, each with its name for its first
+            caption, such as `kgen.data.icons(..., background=None)`. Things with a colour in their name are not tinted,
+            and those whose name is a plural are not counted.
+        n: number of images.
+        image_size: height and width in pixels.
+        seed: integer of at least 0. Image i depends only on the cut-outs, the seed, the split and i.
+        split: `"train"`; `"seen"`, other images of the same kinds, to test with; or `"held_out"`, images of held-out
+            pairs.
+        background: a name, `"#rrggbb"` or `(r, g, b)`.
+
+    Returns:
+        A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`; `attributes` are dicts of `names`, a list, and
+        `count`, `color` and `relation`, each None where it is not said.
+
+    Raises:
+        TypeError: if `cutouts` are no `CaptionedImages`.
+        ValueError: if they have no fourth channel, are too few, or an argument is out of its range.
+
+    Example:
+
+    ```python
+    cutouts = kgen.data.icons("node_modules/@iconify-json/noto", background=None, groups=["animals-nature"])
+    kgen.data.compose(cutouts, 1000).captions[0]        # ["two whales"]
+    ```
+    """
+    if not isinstance(cutouts, CaptionedImages):
+        raise TypeError(f"compose: cutouts must be CaptionedImages; got {type(cutouts).__name__}.")
+    if cutouts.image_shape[-1] != 4 or len(cutouts) < 2:
+        raise ValueError(
+            "compose: cutouts must be two images or more of four channels, the last one 0 where nothing is; got "
+            f"{len(cutouts)} of {cutouts.image_shape}. kgen.data.icons(..., background=None) gives such."
+        )
+    n = checks.integer("compose", "n", n)
+    image_size = check_image_options("compose", image_size, 3, background, "crop")
+    seed = checks.integer("compose", "seed", seed, 0)
+    if split not in SPLITS:
+        raise ValueError(f"compose: split must be one of {', '.join(map(repr, SPLITS))}; got {split!r}.")
+    names = [texts[0] for texts in cutouts.captions]
+    cropped: dict[int, Image.Image] = {}
+    images, captions, attributes = pixel_store((n, image_size, image_size, 3)), [], []
+    for i in range(n):
+        random = np.random.default_rng([seed, SPLITS.index(split), i])
+        things, scene = _scene(names, random, split == "held_out")
+        for thing in things:
+            if thing not in cropped:
+                picture = Image.fromarray(cutouts.images[thing], "RGBA")
+                cropped[thing] = picture.crop(picture.getchannel("A").getbbox())
+        canvas = Image.new("RGB", (image_size, image_size), rgb(background))
+        for thing, (x, y, side) in zip(things, _places(scene, random)):
+            picture = cropped[thing]
+            if scene["color"]:
+                picture = _tinted(picture, TINTS[scene["color"]])
+            scale = side * image_size / max(picture.size)
+            width, height = (max(1, round(scale * length)) for length in picture.size)
+            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+            corner = round(x * image_size - width / 2), round(y * image_size - height / 2)
+            canvas.paste(picture, corner, picture)
+        images[i] = np.asarray(canvas)
+        captions.append(_caption(scene))
+        attributes.append(scene)
+    return CaptionedImages(images, captions, attributes=attributes)
+
+
+def held_out(word: str, name: str) -> bool:
+    """Whether `compose` keeps a count or a colour away from a thing in training: `held_out("two", "cat")`."""
+    return zlib.crc32(f"{word} {name}".encode()) % _HELD_OUT == 0
+
+
+def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple[list[int], dict[str, Any]]:
+    """`(numbers of cut-outs, attributes)` of one image."""
+    while True:
+        kinds = ["count", "color"] if wanted else ["count", "color", "relation"]
+        kind = kinds[random.integers(len(kinds))]
+        thing = int(random.integers(len(names)))
+        scene: dict[str, Any] = {"names": [names[thing]], "count": None, "color": None, "relation": None}
+        if kind == "relation":
+            other = int(random.integers(len(names)))
+            if names[other] != names[thing]:
+                relation = list(_RELATIONS)[random.integers(len(_RELATIONS))]
+                return [thing, other], {**scene, "names": [names[thing], names[other]], "relation": relation}
+            continue
+        words = list(_COUNTS if kind == "count" else TINTS)
+        word = words[random.integers(len(words))]
+        if kind == "color":
+            fits = _COLOR_WORDS.isdisjoint(names[thing].split())
+        else:
+            fits = not _is_plural(names[thing])
+        if fits and held_out(word, names[thing]) == wanted:
+            return [thing] * _COUNTS.get(word, 1), {**scene, kind: word}
+
+
+def _places(scene, random):
+    """`(x, y, side)` of each cut-out, its middle and its longer side, from 0 to 1."""
+    if scene["relation"]:
+        step = np.array(_RELATIONS[scene["relation"]]) * random.uniform(0.23, 0.26)
+        drift = step[::-1] * random.uniform(-0.4, 0.4)
+        return [(*(0.5 + sign * step + sign * drift), random.uniform(0.36, 0.44)) for sign in (1, -1)]
+    if scene["count"]:
+        corners = random.permutation(4)[: _COUNTS[scene["count"]]]
+        middles = 0.27 + 0.46 * np.stack([corners % 2, corners // 2], axis=1)
+        side = random.uniform(0.34, 0.4)
+        return [(*middle, side) for middle in middles + random.uniform(-0.015, 0.015, middles.shape)]
+    side = random.uniform(0.6, 0.9)
+    return [(*random.uniform(side / 2, 1 - side / 2, 2), side)]
+
+
+def _tinted(picture: Image.Image, color: tuple[int, int, int]) -> Image.Image:
+    """The shades of a cut-out in one colour: black stays black, white becomes a light tint."""
+    pixels = np.asarray(picture, "float32") / 255.0
+    light = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], "float32")
+    tint = np.array(color, "float32") / 255.0
+    dark = tint * np.minimum(2.0 * light, 1.0)[..., None]
+    shaded: Array = dark + (1.0 - tint) * (0.7 * np.maximum(2.0 * light - 1.0, 0.0))[..., None]
+    return Image.fromarray(np.rint(255.0 * np.dstack([shaded, pixels[..., 3]])).astype("uint8"), "RGBA")
+
+
+def _caption(scene):
+    names = scene["names"]
+    if scene["count"]:
+        return f"{scene['count']} {_plural(names[0])}"
+    if scene["color"]:
+        return _with_article(f"{scene['color']} {names[0]}")
+    return f"{_with_article(names[0])} {scene['relation']} {_with_article(names[1])}"
+
+
+def _with_article(words):
+    if _is_plural(words):
+        return words
+    return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}"
+
+
+def _noun_and_rest(name):
+    """`("slice", " of pizza")`."""
+    noun = re.split(r" (?:of|with|in|on|without)\b", name)[0]
+    return noun, name[len(noun) :]
+
+
+def _is_plural(name):
+    return re.search(r"[^suia]s$", _noun_and_rest(name)[0]) is not None
+
+
+def _plural(name):
+    """The name with its main noun in the plural: "slices of pizza", "red apples"."""
+    noun, rest = _noun_and_rest(name)
+    if re.search(r"(?:[sxz]|[cs]h)$", noun):
+        return f"{noun}es{rest}"
+    if re.search(r"[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies{rest}"
+    return f"{noun}s{rest}"
