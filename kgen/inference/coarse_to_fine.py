@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from keras import ops
 
+from kgen.layers.borders import in_whole_multiples
 from kgen.layers.resize import enlarge
-from kgen.layers.whole_multiples import in_whole_multiples
 from kgen.types import Tensor
 
 

@@ -14,7 +14,7 @@ from keras import ops
 from kgen import checks, networks
 from kgen.inference.tiled import in_tiles
 from kgen.inputs import PatchInput, pixels
-from kgen.layers.whole_multiples import in_whole_multiples
+from kgen.layers.borders import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator, check_network, warn_of_ending
 from kgen.objectives import PerceptualCompression

@@ -12,7 +12,7 @@ from keras import ops
 
 from kgen import networks
 from kgen.inputs import PairInput, pixels
-from kgen.layers.whole_multiples import in_whole_multiples
+from kgen.layers.borders import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator
 from kgen.objectives.cycle_consistency import CycleConsistency

@@ -14,9 +14,9 @@ from kgen.inference.coarse_to_fine import filled_from_coarse_to_fine
 from kgen.inference.restore import restored_images
 from kgen.inputs import PatchInput, pixels
 from kgen.layers import Degradation, Downscale, RandomMask
+from kgen.layers.borders import in_whole_multiples
 from kgen.layers.random_mask import hidden
 from kgen.layers.saturation import luma
-from kgen.layers.whole_multiples import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator
 from kgen.objectives.restoration import Restoration

@@ -15,7 +15,7 @@ from kgen import checks, networks
 from kgen.inference.stylize import stylized_images
 from kgen.inputs import PairInput, pixels
 from kgen.layers import AdaptiveInstanceNorm, channel_statistics
-from kgen.layers.whole_multiples import in_whole_multiples
+from kgen.layers.borders import in_whole_multiples, with_reflected_border
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import split_batch, warn_of_ending
 from kgen.networks.style_encoder import CONTENT_MAPS
@@ -268,8 +268,7 @@ class StyleTransfer(ImageModel):
 
     def bordered(self, images: Tensor) -> Tensor:
         """Images with their border."""
-        sides = [self.border, self.border]
-        return ops.pad(images, [[0, 0], sides, sides, [0, 0]], mode="symmetric")
+        return with_reflected_border(images, self.border)
 
     def features_in_whole_cells(self, images: Tensor) -> list[Tensor]:
         """`content_features` of images of any size; the finer maps end where the coarsest does."""

@@ -9,7 +9,7 @@ from keras import ops
 
 from kgen import checks, losses
 from kgen.layers import channel_statistics
-from kgen.layers.whole_multiples import in_whole_multiples
+from kgen.layers.borders import in_whole_multiples
 from kgen.training import Phase
 from kgen.types import Tensor
 

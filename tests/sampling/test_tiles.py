@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.layers.whole_multiples import in_whole_multiples
+from kgen.layers.borders import in_whole_multiples
 from kgen.sampling.tiles import Tiles
 
 
