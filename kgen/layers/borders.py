@@ -17,7 +17,7 @@ def in_whole_multiples(images: Tensor, multiple: int = 8) -> Tensor:
 
 
 def with_reflected_border(images: Tensor, border: int) -> Tensor:
-    """Images `(N, H, W, channels)` with so many pixels on each side that mirror those inside; H and W at least `border`.
+    """Images `(N, H, W, channels)` with so many pixels on each side that mirror those inside; sides of at least that.
 
     Not `ops.pad(mode="symmetric")`: on torch, Keras repeats the last pixel in its place.
     """

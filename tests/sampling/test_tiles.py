@@ -1,8 +1,6 @@
-import keras
 import numpy as np
 import pytest
 
-from kgen.layers.borders import in_whole_multiples
 from kgen.sampling.tiles import Tiles
 
 
@@ -41,10 +39,3 @@ def test_arguments(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"restore: {name} must be an? (multiple of 8|integer) .* got {value}"):
         Tiles((64, 64), **{"tile": 64, "overlap": 16, **wrong})
-
-
-@pytest.mark.backends
-def test_borders_are_repeated_up_to_whole_multiples():
-    images = np.random.default_rng(0).normal(size=(2, 9, 16, 3)).astype("float32")
-    padded = keras.ops.convert_to_numpy(in_whole_multiples(images))
-    np.testing.assert_array_equal(padded, np.pad(images, [(0, 0), (0, 7), (0, 0), (0, 0)], mode="edge"))
