@@ -38,4 +38,5 @@ def test_more_replicas_than_room():
 def small_sample():
     from kgen.metrics import KernelDistance
 
-    return KernelDistance(max_samples=8)
+    # More than one subset: the deviation over a single one is NaN.
+    return KernelDistance(subset_size=4, max_samples=8)
