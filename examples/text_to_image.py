@@ -99,6 +99,7 @@ def train(options):
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             kgen.callbacks.SampleGrid(options.output / "samples", prompts, every=max(1, epochs // 8)),
+            keras.callbacks.LambdaCallback(on_epoch_end=progress(model, data, epochs)),
             backup,
         ],
     )
@@ -174,6 +175,20 @@ def text_encoder(name):
     if name in kgen.presets.preset_names():
         return kgen.models.TextToImage.from_preset(name, text_encoder="own").text_encoder
     return kgen.text.TextEncoder.of(name)
+
+
+def progress(model, data, epochs):
+    """Function that says, eight times, how many captions draw the right image so far, and how long it still takes."""
+    every, began = max(1, epochs // 8), []
+
+    def say(epoch, logs):
+        began.append(time.time())
+        if (epoch + 1) % every == 0 and len(began) > 1:
+            score, among = retrieval(model, data, 100)
+            minutes = (began[-1] - began[0]) / (len(began) - 1) * (epochs - epoch - 1) / 60
+            print(f"The right image is the nearest of {among} for {score:.0%}; about {minutes:.1f} minutes to go.")
+
+    return say
 
 
 def retrieval(model, data, queries=300):

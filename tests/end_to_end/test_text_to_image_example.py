@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def test_train_then_generate(tmp_path):
     said = run("--output", tmp_path / "out", *small, cwd=tmp_path)
     assert "24 images" in said and "2 steps of 32 images: 2 epochs of 1 steps" in said
     assert "The right image is the nearest of 24 to what its caption gives" in said and "(chance 4%)" in said
+    assert re.search(r"The right image is the nearest of 24 for \d+%; about 0.0 minutes to go", said)
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"images.png", "samples", "model.keras", "saved_model", "report.json"} <= files
     assert {"epoch_0002.png", "contact_sheet.png"} <= {path.name for path in (tmp_path / "out" / "samples").iterdir()}
