@@ -17,9 +17,9 @@ from kgen.inputs import PatchInput, pixels
 from kgen.layers.borders import in_whole_multiples
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator, check_network, warn_of_ending
-from kgen.objectives import PerceptualCompression
+from kgen.objectives import Likeness, PerceptualCompression
 from kgen.sampling.tiles import MULTIPLE, Tiles, levels
-from kgen.serializable import arguments_of, serializable
+from kgen.serializable import arguments_of, serializable, split_arguments
 from kgen.training import MovingAverage
 from kgen.types import Array, Tensor, ValueRange, Verbose
 
@@ -166,39 +166,26 @@ class Autoencoder(ImageModel):
         return cls(encoder, keras.Model(latents, backbone.decoder(latents), name="decoder"), **kwargs)
 
     # === Training ===
-    def compile(
-        self,
-        optimizer: Any = "auto",
-        loss: Any = "auto",
-        perceptual: Any = None,
-        perceptual_weight: float = 0.1,
-        kl_weight: float = 1e-4,
-        adversarial_loss: Any = "auto",
-        penalties: Any = "auto",
-        adversarial_weight: float = 0.01,
-        **kwargs: Any,
-    ) -> None:
+    def compile(self, optimizer: Any = "auto", kl_weight: float = 1e-4, **options: Any) -> None:
         """Chooses how to train; see `kgen.objectives.PerceptualCompression`.
 
         Args:
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            loss: of pixels in [0, 1]: "l1", "l2", "charbonnier" or a `kgen.losses.PixelLoss`; "auto" is "l1".
-            perceptual: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
-                "efficientnet_lite0", for sharper reconstructions; None for none. Only a name is saved with the model.
-            perceptual_weight: of it beside the loss of pixels.
             kl_weight: of the KL divergence of a latent number, beside the loss of pixels.
-            adversarial_loss, penalties: for the discriminator; see `loss` and `penalties` of `GAN.compile`.
-            adversarial_weight: of convincing the discriminator, beside the loss of pixels.
-            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of
-                images and reconstructions; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            **options: of `kgen.objectives.Likeness`: `loss` of pixels, `perceptual`, such as "efficientnet_lite0" for
+                sharper reconstructions, `perceptual_weight`, and what a discriminator adds; `metrics`, of
+                `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of images and
+                reconstructions; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
+            TypeError: for an unknown option.
             ValueError: for an unknown loss, a negative weight, or arguments of a discriminator that there is not.
         """
-        arguments = loss, perceptual, perceptual_weight, kl_weight, adversarial_loss, penalties, adversarial_weight
-        self.use_objective(PerceptualCompression(*arguments))
-        super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
+        terms, options = split_arguments(Likeness, options)
+        likeness = Likeness(**terms)
+        self.use_objective(PerceptualCompression(likeness, kl_weight))
+        super().compile(optimizer, config={**arguments_of(likeness), "kl_weight": kl_weight}, **options)
 
     def after_step(self) -> None:
         """Updates the averaged networks."""

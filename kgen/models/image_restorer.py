@@ -19,6 +19,7 @@ from kgen.layers.random_mask import hidden
 from kgen.layers.saturation import luma
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator
+from kgen.objectives import Likeness
 from kgen.objectives.restoration import Restoration
 from kgen.sampling.tiles import MULTIPLE
 from kgen.serializable import arguments_of, serializable
@@ -144,9 +145,9 @@ class ImageRestorer(ImageModel):
         Raises:
             ValueError: for an unknown loss, or a negative weight.
         """
-        arguments = loss, perceptual, perceptual_weight, adversarial_loss, penalties, adversarial_weight
-        self.use_objective(Restoration(*arguments))
-        super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
+        likeness = Likeness(loss, perceptual, perceptual_weight, adversarial_loss, penalties, adversarial_weight)
+        self.use_objective(Restoration(likeness))
+        super().compile(optimizer, config=arguments_of(likeness), **kwargs)
 
     def degraded(self, images: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
         """Images `(batch, H, W, channels)` in [0, 1] after all degradations, drawn with a `SeedGenerator`."""

@@ -3,6 +3,7 @@
 from kgen.objectives.adversarial import Adversarial
 from kgen.objectives.adversary import Adversary
 from kgen.objectives.elbo import ELBO
+from kgen.objectives.likeness import Likeness
 from kgen.objectives.perceptual_compression import PerceptualCompression
 
-__all__ = ["ELBO", "Adversarial", "Adversary", "PerceptualCompression"]
+__all__ = ["ELBO", "Adversarial", "Adversary", "Likeness", "PerceptualCompression"]

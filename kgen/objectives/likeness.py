@@ -11,52 +11,62 @@ from kgen import checks, losses
 from kgen.metrics import peak_signal_to_noise_ratio
 from kgen.objectives.adversary import Adversary
 from kgen.objectives.perceptual_term import PerceptualTerm
+from kgen.serializable import serializable
 from kgen.training import Phase
 from kgen.types import Tensor
 
 
+@serializable
 class Likeness:
     """Pixels, features of a network, and the word of a discriminator: what images are compared by, each if asked for.
 
     Args:
-        model: gives a `discriminator`, or None, and an `average` that counts steps; errors name its class.
-        loss: of pixels in [0, 1]: a `kgen.losses.PixelLoss` or its short name; "auto" is "l1".
-        perceptual: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes; None for none.
+        loss: of pixels in [0, 1]: "l1", "l2", "charbonnier" or a `kgen.losses.PixelLoss`; "auto" is "l1".
+        perceptual: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
+            "efficientnet_lite0", for sharper images; None for none. Only a name is saved with a model.
         perceptual_weight: of it beside the loss of pixels.
-        adversarial_loss, penalties: for the discriminator; see `GAN.compile`.
+        adversarial_loss, penalties: for the discriminator; see `loss` and `penalties` of `GAN.compile`.
         adversarial_weight: of convincing the discriminator, beside the loss of pixels.
-
-    Raises:
-        ValueError: for an unknown loss, a negative weight, or arguments of a discriminator that there is not.
 
     Example:
 
     ```python
-    likeness = Likeness(model, "l1", None, 0.1, "auto", "auto", 0.01)
-    likeness.parts(images, restored, training=True)     # {"pixels": (batch,), "psnr": (batch,)}
+    objective = kgen.objectives.PerceptualCompression(kgen.objectives.Likeness(perceptual="efficientnet_lite0"))
     ```
     """
 
     def __init__(
         self,
-        model: Any,
-        loss: Any,
-        perceptual: Any,
-        perceptual_weight: float,
-        adversarial_loss: Any,
-        penalties: Any,
-        adversarial_weight: float,
+        loss: Any = "auto",
+        perceptual: Any = None,
+        perceptual_weight: float = 0.1,
+        adversarial_loss: Any = "auto",
+        penalties: Any = "auto",
+        adversarial_weight: float = 0.01,
     ):
+        self.loss = loss
+        self.perceptual = perceptual
+        self.perceptual_weight = perceptual_weight
+        self.adversarial_loss = adversarial_loss
+        self.penalties = penalties
+        self.adversarial_weight = adversarial_weight
+
+    def attach(self, model: Any) -> None:
+        """Takes the discriminator of a model, or None, and the `average` that counts its steps.
+
+        Raises:
+            ValueError: for an unknown loss, a negative weight, or arguments of a discriminator that there is not.
+        """
         owner = type(model).__name__
         self.model = model
-        self.weight = checks.number(f"{owner}.compile", "adversarial_weight", adversarial_weight, least=0)
-        automatic = isinstance(loss, str) and loss == "auto"
-        self.pixel_loss = losses.get("pixel loss", "l1" if automatic else loss)
-        self.perceptual = PerceptualTerm.of(owner, perceptual, perceptual_weight)
+        checks.number(f"{owner}.compile", "adversarial_weight", self.adversarial_weight, least=0)
+        automatic = isinstance(self.loss, str) and self.loss == "auto"
+        self.pixel_loss = losses.get("pixel loss", "l1" if automatic else self.loss)
+        self.perceptual_term = PerceptualTerm.of(owner, self.perceptual, self.perceptual_weight)
         self.adversary: Any = None
         if model.discriminator is not None:
-            self.adversary = Adversary(model.discriminator, adversarial_loss, penalties)
-        elif (adversarial_loss, penalties) != ("auto", "auto"):
+            self.adversary = Adversary(model.discriminator, self.adversarial_loss, self.penalties)
+        elif (self.adversarial_loss, self.penalties) != ("auto", "auto"):
             raise ValueError(
                 f"{owner}.compile: adversarial_loss and penalties are a discriminator's; this model was built without "
                 "one."
@@ -65,7 +75,7 @@ class Likeness:
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the terms of `parts`."""
-        names = {"perceptual": self.perceptual, "adversarial": self.adversary}
+        names = {"perceptual": self.perceptual_term, "adversarial": self.adversary}
         return ("pixels", *(name for name, part in names.items() if part is not None))
 
     def phases(self, phase: Phase, discriminator_loss: Any) -> list[Phase]:
@@ -81,11 +91,11 @@ class Likeness:
         """The terms, and `psnr` in dB, each `(batch,)`, of images in [-1, 1] and of what was made of them."""
         clean, restored = 0.5 * images + 0.5, 0.5 * made + 0.5
         parts = {"pixels": self.pixel_loss.loss(clean, restored)}
-        if self.perceptual is not None:
-            parts["perceptual"] = self.perceptual.loss(clean, restored)
+        if self.perceptual_term is not None:
+            parts["perceptual"] = self.perceptual_term.loss(clean, restored)
         if self.adversary is not None:
             word = self.adversary.generator_loss(images, made, {}, training, self.model.seeds(training))
-            parts["adversarial"] = self.weight * word
+            parts["adversarial"] = self.adversarial_weight * word
         seen = 255.0 * ops.clip(ops.stop_gradient(restored), 0.0, 1.0)
         return {**parts, "psnr": peak_signal_to_noise_ratio(255.0 * clean, seen)}
 

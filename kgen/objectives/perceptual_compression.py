@@ -27,8 +27,8 @@ class PerceptualCompression:
     What it trains: `model.encoder` and `model.decoder`, and `model.discriminator` if there is one.
 
     Args:
-        loss, perceptual, perceptual_weight, kl_weight, adversarial_loss, penalties, adversarial_weight: as in
-            `Autoencoder.compile`.
+        likeness: what images and reconstructions are compared by; None: `Likeness()`.
+        kl_weight: of the KL divergence of a latent number.
 
     Raises:
         ValueError: for a negative weight.
@@ -40,29 +40,14 @@ class PerceptualCompression:
     ```
     """
 
-    def __init__(
-        self,
-        loss: Any = "auto",
-        perceptual: Any = None,
-        perceptual_weight: float = 0.1,
-        kl_weight: float = 1e-4,
-        adversarial_loss: Any = "auto",
-        penalties: Any = "auto",
-        adversarial_weight: float = 0.01,
-    ):
-        self.loss = loss
-        self.perceptual = perceptual
-        self.perceptual_weight = perceptual_weight
+    def __init__(self, likeness: Likeness | None = None, kl_weight: float = 1e-4):
+        self.likeness = Likeness() if likeness is None else likeness
         self.kl_weight = checks.number("Autoencoder.compile", "kl_weight", kl_weight, least=0)
-        self.adversarial_loss = adversarial_loss
-        self.penalties = penalties
-        self.adversarial_weight = adversarial_weight
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model."""
         self.model = model
-        arguments = self.loss, self.perceptual, self.perceptual_weight, self.adversarial_loss, self.penalties
-        self.likeness = Likeness(model, *arguments, self.adversarial_weight)
+        self.likeness.attach(model)
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""

@@ -17,31 +17,16 @@ class Restoration:
     What it trains: `model.network`, and `model.discriminator` if there is one.
 
     Args:
-        loss, perceptual, perceptual_weight, adversarial_loss, penalties, adversarial_weight: as in
-            `ImageRestorer.compile`.
+        likeness: what clean and restored images are compared by; None: `Likeness()`.
     """
 
-    def __init__(
-        self,
-        loss: Any = "auto",
-        perceptual: Any = None,
-        perceptual_weight: float = 0.1,
-        adversarial_loss: Any = "auto",
-        penalties: Any = "auto",
-        adversarial_weight: float = 0.01,
-    ):
-        self.loss = loss
-        self.perceptual = perceptual
-        self.perceptual_weight = perceptual_weight
-        self.adversarial_loss = adversarial_loss
-        self.penalties = penalties
-        self.adversarial_weight = adversarial_weight
+    def __init__(self, likeness: Likeness | None = None):
+        self.likeness = Likeness() if likeness is None else likeness
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model."""
         self.model = model
-        arguments = self.loss, self.perceptual, self.perceptual_weight, self.adversarial_loss, self.penalties
-        self.likeness = Likeness(model, *arguments, self.adversarial_weight)
+        self.likeness.attach(model)
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""

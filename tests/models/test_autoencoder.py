@@ -94,19 +94,6 @@ def test_learns_to_reconstruct_and_is_saved(tmp_path):
     np.testing.assert_array_equal(preset.reconstruct(PHOTO), model.reconstruct(PHOTO))
 
 
-def test_the_loss_by_hand():
-    model = autoencoder()
-    model.compile(loss="l2", kl_weight=0.01)
-    logs = model.evaluate(IMAGES[:8], batch_size=8, verbose=0, return_dict=True)
-    x = IMAGES[:8] / 127.5 - 1.0
-    means, log_variances = np.split(ops.convert_to_numpy(model.encoder(x)), 2, axis=-1)
-    made = ops.convert_to_numpy(model.decoder(means))
-    np.testing.assert_allclose(logs["pixels"], np.mean((made - x) ** 2) / 4, rtol=1e-5)
-    each = 0.5 * (means**2 + np.exp(log_variances) - log_variances - 1.0)
-    np.testing.assert_allclose(logs["kl"], 0.01 * np.mean(each), rtol=1e-4)
-    np.testing.assert_allclose(logs["loss"], logs["pixels"] + logs["kl"], rtol=1e-5)
-
-
 def test_a_discriminator_of_patches_and_metrics():
     model = adversarial()
     model.compile(metrics=[ReconstructionError()], loss="charbonnier")

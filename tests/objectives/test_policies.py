@@ -63,7 +63,8 @@ def test_every_penalty(setting):
 
 
 def test_augmented_and_mixed(setting):
-    _trained(tiny.gan(), tiny.pictures(4), mixing="mixup", augmentation="adaptive_augment", penalties=[])
+    gan = _trained(tiny.gan(), tiny.pictures(4), mixing="mixup", augmentation="adaptive_augment", penalties=[])
+    assert gan.generate(2, seed=0).shape == (2, *tiny.SHAPE)
 
 
 def test_elbo(setting):
@@ -73,7 +74,8 @@ def test_elbo(setting):
 
 
 def test_discrepancy(setting):
-    _trained(tiny.vae(tiny.CLASSES), tiny.pictures(4), tiny.labels(4), divergence="mmd", beta=10.0)
+    vae = _trained(tiny.vae(tiny.CLASSES), tiny.pictures(4), tiny.labels(4), divergence="mmd", beta=10.0)
+    assert np.isfinite(vae.encode(tiny.pictures(2), tiny.labels(2))).all()
 
 
 @pytest.mark.parametrize("recipe", ["vae", "gan"])
@@ -85,7 +87,8 @@ def test_text_to_image(setting, recipe):
 
 def test_contrast(setting):
     pytest.importorskip("tensorflow_text")
-    _trained(tiny_text.dual_encoder(), *tiny_text.pictures(4))
+    dual = _trained(tiny_text.dual_encoder(), *tiny_text.pictures(4))
+    assert np.isfinite(dual.encode_images(tiny_text.pictures(4)[0])).all()
 
 
 def test_restoration(setting):
@@ -104,10 +107,14 @@ def test_cycle_consistency(setting):
 def test_stylization(setting):
     if setting == "channels_first":
         pytest.skip("a user's own network of that format makes maps of another shape")
-    _trained(tiny_style.model(), _large(), 255 - _large())
+    model = _trained(tiny_style.model(), _large(), 255 - _large())
+    assert model.stylize(_large()[0], _large()[1]).shape == (SIDE, SIDE, 3)
 
 
 def test_answers(setting):
-    _trained(ImageClassifier(_backbone(), num_classes=3, image_shape=tiny.SHAPE), tiny.pictures(4), tiny.labels(4))
+    classifier = ImageClassifier(_backbone(), num_classes=3, image_shape=tiny.SHAPE)
+    probabilities = _trained(classifier, tiny.pictures(4), tiny.labels(4)).classify(tiny.pictures(4))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=0.02)
+    segmenter = ImageSegmenter(_backbone(), num_classes=3, image_shape=tiny.SHAPE)
     masks = np.zeros((4, *tiny.SHAPE[:2]), "uint8")
-    _trained(ImageSegmenter(_backbone(), num_classes=3, image_shape=tiny.SHAPE), tiny.pictures(4), masks)
+    assert _trained(segmenter, tiny.pictures(4), masks).segment(tiny.pictures(4)).shape == masks.shape
