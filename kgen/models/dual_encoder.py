@@ -18,7 +18,7 @@ from kgen.losses.contrastive import as_pairs
 from kgen.metrics import DualFeatureExtractor
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import feed, split_batch
-from kgen.networks.towers import check_towers, image_tower
+from kgen.networks.towers import check_towers, image_tower, named_image_tower
 from kgen.serializable import serializable
 from kgen.text import TextEncoder, clean_prompts
 from kgen.training import Phase
@@ -45,7 +45,8 @@ class DualEncoder(ImageModel):
         text_encoder: a `kgen.text.TextEncoder`, or whatever `TextEncoder.of` takes.
         image_shape: `(height, width, channels)` of the images.
         image_network: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1] to vectors `(batch, any)`; a dense
-            layer brings them to `embedding_dim`. None: a small `MultiscaleEncoder`.
+            layer brings them to `embedding_dim`. Or "efficientnet_lite0", with its ImageNet weights. None: a small
+            `MultiscaleEncoder`.
         text_network: built `keras.Model` from pooled features, or a dict of `pooled` and any of `tokens` and `mask`, to
             `(batch, embedding_dim)`. None: a `TextProjection`.
         embedding_dim: length of the vectors of images and captions.
@@ -79,7 +80,7 @@ class DualEncoder(ImageModel):
         self,
         text_encoder: Any,
         image_shape: ImageShape = (64, 64, 3),
-        image_network: keras.Model | None = None,
+        image_network: str | keras.Model | None = None,
         text_network: keras.Model | None = None,
         embedding_dim: int = 128,
         objective: Any = "info_nce",
@@ -93,19 +94,22 @@ class DualEncoder(ImageModel):
         self.sequence_length = text_encoder.sequence_length
         self.embedding_dim = checks.integer("DualEncoder", "embedding_dim", embedding_dim)
         pooled_dim, token_dim = text_encoder.pooled_dim, text_encoder.token_dim
+        tower: Any = image_network
         if image_network is None:
-            image_network = image_tower(self.image_shape, 2 * embedding_dim)
+            tower = image_tower(self.image_shape, 2 * embedding_dim)
+        elif isinstance(image_network, str):
+            tower = named_image_tower("DualEncoder", image_network, self.image_shape)
         if text_network is None:
             text_network = networks.TextProjection(pooled_dim, token_dim, embedding_dim, name="text_network")
-        check_towers("DualEncoder", image_network, text_network, self.image_shape, pooled_dim, embedding_dim)
+        check_towers("DualEncoder", tower, text_network, self.image_shape, pooled_dim, embedding_dim)
         self.objective = losses.get("contrastive loss", objective)
         # === Layers ===
         self.text_encoder = text_encoder
         self.standardize_pooled, self.standardize_tokens = feature_standards(text_encoder)
-        self.image_network = image_network
+        self.image_network = tower
         self.text_network = text_network
         self.image_projection = layers.Dense(embedding_dim, use_bias=False, dtype="float32", name="image_projection")
-        self.image_projection.build((None, image_network.output_shape[-1]))
+        self.image_projection.build((None, tower.output_shape[-1]))
         self.scale = SimilarityScale(
             self.objective.initial_scale,
             self.objective.largest_scale,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from kgen import networks
 from kgen.inputs import AnswerInput, pixels
 from kgen.models.heads import Head
 from kgen.models.image_model import ImageModel
+from kgen.networks.backbone import adapted_images
 from kgen.networks.interface import split_batch
 from kgen.objectives.augmentation import Augmentation
 from kgen.training import MovingAverage, Phase, backend, network_copy
@@ -58,7 +59,7 @@ class RecognitionModel(ImageModel):
             )
         self.value_range = tuple(float(value) for value in value_range)
         inputs = keras.Input(self.image_shape, name="images")
-        encoded = self.backbone(_adapted(owner, inputs, takes, self.value_range))
+        encoded = self.backbone(adapted_images(owner, inputs, takes, self.value_range))
         outputs = {name: head.attach(inputs, encoded, name) for name, head in heads.items()}
         self.network = keras.Model(inputs, outputs, name="network")
         self.average = MovingAverage(self.network, ema_momentum)
@@ -239,25 +240,3 @@ class RecognitionModel(ImageModel):
         """Dict from each head to its answers about uint8 images: for `serve`."""
         outputs = self.average(pixels.in_network_range(images))
         return {name: head.answer(outputs[name]) for name, head in self.heads.items()}
-
-
-def _adapted(owner, images, takes, value_range):
-    """Symbolic images in [-1, 1] as a backbone takes them: in its size, number of channels and range."""
-    height, width, channels = takes
-    low, high = value_range
-    x = images
-    if (low, high) != (-1.0, 1.0):
-        x = layers.Rescaling((high - low) / 2, (high + low) / 2, name="to_range")(x)
-    size = (height or x.shape[1], width or x.shape[2])
-    if size != tuple(x.shape[1:3]):
-        x = layers.Resizing(
-            *size, interpolation="bilinear", antialias=True, data_format="channels_last", name="resize"
-        )(x)
-    if channels == 3 and x.shape[-1] == 1:
-        x = layers.Concatenate(name="repeat_grey")([x, x, x])
-    if channels not in (None, x.shape[-1]):
-        raise ValueError(
-            f"{owner}: the backbone takes images of {channels} channels; image_shape {tuple(images.shape[1:])} has "
-            f"{x.shape[-1]}."
-        )
-    return x

@@ -96,6 +96,28 @@ def backbone_encoder(
     return keras.Model(backbone.inputs[0], outputs, name=f"{backbone.name}_encoder")
 
 
+def adapted_images(owner: str, images: Tensor, takes: tuple, value_range: tuple) -> Tensor:
+    """Symbolic images in [-1, 1] as a backbone takes them: in its size, number of channels and range."""
+    height, width, channels = takes
+    low, high = value_range
+    x = images
+    if (low, high) != (-1.0, 1.0):
+        x = layers.Rescaling((high - low) / 2, (high + low) / 2, name="to_range")(x)
+    size = (height or x.shape[1], width or x.shape[2])
+    if size != tuple(x.shape[1:3]):
+        x = layers.Resizing(
+            *size, interpolation="bilinear", antialias=True, data_format="channels_last", name="resize"
+        )(x)
+    if channels == 3 and x.shape[-1] == 1:
+        x = layers.Concatenate(name="repeat_grey")([x, x, x])
+    if channels not in (None, x.shape[-1]):
+        raise ValueError(
+            f"{owner}: the backbone takes images of {channels} channels; image_shape {tuple(images.shape[1:])} has "
+            f"{x.shape[-1]}."
+        )
+    return x
+
+
 def _vector(owner: str, backbone: keras.Model) -> Tensor:
     # The backbone may be an encoder from here that was saved and loaded.
     x = _known(backbone, "vector")

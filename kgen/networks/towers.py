@@ -6,6 +6,7 @@ import math
 
 import keras
 
+from kgen.networks.backbone import adapted_images, backbone_encoder, named_backbone
 from kgen.networks.interface import check_network, named_input
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.types import ImageShape
@@ -22,6 +23,19 @@ def image_tower(image_shape: ImageShape, output_dim: int) -> keras.Model:
     while end > 7 and end % 2 == 0:
         end //= 2
     return MultiscaleEncoder(image_shape, output_dim, filters=128, end=end, patch=patch, name="image_network")
+
+
+def named_image_tower(owner: str, name: str, image_shape: ImageShape) -> keras.Model:
+    """The network of a name, such as "efficientnet_lite0", from images in [-1, 1] to its vectors.
+
+    Raises:
+        ImportError, ValueError: as `kgen.networks.named_backbone`.
+    """
+    backbone, value_range = named_backbone(owner, name)
+    encoder = backbone_encoder(backbone, owner=owner)
+    images = keras.Input(image_shape, name="images")
+    seen = adapted_images(owner, images, tuple(encoder.inputs[0].shape[1:]), value_range)
+    return keras.Model(images, encoder(seen)["vector"], name="image_network")
 
 
 def check_towers(
