@@ -117,6 +117,15 @@ def test_any_size_and_tiles_without_seams():
     assert model.reconstruct(IMAGES / 255.0).shape == IMAGES.shape
 
 
+def test_it_encodes_and_decodes_by_the_averaged_networks():
+    model = compiled()
+    before = model.encode(PHOTO), model.reconstruct(PHOTO)
+    for network in (model.encoder, model.decoder):
+        network.set_weights([0 * weight for weight in network.get_weights()])
+    np.testing.assert_array_equal(model.encode(PHOTO), before[0])
+    np.testing.assert_array_equal(model.reconstruct(PHOTO), before[1])
+
+
 def test_wrong_input():
     model = compiled()
     with pytest.raises(ValueError, match=r"Autoencoder.encode: images must have shape .*3\)"):
