@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from keras.ops import convert_to_tensor as tensor
 
 from kgen.losses import Hinge, PerceptualLoss
 from kgen.objectives import Likeness
@@ -28,7 +29,7 @@ def array(parts):
 @pytest.mark.backends
 def test_pixels_and_psnr_by_hand():
     likeness = attached(Likeness())
-    parts = array(likeness.parts(IMAGES, 1.5 * MADE, training=True))
+    parts = array(likeness.parts(tensor(IMAGES), tensor(1.5 * MADE), training=True))
     assert likeness.terms == ("pixels",) and set(parts) == {"pixels", "psnr"}
     # Pixels from 0 to 1; PSNR is of what can be shown.
     np.testing.assert_allclose(parts["pixels"], np.abs(IMAGES - 1.5 * MADE).mean(axis=(1, 2, 3)) / 2, rtol=1e-5)
@@ -43,12 +44,12 @@ def test_each_part_that_is_asked_for():
     perceptual = PerceptualLoss(features)
     likeness = attached(Likeness("l2", perceptual, 0.5, "hinge", [], 0.25), discriminator)
     assert likeness.terms == ("pixels", "perceptual", "adversarial")
-    parts = array(likeness.parts(IMAGES, MADE, training=False))
+    parts = array(likeness.parts(tensor(IMAGES), tensor(MADE), training=False))
     distance = ops.convert_to_numpy(ops.stop_gradient(perceptual.loss(0.5 * IMAGES + 0.5, 0.5 * MADE + 0.5)))
     np.testing.assert_allclose(parts["perceptual"], 0.5 * distance, rtol=1e-4)
     logits = ops.convert_to_numpy(ops.stop_gradient(discriminator(MADE)))[:, 0]
     np.testing.assert_allclose(parts["adversarial"], -0.25 * logits, rtol=1e-5)
-    judged = array(likeness.discriminator_loss(IMAGES, MADE, training=False))
+    judged = array(likeness.discriminator_loss(tensor(IMAGES), tensor(MADE), training=False))
     real = ops.convert_to_numpy(ops.stop_gradient(discriminator(IMAGES)))[:, 0]
     np.testing.assert_allclose(judged["loss"], np.maximum(0, 1 - real) + np.maximum(0, 1 + logits), rtol=1e-5)
     assert isinstance(likeness.adversary.loss, Hinge)
