@@ -32,7 +32,7 @@ def classifier_probabilities(
         )
 
     def class_probabilities(inputs):
-        labels = discriminator(pixels.in_network_range(inputs["images"]), training=False)["labels"]
+        labels = discriminator(model.space.encode(pixels.in_network_range(inputs["images"])), training=False)["labels"]
         return ops.softmax(ops.cast(labels, "float32"), axis=-1)
 
     checked = model.image_input.images(images, owner, value_range=value_range)

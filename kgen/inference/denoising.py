@@ -167,6 +167,8 @@ def _log_cumulative(x):
 
 def _taken_in(owner, model, images, value_range):
     """`(noisy images as float32 with black -1 and white 1, their numbers)`."""
+    if model.space.stores:
+        raise ValueError(f"{owner}: noise is of pixels, and this model's likelihood is of latents.")
     if value_range is None:
         found = model.image_input.range_of(images, owner)
     else:

@@ -60,7 +60,7 @@ def invert(
     starts = Starts(model, seed, batch_size)
     for first in range(0, count, batch_size):
         rows = slice(first, first + batch_size)
-        target = ops.convert_to_numpy(pixels.in_network_range(images[rows]))
+        target = ops.convert_to_numpy(model.space.encode(pixels.in_network_range(images[rows])))
         inputs = {"images": target, **{key: value[rows] for key, value in conditions.items()}}
 
         best = _Best(len(target), model.latent_dim)
@@ -109,12 +109,16 @@ class Starts:
             result[row] = self.latents[np.argmin(squares - 2.0 * images @ image)]
         return result
 
+    def _made(self, inputs):
+        condition = {key: value for key, value in inputs.items() if key != "latents"}
+        return self.model.sampler.synthesize(inputs["latents"], condition)
+
     def _of(self, condition):
         key = tuple(value.tobytes() for value in condition.values())
         if key not in self.images:
             many = {name: np.repeat(value[None], _CANDIDATES, axis=0) for name, value in condition.items()}
-            drawn = self.model.sampler.run({"latents": self.latents, **many}, self.batch_size, verbose=0)
-            images = drawn.reshape((_CANDIDATES, -1)) / np.float32(127.5) - np.float32(1.0)
+            drawn = self.model.in_batches(self._made, {"latents": self.latents, **many}, self.batch_size, verbose=0)
+            images = drawn.reshape((_CANDIDATES, -1))
             self.images[key] = images, np.sum(np.square(images), axis=1)
         return self.images[key]
 

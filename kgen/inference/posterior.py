@@ -52,7 +52,7 @@ class Posterior:
         """Means, log-variances, latents `(batch, latent_dim)`, and what the averaged decoder makes of the latents.
 
         Args:
-            images: in [-1, 1].
+            images: in [-1, 1], or in the model's space.
             condition: what is known beside them.
             sample: function from means and log-variances to latents, called once for each level, coarse to fine; None
                 takes the means.
@@ -71,12 +71,13 @@ class Posterior:
 
     def reconstructions(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images: the graph of `reconstruct`."""
-        return pixels.to_uint8(self.model.reconstruction.mean(self._inferred(inputs)[3]))
+        space = self.model.space
+        return pixels.to_uint8(space.decode(space.location(self.model.reconstruction, self._inferred(inputs)[3])))
 
     def bounds(self, inputs: dict[str, Tensor]) -> Tensor:
         """`(N, 2)`: for one draw from q(z|x), the logarithm of its importance weight, and its part of the ELBO."""
         mean, log_variance, latents, outputs = self._inferred(inputs, self._draws(inputs))
-        likelihood = -self.model.reconstruction.loss(pixels.in_network_range(inputs["images"]), outputs)
+        likelihood = -self.model.reconstruction.loss(self._in_space(inputs["images"]), outputs)
         # Both densities without their common constant.
         posterior = -0.5 * ops.sum(ops.square(latents - mean) * ops.exp(-log_variance) + log_variance, axis=-1)
         sampler = self.model.sampler
@@ -86,7 +87,10 @@ class Posterior:
 
     def _inferred(self, inputs, sample=None):
         condition = {key: value for key, value in inputs.items() if key not in ("images", "seeds", "indices")}
-        return self.infer(pixels.in_network_range(inputs["images"]), condition, sample)
+        return self.infer(self._in_space(inputs["images"]), condition, sample)
+
+    def _in_space(self, images):
+        return self.model.space.encode(pixels.in_network_range(images))
 
     def _draws(self, inputs):
         return _Draws(image_noise(inputs["seeds"], inputs["indices"], self.model.latent_dim))

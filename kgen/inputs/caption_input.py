@@ -39,6 +39,7 @@ class CaptionInput(ImageInput):
         cleaner: a `PromptCleaner` for the captions, or None.
         seed: integer; of the order of the images and of the choice among an image's captions.
         steps_done: function that gives the number of training steps made so far.
+        space: as in `ImageInput`.
 
     Example:
 
@@ -61,8 +62,9 @@ class CaptionInput(ImageInput):
         cleaner: PromptCleaner | None = None,
         seed: int = 0,
         steps_done: Callable[[], int] = lambda: 0,
+        space: Any = None,
     ):
-        super().__init__(owner, image_shape, float_scale)
+        super().__init__(owner, image_shape, float_scale, space=space)
         self.encoder = encoder
         self.standardize_pooled = standardize_pooled
         self.standardize_tokens = standardize_tokens
@@ -73,8 +75,8 @@ class CaptionInput(ImageInput):
 
     # === What the losses see ===
     def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
-        """The batch that losses see: `images` in [-1, 1] with features or tokens of their captions."""
-        return {**x, "images": self.to_network(x["images"])}
+        """The batch that losses see: `images` as networks see them, with features or tokens of their captions."""
+        return {**x, "images": self.in_space(x["images"])}
 
     def encoded(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """Standardized features of captions: `pooled`, `tokens` (zero after the last one) and `mask`.
@@ -107,21 +109,30 @@ class CaptionInput(ImageInput):
 
     # === What comes in ===
     def for_training(
-        self, x, y, validation_data, batch_size, shuffle, value_range=None, caption_cache=None, validation_split=0.0
+        self,
+        x,
+        y,
+        validation_data,
+        batch_size,
+        shuffle,
+        value_range=None,
+        latent_cache=None,
+        caption_cache=None,
+        validation_split=0.0,
     ):
         """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""
         x = self.opened(x, y, batch_size, shuffle, caption_cache)
         if validation_data is not None:
             others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation_data = self.opened(*others, batch_size, False, caption_cache)
-        options = *_keras_batches(x, batch_size, shuffle), value_range
+        options = *_keras_batches(x, batch_size, shuffle), value_range, latent_cache
         data = super().for_training(x, None, validation_data, *options)
         if not validation_split or validation_data is not None:
             return data
         if not isinstance(x, CaptionBatches):
             # Features in arrays are for Keras to split, and all else for it to refuse.
             return {**data, "validation_split": validation_split}
-        train, held_out = x.split(f"{self.owner}.fit", validation_split)
+        train, held_out = data["x"].split(f"{self.owner}.fit", validation_split)
         self._validation = (held_out, None)
         return {**data, "x": train, "validation_data": held_out}
 
@@ -159,6 +170,13 @@ class CaptionInput(ImageInput):
             captions = [self.cleaner.clean(each, self.owner) for each in captions]
         table = self.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed, self.steps_done)
+
+    def stored(self, x, found, training, cache=None):
+        """As in `ImageInput`; of `CaptionBatches` those of latents."""
+        if not isinstance(x, CaptionBatches) or self.space is None or not self.space.stores:
+            return super().stored(x, found, training, cache)
+        latents = super().stored(x.images, found, training, cache)
+        return x.beside(latents, slice(None), x.batch_size, x.shuffle, x.seed, x.steps_done)
 
     def check(self, x, y=None, value_range=None):
         """As in `ImageInput`; of `CaptionBatches` all images: a batch may lack the values that tell a range."""

@@ -37,6 +37,7 @@ class ImageInput:
         float_scale: scalar variable of the model: 2 for float images in [0, 1], 1 for [-1, 1], 0 while not known.
         targets: dict from a name to what checks and prepares the answers that come with images: `ClassLabels`, a
             `kgen.models.Head`.
+        space: what the networks see of images: a `kgen.spaces.LatentSpace`; None: the images.
 
     Example:
 
@@ -49,11 +50,21 @@ class ImageInput:
     # What `fit` takes beside Keras' own arguments.
     options: tuple[str, ...] = ()
 
-    def __init__(self, owner: str, image_shape: tuple, float_scale: keras.Variable, targets: dict | None = None):
+    def __init__(
+        self,
+        owner: str,
+        image_shape: tuple,
+        float_scale: keras.Variable,
+        targets: dict | None = None,
+        space: Any = None,
+    ):
         self.owner = owner
         self.image_shape = tuple(image_shape)
         self.float_scale = float_scale
         self.targets = targets or {}
+        self.space = space
+        if space is not None and space.stores:
+            self.options = (*self.options, "latent_cache")
         # Floats from a generator may be in either range: a step that is compiled for one takes no floats then.
         self.only_uint8 = False
         self._validation: tuple = ()
@@ -97,7 +108,7 @@ class ImageInput:
 
     # === What the losses see ===
     def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
-        """The batch that losses see: `images` in [-1, 1], features that came with them, and prepared answers."""
+        """The batch that losses see: `images` as networks see them, features that came with them, prepared answers."""
         given = x if isinstance(x, dict) else {"images": x}
         features = {name: given[name] for name in _FEATURES if name in given}
         targets = self.targets
@@ -105,7 +116,15 @@ class ImageInput:
         # Data that could not be looked at beforehand.
         self.check_complete(found)
         answers = {getattr(targets[name], "key", name): targets[name].prepare(value) for name, value in found.items()}
-        return {"images": self.to_network(given["images"]), **features, **answers}
+        return {"images": self.in_space(given["images"]), **features, **answers}
+
+    def in_space(self, images: Tensor) -> Tensor:
+        """Images as networks see them: in [-1, 1], or standardized latents; latents may have come in their place."""
+        if self.space is None or not self.space.stores:
+            return self.to_network(images)
+        if tuple(images.shape[-3:]) == self.space.shape(self.owner, self.image_shape):
+            return self.space.standardized(images)
+        return self.space.encode(self.to_network(images))
 
     def to_network(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], of a batch as `fit` reads it."""
@@ -135,6 +154,7 @@ class ImageInput:
         batch_size: int | None,
         shuffle: bool,
         value_range: Any = None,
+        latent_cache: Any = None,
     ) -> dict:
         """The arguments of `keras.Model.fit` for what a user gave, checked; sets the range of float images.
 
@@ -152,15 +172,34 @@ class ImageInput:
                     f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
                     "[0, 1], the others in [-1, 1]."
                 )
-            other_x = self.checked(other_x)
+            other_x = self.stored(self.checked(other_x), other, False, latent_cache)
             if other_y is None and weights is None:
                 validation_data = other_x
             else:
                 validation_data = (other_x, other_y) if weights is None else (other_x, other_y, weights)
             self._validation = (other_x, other_y)
         self.learn_range(other if found in (None, (0, 255)) and other in ((0, 1), (-1, 1)) else found)
-        x = self.checked(x)
+        x = self.stored(self.checked(x), found, True, latent_cache)
         return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
+
+    def stored(self, x: Any, found: tuple[int, int] | None, training: bool, cache: Any = None) -> Any:
+        """Data with latents in place of images, if networks see latents and the images are at hand."""
+        if self.space is None or not self.space.stores:
+            return x
+        if isinstance(x, dict) and _in_memory(x.get("images")):
+            return {**x, "images": self.stored(x["images"], found, training, cache)}
+        if _in_memory(x):
+            return self.space.latents(pixels.NetworkImages(x, self._as_trained(found)), training, cache)
+        if training:
+            # Encoded step by step; what comes first sets the standards.
+            images, _ = look_at(self.owner, x)
+            if images is None:
+                raise ValueError(
+                    f"{self.owner}.fit: a generator cannot be looked at beforehand, and latents need standards. Give "
+                    "arrays, a dataset or a PyDataset."
+                )
+            self.space.adapt_to_images(pixels.NetworkImages(images, self._as_trained(found)))
+        return x
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate` for what a user gave, checked."""
@@ -286,6 +325,10 @@ def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
             raise ValueError(f"{owner}: a dict of data must have 'images'; got {sorted(x)}.")
         return x["images"], {**x, "y": y}
     return x, {"y": y}
+
+
+def _in_memory(x):
+    return hasattr(x, "shape") and not hasattr(x, "element_spec")
 
 
 def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any, dict]]:

@@ -65,6 +65,7 @@ class PairInput(ImageInput):
         batch_size: int | None,
         shuffle: bool,
         value_range: Any = None,
+        latent_cache: Any = None,
     ) -> dict:
         """The arguments of `keras.Model.fit`; keeps the second set until `end`."""
         if isinstance(validation_data, (tuple, list)):
@@ -73,7 +74,7 @@ class PairInput(ImageInput):
             pixels.check_spec(f"{self.owner}, {self.second_name}", y, self.image_shape)
             self.second_set = ops.convert_to_tensor(y)
         try:
-            return super().for_training(x, None, validation_data, batch_size, shuffle, value_range)
+            return super().for_training(x, None, validation_data, batch_size, shuffle, value_range, latent_cache)
         except Exception:
             self.end()
             raise

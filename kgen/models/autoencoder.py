@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -98,8 +99,8 @@ class Autoencoder(ImageModel):
         channels: int = 3,
         latent_channels: int = 32,
         factor: int = 8,
-        filters: int = 64,
-        blocks: int = 3,
+        filters: int | Sequence[int] = 64,
+        blocks: int | Sequence[int] = 3,
         adversarial: bool = False,
         **kwargs: Any,
     ) -> Autoencoder:
@@ -119,6 +120,9 @@ class Autoencoder(ImageModel):
         sizes = factor, filters, blocks
         latent_channels = checks.integer("Autoencoder.tiny", "latent_channels", latent_channels)
         encoder = networks.tiny_encoder(channels, 2 * latent_channels, *sizes)
+        # Noise of a deviation of 1 would drown the latents in the first thousands of steps.
+        bias = encoder.layers[-1].bias
+        bias.assign(ops.concatenate([bias[:latent_channels], ops.full((latent_channels,), -6.0)]))
         decoder = networks.tiny_decoder(channels, latent_channels, *sizes)
         discriminator = networks.patch_discriminator(channels) if adversarial else None
         return cls(encoder, decoder, discriminator, **kwargs)

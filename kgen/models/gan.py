@@ -16,6 +16,7 @@ from kgen.networks.interface import check_discriminator, check_generator, output
 from kgen.objectives import Adversarial
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, python_numbers, serializable
+from kgen.spaces import space_of
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
@@ -43,6 +44,8 @@ class GAN(ImageModel):
         postprocessing: list of layers for what `generate` and the SavedModel give, in order, from images in [0, 1] to
             images in [0, 1], which may be larger: `kgen.layers.Sharpen`, `Upscale` and the like, or a network of yours.
             They are saved with the model and not trained; losses and metrics do not see them.
+        space: what the networks see and make in place of pixels: a `kgen.spaces.LatentSpace`, of whose latents
+            they then have the shape; None: images.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -74,13 +77,17 @@ class GAN(ImageModel):
         ema_momentum: float = 0.999,
         seed: int | None = None,
         postprocessing: Any = (),
+        space: Any = None,
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
+        self.space = space_of(type(self).__name__, space)
         self.latent_dim, self.num_classes = check_generator(type(self).__name__, generator, latent_dim, num_classes)
-        self.image_shape = tuple(generator.output_shape[1:])
+        shape = tuple(generator.output_shape[1:])
+        self.image_shape = self.space.image_shape(shape)
+        self.space.shape(type(self).__name__, self.image_shape)
         warn_of_ending(type(self).__name__, "generator", generator, logits=False)
-        check_discriminator(type(self).__name__, discriminator, self.image_shape, num_classes)
+        check_discriminator(type(self).__name__, discriminator, shape, num_classes)
         told = pooled_dim(discriminator) is not None or "labels" in outputs_of(discriminator)
         if num_classes is not None and not told:
             raise ValueError(
@@ -97,7 +104,7 @@ class GAN(ImageModel):
         self.postprocessing = checked_postprocessing(type(self).__name__, postprocessing)
         # === Parts ===
         targets = {} if num_classes is None else {"labels": ClassLabels(num_classes)}
-        self.image_input = ImageInput(type(self).__name__, self.image_shape, self.float_scale, targets)
+        self.image_input = ImageInput(type(self).__name__, self.image_shape, self.float_scale, targets, self.space)
         self.sampler = Sampler(self)
         self.use_objective(Adversarial())
         self.built = True
@@ -113,6 +120,7 @@ class GAN(ImageModel):
         size: str = "small",
         conditioning: str = "projection",
         attention_resolutions: tuple = (),
+        space: Any = None,
         **kwargs: Any,
     ) -> GAN:
         """A GAN with networks for images of this shape.
@@ -130,15 +138,17 @@ class GAN(ImageModel):
             conditioning: what the discriminator does with classes: "projection", it is told the class and asks whether
                 the image fits it too; "classifier", it names the class (AC-GAN), so that the model can `classify`.
             attention_resolutions: shorter sides of the grids with self-attention, in both networks.
+            space: as in `GAN`; networks are then made for the latents of such images.
             **kwargs: as in `GAN`.
 
         Raises:
             ValueError: for an unknown name, or a shape that the architecture cannot make.
         """
+        shape = space_of(cls.__name__, space).shape(cls.__name__, image_shape)
         generator, discriminator = networks.generator_and_discriminator(
-            cls.__name__, image_shape, latent_dim, num_classes, architecture, size, conditioning, attention_resolutions
+            cls.__name__, shape, latent_dim, num_classes, architecture, size, conditioning, attention_resolutions
         )
-        return cls(generator, discriminator, latent_dim, num_classes=num_classes, **kwargs)
+        return cls(generator, discriminator, latent_dim, num_classes=num_classes, space=space, **kwargs)
 
     # === Training ===
     def compile(
@@ -194,7 +204,7 @@ class GAN(ImageModel):
     # === Images out ===
     def call(self, inputs: Any) -> Tensor:
         """Images in [-1, 1] from latents, or from `{"latents", "pooled"}`."""
-        return self.average.network(inputs, training=False)
+        return self.space.decode(self.average.network(inputs, training=False))
 
     def generate(
         self,

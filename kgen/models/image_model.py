@@ -18,6 +18,7 @@ from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
 from kgen.sampling.sample_metrics import SampleMetrics
+from kgen.spaces import PixelSpace
 from kgen.training import PhasedModel, backend
 from kgen.types import Array, Tensor, ValueRange
 
@@ -40,6 +41,8 @@ class ImageModel(PhasedModel):
     predicts_by: str | None = None
     # Those to call where `predict` has no one meaning.
     instead_of_predict = "its own methods"
+    # What networks see and make of images: see `kgen.spaces`.
+    space: Any = PixelSpace()
     image_input: Any
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
@@ -82,6 +85,7 @@ class ImageModel(PhasedModel):
                 are negative values in them, or in the first batch of data in batches.
             **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
                 features in, for sets too large for memory;
+                for a model in a `kgen.spaces.LatentSpace` also `latent_cache`, a directory to keep latents in;
                 for a model of answers also `class_weight`, a dict from classes, numbers or names, to the weights of
                 their answers in training, and `sample_weight`, a weight for each image. With several heads both may be
                 dicts by head.
@@ -193,8 +197,9 @@ class ImageModel(PhasedModel):
         return super().__call__(inputs, *args, **kwargs)
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """`(images, condition)` of a batch, for an objective."""
-        return split_batch(batch)
+        """`(images, condition)` of a batch, for an objective; images as networks see them, in one of their views."""
+        images, condition = split_batch(batch)
+        return self.space.viewed(images, self.seeds(training)), condition
 
     @property
     def trained(self) -> bool:
@@ -217,7 +222,7 @@ class ImageModel(PhasedModel):
         self.sample_metrics = SampleMetrics(name, metrics, shape, **can) if metrics else None
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Real images in [-1, 1] and as many generated ones, for metrics.
+        """Real images and as many generated ones, both as networks see them, for metrics.
 
         Args:
             batch: what `prepare` made of what `evaluate` was given.

@@ -24,6 +24,7 @@ from kgen.sampling.prompt_sampler import PromptSampler
 from kgen.sampling.sampler import checked_postprocessing
 from kgen.sampling.text_prior import TextPrior, fit_text_prior
 from kgen.serializable import arguments_of, serializable, split_arguments
+from kgen.spaces import LatentSpace, space_of
 from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
 from kgen.text.text_models import installed_model
 from kgen.training import AdaptiveProbability, MovingAverage, network_copy
@@ -34,6 +35,8 @@ RECIPES = ("vae", "gan", "vae_gan")
 # latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
 # fewer images drawn from the prior are the right ones (benchmarks/README.md).
 _SIGMA = 8.0
+# Shorter side in pixels from which images are learned in latents.
+_LATENTS_FROM = 96
 
 
 @serializable
@@ -73,6 +76,10 @@ class TextToImage(ImageModel):
             "gan".
         ema_momentum: of the average of the generator's weights, which is what `generate` uses, in [0, 1).
         postprocessing: as in `GAN`.
+        space: what the networks see and make: a `kgen.spaces.LatentSpace`, or the name of its autoencoder's preset;
+            `PixelSpace()`; "auto": `LatentSpace("tiny_f8")` for images from 96 pixels a side, if nothing speaks against
+            it, and pixels below.
+        size: of the networks that are made here: "small", for a CPU, "medium" or "large", for a GPU.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -113,6 +120,8 @@ class TextToImage(ImageModel):
         reconstruction: Any = None,
         ema_momentum: float = 0.998,
         postprocessing: Any = (),
+        space: Any = "auto",
+        size: str = "small",
         **kwargs: Any,
     ):
         if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
@@ -130,6 +139,8 @@ class TextToImage(ImageModel):
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
         # === Config ===
         self.image_shape: Any = tuple(image_shape)
+        self.space = self._space(owner, space, generator, encoder, discriminator)
+        self.size = size
         self.recipe = recipe
         self.latent_dim = checks.integer(owner, "latent_dim", latent_dim)
         self.caption_dropout = checks.number(owner, "caption_dropout", caption_dropout, least=0.0, below=1.0)
@@ -147,11 +158,13 @@ class TextToImage(ImageModel):
             reconstruction = losses.reconstruction_of(
                 losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
             )
+            self.space.check(owner, reconstruction)
         self.reconstruction = reconstruction
         dims = text_encoder.pooled_dim, text_encoder.token_dim
         given = generator, encoder, discriminator
+        shape, latents = self.space.shape(owner, self.image_shape), self.space.stores
         self.generator, self.encoder, self.discriminator = networks.text_networks(
-            owner, self.image_shape, self.latent_dim, dims, recipe, reconstruction, *given
+            owner, shape, self.latent_dim, dims, recipe, reconstruction, *given, size=size, latents=latents
         )
         self.average = MovingAverage(self.generator, ema_momentum)
         if self.discriminator is not None:
@@ -168,6 +181,7 @@ class TextToImage(ImageModel):
             prompt_cleaner,
             seed or 0,
             self.steps_done,
+            self.space,
         )
         self.sampler = PromptSampler(self)
         self.posterior = None if recipe == "gan" else Posterior(self)
@@ -175,6 +189,17 @@ class TextToImage(ImageModel):
         self.matching: Matching | None = None
         self.use_objective(self.objective_class())
         self.built = True
+
+    def _space(self, owner, space, *networks_given):
+        if not isinstance(space, str):
+            return space_of(owner, space)
+        if space != "auto":
+            return LatentSpace(space)
+        *size, channels = self.image_shape
+        fits = min(size) >= _LATENTS_FROM and channels == 3 and not any(side % 8 for side in size)
+        # Networks that were given say by their shapes what they see.
+        pixels = any(each is not None and _sees(each) == self.image_shape for each in networks_given)
+        return LatentSpace("tiny_f8") if fits and not pixels else space_of(owner, None)
 
     def with_text_encoder(self, text_encoder: Any) -> TextToImage:
         """A copy of this model that reads by another text encoder.
@@ -289,7 +314,7 @@ class TextToImage(ImageModel):
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch; in training some captions are withheld."""
         images, features = split_batch(batch)
-        return images, self.condition(features, training)
+        return self.space.viewed(images, self.seeds(training)), self.condition(features, training)
 
     def condition(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """What the generator is given: standardized features; in training some captions are withheld.
@@ -473,3 +498,12 @@ class TextToImage(ImageModel):
             except ImportError as error:
                 warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
         return model
+
+
+def _sees(network):
+    """The shape of the images, or of what is in their place, that a network makes or takes."""
+    outputs = network.output_shape
+    if isinstance(outputs, tuple) and len(outputs) == 4:
+        return tuple(outputs[1:])
+    shape = network.input_shape
+    return tuple((shape["images"] if isinstance(shape, dict) else shape)[1:])

@@ -27,6 +27,7 @@ from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
 from kgen.serializable import arguments_of, python_numbers, serializable, split_arguments
+from kgen.spaces import space_of
 from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
@@ -60,6 +61,8 @@ class VAE(ImageModel):
         ema_momentum: of the average of the decoder's weights, which is what `generate` uses, in [0, 1).
         seed: integer or None; where training's random numbers begin.
         postprocessing: as in `GAN`.
+        space: what the networks see and make in place of pixels: a `kgen.spaces.LatentSpace`, of whose latents
+            they then have the shape; None: images.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -90,24 +93,29 @@ class VAE(ImageModel):
         ema_momentum: float = 0.999,
         seed: int | None = None,
         postprocessing: Any = (),
+        space: Any = None,
         **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
+        self.space = space_of(type(self).__name__, space)
         owner = type(self).__name__
         self.latent_dim, self.num_classes = check_generator(owner, decoder, latent_dim, num_classes)
         self.reconstruction = losses.reconstruction_of(reconstruction)
         warn_of_ending(owner, "decoder", decoder, logits=isinstance(self.reconstruction, losses.Logistic))
         check_network(owner, "encoder", encoder)
-        self.image_shape = tuple(named_input(owner, encoder, "images").shape[1:])
-        wanted = losses.decoded_shape(self.image_shape, self.reconstruction)
+        self.space.check(owner, self.reconstruction)
+        shape = tuple(named_input(owner, encoder, "images").shape[1:])
+        self.image_shape = self.space.image_shape(shape)
+        self.space.shape(owner, self.image_shape)
+        wanted = losses.decoded_shape(shape, self.reconstruction)
         if tuple(decoder.output_shape[1:]) != wanted:
             raise ValueError(
-                f"{owner}: the encoder takes images of shape {self.image_shape}, but the decoder gives "
+                f"{owner}: the encoder takes images of shape {shape}, but the decoder gives "
                 f"{tuple(decoder.output_shape[1:])}; {type(self.reconstruction).__name__} needs {wanted} for them."
             )
         ladder.check_posterior(owner, encoder, decoder, self.latent_dim)
         if discriminator is not None:
-            check_discriminator(owner, discriminator, self.image_shape, num_classes)
+            check_discriminator(owner, discriminator, shape, num_classes)
         self.latent_dims = ladder.latent_dims(decoder, self.latent_dim)
         self.ema_momentum = ema_momentum
         # === Layers ===
@@ -120,7 +128,7 @@ class VAE(ImageModel):
         self.postprocessing = checked_postprocessing(owner, postprocessing)
         # === Parts ===
         targets = {} if num_classes is None else {"labels": ClassLabels(num_classes)}
-        self.image_input = ImageInput(owner, self.image_shape, self.float_scale, targets)
+        self.image_input = ImageInput(owner, self.image_shape, self.float_scale, targets, self.space)
         self.sampler = Sampler(self)
         self.posterior = Posterior(self)
         self.use_objective(ELBO())
@@ -140,6 +148,7 @@ class VAE(ImageModel):
         latent_channels: Any = 2,
         attention_resolutions: tuple = (),
         multiscale: bool = False,
+        space: Any = None,
         **kwargs: Any,
     ) -> VAE:
         """A VAE with an encoder and a decoder for images of this shape.
@@ -155,12 +164,14 @@ class VAE(ImageModel):
             latent_channels: numbers at each place of a grid, one or one for each further level.
             attention_resolutions: shorter sides of the grids with self-attention, in encoder and decoder.
             multiscale: whether the decoder makes an image at every scale, and the loss looks at all; see `compile`.
+            space: as in `VAE`; networks are then made for the latents of such images.
             **kwargs: `ema_momentum`, `seed`, `postprocessing`, `name`.
 
         Raises:
             ValueError: for a shape that doubling does not reach, or too many levels for it.
         """
         reconstruction = losses.reconstruction_of(reconstruction)
+        image_shape = space_of("VAE", space).shape("VAE", image_shape)
         channels = losses.decoded_shape(image_shape, reconstruction)[-1]
         sizes = size, levels, latent_channels, attention_resolutions, multiscale
         encoder, decoder = networks.encoder_and_decoder("VAE", image_shape, latent_dim, channels, num_classes, *sizes)
@@ -168,7 +179,7 @@ class VAE(ImageModel):
         if adversarial:
             discriminator = networks.sized_encoder("VAE", image_shape, 1, num_classes, size, "discriminator")
         all_latents = sum(ladder.latent_dims(decoder, latent_dim))
-        return cls(encoder, decoder, all_latents, reconstruction, discriminator, num_classes, **kwargs)
+        return cls(encoder, decoder, all_latents, reconstruction, discriminator, num_classes, space=space, **kwargs)
 
     # === Training ===
     def compile(self, optimizer: Any = "auto", *, metrics: Any = None, **options: Any) -> None:
@@ -202,14 +213,17 @@ class VAE(ImageModel):
         """Real images, and their reconstructions or images generated from the prior."""
         images, condition = self.conditioned(batch, False)
         if paired:
-            return images, self.reconstruction.mean(self.posterior.infer(images, condition)[-1])
+            return images, self._reconstructed(images, condition)
         return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === Images out ===
     def call(self, images: Any) -> Tensor:
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""
         images, condition = split_batch(images if isinstance(images, dict) else {"images": images})
-        return self.reconstruction.mean(self.posterior.infer(images, condition)[-1])
+        return self.space.decode(self._reconstructed(self.space.encode(images), condition))
+
+    def _reconstructed(self, images, condition):
+        return self.space.location(self.reconstruction, self.posterior.infer(images, condition)[-1])
 
     def generate(
         self,

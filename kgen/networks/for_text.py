@@ -15,6 +15,8 @@ from kgen.networks.stages import check_image_shape, coarsest_side
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
+# How many times wider the networks of a size are.
+_WIDER = {"small": 1, "medium": 2, "large": 4}
 # What a text encoder says of a caption.
 _TEXT: dict[str, Any] = {"pooled": None, "tokens": None}
 
@@ -26,18 +28,23 @@ def text_generator(
     pooled_dim: int,
     token_dim: int,
     output_activation: str = "linear",
+    size: str = "small",
+    latents: bool = False,
     **sizes: Any,
 ) -> keras.Model:
     """A `MultiscaleDecoder` conditioned on text, sized for images of this shape.
 
-    Its grid starts at 8x8, and its convolutions work at a quarter of the image's size, from where a pixel shuffle makes
-    the pixels. Most of its weights are in the dense layer that lifts text and noise to that grid.
+    Its grid starts at 8x8 or about, and its convolutions work at a quarter of the image's size, from where a pixel
+    shuffle makes the pixels; for latents at the size of their grid. Most of the weights of a small one are in the dense
+    layer that lifts text and noise to the first grid.
 
     Args:
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)`, of images, or of the latents of an autoencoder.
         latent_dim: length of a latent vector.
         pooled_dim, token_dim: lengths of the text encoder's pooled and token features.
-        output_activation: "tanh" for an adversarial objective, "linear" for a likelihood.
+        output_activation: "tanh" for an adversarial objective of images, "linear" for a likelihood, or for latents.
+        size: "small", of about 6 million weights, "medium", 30 million, or "large", 100 million.
+        latents: whether these are latents.
         **sizes: arguments of `MultiscaleDecoder` to use in place of these.
 
     Example:
@@ -46,19 +53,22 @@ def text_generator(
     kgen.networks.text_generator((64, 64, 3), latent_dim=8, pooled_dim=384, token_dim=384)
     ```
     """
-    side = min(image_shape[:2])
+    if size not in _WIDER:
+        raise ValueError(f"text_generator: size must be one of {', '.join(map(repr, _WIDER))}; got {size!r}.")
+    side, wider = min(image_shape[:2]), _WIDER[size]
     # Convolutions run at 16x16 up to 64 pixels, and at a quarter of the side beyond.
-    patch = max(1, side // 16 if side <= 64 else 4)
-    stages = 1
-    while 8 * 2 ** (stages - 1) * patch < side:
-        stages += 1
+    patch = 1 if latents else max(1, side // 16 if side <= 64 else 4)
+    start, stages = side // patch, 1
+    while start > 10 and start % 2 == 0:
+        start, stages = start // 2, stages + 1
+    first, others, condition_dim = (128, 96, 512) if latents else (64, 48, 1024)
     own = {
-        "start": 8,
+        "start": start,
         "patch": patch,
-        "filters": (64, *[48] * (stages - 1)),
-        "blocks": (1, *[2] * (stages - 1)),
-        "attention_resolutions": (8,),
-        "condition_dim": 1024,
+        "filters": (first * wider, *[others * wider] * (stages - 1)),
+        "blocks": (1 + latents, *[2 + latents] * (stages - 1)),
+        "attention_resolutions": (start,),
+        "condition_dim": condition_dim * wider,
         "activation": "silu",
         "name": "generator",
     }
@@ -73,27 +83,24 @@ def text_generator(
 
 
 @python_numbers
-def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int) -> keras.Model:
-    """A small `MultiscaleEncoder` for q(z|image, text), which has little to say."""
+def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int, latents: bool = False) -> keras.Model:
+    """A small `MultiscaleEncoder` for q(z|image, text), which has little to say; of latents it sees more."""
+    side = min(image_shape[:2])
+    end = side // 2 if latents else 8
+    sizes: dict[str, Any] = {"filters": 64, "blocks": 1} if latents else {"filters": 16, "blocks": 0}
     return MultiscaleEncoder(
-        image_shape,
-        2 * latent_dim,
-        pooled_dim=pooled_dim,
-        filters=16,
-        blocks=0,
-        end=8,
-        patch=min(image_shape[:2]) // 8,
-        name="encoder",
+        image_shape, 2 * latent_dim, pooled_dim=pooled_dim, end=end, patch=side // end, name="encoder", **sizes
     )
 
 
 @python_numbers
-def text_discriminator(image_shape: ImageShape, pooled_dim: int) -> keras.Model:
-    """A `MultiscaleEncoder` that judges whether an image is real and fits the text."""
-    patch = max(1, min(image_shape[:2]) // 32)
+def text_discriminator(image_shape: ImageShape, pooled_dim: int, latents: bool = False) -> keras.Model:
+    """A `MultiscaleEncoder` that judges whether an image, or its latents, is real and fits the text."""
+    patch = 1 if latents else max(1, min(image_shape[:2]) // 32)
     end = coarsest_side("text_discriminator", image_shape, patch)
+    filters = 96 if latents else 32
     return MultiscaleEncoder(
-        image_shape, 1, pooled_dim=pooled_dim, filters=32, end=end, patch=patch, name="discriminator"
+        image_shape, 1, pooled_dim=pooled_dim, filters=filters, end=end, patch=patch, name="discriminator"
     )
 
 
@@ -108,6 +115,8 @@ def text_networks(
     generator: keras.Model | None = None,
     encoder: keras.Model | None = None,
     discriminator: keras.Model | None = None,
+    size: str = "small",
+    latents: bool = False,
 ) -> tuple[keras.Model, keras.Model | None, keras.Model | None]:
     """The networks of a text-to-image model: those that were given, checked, and the others that its recipe has.
 
@@ -118,7 +127,8 @@ def text_networks(
         text_dims: lengths of the text encoder's pooled and token features.
         recipe: "vae", "gan" or "vae_gan".
         reconstruction: what the generator's outputs mean; None for images.
-        generator, encoder, discriminator: as in `TextToImage`.
+        generator, encoder, discriminator, size: as in `TextToImage`.
+        latents: whether image_shape is that of latents.
 
     Returns:
         `(generator, encoder, discriminator)`; None for what the recipe does not have.
@@ -131,9 +141,10 @@ def text_networks(
         if value is not None and part not in recipe.split("_"):
             raise ValueError(f"{owner}: the recipe {recipe!r} has no {name}; leave it out.")
     if generator is None:
-        _check_size(owner, image_shape)
-        activation = "tanh" if recipe == "gan" else "linear"
-        generator = text_generator(image_shape, latent_dim, *text_dims, output_activation=activation)
+        if not latents:
+            _check_size(owner, image_shape)
+        activation = "tanh" if recipe == "gan" and not latents else "linear"
+        generator = text_generator(image_shape, latent_dim, *text_dims, activation, size, latents)
     check_generator(owner, generator, latent_dim)
     if not condition_names(generator, _TEXT):
         raise ValueError(
@@ -148,10 +159,11 @@ def text_networks(
             f"{tuple(generator.output_shape[1:])}."
         )
     if recipe != "gan":
-        encoder = text_image_encoder(image_shape, latent_dim, text_dims[0]) if encoder is None else encoder
+        encoder = text_image_encoder(image_shape, latent_dim, text_dims[0], latents) if encoder is None else encoder
         ladder.check_posterior(owner, encoder, generator, latent_dim)
     if recipe != "vae":
-        discriminator = text_discriminator(image_shape, text_dims[0]) if discriminator is None else discriminator
+        if discriminator is None:
+            discriminator = text_discriminator(image_shape, text_dims[0], latents)
         check_discriminator(owner, discriminator, image_shape)
     return generator, encoder, discriminator
 

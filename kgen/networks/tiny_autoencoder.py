@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -21,8 +22,8 @@ def tiny_encoder(
     channels: int = 3,
     latent_channels: int = 32,
     factor: int = 8,
-    filters: int = 64,
-    blocks: int = 3,
+    filters: int | Sequence[int] = 64,
+    blocks: int | Sequence[int] = 3,
     normalization: bool = False,
     name: str = "encoder",
 ) -> keras.Model:
@@ -35,8 +36,8 @@ def tiny_encoder(
         channels: of the images.
         latent_channels: of the output.
         factor: how many times smaller the grid's sides are, a power of 2.
-        filters: channels of all convolutions.
-        blocks: residual blocks at each size but the largest, which has one.
+        filters: channels of the convolutions; a sequence has a number for each size, from the images' to the grid's.
+        blocks: residual blocks at each size but the images', which has one; or a sequence like `filters`.
         normalization: whether the blocks at the smallest size first add a branch of 1x1 convolutions with group
             normalisation, by which they see the whole image, as in TAEF2.
         name: name of the model.
@@ -46,7 +47,7 @@ def tiny_encoder(
         `(batch, H / factor, W / factor, latent_channels)`.
 
     Raises:
-        ValueError: for another factor, or a number below 1.
+        ValueError: for another factor, a number below 1, or a sequence of another length.
 
     Example:
 
@@ -55,17 +56,19 @@ def tiny_encoder(
     encoder(keras.random.normal((1, 64, 96, 3))).shape      # (1, 8, 12, 8)
     ```
     """
-    stages = _stages("tiny_encoder", factor, filters, blocks)
+    widths, depths = _sizes("tiny_encoder", factor, filters, blocks)
     inputs = keras.Input((None, None, checks.integer("tiny_encoder", "channels", channels)), name="images")
-    build = _Builder(filters)
-    x = build.convolution(layers.Rescaling(0.5, offset=0.5, name="to_unit")(inputs))
-    x = build.block(x)
-    for stage in range(1, stages + 1):
-        # Not padding="same", which pads even sides at their end alone.
-        x = layers.ZeroPadding2D(1, data_format="channels_last", name=f"border_{stage}")(x)
-        x = build.convolution(x, strides=2, padding="valid", use_bias=False)
-        for _ in range(blocks):
-            x = build.block(x, normalization and stage == stages)
+    build, last = _Builder(), len(widths) - 1
+    x = layers.Rescaling(0.5, offset=0.5, name="to_unit")(inputs)
+    for stage in range(last + 1):
+        if stage:
+            # Not padding="same", which pads even sides at their end alone.
+            x = layers.ZeroPadding2D(1, data_format="channels_last", name=f"border_{stage}")(x)
+            x = build.convolution(x, widths[stage], strides=2, padding="valid", use_bias=False)
+        else:
+            x = build.convolution(x, widths[stage])
+        for _ in range(depths[stage]):
+            x = build.block(x, normalization and 0 < stage == last)
     latent_channels = checks.integer("tiny_encoder", "latent_channels", latent_channels)
     return keras.Model(inputs, build.convolution(x, latent_channels, dtype="float32"), name=name)
 
@@ -74,8 +77,8 @@ def tiny_decoder(
     channels: int = 3,
     latent_channels: int = 32,
     factor: int = 8,
-    filters: int = 64,
-    blocks: int = 3,
+    filters: int | Sequence[int] = 64,
+    blocks: int | Sequence[int] = 3,
     normalization: bool = False,
     name: str = "decoder",
 ) -> keras.Model:
@@ -89,7 +92,7 @@ def tiny_decoder(
         `(batch, factor * h, factor * w, channels)`, in [-1, 1] once it is trained.
 
     Raises:
-        ValueError: for another factor, or a number below 1.
+        ValueError: for another factor, a number below 1, or a sequence of another length.
 
     Example:
 
@@ -98,18 +101,18 @@ def tiny_decoder(
     decoder(keras.random.normal((1, 8, 12, 4))).shape       # (1, 64, 96, 3)
     ```
     """
-    stages = _stages("tiny_decoder", factor, filters, blocks)
+    widths, depths = _sizes("tiny_decoder", factor, filters, blocks)
     latent_channels = checks.integer("tiny_decoder", "latent_channels", latent_channels)
     inputs = keras.Input((None, None, latent_channels), name="latents")
-    build = _Builder(filters)
+    build, last = _Builder(), len(widths) - 1
     x = layers.Activation("tanh", name="limit")(layers.Rescaling(1 / 3, name="from_three")(inputs))
-    x = layers.ReLU(name="relu")(build.convolution(layers.Rescaling(3.0, name="to_three")(x)))
-    for stage in range(stages + 1):
-        if stage:
-            x = layers.UpSampling2D(2, data_format="channels_last", name=f"double_{stage}")(x)
-            x = build.convolution(x, use_bias=False)
-        for _ in range(blocks if stage < stages else 1):
-            x = build.block(x, normalization and not stage)
+    x = layers.ReLU(name="relu")(build.convolution(layers.Rescaling(3.0, name="to_three")(x), widths[last]))
+    for stage in reversed(range(last + 1)):
+        if stage < last:
+            x = layers.UpSampling2D(2, data_format="channels_last", name=f"double_{last - stage}")(x)
+            x = build.convolution(x, widths[stage], use_bias=False)
+        for _ in range(depths[stage]):
+            x = build.block(x, normalization and 0 < stage == last)
     x = build.convolution(x, checks.integer("tiny_decoder", "channels", channels), dtype="float32")
     return keras.Model(inputs, layers.Rescaling(2.0, offset=-1.0, dtype="float32", name="from_unit")(x), name=name)
 
@@ -140,17 +143,16 @@ def read_tiny_autoencoder(encoder: str | os.PathLike, decoder: str | os.PathLike
 class _Builder:
     """Makes the parts of a network, with names that count them."""
 
-    def __init__(self, filters):
-        self.filters = filters
+    def __init__(self):
         self.convolutions = self.blocks = 0
 
-    def convolution(self, x: Tensor, filters: int | None = None, **options: Any) -> Tensor:
+    def convolution(self, x: Tensor, filters: int, **options: Any) -> Tensor:
         self.convolutions += 1
-        return _convolution(filters or self.filters, name=f"convolution_{self.convolutions}", **options)(x)
+        return _convolution(filters, name=f"convolution_{self.convolutions}", **options)(x)
 
     def block(self, x: Tensor, normalization: bool = False) -> Tensor:
         self.blocks += 1
-        name, filters = f"block_{self.blocks}", self.filters
+        name, filters = f"block_{self.blocks}", x.shape[-1]
         if normalization:
             branch = _convolution(4 * filters, 1, use_bias=False, name=f"{name}_pool_0")(x)
             branch = layers.GroupNormalization(4, epsilon=1e-5, name=f"{name}_pool_1")(branch)
@@ -166,12 +168,19 @@ def _convolution(filters, kernel_size=3, padding="same", **options):
     return layers.Conv2D(filters, kernel_size, padding=padding, data_format="channels_last", **options)
 
 
-def _stages(owner, factor, filters, blocks):
+def _sizes(owner, factor, filters, blocks):
+    """Lists of filters and of blocks, for each size from the images' to the grid's."""
     if factor not in _FACTORS:
         raise ValueError(f"{owner}: factor must be one of {', '.join(map(str, _FACTORS))}; got {factor!r}.")
-    checks.integer(owner, "filters", filters)
-    checks.integer(owner, "blocks", blocks)
-    return _FACTORS.index(factor)
+    sizes = _FACTORS.index(factor) + 1
+    lists = []
+    for name, value in (("filters", filters), ("blocks", blocks)):
+        if not isinstance(value, Sequence):
+            value = [1 if name == "blocks" else value] + [value] * (sizes - 1)
+        if len(value) != sizes:
+            raise ValueError(f"{owner}: {name} must be an integer, or {sizes}, one for each size; got {value!r}.")
+        lists.append([checks.integer(owner, name, each) for each in value])
+    return lists
 
 
 def _read(network_of, path):

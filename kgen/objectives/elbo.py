@@ -107,6 +107,7 @@ class ELBO:
     def attach(self, model: Any) -> None:
         """Takes the networks of a model: what the other methods are about."""
         self.model = model
+        model.space.check_objective("VAE.compile", perceptual=self.perceptual, augmentation=self.augmentation)
         self.perceptual_term = PerceptualTerm.of("VAE", self.perceptual, self.perceptual_weight)
         self.posterior = {training: GaussianSampling(model.seeds(training)) for training in (True, False)}
         choices = self.loss, self.penalties, self.mixing, self.augmentation
@@ -147,7 +148,7 @@ class ELBO:
         terms = ["reconstruction", self.divergence]
         terms += ["scales"] * self.multiscale + ["perceptual"] * (self.perceptual_term is not None)
         terms += ["adversarial"] * (self.adversary is not None)
-        measures = ("pixel_error", "active_units", *self.level_names)
+        measures = (model.space.error_name, "active_units", *self.level_names)
         autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=measures)
         return [autoencoder] if self.adversary is None else [self.adversary.phase(self.discriminator_loss), autoencoder]
 
@@ -174,7 +175,7 @@ class ELBO:
         parts = {
             "reconstruction": reconstruction.loss(images, scales[-1]),
             self.divergence: self.divergence_weight(training) * divergence,
-            "pixel_error": pixel_error(images, reconstruction.mean(scales[-1])),
+            model.space.error_name: model.space.error(images, model.space.location(reconstruction, scales[-1])),
             "active_units": losses.active_units(mean),
         }
         if self.multiscale:
@@ -197,15 +198,3 @@ class ELBO:
         if not training or not self.warmup_steps:
             return self.beta
         return self.beta * ops.minimum(self.model.average.updates / self.warmup_steps, 1.0)
-
-
-def pixel_error(images: Tensor, drawn: Tensor) -> Tensor:
-    """How far images are from what is made of them: `(batch,)`, the root of the mean square in grey levels of 0 to 255.
-
-    The loss has the same in nats, beside a constant that can be thousands of times what still changes.
-
-    Args:
-        images, drawn: `(batch, height, width, channels)` in [-1, 1].
-    """
-    difference = 127.5 * (ops.stop_gradient(drawn) - images)
-    return ops.sqrt(ops.mean(ops.square(difference), axis=(1, 2, 3)))

@@ -65,7 +65,7 @@ class Matching:
             if "loss" in parts:
                 parts["adversarial"] = parts.pop("loss")
             features = {key: value for key, value in batch.items() if key != "images"}
-            fake = model.sampler.generated(batch["images"], model.condition(features), training)
+            fake = model.space.decode(model.sampler.generated(batch["images"], model.condition(features), training))
             return {**parts, "matching": self.weight * self.encoder.matching_loss(fake, features)}
 
         return Phase(phase.name, loss, phase.variables, phase.every, (*terms, "matching"), phase.measures)

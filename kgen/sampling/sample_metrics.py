@@ -67,7 +67,8 @@ class SampleMetrics:
         for paired in (False, True):
             metrics = [metric for metric in self.of_images if metric.paired == paired]
             if metrics:
-                real, generated = (_in_grey_levels(images) for images in model.counterparts(batch, paired))
+                decode = model.space.decode
+                real, generated = (_in_grey_levels(decode(images)) for images in model.counterparts(batch, paired))
                 update_all(metrics, real, generated, value_range=(0, 255))
         if self.of_answers:
             judged = model.judged(batch)

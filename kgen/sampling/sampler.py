@@ -25,9 +25,9 @@ _OWN_INPUTS = ("latents", "seeds", "indices", "truncation")
 class Sampler:
     """How a model generates: `GAN`, `VAE` and `TextToImage` each hold one.
 
-    The model gives `generator` and its `average`, `latent_dim`, `image_shape`, `num_classes`, `postprocessing`, and
-    `reconstruction`, what the generator's outputs mean; None for images in [-1, 1]. What is learned after training, the
-    prior, is here; it is saved with the model, and training drops it.
+    The model gives `generator` and its `average`, `latent_dim`, `image_shape`, `num_classes`, `postprocessing`, the
+    `space` of what networks make, and `reconstruction`, what the generator's outputs mean; None if they are in that
+    space. What is learned after training, the prior, is here; it is saved with the model, and training drops it.
 
     Args:
         model: that generates.
@@ -36,7 +36,7 @@ class Sampler:
 
     ```python
     latents = gan.sampler.latents({"seeds": seeds, "indices": indices}, condition={})
-    images = gan.sampler.synthesize(latents, condition={})      # in [-1, 1]
+    images = gan.space.decode(gan.sampler.synthesize(latents, condition={}))      # in [-1, 1]
     ```
     """
 
@@ -60,9 +60,9 @@ class Sampler:
         return keras.random.normal((ops.shape(like)[0], model.latent_dim), dtype="float32", seed=model.seeds(training))
 
     def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
-        """Images in [-1, 1] by the network in training, from random latents, one for each row of `like`."""
+        """What the network in training makes of random latents, one for each row of `like`."""
         noise = self.noise(like, training)
-        return self._images(feed(self.model.generator, "latents", noise, condition, training))
+        return self._made(feed(self.model.generator, "latents", noise, condition, training))
 
     def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Latents of the prior for metrics, one for each of a batch of images."""
@@ -74,13 +74,13 @@ class Sampler:
 
     # === Graphs, row by row ===
     def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Images in [-1, 1] from the averaged weights: one forward pass."""
-        return self._images(feed(self.model.average.network, "latents", latents, condition, False))
+        """What the averaged weights make of latents, in the model's space: one forward pass."""
+        return self._made(feed(self.model.average.network, "latents", latents, condition, False))
 
-    def _images(self, outputs):
-        # Whatever a network computes in, images are float32.
+    def _made(self, outputs):
+        # Whatever a network computes in, this is float32.
         outputs, reconstruction = ops.cast(outputs, "float32"), self.model.reconstruction
-        return outputs if reconstruction is None else reconstruction.mean(outputs)
+        return outputs if reconstruction is None else self.model.space.location(reconstruction, outputs)
 
     def draw(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate` and `decode`.
@@ -104,8 +104,9 @@ class Sampler:
         """Latents of the learned prior, from standard normal noise; the noise itself if there is no such prior."""
         return noise if self.prior is None else self.prior.draw(noise, seeds, indices, condition)
 
-    def finished(self, images: Tensor) -> Tensor:
-        """uint8 images from those in [-1, 1] that a network has made: after the post-processing."""
+    def finished(self, made: Tensor) -> Tensor:
+        """uint8 images from what a network has made: decoded, after the post-processing."""
+        images = self.model.space.decode(made)
         if self.model.postprocessing:
             images = ops.clip(0.5 * ops.cast(images, "float32") + 0.5, 0.0, 1.0)
             for layer in self.model.postprocessing:
@@ -170,8 +171,12 @@ class Sampler:
 
     # === In a SavedModel ===
     def served_layers(self) -> list:
-        """The averaged network."""
-        return [self.model.average]
+        """The averaged network, and the space if it is a layer."""
+        return [self.model.average, *self.space_layers()]
+
+    def space_layers(self) -> list:
+        """The space, in a list, if it is a layer."""
+        return [self.model.space] if isinstance(self.model.space, keras.layers.Layer) else []
 
     def serving_signature(self) -> list:
         """`count`, a scalar, or `labels` `(N,)` of a model of classes; and `seed`, a scalar. All int32."""

@@ -182,7 +182,8 @@ def fit_text_prior(
     def posterior_moments(inputs):
         """Means and log-variances of the latents of captioned images, side by side."""
         images, features = split_batch(inputs)
-        found = model.posterior.infer(pixels.in_network_range(images), model.condition(features))
+        images = model.space.encode(pixels.in_network_range(images))
+        found = model.posterior.infer(images, model.condition(features))
         return ops.concatenate(found[:2], axis=-1)
 
     for number in range(len(batches)):
