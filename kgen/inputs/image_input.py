@@ -122,9 +122,18 @@ class ImageInput:
         """Images as networks see them: in [-1, 1], or standardized latents; latents may have come in their place."""
         if self.space is None or not self.space.stores:
             return self.to_network(images)
-        if tuple(images.shape[-3:]) == self.space.shape(self.owner, self.image_shape):
+        if self.are_latents(images):
             return self.space.standardized(images)
         return self.space.encode(self.to_network(images))
+
+    def are_latents(self, images: Any) -> bool:
+        """Whether these are latents of `space.latents`, in place of images."""
+        shape = getattr(images, "shape", ())
+        return (
+            self.space is not None
+            and self.space.stores
+            and tuple(shape[-3:]) == self.space.shape(self.owner, self.image_shape)
+        )
 
     def to_network(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], of a batch as `fit` reads it."""
@@ -193,6 +202,8 @@ class ImageInput:
         if training:
             # Encoded step by step; what comes first sets the standards.
             images, _ = look_at(self.owner, x)
+            if self.are_latents(images):
+                return x
             if images is None:
                 raise ValueError(
                     f"{self.owner}.fit: a generator cannot be looked at beforehand, and latents need standards. Give "
@@ -251,7 +262,8 @@ class ImageInput:
         images, others = look_at(self.owner, x, y)
         if images is None:
             return pixels.stated_range(self.owner, value_range)
-        found = pixels.image_range(self.owner, images, self.image_shape, value_range)
+        known = (0, 255) if self.are_latents(images) else None
+        found = known or pixels.image_range(self.owner, images, self.image_shape, value_range)
         self.check_others(others, images)
         return found
 

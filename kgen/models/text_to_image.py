@@ -17,9 +17,10 @@ from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
 from kgen.networks.interface import condition_names, split_batch
-from kgen.objectives import ELBO, Adversarial
+from kgen.objectives import ELBO, Adversarial, CodeELBO
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
+from kgen.sampling.code_prior import CodePrior
 from kgen.sampling.prompt_sampler import PromptSampler
 from kgen.sampling.sampler import checked_postprocessing
 from kgen.sampling.text_prior import TextPrior, fit_text_prior
@@ -56,7 +57,7 @@ class TextToImage(ImageModel):
         image_shape: `(height, width, channels)` of the images.
         recipe: which networks there are and what they learn by: "vae", "gan", or "vae_gan", a VAE whose images a
             text-aware discriminator judges too.
-        latent_dim: length of a latent vector.
+        latent_dim: length of a latent vector of normal numbers; not of code words.
         caption_dropout: share of training captions that are withheld, so that the generator also learns what images
             have in common. In [0, 1).
         sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
@@ -80,6 +81,9 @@ class TextToImage(ImageModel):
             `PixelSpace()`; "auto": `LatentSpace("tiny_f8")` for images from 96 pixels a side, if nothing speaks against
             it, and pixels below.
         size: of the networks that are made here: "small", for a CPU, "medium" or "large", for a GPU.
+        codes: `(words, values)`, such as (16, 8): the latents are so many code words, each of so many values, with a
+            prior that reads the caption and learns with the model, for captions that leave things out; see
+            `kgen.sampling.code_prior`. None: a vector of normal numbers. Not for "gan".
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -122,6 +126,7 @@ class TextToImage(ImageModel):
         postprocessing: Any = (),
         space: Any = "auto",
         size: str = "small",
+        codes: Any = None,
         **kwargs: Any,
     ):
         if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
@@ -142,6 +147,15 @@ class TextToImage(ImageModel):
         self.space = self._space(owner, space, generator, encoder, discriminator)
         self.size = size
         self.recipe = recipe
+        if codes is not None:
+            if recipe == "gan":
+                raise ValueError(f"{owner}: the recipe 'gan' has no encoder that could find codes; leave them out.")
+            if not isinstance(codes, CodePrior):
+                if not isinstance(codes, (tuple, list)) or len(codes) != 2:
+                    raise ValueError(f"{owner}: codes must be (words, values), such as (16, 8); got {codes!r}.")
+                codes = CodePrior(codes[0], codes[1], text_encoder.pooled_dim, ema_momentum)
+            latent_dim = codes.words * codes.values
+        self.codes = codes
         self.latent_dim = checks.integer(owner, "latent_dim", latent_dim)
         self.caption_dropout = checks.number(owner, "caption_dropout", caption_dropout, least=0.0, below=1.0)
         self.sequence_length = text_encoder.sequence_length
@@ -164,7 +178,7 @@ class TextToImage(ImageModel):
         given = generator, encoder, discriminator
         shape, latents = self.space.shape(owner, self.image_shape), self.space.stores
         self.generator, self.encoder, self.discriminator = networks.text_networks(
-            owner, shape, self.latent_dim, dims, recipe, reconstruction, *given, size=size, latents=latents
+            owner, shape, self.latent_dim, dims, recipe, reconstruction, *given, size, latents, codes is not None
         )
         self.average = MovingAverage(self.generator, ema_momentum)
         if self.discriminator is not None:
@@ -184,7 +198,7 @@ class TextToImage(ImageModel):
             self.space,
         )
         self.sampler = PromptSampler(self)
-        self.posterior = None if recipe == "gan" else Posterior(self)
+        self.posterior = None if recipe == "gan" or codes is not None else Posterior(self)
         self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
         self.matching: Matching | None = None
         self.use_objective(self.objective_class())
@@ -230,15 +244,18 @@ class TextToImage(ImageModel):
         memory = self.memory
         names = None if memory is None else memory.names
         arguments["memory"] = None if names else memory
+        arguments["codes"] = None if self.codes is None else (self.codes.words, self.codes.values)
         if isinstance(self.reconstruction, keras.layers.Layer):
             arguments["reconstruction"] = type(self.reconstruction).from_config(self.reconstruction.get_config())
         model = type(self)(**arguments)
         if isinstance(self.reconstruction, keras.layers.Layer):
             model.reconstruction.set_weights(self.reconstruction.get_weights())
         shared = ["average", "standardize_pooled"] + ["standardize_tokens"] * (encoder.token_dim == own.token_dim)
+        shared += ["codes"] * (self.codes is not None)
         for name in shared:
             getattr(model, name).set_weights(getattr(self, name).get_weights())
-        model.sampler.prior = self.sampler.prior
+        if not model.sampler.learns_prior:
+            model.sampler.prior = self.sampler.prior
         model.image_input.float_range = self.image_input.float_range
         if memory is not None and names:
             model.remember(names, sharpness=memory.sharpness)
@@ -292,6 +309,8 @@ class TextToImage(ImageModel):
     @property
     def objective_class(self) -> Any:
         """The class of the recipe's objective."""
+        if self.codes is not None:
+            return CodeELBO
         return Adversarial if self.recipe == "gan" else ELBO
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
@@ -329,8 +348,10 @@ class TextToImage(ImageModel):
         return self.image_input.withheld(condition, self.caption_dropout, self.seeds(training))
 
     def after_step(self) -> None:
-        """Updates the averaged generator."""
+        """Updates the averaged generator, and the averaged prior of code words."""
         self.average.update(self.generator)
+        if self.codes is not None:
+            self.codes.average.update(self.codes.network)
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Real images, and images generated from their captions."""

@@ -61,12 +61,12 @@ def text_generator(
     start, stages = side // patch, 1
     while start > 10 and start % 2 == 0:
         start, stages = start // 2, stages + 1
-    first, others, condition_dim = (128, 96, 512) if latents else (64, 48, 1024)
+    first, others, condition_dim = (128, 64, 512) if latents else (64, 48, 1024)
     own = {
         "start": start,
         "patch": patch,
         "filters": (first * wider, *[others * wider] * (stages - 1)),
-        "blocks": (1 + latents, *[2 + latents] * (stages - 1)),
+        "blocks": (1 + latents, *[2] * (stages - 1)),
         "attention_resolutions": (start,),
         "condition_dim": condition_dim * wider,
         "activation": "silu",
@@ -83,13 +83,13 @@ def text_generator(
 
 
 @python_numbers
-def text_image_encoder(image_shape: ImageShape, latent_dim: int, pooled_dim: int, latents: bool = False) -> keras.Model:
+def text_image_encoder(image_shape: ImageShape, outputs: int, pooled_dim: int, latents: bool = False) -> keras.Model:
     """A small `MultiscaleEncoder` for q(z|image, text), which has little to say; of latents it sees more."""
     side = min(image_shape[:2])
     end = side // 2 if latents else 8
     sizes: dict[str, Any] = {"filters": 64, "blocks": 1} if latents else {"filters": 16, "blocks": 0}
     return MultiscaleEncoder(
-        image_shape, 2 * latent_dim, pooled_dim=pooled_dim, end=end, patch=side // end, name="encoder", **sizes
+        image_shape, outputs, pooled_dim=pooled_dim, end=end, patch=side // end, name="encoder", **sizes
     )
 
 
@@ -117,6 +117,7 @@ def text_networks(
     discriminator: keras.Model | None = None,
     size: str = "small",
     latents: bool = False,
+    codes: bool = False,
 ) -> tuple[keras.Model, keras.Model | None, keras.Model | None]:
     """The networks of a text-to-image model: those that were given, checked, and the others that its recipe has.
 
@@ -129,6 +130,7 @@ def text_networks(
         reconstruction: what the generator's outputs mean; None for images.
         generator, encoder, discriminator, size: as in `TextToImage`.
         latents: whether image_shape is that of latents.
+        codes: whether the latent vector is one of code words, of which an encoder gives the logits.
 
     Returns:
         `(generator, encoder, discriminator)`; None for what the recipe does not have.
@@ -159,8 +161,15 @@ def text_networks(
             f"{tuple(generator.output_shape[1:])}."
         )
     if recipe != "gan":
-        encoder = text_image_encoder(image_shape, latent_dim, text_dims[0], latents) if encoder is None else encoder
-        ladder.check_posterior(owner, encoder, generator, latent_dim)
+        outputs = latent_dim if codes else 2 * latent_dim
+        encoder = text_image_encoder(image_shape, outputs, text_dims[0], latents) if encoder is None else encoder
+        if not codes:
+            ladder.check_posterior(owner, encoder, generator, latent_dim)
+        elif encoder.output_shape != (None, latent_dim):
+            raise ValueError(
+                f"{owner}: the encoder must give the logits of all code words, shape (batch, {latent_dim}); got "
+                f"{encoder.output_shape}."
+            )
     if recipe != "vae":
         if discriminator is None:
             discriminator = text_discriminator(image_shape, text_dims[0], latents)

@@ -177,7 +177,7 @@ class PromptSampler(Sampler):
         """The text encoder with its tokenizer, the standards of its features, the averaged generator."""
         model = self.model
         layers = [*model.text_encoder.served_layers(), model.memory]
-        layers += [model.standardize_pooled, model.standardize_tokens, model.average, *self.space_layers()]
+        layers += [model.standardize_pooled, model.standardize_tokens, model.average, *self.other_layers()]
         return [layer for layer in layers if layer is not None]
 
     def serving_signature(self) -> list:

@@ -43,7 +43,9 @@ class Sampler:
     def __init__(self, model: Any):
         self.model = model
         self.owner = type(model).__name__
-        self.prior: LatentPrior | TextPrior | None = None
+        # What is learned with the model is not dropped when training goes on.
+        self.prior: Any = getattr(model, "codes", None)
+        self.learns_prior = self.prior is not None
 
     @property
     def image_shape(self) -> ImageShape:
@@ -62,6 +64,8 @@ class Sampler:
     def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
         """What the network in training makes of random latents, one for each row of `like`."""
         noise = self.noise(like, training)
+        if self.learns_prior:
+            noise = ops.stop_gradient(self.prior.draw(noise, None, None, condition))
         return self._made(feed(self.model.generator, "latents", noise, condition, training))
 
     def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
@@ -172,11 +176,11 @@ class Sampler:
     # === In a SavedModel ===
     def served_layers(self) -> list:
         """The averaged network, and the space if it is a layer."""
-        return [self.model.average, *self.space_layers()]
+        return [self.model.average, *self.other_layers()]
 
-    def space_layers(self) -> list:
-        """The space, in a list, if it is a layer."""
-        return [self.model.space] if isinstance(self.model.space, keras.layers.Layer) else []
+    def other_layers(self) -> list:
+        """The space and the prior, as far as they are layers."""
+        return [part for part in (self.model.space, self.prior) if isinstance(part, keras.layers.Layer)]
 
     def serving_signature(self) -> list:
         """`count`, a scalar, or `labels` `(N,)` of a model of classes; and `seed`, a scalar. All int32."""
@@ -200,7 +204,7 @@ class Sampler:
     # === The learned prior is state ===
     def drop_prior(self) -> None:
         """Drops a learned prior: the latents that it was fitted to move when training goes on."""
-        if self.prior is not None:
+        if self.prior is not None and not self.learns_prior:
             warnings.warn(
                 f"{self.owner}: training moves the latents; the prior that fit_prior learned is dropped.", stacklevel=4
             )
@@ -208,12 +212,13 @@ class Sampler:
 
     def save(self, store: Any) -> None:
         """Writes the learned prior into what `save_own_variables` is given."""
-        if self.prior is not None:
+        if self.prior is not None and not self.learns_prior:
             self.prior.save(store)
 
     def load(self, store: dict) -> None:
         """Takes the learned prior out of a dict of arrays; none if none was saved."""
-        self.prior = (LatentPrior.load(store) or TextPrior.load(store)) if store else None
+        if not self.learns_prior:
+            self.prior = (LatentPrior.load(store) or TextPrior.load(store)) if store else None
 
 
 def checked_postprocessing(owner: str, layers: Any) -> list:

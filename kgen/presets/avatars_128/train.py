@@ -1,0 +1,113 @@
+"""How the preset avatars_128 is made: people from words, in English and Chinese, many for each caption.
+
+    pip install "keras-kgen[demo]"
+    python kgen/presets/avatars_128/train.py --output avatars_128
+
+A small text encoder and a conditional VAE in the latents of tiny_f8 learn together. The VAE's latents are code words,
+which say what a caption leaves out, and their prior reads the caption.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+import kgen
+from kgen.models import TextToImage
+from kgen.spaces import LatentSpace
+
+PROMPTS = [
+    "a person with pigtails and sunglasses",
+    "someone with a shaggy beard, wearing a blue sweater",
+    "a smiling person with short red curls",
+    "一个戴墨镜、长发的人",
+]
+
+
+def text_encoder(captions, options):
+    """A small encoder that learns with the generator."""
+    small = kgen.text.encoder_from_captions(
+        captions, 2000, width=options.width, num_layers=2, num_heads=4, sequence_length=48, seed=0
+    )
+    return kgen.text.TextEncoder(small.backbone, small.preprocessor, trainable=True)
+
+
+def untrained(encoder, options):
+    """The model, in the dtype policy that is set."""
+    return TextToImage(
+        encoder,
+        (128, 128, 3),
+        latent_dim=options.latent_dim,
+        codes=None if options.codes is None else tuple(options.codes),
+        reconstruction=kgen.losses.Gaussian(options.sigma),
+        space=LatentSpace(options.space),
+        seed=0,
+    )
+
+
+def train(data, options):
+    """The model in float32, whatever it was trained in, with a frozen text encoder."""
+    keras.utils.set_random_seed(0)
+    encoder = text_encoder([caption for each in data.captions for caption in each], options)
+    keras.config.set_dtype_policy(options.policy)
+    model = untrained(encoder, options)
+    batches = -(-len(data) // options.batch_size)
+    epochs = max(1, options.steps // batches)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, epochs * batches, alpha=0.02, warmup_target=options.rate, warmup_steps=200
+    )
+    optimizer = keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0)
+    model.compile(optimizer, beta=options.beta)
+    model.fit(data, batch_size=options.batch_size, epochs=epochs, verbose=2)
+    keras.config.set_dtype_policy("float32")
+    frozen = kgen.text.TextEncoder(encoder.backbone, encoder.preprocessor)
+    plain = untrained(frozen, options)
+    plain.set_weights(model.get_weights())
+    # The averaged weights generate, and a preset saves equal weights only once.
+    plain.generator.set_weights(plain.average.network.get_weights())
+    for standards in (plain.standardize_pooled, plain.standardize_tokens):
+        # The generator has learned from features as they are.
+        standards.adapted.assign(1.0)
+    plain.image_input.float_range = model.image_input.float_range
+    return plain
+
+
+def main():
+    """Trains and writes the preset."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=Path("avatars_128"))
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--style", default="personas", choices=("personas", "big_smile"))
+    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--codes", type=int, nargs=2, default=(24, 8), help="words and values; see TextToImage")
+    parser.add_argument("--latent-dim", type=int, default=32, help="of normal latents, without codes")
+    parser.add_argument("--normal", dest="codes", action="store_const", const=None, help="normal latents")
+    parser.add_argument("--sigma", type=float, default=2.0, help="deviation of the latents of tiny_f8")
+    parser.add_argument("--beta", type=float, default=1.0)
+    parser.add_argument("--width", type=int, default=128, help="of the text encoder")
+    parser.add_argument("--space", default="tiny_f8", help="a preset's name or directory")
+    parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
+    options = parser.parse_args()
+    data = kgen.data.avatars(options.images, 128, seed=0, style=options.style, languages=("en", "zh"), verbose=0)
+    start = time.process_time()
+    model = train(data, options)
+    print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights", flush=True)
+    if options.codes is None:
+        gain = model.fit_prior(data, verbose=0)
+        print(f"the prior gains {gain:.1f} nats; {time.process_time() - start:.0f} s of the processor", flush=True)
+    model.save_to_preset(options.output, dtype="float16")
+    prompts = [prompt for prompt in PROMPTS for _ in range(8)]
+    images = model.generate(PROMPTS, num_images=8, seed=0)
+    kgen.visualization.save_images(options.output / "images.png", images, prompts, columns=8)
+
+
+if __name__ == "__main__":
+    main()
