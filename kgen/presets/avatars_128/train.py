@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 import kgen
+from kgen import networks
 from kgen.models import TextToImage
 from kgen.spaces import LatentSpace
 
@@ -38,20 +39,26 @@ def text_encoder(captions, options):
 
 def untrained(encoder, options):
     """The model, in the dtype policy that is set."""
-    return TextToImage(
-        encoder,
-        (128, 128, 3),
-        latent_dim=options.latent_dim,
-        codes=None if options.codes is None else tuple(options.codes),
-        reconstruction=kgen.losses.Gaussian(options.sigma),
-        space=LatentSpace(options.space),
-        seed=0,
+    shape, space = (128, 128, 3), LatentSpace(options.space)
+    codes = None if options.codes is None else tuple(options.codes)
+    latent_dim = options.latent_dim if codes is None else codes[0] * codes[1]
+    # Half as wide as by default, so that the file is small.
+    generator = networks.text_generator(
+        space.shape("train", shape),
+        latent_dim,
+        encoder.pooled_dim,
+        encoder.token_dim,
+        latents=True,
+        condition_dim=options.condition_dim,
     )
+    parts = {"generator": generator, "reconstruction": kgen.losses.Gaussian(options.sigma), "space": space}
+    return TextToImage(encoder, shape, latent_dim=latent_dim, codes=codes, seed=0, **parts)
 
 
 def train(data, options):
     """The model in float32, whatever it was trained in, with a frozen text encoder."""
     keras.utils.set_random_seed(0)
+    run = {name: str(value) for name, value in vars(options).items()}
     encoder = text_encoder([caption for each in data.captions for caption in each], options)
     keras.config.set_dtype_policy(options.policy)
     model = untrained(encoder, options)
@@ -62,7 +69,12 @@ def train(data, options):
     )
     optimizer = keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0)
     model.compile(optimizer, beta=options.beta)
-    model.fit(data, batch_size=options.batch_size, epochs=epochs, verbose=2)
+    prompts = [prompt for prompt in PROMPTS for _ in range(8)]
+    callbacks = [
+        kgen.callbacks.SampleGrid(options.output.with_name(f"{options.output.name}_samples"), prompts, 3, columns=8),
+        kgen.callbacks.RunBackup(options.output.with_name(f"{options.output.name}_run"), run),
+    ]
+    model.fit(data, batch_size=options.batch_size, epochs=epochs, callbacks=callbacks, verbose=2)
     keras.config.set_dtype_policy("float32")
     frozen = kgen.text.TextEncoder(encoder.backbone, encoder.preprocessor)
     plain = untrained(frozen, options)
@@ -92,6 +104,7 @@ def main():
     parser.add_argument("--normal", dest="codes", action="store_const", const=None, help="normal latents")
     parser.add_argument("--sigma", type=float, default=2.0, help="deviation of the latents of tiny_f8")
     parser.add_argument("--beta", type=float, default=1.0)
+    parser.add_argument("--condition-dim", type=int, default=256, help="of the generator")
     parser.add_argument("--width", type=int, default=128, help="of the text encoder")
     parser.add_argument("--space", default="tiny_f8", help="a preset's name or directory")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")

