@@ -17,7 +17,7 @@ from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
 from kgen.networks.interface import condition_names, split_batch
-from kgen.objectives import ELBO, Adversarial, CodeELBO
+from kgen.objectives import ELBO, IMLE, Adversarial, CodeELBO
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
 from kgen.sampling.code_prior import CodePrior
@@ -31,7 +31,7 @@ from kgen.text.text_models import installed_model
 from kgen.training import AdaptiveProbability, MovingAverage, network_copy
 from kgen.types import Array, ImageShape, Tensor, Verbose
 
-RECIPES = ("vae", "gan", "vae_gan")
+RECIPES = ("vae", "gan", "vae_gan", "imle")
 # So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
 # latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
 # fewer images drawn from the prior are the right ones (benchmarks/README.md).
@@ -55,8 +55,8 @@ class TextToImage(ImageModel):
             `(backbone, preprocessor)` pair, a preset's name, a directory. `kgen.text.encoder_from_captions` makes one
             that needs no download.
         image_shape: `(height, width, channels)` of the images.
-        recipe: which networks there are and what they learn by: "vae", "gan", or "vae_gan", a VAE whose images a
-            text-aware discriminator judges too.
+        recipe: which networks there are and what they learn by: "vae"; "gan"; "vae_gan", a VAE whose images a
+            text-aware discriminator judges too; or "imle", a generator alone, see `kgen.objectives.IMLE`.
         latent_dim: length of a latent vector of normal numbers; not of code words.
         caption_dropout: share of training captions that are withheld, so that the generator also learns what images
             have in common. In [0, 1).
@@ -137,8 +137,8 @@ class TextToImage(ImageModel):
         owner = type(self).__name__
         if recipe not in RECIPES:
             raise ValueError(f"{owner}: recipe must be one of {', '.join(map(repr, RECIPES))}; got {recipe!r}.")
-        if reconstruction is not None and recipe == "gan":
-            raise ValueError(f"{owner}: the recipe 'gan' has no reconstruction; leave it out.")
+        if reconstruction is not None and "vae" not in recipe:
+            raise ValueError(f"{owner}: the recipe {recipe!r} has no reconstruction; leave it out.")
         if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
             prompt_expander = PromptExpander(prompt_expander)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
@@ -148,8 +148,10 @@ class TextToImage(ImageModel):
         self.size = size
         self.recipe = recipe
         if codes is not None:
-            if recipe == "gan":
-                raise ValueError(f"{owner}: the recipe 'gan' has no encoder that could find codes; leave them out.")
+            if "vae" not in recipe:
+                raise ValueError(
+                    f"{owner}: the recipe {recipe!r} has no encoder that could find codes; leave them out."
+                )
             if not isinstance(codes, CodePrior):
                 if not isinstance(codes, (tuple, list)) or len(codes) != 2:
                     raise ValueError(f"{owner}: codes must be (words, values), such as (16, 8); got {codes!r}.")
@@ -168,7 +170,7 @@ class TextToImage(ImageModel):
         self.memory = memory
         if memory is not None and not memory.built:
             memory.build((None, text_encoder.pooled_dim))
-        if recipe != "gan":
+        if "vae" in recipe:
             reconstruction = losses.reconstruction_of(
                 losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
             )
@@ -198,7 +200,7 @@ class TextToImage(ImageModel):
             self.space,
         )
         self.sampler = PromptSampler(self)
-        self.posterior = None if recipe == "gan" or codes is not None else Posterior(self)
+        self.posterior = Posterior(self) if "vae" in recipe and codes is None else None
         self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
         self.matching: Matching | None = None
         self.use_objective(self.objective_class())
@@ -277,8 +279,9 @@ class TextToImage(ImageModel):
         Args:
             optimizer: "auto", one optimizer, or a dict by phase: `autoencoder` of a VAE, `generator` of a GAN, and
                 `discriminator`.
-            objective: what to minimise: a `kgen.objectives.ELBO` for the recipes "vae" and "vae_gan", a
-                `kgen.objectives.Adversarial` for "gan", or one of your own; None: the recipe's with these `options`.
+            objective: what to minimise: a `kgen.objectives.ELBO` for the recipes "vae" and "vae_gan", a `CodeELBO` if
+                there are codes, an `Adversarial` for "gan", an `IMLE` for "imle", or one of your own; None: the
+                recipe's with these `options`.
             matching: a trained `DualEncoder` with this model's text encoder: generated images are also to fit their
                 captions as it sees them; see `kgen.objectives.matching`. It is not saved with the model.
             matching_weight: of that term.
@@ -311,7 +314,7 @@ class TextToImage(ImageModel):
         """The class of the recipe's objective."""
         if self.codes is not None:
             return CodeELBO
-        return Adversarial if self.recipe == "gan" else ELBO
+        return {"gan": Adversarial, "imle": IMLE}.get(self.recipe, ELBO)
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """The objective's choice, with gradients of at most unit norm."""

@@ -126,7 +126,7 @@ def text_networks(
         image_shape: `(height, width, channels)`.
         latent_dim: length of a latent vector.
         text_dims: lengths of the text encoder's pooled and token features.
-        recipe: "vae", "gan" or "vae_gan".
+        recipe: "vae", "gan", "vae_gan" or "imle".
         reconstruction: what the generator's outputs mean; None for images.
         generator, encoder, discriminator, size: as in `TextToImage`.
         latents: whether image_shape is that of latents.
@@ -145,7 +145,7 @@ def text_networks(
     if generator is None:
         if not latents:
             _check_size(owner, image_shape)
-        activation = "tanh" if recipe == "gan" and not latents else "linear"
+        activation = "linear" if "vae" in recipe or latents else "tanh"
         generator = text_generator(image_shape, latent_dim, *text_dims, activation, size, latents)
     check_generator(owner, generator, latent_dim)
     if not condition_names(generator, _TEXT):
@@ -160,7 +160,7 @@ def text_networks(
             f"{owner}: image_shape is {image_shape}, for which the generator must give {made}; it gives "
             f"{tuple(generator.output_shape[1:])}."
         )
-    if recipe != "gan":
+    if "vae" in recipe:
         outputs = latent_dim if codes else 2 * latent_dim
         encoder = text_image_encoder(image_shape, outputs, text_dims[0], latents) if encoder is None else encoder
         if not codes:
@@ -170,7 +170,7 @@ def text_networks(
                 f"{owner}: the encoder must give the logits of all code words, shape (batch, {latent_dim}); got "
                 f"{encoder.output_shape}."
             )
-    if recipe != "vae":
+    if "gan" in recipe:
         if discriminator is None:
             discriminator = text_discriminator(image_shape, text_dims[0], latents)
         check_discriminator(owner, discriminator, image_shape)

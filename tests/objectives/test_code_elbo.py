@@ -24,7 +24,10 @@ def model(recipe="vae", **kwargs):
 def test_terms_by_hand():
     made = model()
     made.compile(beta=0.5)
-    batch = {"images": ops.convert_to_tensor((IMAGES / 127.5 - 1.0).astype("float32")), **made.text_encoder.encode(["a picture"] * 16)}
+    batch = {
+        "images": ops.convert_to_tensor((IMAGES / 127.5 - 1.0).astype("float32")),
+        **made.text_encoder.encode(["a picture"] * 16),
+    }
     parts = made.objective.autoencoder_loss(batch, training=False)
     images, condition = made.conditioned(batch, training=False)
     logits = feed(made.encoder, "images", images, condition, False)

@@ -320,7 +320,6 @@ def main():
     model.save_to_preset(options.output, dtype="float16", latin_text_encoder="all_minilm_l6_v2_en")
     model = TextToImage.from_preset(options.output)
     report(model, teacher, captions)
-    quality(model)
     picture(model, options.output / "images.png")
 
 

@@ -1,0 +1,89 @@
+"""The objective of a generator without encoder and adversary: every image has to have a draw near it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgen import checks
+from kgen.networks.interface import feed
+from kgen.serializable import serializable
+from kgen.training import Phase
+from kgen.types import Tensor
+
+# Squared distance of a draw that is not to be chosen.
+_REJECTED = 1e9
+
+
+@serializable
+class IMLE:
+    """min_j mean (x - G(z_j, c))^2 over draws z_1 .. z_m for each image: the nearest draw is pulled to it.
+
+    Implicit maximum likelihood estimation [Li & Malik 2018, "Implicit maximum likelihood estimation"], conditional as
+    in [Li et al. 2020, "Multimodal image synthesis with conditional implicit maximum likelihood estimation"], with the
+    rejection of [Vashist et al. 2024, "Rejection sampling IMLE"]. It cannot leave an image out, as an adversary can,
+    and there is nothing that could diverge. What m draws cannot tell apart comes out as their mean.
+
+    A value for `TextToImage.compile(objective=...)` of the recipe "imle"; `compile` makes one of its arguments.
+
+    What it trains: `model.generator`.
+
+    Args:
+        samples: m, draws for each image; all are generated, one is learned from.
+        least_distance: draws nearer to the image than this are not chosen, so that those learned from are spread like
+            those that are generated; root of the mean squared difference, where images have a deviation of about 1.
+
+    Raises:
+        ValueError: for fewer than one draw, or a negative distance.
+
+    Example:
+
+    ```python
+    model = kgen.models.TextToImage(encoder, recipe="imle")
+    model.compile(samples=16)               # makes one
+    ```
+    """
+
+    generating_phase = "generator"
+
+    def __init__(self, samples: int = 8, least_distance: float = 0.0):
+        self.samples = checks.integer("TextToImage.compile", "samples", samples)
+        self.least_distance = checks.number("TextToImage.compile", "least_distance", least_distance, least=0)
+
+    def attach(self, model: Any) -> None:
+        """Takes the generator of a model."""
+        self.model = model
+
+    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
+        """Adam."""
+        return keras.optimizers.Adam(1e-3)
+
+    def phases(self) -> list[Phase]:
+        """The generator."""
+        measures = (self.model.space.error_name,)
+        return [Phase("generator", self.generator_loss, self.model.generator.trainable_variables, measures=measures)]
+
+    def generator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The mean squared difference between each image and the draw that was chosen for it."""
+        model = self.model
+        images, condition = model.conditioned(batch, training)
+        latents = self.chosen(images, condition, model.seeds(training))
+        drawn = ops.cast(feed(model.generator, "latents", latents, condition, training), "float32")
+        loss = ops.mean(ops.square(drawn - images), axis=(1, 2, 3))
+        return {"loss": loss, model.space.error_name: model.space.error(images, drawn)}
+
+    def chosen(self, images: Tensor, condition: dict[str, Tensor], seed: keras.random.SeedGenerator) -> Tensor:
+        """Latents `(batch, latent_dim)`: of each image's draws the nearest that is not too near."""
+        model, count = self.model, ops.shape(images)[0]
+        noise = keras.random.normal((count * self.samples, model.latent_dim), dtype="float32", seed=seed)
+        repeated = {name: ops.repeat(value, self.samples, axis=0) for name, value in condition.items()}
+        drawn = ops.stop_gradient(ops.cast(feed(model.generator, "latents", noise, repeated, False), "float32"))
+        drawn = ops.reshape(drawn, (count, self.samples, *images.shape[1:]))
+        distances = ops.mean(ops.square(drawn - ops.expand_dims(images, 1)), axis=(2, 3, 4))
+        too_near = ops.cast(distances < self.least_distance**2, "float32")
+        nearest = ops.argmin(distances + _REJECTED * too_near, axis=1)
+        weights = ops.one_hot(nearest, self.samples, dtype="float32")
+        noise = ops.reshape(noise, (count, self.samples, model.latent_dim))
+        return ops.sum(weights[..., None] * noise, axis=1)
