@@ -26,6 +26,8 @@ class PixelSpace:
     stores = False
     # The log of how far what is drawn is from the images, and what one unit of the networks' numbers is in it.
     error_name, unit = "pixel_error", 127.5
+    # What the generator of a GAN ends with.
+    output_activation = "tanh"
 
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
         """Shape of what networks see of images of a shape."""
@@ -53,7 +55,7 @@ class PixelSpace:
         """The image in [-1, 1] that a network's outputs stand for."""
         return reconstruction.mean(outputs)
 
-    def viewed(self, images: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+    def viewed(self, images: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
         """Images as they are: only latents are kept in several views."""
         return images
 
