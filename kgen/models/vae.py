@@ -106,8 +106,7 @@ class VAE(ImageModel):
         warn_of_ending(owner, "decoder", decoder, logits, latents=self.space.stores)
         check_network(owner, "encoder", encoder)
         shape = tuple(named_input(owner, encoder, "images").shape[1:])
-        self.image_shape = self.space.image_shape(shape)
-        self.space.shape(owner, self.image_shape)
+        self.image_shape = self.space.image_shape(owner, shape)
         wanted = losses.decoded_shape(shape, self.reconstruction)
         if tuple(decoder.output_shape[1:]) != wanted:
             raise ValueError(

@@ -42,10 +42,10 @@ def feature_network(discriminator: keras.Model, space: Any = None) -> keras.Mode
         return keras.Model(inputs, features, name=name)
     network = keras.Model(inputs, features, name=f"{name}_of_latents")
     if not isinstance(inputs, dict):
-        images = keras.Input(space.image_shape(inputs.shape[1:]), name="images")
+        images = keras.Input(space.image_shape("feature_network", inputs.shape[1:]), name="images")
         return keras.Model(images, network(space(images)), name=name)
     given = {key: keras.Input(tensor.shape[1:], name=key) for key, tensor in inputs.items() if key != "images"}
-    given["images"] = keras.Input(space.image_shape(inputs["images"].shape[1:]), name="images")
+    given["images"] = keras.Input(space.image_shape("feature_network", inputs["images"].shape[1:]), name="images")
     return keras.Model(given, network({**given, "images": space(given["images"])}), name=name)
 
 

@@ -115,8 +115,9 @@ class LatentSpace(keras.layers.Layer):
         """A space of networks like these."""
         from kgen.models.autoencoder import Autoencoder  # whose package has the models that use this space
 
-        networks = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder")}
-        return cls(Autoencoder(**networks), **config)
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
+        others = {name: value for name, value in config.items() if name not in parts}
+        return cls(Autoencoder(**parts), **others)
 
     # === Shapes ===
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
@@ -133,8 +134,17 @@ class LatentSpace(keras.layers.Layer):
             )
         return *(side // self.factor for side in size), self.latent_channels
 
-    def image_shape(self, shape: ImageShape) -> ImageShape:
-        """Shape of the images of latents of a shape."""
+    def image_shape(self, owner: str, shape: ImageShape) -> ImageShape:
+        """Shape of the images of latents of a shape.
+
+        Raises:
+            ValueError: for another number of channels.
+        """
+        if shape[-1] != self.latent_channels:
+            raise ValueError(
+                f"{owner}: networks in this LatentSpace see and make latents (height, width, {self.latent_channels}), "
+                f"with sides {self.factor} times smaller than those of images; these are for {tuple(shape)}."
+            )
         return *(side * self.factor for side in shape[:2]), self.channels
 
     def check(self, owner: str, reconstruction: Any = None) -> None:

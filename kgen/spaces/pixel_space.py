@@ -33,7 +33,7 @@ class PixelSpace:
         """Shape of what networks see of images of a shape."""
         return image_shape
 
-    def image_shape(self, shape: ImageShape) -> ImageShape:
+    def image_shape(self, owner: str, shape: ImageShape) -> ImageShape:
         """Shape of the images of what networks make in a shape."""
         return shape
 
