@@ -13,11 +13,14 @@ LATENT_DIM = tiny.LATENT_DIM
 
 
 def autoencoder(seed=0):
-    """A patch of 4 x 4 pixels becomes two numbers, and the other way around."""
+    """A patch of 4 x 4 pixels becomes two numbers, and the other way around: of images that it has made, exactly."""
     keras.utils.set_random_seed(seed)
     images, latents = keras.Input((None, None, 3)), keras.Input((None, None, 2))
+    decoder = keras.Model(latents, layers.Conv2DTranspose(3, 4, 4)(latents))
+    inverse = np.linalg.pinv(decoder.get_weights()[0].reshape(48, 2)).T.reshape(4, 4, 3, 2)
     encoder = keras.Model(images, layers.Conv2D(4, 4, 4)(images))
-    return Autoencoder(encoder, keras.Model(latents, layers.Conv2DTranspose(3, 4, 4)(latents)))
+    encoder.set_weights([np.concatenate([inverse, 0 * inverse], axis=-1), np.zeros(4)])
+    return Autoencoder(encoder, decoder)
 
 
 def space(**kwargs):

@@ -101,6 +101,7 @@ def test_encode_and_decode_are_those_of_the_autoencoder():
         values(encoded) * values(space.deviation) + values(space.mean), autoencoder.encode(levels), atol=1e-5
     )
     np.testing.assert_allclose(values(space.decode(encoded)), values(autoencoder(images)), atol=1e-5)
+    np.testing.assert_allclose(values(space.encode(space.decode(encoded))), values(encoded), atol=1e-4)
     assert space.shape("GAN", SHAPE) == GRID and space.image_shape("GAN", GRID) == SHAPE
 
 
@@ -289,10 +290,6 @@ def test_a_directory_that_is_a_file_is_told_of_before_the_work(tmp_path, count):
 
 
 # === Data of every form ===
-def batch_of(model, x, y=None):
-    return model.prepare(x, y)
-
-
 def test_latents_are_standardized_in_the_step():
     model = compiled(tiny_latents.gan)
     data = model.image_input.for_training(pictures(), None, pictures(4), 8, True)
