@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -25,6 +26,8 @@ from kgen.types import Array, ImageShape, Tensor, Verbose
 _BATCH = 16
 # Sets of latents kept in memory: those that are trained on, and those that training is validated with.
 _SETS = 2
+# What it takes of an autoencoder beside its networks.
+_SIZES = ("channels", "latent_channels", "factor")
 # Values of an image that count for a mean and a deviation are many: these images are enough.
 _IMAGES_FOR_STANDARDS = 2048
 
@@ -106,18 +109,21 @@ class LatentSpace(keras.layers.Layer):
         pass
 
     def get_config(self) -> dict[str, Any]:
-        """Both networks, and which views there are."""
+        """Both networks with their sizes, and which views there are."""
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder")}
-        return {"name": self.name, "flip": self.flip, "shift": self.shift, **networks}
+        sizes = {name: getattr(self, name) for name in _SIZES}
+        return {"name": self.name, "flip": self.flip, "shift": self.shift, **networks, **sizes}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LatentSpace:
         """A space of networks like these."""
-        from kgen.models.autoencoder import Autoencoder  # whose package has the models that use this space
-
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
-        others = {name: value for name, value in config.items() if name not in parts}
-        return cls(Autoencoder(**parts), **others)
+        encoder, decoder = (
+            SimpleNamespace(network=keras.saving.deserialize_keras_object(config[name]))
+            for name in ("encoder", "decoder")
+        )
+        sizes = {name: config[name] for name in _SIZES}
+        autoencoder = SimpleNamespace(encoder_average=encoder, average=decoder, **sizes)
+        return cls(autoencoder, **{name: config[name] for name in ("name", "flip", "shift")})
 
     # === Shapes ===
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
