@@ -236,9 +236,8 @@ class LatentSpace(keras.layers.Layer):
         """
         views = self._views() if training else [(False, 0, 0)]
         key = f"{_checksum(images, self.encoder.get_weights(), views)}-{len(images)}"
-        if key in self._kept:
-            latents = self._kept[key]
-        else:
+        latents: Any = self._kept.get(key)
+        if latents is None:
             file = None if cache is None else _file_of(cache, key)
             latents = None if file is None else self._read(file, images, views)
             if latents is None:
