@@ -27,7 +27,7 @@ FLOORS = [
     {"metrics"},
     {"networks"},
     {"inputs", "objectives"},
-    {"sampling"},
+    {"sampling", "spaces"},
     {"inference"},
     {"models"},
     {"visualization"},

@@ -109,15 +109,13 @@ class Starts:
             result[row] = self.latents[np.argmin(squares - 2.0 * images @ image)]
         return result
 
-    def _made(self, inputs):
-        condition = {key: value for key, value in inputs.items() if key != "latents"}
-        return self.model.sampler.synthesize(inputs["latents"], condition)
-
     def _of(self, condition):
         key = tuple(value.tobytes() for value in condition.values())
         if key not in self.images:
             many = {name: np.repeat(value[None], _CANDIDATES, axis=0) for name, value in condition.items()}
-            drawn = self.model.in_batches(self._made, {"latents": self.latents, **many}, self.batch_size, verbose=0)
+            drawn = self.model.in_batches(
+                self.model.sampler.made, {"latents": self.latents, **many}, self.batch_size, verbose=0
+            )
             images = drawn.reshape((_CANDIDATES, -1))
             self.images[key] = images, np.sum(np.square(images), axis=1)
         return self.images[key]

@@ -122,18 +122,9 @@ class ImageInput:
         """Images as networks see them: in [-1, 1], or standardized latents; latents may have come in their place."""
         if self.space is None or not self.space.stores:
             return self.to_network(images)
-        if self.are_latents(images):
+        if self._of_latents(images):
             return self.space.standardized(images)
         return self.space.encode(self.to_network(images))
-
-    def are_latents(self, images: Any) -> bool:
-        """Whether these are latents of `space.latents`, in place of images."""
-        shape = getattr(images, "shape", ())
-        return (
-            self.space is not None
-            and self.space.stores
-            and tuple(shape[-3:]) == self.space.shape(self.owner, self.image_shape)
-        )
 
     def to_network(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], of a batch as `fit` reads it."""
@@ -181,13 +172,15 @@ class ImageInput:
                     f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
                     "[0, 1], the others in [-1, 1]."
                 )
+        # Before latents are made of them.
+        self.learn_range(other if found in (None, (0, 255)) and other in ((0, 1), (-1, 1)) else found)
+        if validation_data is not None:
             other_x = self.stored(self.checked(other_x), other, False, latent_cache)
             if other_y is None and weights is None:
                 validation_data = other_x
             else:
                 validation_data = (other_x, other_y) if weights is None else (other_x, other_y, weights)
             self._validation = (other_x, other_y)
-        self.learn_range(other if found in (None, (0, 255)) and other in ((0, 1), (-1, 1)) else found)
         x = self.stored(self.checked(x), found, True, latent_cache)
         return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
 
@@ -199,18 +192,31 @@ class ImageInput:
             return {**x, "images": self.stored(x["images"], found, training, cache)}
         if _in_memory(x):
             return self.space.latents(pixels.NetworkImages(x, self._as_trained(found)), training, cache)
+        if cache is not None:
+            raise ValueError(
+                f"{self.owner}.fit: latent_cache is for images in arrays; batches of a {type(x).__name__} are encoded "
+                "in every step. Leave it out, or give arrays."
+            )
+        # Encoded step by step; what comes first sets the standards.
         if training:
-            # Encoded step by step; what comes first sets the standards.
-            images, _ = look_at(self.owner, x)
-            if self.are_latents(images):
-                return x
-            if images is None:
-                raise ValueError(
-                    f"{self.owner}.fit: a generator cannot be looked at beforehand, and latents need standards. Give "
-                    "arrays, a dataset or a PyDataset."
-                )
-            self.space.adapt_to_images(pixels.NetworkImages(images, self._as_trained(found)))
+            self.learn_standards(x, f"{self.owner}.fit")
         return x
+
+    def learn_standards(self, x: Any, owner: str) -> None:
+        """Lets the first batch of data set the standards of latents, if networks see latents and none has before."""
+        if self.space is None or not self.space.stores or self.space.has_standards:
+            return
+        images, _ = look_at(owner, x)
+        if images is None:
+            raise ValueError(
+                f"{owner}: a generator cannot be looked at beforehand, and the first images set the standards of "
+                "latents. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+            )
+        if self._of_latents(images):
+            raise ValueError(f"{owner}: latents came in place of images, but no standards: see LatentSpace.latents.")
+        of_floats = self.float_range or (0, 1)
+        known = (0, 255) if keras.backend.standardize_dtype(images.dtype) == "uint8" else of_floats
+        self.space.adapt_to_images(pixels.NetworkImages(images, known))
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate` for what a user gave, checked."""
@@ -235,7 +241,14 @@ class ImageInput:
 
     def is_validation(self, x: Any) -> bool:
         """Whether data are those that the training that is going on validates with: they were checked before."""
-        return x is not None and any(x is each for each in self._validation)
+        images = x["images"] if isinstance(x, dict) and "images" in x else x
+        return x is not None and (self._of_latents(images) or any(x is each for each in self._validation))
+
+    def _of_latents(self, x):
+        """Whether there are latents in place of images: those that Keras has split off for `validation_split`."""
+        if self.space is None or not self.space.stores or not _in_memory(x):
+            return False
+        return tuple(x.shape[-3:]) == self.space.shape(self.owner, self.image_shape)
 
     def learn_range(self, found: tuple[int, int] | None) -> None:
         """Keeps the range of float images; `found` is what `check` gave."""
@@ -262,7 +275,7 @@ class ImageInput:
         images, others = look_at(self.owner, x, y)
         if images is None:
             return pixels.stated_range(self.owner, value_range)
-        known = (0, 255) if self.are_latents(images) else None
+        known = (0, 255) if self._of_latents(images) else None
         found = known or pixels.image_range(self.owner, images, self.image_shape, value_range)
         self.check_others(others, images)
         return found

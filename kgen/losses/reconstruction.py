@@ -41,6 +41,8 @@ class Reconstruction:
     """
 
     channels = 1
+    # Whether it is of values with bounds, and so not of an autoencoder's latents.
+    only_pixels = False
 
     def loss(self, images: Tensor, outputs: Tensor) -> Tensor:
         """Negative log-likelihood of the images, `(batch,)`, in nats."""
@@ -73,6 +75,8 @@ class Logistic(Reconstruction):
     kgen.losses.Logistic().loss(images, logits)       # (batch,), nats
     ```
     """
+
+    only_pixels = True
 
     def loss(self, images: Tensor, outputs: Tensor) -> Tensor:
         """Sum over pixels of the logistic loss."""
@@ -116,6 +120,7 @@ class DiscretizedLogistic(Reconstruction):
     ```
     """
 
+    only_pixels = True
     channels = 2
 
     def __init__(self, min_log_scale: float = -7.0):

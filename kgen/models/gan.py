@@ -84,9 +84,8 @@ class GAN(ImageModel):
         self.space = space_of(type(self).__name__, space)
         self.latent_dim, self.num_classes = check_generator(type(self).__name__, generator, latent_dim, num_classes)
         shape = tuple(generator.output_shape[1:])
-        self.image_shape = self.space.image_shape(shape)
-        self.space.shape(type(self).__name__, self.image_shape)
-        warn_of_ending(type(self).__name__, "generator", generator, logits=False)
+        self.image_shape = self.space.image_shape(type(self).__name__, shape)
+        warn_of_ending(type(self).__name__, "generator", generator, logits=False, latents=self.space.stores)
         check_discriminator(type(self).__name__, discriminator, shape, num_classes)
         told = pooled_dim(discriminator) is not None or "labels" in outputs_of(discriminator)
         if num_classes is not None and not told:
@@ -144,9 +143,10 @@ class GAN(ImageModel):
         Raises:
             ValueError: for an unknown name, or a shape that the architecture cannot make.
         """
-        shape = space_of(cls.__name__, space).shape(cls.__name__, image_shape)
+        own = space_of(cls.__name__, space)
+        sizes = architecture, size, conditioning, attention_resolutions
         generator, discriminator = networks.generator_and_discriminator(
-            cls.__name__, shape, latent_dim, num_classes, architecture, size, conditioning, attention_resolutions
+            cls.__name__, own.shape(cls.__name__, image_shape), latent_dim, num_classes, *sizes, own.output_activation
         )
         return cls(generator, discriminator, latent_dim, num_classes=num_classes, space=space, **kwargs)
 
@@ -344,4 +344,4 @@ class GAN(ImageModel):
     @property
     def discriminator_features(self) -> keras.Model:
         """A network from images in [-1, 1] to the discriminator's features; see `kgen.networks.feature_network`."""
-        return networks.feature_network(self.discriminator)
+        return networks.feature_network(self.discriminator, self.space)

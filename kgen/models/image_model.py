@@ -96,7 +96,7 @@ class ImageModel(PhasedModel):
         Raises:
             TypeError, ValueError: for wrong images, or wrong or missing answers.
         """
-        for name in ("class_weight", "sample_weight"):
+        for name in ("class_weight", "sample_weight", "latent_cache"):
             if kwargs.get(name) is not None and name not in self.image_input.options:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
@@ -133,7 +133,9 @@ class ImageModel(PhasedModel):
         if kwargs.get("class_weight") is not None:
             name = f"{type(self).__name__}.train_on_batch"
             raise ValueError(f"{name}: class_weight belongs to fit; give sample_weight, a weight for each image.")
-        return super().train_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
+        x, y = self.image_input.for_step(x, y, value_range)
+        self.image_input.learn_standards(x, f"{type(self).__name__}.train_on_batch")
+        return super().train_on_batch(x, y, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
         """The losses on one batch; as `keras.Model.test_on_batch`. `value_range` as in `evaluate`."""
@@ -197,9 +199,9 @@ class ImageModel(PhasedModel):
         return super().__call__(inputs, *args, **kwargs)
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        """`(images, condition)` of a batch, for an objective; images as networks see them, in one of their views."""
+        """`(images, condition)` of a batch, for an objective; images as networks see them, in training in any view."""
         images, condition = split_batch(batch)
-        return self.space.viewed(images, self.seeds(training)), condition
+        return self.space.viewed(images, self.seeds(True) if training else None), condition
 
     @property
     def trained(self) -> bool:

@@ -144,7 +144,7 @@ class TextToImage(ImageModel):
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
         # === Config ===
         self.image_shape: Any = tuple(image_shape)
-        self.space = self._space(owner, space, generator, encoder, discriminator)
+        self.space = self._space(owner, space, reconstruction, generator, encoder, discriminator)
         self.size = size
         self.recipe = recipe
         if codes is not None:
@@ -206,7 +206,7 @@ class TextToImage(ImageModel):
         self.use_objective(self.objective_class())
         self.built = True
 
-    def _space(self, owner, space, *networks_given):
+    def _space(self, owner, space, reconstruction, *networks_given):
         if not isinstance(space, str):
             return space_of(owner, space)
         if space != "auto":
@@ -215,6 +215,8 @@ class TextToImage(ImageModel):
         fits = min(size) >= _LATENTS_FROM and channels == 3 and not any(side % 8 for side in size)
         # Networks that were given say by their shapes what they see.
         pixels = any(each is not None and _sees(each) == self.image_shape for each in networks_given)
+        if reconstruction is not None:
+            pixels = pixels or getattr(losses.reconstruction_of(reconstruction), "only_pixels", False)
         return LatentSpace("tiny_f8") if fits and not pixels else space_of(owner, None)
 
     def with_text_encoder(self, text_encoder: Any) -> TextToImage:
@@ -336,7 +338,8 @@ class TextToImage(ImageModel):
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch; in training some captions are withheld."""
         images, features = split_batch(batch)
-        return self.space.viewed(images, self.seeds(training)), self.condition(features, training)
+        images = self.space.viewed(images, self.seeds(True) if training else None)
+        return images, self.condition(features, training)
 
     def condition(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """What the generator is given: standardized features; in training some captions are withheld.

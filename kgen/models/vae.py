@@ -101,12 +101,12 @@ class VAE(ImageModel):
         owner = type(self).__name__
         self.latent_dim, self.num_classes = check_generator(owner, decoder, latent_dim, num_classes)
         self.reconstruction = losses.reconstruction_of(reconstruction)
-        warn_of_ending(owner, "decoder", decoder, logits=isinstance(self.reconstruction, losses.Logistic))
-        check_network(owner, "encoder", encoder)
         self.space.check(owner, self.reconstruction)
+        logits = isinstance(self.reconstruction, losses.Logistic)
+        warn_of_ending(owner, "decoder", decoder, logits, latents=self.space.stores)
+        check_network(owner, "encoder", encoder)
         shape = tuple(named_input(owner, encoder, "images").shape[1:])
-        self.image_shape = self.space.image_shape(shape)
-        self.space.shape(owner, self.image_shape)
+        self.image_shape = self.space.image_shape(owner, shape)
         wanted = losses.decoded_shape(shape, self.reconstruction)
         if tuple(decoder.output_shape[1:]) != wanted:
             raise ValueError(
@@ -433,4 +433,4 @@ class VAE(ImageModel):
         """A network from images in [-1, 1] to the discriminator's features; see `kgen.networks.feature_network`."""
         if self.discriminator is None:
             raise ValueError("VAE.discriminator_features: this model was built without a discriminator.")
-        return networks.feature_network(self.discriminator)
+        return networks.feature_network(self.discriminator, self.space)

@@ -25,6 +25,7 @@ def multiscale_generator(
     pooled_dim: int | None = None,
     patch: int = 1,
     attention_resolutions: Sequence[int] = (),
+    output_activation: str = "tanh",
     **kwargs: Any,
 ) -> MultiscaleDecoder:
     """A `MultiscaleDecoder` with tanh that begins at the `coarsest_side`; it takes the same arguments."""
@@ -35,7 +36,7 @@ def multiscale_generator(
         start=coarsest_side("multiscale_generator", image_shape, patch),
         patch=patch,
         attention_resolutions=attention_resolutions,
-        output_activation="tanh",
+        output_activation=output_activation,
         name="generator",
         **kwargs,
     )
@@ -144,6 +145,7 @@ def generator_and_discriminator(
     size: str = "small",
     conditioning: str = "projection",
     attention_resolutions: Sequence[int] = (),
+    output_activation: str = "tanh",
 ) -> tuple[keras.Model, keras.Model]:
     """Two networks that fit each other.
 
@@ -156,6 +158,7 @@ def generator_and_discriminator(
         size: "small", "medium" or "large".
         conditioning: "projection": the discriminator is told the class too; "classifier": it predicts the class.
         attention_resolutions: shorter sides of the grids with self-attention, in both networks.
+        output_activation: of the generator: "tanh" for images, "linear" for the latents of an autoencoder.
 
     Returns:
         `(generator, discriminator)`, two `keras.Model`.
@@ -188,8 +191,9 @@ def generator_and_discriminator(
     chosen = ARCHITECTURES[architecture]
     attention = {"attention_resolutions": attention_resolutions} if attention_resolutions else {}
     told = {"num_classes": num_classes} if conditioning == "classifier" else {"pooled_dim": num_classes}
+    ends = {"output_activation": output_activation}
     generator = chosen.generator(
-        image_shape, latent_dim, pooled_dim=num_classes, **chosen.generator_sizes[size], **attention
+        image_shape, latent_dim, pooled_dim=num_classes, **ends, **chosen.generator_sizes[size], **attention
     )
     discriminator = chosen.discriminator(image_shape, **told, **chosen.discriminator_sizes[size], **attention)
     return generator, discriminator

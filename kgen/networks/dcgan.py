@@ -23,6 +23,7 @@ def dcgan_generator(
     filters: int | Sequence[int] = 512,
     patch: int = 1,
     attention_resolutions: Sequence[int] = (),
+    output_activation: str = "tanh",
     name: str = "generator",
 ) -> keras.Model:
     """Latents to images by convolutions that double the grid, each with batch normalisation and ReLU.
@@ -41,6 +42,7 @@ def dcgan_generator(
         filters: channels of the coarsest grid (halved at each doubling, not below 32), or of each grid, coarse to fine.
         patch: the finest grid is the image's size / patch, and a pixel shuffle makes the pixels.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`.
+        output_activation: "tanh" for images in [-1, 1], "linear" for the latents of an autoencoder.
         name: name of the model.
 
     Returns:
@@ -79,7 +81,8 @@ def dcgan_generator(
             width, 3, padding="same", use_bias=False, data_format="channels_last", name=f"convolution_{side}"
         )(x)
         x = finish(x, side)
-    return keras.Model(single(inputs), to_pixels(x, image_shape[-1], patch=patch), name=name)
+    x = to_pixels(x, image_shape[-1], patch=patch, output_activation=output_activation)
+    return keras.Model(single(inputs), x, name=name)
 
 
 @python_numbers

@@ -32,14 +32,17 @@ def generator_inputs(owner: str, latent_dim: int, pooled_dim: int | None = None)
     return inputs
 
 
-def to_pixels(x: Tensor, channels: int, kernel_size: int = 3, patch: int = 1) -> Tensor:
-    """Features to float32 images in [-1, 1]: a convolution, a pixel shuffle if a position is a patch, and tanh.
+def to_pixels(
+    x: Tensor, channels: int, kernel_size: int = 3, patch: int = 1, output_activation: str = "tanh"
+) -> Tensor:
+    """Features to float32 images: a convolution, a pixel shuffle if a position is a patch, and an activation.
 
     Args:
         x: symbolic tensor `(batch, H, W, C)`.
         channels: of the image.
         kernel_size: of the convolution.
         patch: each position of x becomes `patch` x `patch` pixels.
+        output_activation: "tanh" for images in [-1, 1], "linear" for what has no bounds.
 
     Returns:
         A symbolic tensor `(batch, patch * H, patch * W, channels)`.
@@ -50,7 +53,7 @@ def to_pixels(x: Tensor, channels: int, kernel_size: int = 3, patch: int = 1) ->
     if patch > 1:
         x = PixelShuffle(patch, name="pixels")(x)
     # In float32 under mixed precision too: these are pixels.
-    return layers.Activation("tanh", dtype="float32", name="images")(x)
+    return layers.Activation(output_activation, dtype="float32", name="images")(x)
 
 
 def discriminator_inputs(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
+from kgen.networks.interface import inputs_of
 from kgen.types import Tensor
 
 
-def feature_network(discriminator: keras.Model) -> keras.Model:
+def feature_network(discriminator: keras.Model, space: Any = None) -> keras.Model:
     """The part of a discriminator before its logits: a network from images to features, with the same weights.
 
     The features are the output of the layer named "features" or, without such a layer, the input of the last layer
@@ -15,9 +18,10 @@ def feature_network(discriminator: keras.Model) -> keras.Model:
 
     Args:
         discriminator: a functional `keras.Model`, or a built `keras.Sequential`.
+        space: the `kgen.spaces.LatentSpace` that it sees images in; None: pixels.
 
     Returns:
-        A `keras.Model` with the discriminator's inputs that gives features `(batch, ...)`.
+        A `keras.Model` with the discriminator's inputs, images in place of latents, that gives features `(batch, ...)`.
 
     Raises:
         ValueError: if the model's layers are not known as a graph, or none of them has weights.
@@ -33,8 +37,16 @@ def feature_network(discriminator: keras.Model) -> keras.Model:
     ```
     """
     features = feature_tensor(discriminator)
-    inputs = discriminator.inputs[0] if isinstance(discriminator, keras.Sequential) else discriminator.input
-    return keras.Model(inputs, features, name=f"{discriminator.name}_features")
+    inputs, name = inputs_of(discriminator), f"{discriminator.name}_features"
+    if space is None or not space.stores:
+        return keras.Model(inputs, features, name=name)
+    network = keras.Model(inputs, features, name=f"{name}_of_latents")
+    if not isinstance(inputs, dict):
+        images = keras.Input(space.image_shape("feature_network", inputs.shape[1:]), name="images")
+        return keras.Model(images, network(space(images)), name=name)
+    given = {key: keras.Input(tensor.shape[1:], name=key) for key, tensor in inputs.items() if key != "images"}
+    given["images"] = keras.Input(space.image_shape("feature_network", inputs["images"].shape[1:]), name="images")
+    return keras.Model(given, network({**given, "images": space(given["images"])}), name=name)
 
 
 def feature_tensor(discriminator: keras.Model) -> Tensor:

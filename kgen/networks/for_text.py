@@ -153,7 +153,7 @@ def text_networks(
             f"{owner}: the generator {generator.name!r} takes no text: every prompt would draw the same. Its inputs "
             "must be a dict of 'latents' and any of 'pooled', 'tokens' and 'mask', as kgen.networks.text_generator has."
         )
-    warn_of_ending(owner, "generator", generator, logits=isinstance(reconstruction, losses.Logistic))
+    warn_of_ending(owner, "generator", generator, isinstance(reconstruction, losses.Logistic), latents)
     made = losses.decoded_shape(image_shape, reconstruction)
     if tuple(generator.output_shape[1:]) != made:
         raise ValueError(

@@ -152,7 +152,7 @@ def ending(tensor: Any) -> tuple[str, str]:
     return ending(inputs[0]) if moves and inputs else (layer.name, name)
 
 
-def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool) -> None:
+def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool, latents: bool = False) -> None:
     """Warns of a network whose last activation keeps it from what it is for.
 
     Args:
@@ -160,13 +160,17 @@ def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool) ->
         role: what the network is for, such as "generator".
         network: a Keras model; nothing is said of one whose layers are not known as a graph.
         logits: True: it is to give logits, and no sigmoid; False: pixels in [-1, 1], so also negative numbers.
+        latents: whether it is to give the latents of an autoencoder in place of pixels, which have no bounds.
     """
+    wrong = _SIGMOIDS if logits else _NOT_NEGATIVE | ({"tanh"} if latents else set())
     for output in outputs_of(network).values():
         layer, activation = ending(output)
-        if activation not in (_SIGMOIDS if logits else _NOT_NEGATIVE):
+        if activation not in wrong:
             continue
         if logits:
             why = "The losses are computed from logits and take it themselves. Leave it out."
+        elif latents:
+            why = "Latents have no bounds, and it could not reach all of them. Leave it out."
         else:
             why = (
                 "Its pixels are read as values from -1 to 1, so that it can draw nothing darker than medium grey. End "

@@ -19,6 +19,7 @@ def perceptron_generator(
     latent_dim: int = 100,
     pooled_dim: int | None = None,
     units: Iterable[int] = (256, 512, 1024),
+    output_activation: str = "tanh",
     name: str = "generator",
 ) -> keras.Model:
     """Latents to images by dense layers with leaky ReLU, and tanh at the end.
@@ -30,6 +31,7 @@ def perceptron_generator(
         latent_dim: length of a latent vector.
         pooled_dim: length of a condition, joined to the latents; None without one.
         units: of each hidden layer.
+        output_activation: "tanh" for images in [-1, 1], "linear" for the latents of an autoencoder.
         name: name of the model.
 
     Returns:
@@ -49,7 +51,7 @@ def perceptron_generator(
         x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
     x = layers.Reshape(tuple(image_shape))(layers.Dense(math.prod(image_shape))(x))
     # In float32 under mixed precision too: these are pixels.
-    return keras.Model(single(inputs), layers.Activation("tanh", dtype="float32")(x), name=name)
+    return keras.Model(single(inputs), layers.Activation(output_activation, dtype="float32")(x), name=name)
 
 
 @python_numbers

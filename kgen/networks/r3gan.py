@@ -29,6 +29,7 @@ def r3gan_generator(
     group_width: int = 16,
     patch: int = 1,
     attention_resolutions: Sequence[int] = (),
+    output_activation: str = "tanh",
     name: str = "generator",
 ) -> keras.Model:
     """Latents to images by residual inverted bottlenecks between bilinear enlargements.
@@ -54,6 +55,7 @@ def r3gan_generator(
         patch: the finest stage runs at the image's size / patch, and a pixel shuffle makes the pixels. The paper has 1;
             2 saves most of the time.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D`; the paper has none.
+        output_activation: "tanh" for images in [-1, 1], "linear" for the latents of an autoencoder.
         name: name of the model.
 
     Returns:
@@ -97,7 +99,8 @@ def r3gan_generator(
             x = _block(x, group_width, sum(depths), name=f"block_{side}_{i + 1}")
         if side in attention_resolutions:
             x = SelfAttention2D(name=f"attention_{side}")(x)
-    return keras.Model(single(inputs), to_pixels(x, image_shape[-1], kernel_size=1, patch=patch), name=name)
+    x = to_pixels(x, image_shape[-1], kernel_size=1, patch=patch, output_activation=output_activation)
+    return keras.Model(single(inputs), x, name=name)
 
 
 @python_numbers

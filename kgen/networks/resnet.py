@@ -23,6 +23,7 @@ def resnet_generator(
     filters: int | Sequence[int] = 256,
     patch: int = 1,
     attention_resolutions: Sequence[int] = (),
+    output_activation: str = "tanh",
     name: str = "generator",
 ) -> keras.Model:
     """Latents to images by residual blocks with batch normalisation, each on a doubled grid.
@@ -40,6 +41,7 @@ def resnet_generator(
         patch: the finest stage runs at the image's size / patch, and a pixel shuffle makes the pixels. The paper has 1;
             2 saves most of the time.
         attention_resolutions: shorter sides of the grids that end in a `SelfAttention2D` (Zhang et al. 2019).
+        output_activation: "tanh" for images in [-1, 1], "linear" for the latents of an autoencoder.
         name: name of the model.
 
     Returns:
@@ -70,7 +72,8 @@ def resnet_generator(
         if side in attention_resolutions:
             x = SelfAttention2D(name=f"attention_{side}")(x)
     x = Modulation("batch", name="normalize")(x, *condition)
-    x = to_pixels(layers.ReLU(name="relu")(x), image_shape[-1], patch=patch)
+    x = layers.ReLU(name="relu")(x)
+    x = to_pixels(x, image_shape[-1], patch=patch, output_activation=output_activation)
     return keras.Model(single(inputs), x, name=name)
 
 

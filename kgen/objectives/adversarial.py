@@ -60,7 +60,7 @@ class Adversarial:
     def attach(self, model: Any) -> None:
         """Takes the networks of a model: what the other methods are about."""
         self.model = model
-        model.space.check_objective("compile", augmentation=self.augmentation)
+        model.space.check_objective(f"{type(model).__name__}.compile", augmentation=self.augmentation)
         self.adversary = Adversary(
             model.discriminator,
             self.loss,

@@ -107,7 +107,8 @@ class ELBO:
     def attach(self, model: Any) -> None:
         """Takes the networks of a model: what the other methods are about."""
         self.model = model
-        model.space.check_objective("VAE.compile", perceptual=self.perceptual, augmentation=self.augmentation)
+        owner = f"{type(model).__name__}.compile"
+        model.space.check_objective(owner, perceptual=self.perceptual, augmentation=self.augmentation)
         self.perceptual_term = PerceptualTerm.of("VAE", self.perceptual, self.perceptual_weight)
         self.posterior = {training: GaussianSampling(model.seeds(training)) for training in (True, False)}
         choices = self.loss, self.penalties, self.mixing, self.augmentation

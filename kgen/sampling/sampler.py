@@ -96,6 +96,10 @@ class Sampler:
         condition = {key: value for key, value in inputs.items() if key not in _OWN_INPUTS}
         return self.finished(self.synthesize(self.latents(inputs, condition), condition))
 
+    def made(self, inputs: dict[str, Tensor]) -> Tensor:
+        """What `draw` decodes and finishes: a graph like it, from `latents` and a condition."""
+        return self.synthesize(inputs["latents"], {key: value for key, value in inputs.items() if key != "latents"})
+
     def latents(self, inputs: dict[str, Tensor], condition: dict[str, Tensor]) -> Tensor:
         """Latents `(N, latent_dim)`: given ones, or those of seeds and indices; truncated if that was asked for."""
         given = "latents" in inputs

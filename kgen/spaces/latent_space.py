@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import zlib
+import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -13,7 +15,6 @@ from keras import ops
 from kgen import checks
 from kgen.files import whole_file
 from kgen.inputs import pixels
-from kgen.losses import DiscretizedLogistic, Logistic
 from kgen.presets import load_preset
 from kgen.progress import Progress
 from kgen.serializable import serializable
@@ -25,6 +26,8 @@ from kgen.types import Array, ImageShape, Tensor, Verbose
 _BATCH = 16
 # Sets of latents kept in memory: those that are trained on, and those that training is validated with.
 _SETS = 2
+# What it takes of an autoencoder beside its networks.
+_SIZES = ("channels", "latent_channels", "factor")
 # Values of an image that count for a mean and a deviation are many: these images are enough.
 _IMAGES_FOR_STANDARDS = 2048
 
@@ -38,6 +41,9 @@ class LatentSpace(keras.layers.Layer):
     latent diffusion models"]. `fit` encodes images in arrays once, before the first step, and keeps the latents in
     memory, or in a directory, `fit(..., latent_cache=directory)`; a step then touches neither encoder nor decoder.
     Images in batches, as of a `tf.data.Dataset`, are encoded in every step. `generate` decodes.
+
+    The likelihoods of a VAE are those of latents. Metrics in `fit` and `evaluate` compare what is decoded with the real
+    images as the autoencoder gives them back; `kgen.callbacks.EvaluateSamples` with the images themselves.
 
     The encoder and the decoder are copies of the autoencoder's averaged networks. They are frozen, and are saved with
     the model that has this space, and are in what it exports.
@@ -66,6 +72,8 @@ class LatentSpace(keras.layers.Layer):
 
     stores = True
     error_name = "latent_error"
+    # Latents have no bounds.
+    output_activation = "linear"
 
     def __init__(self, autoencoder: Any, flip: bool = False, shift: int = 0, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32", "trainable": False})
@@ -91,18 +99,31 @@ class LatentSpace(keras.layers.Layer):
         self._kept: dict[str, Array] = {}
         self._compiled: Any = None
 
+    @property
+    def trainable(self) -> bool:
+        """False, whatever the model that has it is set to."""
+        return False
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        pass
+
     def get_config(self) -> dict[str, Any]:
-        """Both networks, and which views there are."""
+        """Both networks with their sizes, and which views there are."""
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder")}
-        return {"name": self.name, "flip": self.flip, "shift": self.shift, **networks}
+        sizes = {name: getattr(self, name) for name in _SIZES}
+        return {"name": self.name, "flip": self.flip, "shift": self.shift, **networks, **sizes}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LatentSpace:
         """A space of networks like these."""
-        from kgen.models.autoencoder import Autoencoder  # whose package has the models that use this space
-
-        networks = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder")}
-        return cls(Autoencoder(**networks), **config)
+        encoder, decoder = (
+            SimpleNamespace(network=keras.saving.deserialize_keras_object(config[name]))
+            for name in ("encoder", "decoder")
+        )
+        sizes = {name: config[name] for name in _SIZES}
+        autoencoder = SimpleNamespace(encoder_average=encoder, average=decoder, **sizes)
+        return cls(autoencoder, **{name: config[name] for name in ("name", "flip", "shift")})
 
     # === Shapes ===
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
@@ -119,13 +140,22 @@ class LatentSpace(keras.layers.Layer):
             )
         return *(side // self.factor for side in size), self.latent_channels
 
-    def image_shape(self, shape: ImageShape) -> ImageShape:
-        """Shape of the images of latents of a shape."""
+    def image_shape(self, owner: str, shape: ImageShape) -> ImageShape:
+        """Shape of the images of latents of a shape.
+
+        Raises:
+            ValueError: for another number of channels.
+        """
+        if shape[-1] != self.latent_channels:
+            raise ValueError(
+                f"{owner}: networks in this LatentSpace see and make latents (height, width, {self.latent_channels}), "
+                f"with sides {self.factor} times smaller than those of images; these are for {tuple(shape)}."
+            )
         return *(side * self.factor for side in shape[:2]), self.channels
 
     def check(self, owner: str, reconstruction: Any = None) -> None:
         """Raises ValueError for a likelihood that only pixels have."""
-        if isinstance(reconstruction, (Logistic, DiscretizedLogistic)):
+        if getattr(reconstruction, "only_pixels", False):
             raise ValueError(
                 f"{owner}: {type(reconstruction).__name__} is a likelihood of pixels; latents have no bounds. Give "
                 "kgen.losses.Gaussian or another density."
@@ -137,13 +167,18 @@ class LatentSpace(keras.layers.Layer):
             if value is not None:
                 hint = {
                     "augmentation": "LatentSpace(flip=True, shift=4) encodes more views of the images",
-                    "perceptual": "the autoencoder has learned from such features",
+                    "perceptual": "an autoencoder may have learned from such features",
                 }
                 raise ValueError(
-                    f"{owner}: {name} is of pixels, and this model learns in latents; leave it out: {hint[name]}."
+                    f"{owner}: {name} is of pixels, and this model learns in latents; leave it out ({hint[name]}), or "
+                    "build the model with space=PixelSpace()."
                 )
 
     # === Graphs ===
+    def call(self, images: Tensor) -> Tensor:
+        """As `encode`, so that the space can be a layer of a network."""
+        return self.encode(images)
+
     def encode(self, images: Tensor) -> Tensor:
         """Standardized latents of images in [-1, 1], of any size that `factor` divides."""
         return self.standardized(self._latents(images))
@@ -164,10 +199,17 @@ class LatentSpace(keras.layers.Layer):
         """The standardized latents that a network's outputs stand for."""
         return ops.split(outputs, reconstruction.channels, axis=-1)[0]
 
-    def viewed(self, latents: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """One view of each image, drawn, of standardized latents `(batch, views, h, w, channels)`."""
+    def viewed(self, latents: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
+        """One view of each image of standardized latents `(batch, views, h, w, channels)`; latents of one as they are.
+
+        Args:
+            latents: of one view or of several.
+            seed: to draw the view by; None: the first one, of the images themselves.
+        """
         if len(latents.shape) < 5:
             return latents
+        if seed is None:
+            return latents[:, 0]
         views = latents.shape[1]
         chosen = keras.random.randint((ops.shape(latents)[0],), 0, views, seed=seed)
         weights = ops.one_hot(chosen, views, dtype="float32")
@@ -193,22 +235,38 @@ class LatentSpace(keras.layers.Layer):
             verbose: as in `fit`.
         """
         views = self._views() if training else [(False, 0, 0)]
-        key = f"{zlib.crc32(_numbers_of(images, self.encoder.get_weights(), views)):08x}-{len(images)}"
-        if key not in self._kept:
-            file = None if cache is None else os.path.join(cache, f"latents-{key}.npy")
-            if file is not None and os.path.exists(file):
-                latents = np.load(file, mmap_mode="r")
-            else:
+        key = f"{_checksum(images, self.encoder.get_weights(), views)}-{len(images)}"
+        latents: Any = self._kept.get(key)
+        if latents is None:
+            file = None if cache is None else _file_of(cache, key)
+            latents = None if file is None else self._read(file, images, views)
+            if latents is None:
                 latents = self._computed(images, views, verbose)
                 if file is not None:
-                    os.makedirs(cache, exist_ok=True)
                     with whole_file(file) as partial:
                         np.save(partial, latents)
-            self._kept = {**dict(list(self._kept.items())[1 - _SETS :]), key: latents}
-        latents = self._kept[key]
-        if training and not float(ops.convert_to_numpy(self.adapted)):
+        # Those that were asked for last are kept.
+        others = [(name, value) for name, value in self._kept.items() if name != key]
+        self._kept = dict([*others, (key, latents)][-_SETS:])
+        if training and not self.has_standards:
             self.adapt(latents)
         return latents
+
+    def _read(self, file, images, views):
+        """The latents in a file; None, with a warning, if it is damaged."""
+        if not os.path.exists(file):
+            return None
+        grid = self.shape("LatentSpace", images.images.shape[1:])
+        shape = (len(images), *([len(views)] if len(views) > 1 else []), *grid)
+        try:
+            latents = np.load(file, mmap_mode="r")
+            if latents.shape == shape and latents.dtype == np.float32:
+                return latents
+            problem = f"it holds {latents.dtype} of shape {latents.shape}, not float32 of {shape}"
+        except (ValueError, EOFError, OSError) as error:
+            problem = str(error)
+        warnings.warn(f"LatentSpace: {file} is damaged; its latents are computed again. {problem}", stacklevel=5)
+        return None
 
     def adapt(self, latents: Array) -> None:
         """Sets the standards to the mean and the deviation of each channel of latents of the autoencoder."""
@@ -218,9 +276,14 @@ class LatentSpace(keras.layers.Layer):
         self.deviation.assign(np.maximum(some.std(axis=0), 1e-3).astype("float32"))
         self.adapted.assign(1.0)
 
+    @property
+    def has_standards(self) -> bool:
+        """Whether images have set the mean and the deviation."""
+        return bool(ops.convert_to_numpy(self.adapted))
+
     def adapt_to_images(self, images: pixels.NetworkImages) -> None:
         """Sets the standards by some images, where all are not at hand; keeps those that there are."""
-        if not float(ops.convert_to_numpy(self.adapted)):
+        if not self.has_standards:
             self.adapt(self._computed(images, [(False, 0, 0)], verbose=0))
 
     def _views(self):
@@ -259,8 +322,20 @@ def _view(images, flip, down, right):
     return np.ascontiguousarray(images)
 
 
-def _numbers_of(images, weights, views):
-    """Bytes that tell images, an autoencoder and views from others."""
-    checks_of = [zlib.crc32(np.ascontiguousarray(images[i : i + 256])) for i in range(0, len(images), 256)]
-    checks_of += [zlib.crc32(np.ascontiguousarray(weight)) for weight in weights]
-    return str((checks_of, views)).encode()
+def _file_of(directory, key):
+    """The file of latents in a directory, which is made before hours may be spent on what goes there."""
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"latent_cache: {directory} is no directory to write to ({error.strerror}).") from error
+    return os.path.join(directory, f"latents-{key}.npy")
+
+
+def _checksum(images, weights, views):
+    """What tells images, an autoencoder and views from others."""
+    digest = hashlib.blake2b(f"{images.images.shape}{views}".encode(), digest_size=12)
+    for start in range(0, len(images), 256):
+        digest.update(np.ascontiguousarray(images[start : start + 256]))
+    for weight in weights:
+        digest.update(weight.tobytes())
+    return digest.hexdigest()

@@ -26,12 +26,14 @@ class PixelSpace:
     stores = False
     # The log of how far what is drawn is from the images, and what one unit of the networks' numbers is in it.
     error_name, unit = "pixel_error", 127.5
+    # What the generator of a GAN ends with.
+    output_activation = "tanh"
 
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
         """Shape of what networks see of images of a shape."""
         return image_shape
 
-    def image_shape(self, shape: ImageShape) -> ImageShape:
+    def image_shape(self, owner: str, shape: ImageShape) -> ImageShape:
         """Shape of the images of what networks make in a shape."""
         return shape
 
@@ -53,7 +55,7 @@ class PixelSpace:
         """The image in [-1, 1] that a network's outputs stand for."""
         return reconstruction.mean(outputs)
 
-    def viewed(self, images: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+    def viewed(self, images: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
         """Images as they are: only latents are kept in several views."""
         return images
 

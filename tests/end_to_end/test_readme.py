@@ -38,6 +38,7 @@ assert np.allclose(gan.classify(clothes[:100]).sum(axis=1), 1.0, atol=1e-4)
 assert gan.decode(latents, labels[:2]).shape == (2, 28, 28, 1)
 assert vae.log_likelihood(clothes[:8], samples=3).shape == (8,) and vae.sampler.prior is not None
 assert texts == ["A young cat!"]
+assert large.generate(2, seed=0).shape == (2, 64, 64, 3)
 assert generated.shape == (1, 128, 128, 3)
 assert np.allclose(dual.classify(data.images, ["cat", "dog"]).sum(axis=1), 1.0, atol=1e-4)
 saved = kgen.models.TextToImage.from_preset("cat")
@@ -113,7 +114,15 @@ def test_the_code_in_the_readme(folder, tensorflow_backend):
         assert long in session, long
         session = session.replace(long, short)
     run(session + AFTER, folder)
-    assert {"cat.keras", "cat", "cat_saved_model", "samples", "traversal.png", "walk.gif", "drawn", "three.png"} <= {
-        path.name for path in folder.iterdir()
-    }
+    assert {
+        "cat.keras",
+        "cat",
+        "cat_saved_model",
+        "samples",
+        "traversal.png",
+        "walk.gif",
+        "drawn",
+        "latents",
+        "three.png",
+    } <= {path.name for path in folder.iterdir()}
     run(BLOCKS[-1] + SERVED, folder)

@@ -23,7 +23,7 @@ from kgen.models import (
 )
 from kgen.networks import restoration_network
 from kgen.training import backend
-from tests.models import tiny, tiny_style, tiny_text
+from tests.models import tiny, tiny_latents, tiny_style, tiny_text
 from tests.models.test_autoencoder import networks
 from tests.models.test_recognition_model import backbone
 
@@ -120,6 +120,31 @@ CASES = {
         lambda m, x, **r: m.stylize(x, x[:1], **r),
     ),
     "CycleGAN.translate": (_cycle_gan, _same, tiny.pictures, lambda m, x, **r: m.translate(x, **r)),
+    "GAN.encode in latents": (
+        tiny_latents.gan,
+        _nothing,
+        tiny_latents.pictures,
+        lambda m, x, **r: m.encode(x, steps=1, verbose=0, **r),
+    ),
+    "GAN.classify in latents": (
+        tiny_latents.ac_gan,
+        _labels,
+        tiny_latents.pictures,
+        lambda m, x, **r: m.classify(x, **r),
+    ),
+    "VAE.encode in latents": (
+        tiny_latents.vae,
+        _nothing,
+        tiny_latents.pictures,
+        lambda m, x, **r: m.encode(x, **r),
+    ),
+    "VAE.reconstruct in latents": (
+        tiny_latents.vae,
+        _nothing,
+        tiny_latents.pictures,
+        lambda m, x, **r: m.reconstruct(x, **r),
+    ),
+    "VAE.elbo in latents": (tiny_latents.vae, _nothing, tiny_latents.pictures, lambda m, x, **r: m.elbo(x, **r)),
     "ImageCaptioner.caption": (
         tiny_text.dual_encoder,
         _captions,
