@@ -19,6 +19,7 @@ from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
 from kgen.networks.patch_discriminator import patch_discriminator
 from kgen.networks.perceptron import perceptron_discriminator, perceptron_generator
+from kgen.networks.projected_discriminator import projected_discriminator
 from kgen.networks.r3gan import r3gan_discriminator, r3gan_generator
 from kgen.networks.residual_encoder import residual_encoder
 from kgen.networks.resnet import resnet_discriminator, resnet_generator
@@ -45,6 +46,7 @@ __all__ = [
     "generator_and_discriminator",
     "map_decoder",
     "patch_discriminator",
+    "projected_discriminator",
     "perceptron_discriminator",
     "perceptron_generator",
     "r3gan_discriminator",
