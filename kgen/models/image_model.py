@@ -41,8 +41,6 @@ class ImageModel(PhasedModel):
     predicts_by: str | None = None
     # Those to call where `predict` has no one meaning.
     instead_of_predict = "its own methods"
-    # What networks see and make of images: see `kgen.spaces`.
-    space: Any = PixelSpace()
     image_input: Any
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
@@ -51,6 +49,8 @@ class ImageModel(PhasedModel):
         self.float_scale = self.add_weight(
             shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, name="float_scale"
         )
+        # What networks see and make of images. Not of the class: on torch that would hide a layer that takes its place.
+        self.space: Any = PixelSpace()
         self.sample_metrics: Any = None
         self.sampler: Any = None
         self._graphs = _Graphs()

@@ -66,7 +66,7 @@ def untrained(encoder, options):
 def train(data, options):
     """The model in float32, whatever it was trained in, with a frozen text encoder."""
     keras.utils.set_random_seed(0)
-    run = {name: str(value) for name, value in vars(options).items()}
+    run = {name: str(value) for name, value in vars(options).items() if name != "picture"}
     encoder = text_encoder([caption for each in data.captions for caption in each], options)
     keras.config.set_dtype_policy(options.policy)
     model = untrained(encoder, options)
