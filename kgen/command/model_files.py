@@ -79,7 +79,7 @@ def load_model(name: str) -> Any:
         OSError, ValueError: as `class_of` and `kgen.presets.load_preset`.
     """
     file = file_of(name)
-    import_keras()
+    import_keras(reads_text=class_of(name) in ("TextToImage", "DualEncoder"))
     import keras
 
     return keras.saving.load_model(file, compile=False) if file == Path(name).expanduser() else load_preset(file.parent)

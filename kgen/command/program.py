@@ -114,7 +114,11 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_completion(made)
     commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        described = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}.", "formatter_class": _Help}
+        described: dict[str, Any] = {
+            "help": summary,
+            "description": f"{summary[0].upper()}{summary[1:]}.",
+            "formatter_class": _Help,
+        }
         if command not in (None, name):
             commands.add_parser(name, **described)
             continue
@@ -142,7 +146,7 @@ class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong."""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")

@@ -12,17 +12,25 @@ from pathlib import Path
 # Keras imports these if they are there, for uses that no command has: plots, scikit-learn's wrappers, TensorFlow Lite's
 # converter of JAX. Together they take as long as Keras itself.
 _NOT_NEEDED = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
+# And KerasHub these, to download models.
+_DOWNLOADS = ("huggingface_hub", "kagglehub")
 
 
-def import_keras() -> None:
+def import_keras(reads_text: bool = False) -> None:
     """Imports Keras and kgen's models, quicker and more quietly than `import kgen.models`.
 
     Where Keras is imported already, this changes nothing.
+
+    Args:
+        reads_text: whether KerasHub is needed too, for a model that is on this machine.
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with _hidden(name for name in _NOT_NEEDED if name != _backend()), _native_quiet():
             import keras  # noqa: F401
+        if reads_text:
+            with _hidden(_DOWNLOADS):
+                import keras_hub  # noqa: F401
     import kgen.models  # noqa: F401
 
 
