@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         model = load_model(options.model)
         import numpy as np
 
-        from kgen.data import read_image
+        from kgen.data.read_image import read_image
 
         height, width, channels = model.image_shape
         if height != width:
