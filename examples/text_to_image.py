@@ -43,7 +43,7 @@ def parse_arguments():
     parser.add_argument("--image-size", type=int, default=64, choices=SIZES, help="height and width in pixels")
     parser.add_argument("--steps", type=int, default=1600, help="training steps, rounded to whole passes of the images")
     parser.add_argument("--batch-size", type=int, default=32, help="images in a step")
-    parser.add_argument("--prompts", nargs="+", default=PROMPTS, help="prompts of the sample grids")
+    parser.add_argument("--prompts", nargs="+", help="prompts of the sample grids")
     parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.steps < 1 or options.batch_size < 1:
@@ -58,14 +58,17 @@ def train(options):
     except ImportError as error:
         sys.exit(f'{error}. Install kgen first: pip install -e ".[demo]"')
 
-    numbers = {name: getattr(options, name) for name in ("steps", "batch_size", "seed", "prompts")}
+    prompts = options.prompts or PROMPTS
+    numbers = {name: getattr(options, name) for name in ("steps", "batch_size", "seed")}
     try:
         # Its text encoder is that of the preset openmoji_64, which reads English and Chinese.
-        train_captioned(openmoji(options.image_size)[: options.limit], options.output, "OpenMoji", **numbers)
+        train_captioned(
+            openmoji(options.image_size)[: options.limit], options.output, "OpenMoji", prompts=prompts, **numbers
+        )
     except FileExistsError as error:
         sys.exit(str(error))
     print(f"{time.time() - start:.0f} s in all. In {options.output}: images.png, samples/, model.keras, saved_model/.")
-    print(f'Now: python {sys.argv[0]} --output {options.output} --generate "{options.prompts[0]}"')
+    print(f'Now: python {sys.argv[0]} --output {options.output} --generate "{prompts[0]}"')
 
 
 def openmoji(image_size):
