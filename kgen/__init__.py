@@ -67,8 +67,8 @@ def __dir__() -> list[str]:
 
 def _is_command() -> bool:
     # Python calls a module's program "-m" for as long as it is looking for the module.
-    asked = sys.orig_argv[sys.orig_argv.index("-m") + 1 :] if sys.argv[:1] == ["-m"] else [""]
-    return asked[:1] == ["kgen"] or PurePath(*sys.argv[:1]).name in ("kgen", "kgen.exe")
+    program = PurePath(*getattr(sys, "argv", [])[:1]).name
+    return program in ("kgen", "kgen.exe") or (program == "-m" and "kgen" in sys.orig_argv)
 
 
 # At once, for its classes to be known to `keras.models.load_model`. The command says at once what is wrong with its

@@ -31,7 +31,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     directory = Path(described["directory"])
     if not directory.is_dir():
         raise FileNotFoundError(f"the command was given in '{directory}', which is not there.")
-    output = Path.cwd() / options.output.expanduser() if options.output else None
+    # From another directory, paths are whole.
+    here = directory == Path.cwd()
+    output = options.output and (Path() if here else Path.cwd()) / options.output.expanduser()
     _same_backend(described)
     try:
         again = program.parser(command).parse_args([command, *described["arguments"]])
@@ -39,7 +41,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"'{options.file}' has arguments that this kgen does not take.") from exit
     again.given = described["arguments"]
     with contextlib.chdir(directory):
-        again.output = output or outputs.free(Path(described["output"]))
+        first = Path(described["output"])
+        again.output = output or outputs.free(first if here else directory / first)
         again.overwrite = options.overwrite
         if command == "evaluate":
             again.json = again.output

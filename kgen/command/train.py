@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Trains, and gives `files`, `run_file` and the report."""
+    if not options.folder.is_dir():
+        raise FileNotFoundError(f"the folder '{options.folder}' does not exist.")
     output = (options.output or Path(f"text_to_image_{options.folder.resolve().name}")).expanduser()
     if (output / "model.keras").exists() and not options.overwrite:
         raise FileExistsError(

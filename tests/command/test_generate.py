@@ -89,7 +89,7 @@ def test_wrong_use(failed, text_model, trained_vae):
     assert "draws from prompts; give one or more." in failed(2, "generate", text_model)
     assert "is a VAE, which draws without prompts" in failed(2, "generate", trained_vae, "a cat")
     assert "--labels are for a GAN or a VAE" in failed(2, "generate", text_model, "a cat", "--labels", 1)
-    assert "is a ImageRestorer; this command is for TextToImage" in failed(2, "generate", "denoise_photo", "a cat")
+    assert "is of class ImageRestorer; this command is for Text" in failed(2, "generate", "denoise_photo", "a cat")
     assert "must end in .png, or have no suffix" in failed(2, "generate", text_model, "a cat", "-o", "cat.jpg")
     assert "let -o end in .png" in failed(2, "generate", text_model, "a cat", "-o", "cats", "--scale", 2)
 

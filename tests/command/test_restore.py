@@ -50,7 +50,7 @@ def test_bad_input(failed, restorer, photo, folder):
     (folder / "half.png").write_bytes((folder / photo).read_bytes()[:200])
     assert "'half.png' " in failed(1, "restore", "half.png", "--preset", restorer)
     assert "'none.png' cannot be read (No such file" in failed(1, "restore", "none.png", "--preset", restorer)
-    assert "is a TextToImage; this command is for ImageRestorer" in failed(
+    assert "is of class TextToImage; this command is for ImageRestorer" in failed(
         2, "restore", photo, "--preset", "openmoji_64"
     )
     line = failed(2, "restore", photo, photo, "--preset", restorer, "-o", "both.png")
