@@ -4,6 +4,8 @@ from PIL import Image
 from kgen.presets import load_preset
 from tests.models import tiny
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 @pytest.fixture
 def files(folder):

@@ -4,6 +4,8 @@ from PIL import Image
 
 from kgen.presets import load_preset
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 def pixels(path):
     with Image.open(path) as image:

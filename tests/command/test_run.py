@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 def pixels(path):
     with Image.open(path) as image:

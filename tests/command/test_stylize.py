@@ -5,6 +5,8 @@ from PIL import Image
 from kgen.presets import load_preset
 from tests.models import tiny_style
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 def pixels(path):
     with Image.open(path) as image:

@@ -9,6 +9,8 @@ from kgen.command.wrong_use import WrongUse
 from kgen.data import CaptionedImages
 from tests.models import tiny_text
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 # === Options of a file ===
 def test_options_of_a_file_and_those_that_win(folder):
