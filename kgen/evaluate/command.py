@@ -104,9 +104,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _count(text: str) -> int:
     """A `type` of argparse: integers from 1."""
-    value = int(text)
+    value = int(text) if text.strip().lstrip("+-").isdigit() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {text!r}")
     return value
 
 
