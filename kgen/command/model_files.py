@@ -68,7 +68,7 @@ def check_class(name: str, *wanted: str) -> str:
     """
     found = class_of(name)
     if found not in wanted:
-        raise WrongUse(f"{name} is of class {found}; this command is for {' and '.join(wanted)}.")
+        raise WrongUse(f"{name} is of class {found}; this command is for {', '.join(wanted)}.")
     return found
 
 

@@ -38,4 +38,4 @@ def test_bad_input(failed, classifier, files, folder, trained_text_to_image):
     (folder / "broken.png").write_bytes(b"x")
     assert "'broken.png' is no image that can be read" in failed(1, "classify", classifier, "broken.png")
     assert "argument --top: must be a whole number from 1" in failed(2, "classify", classifier, files[0], "--top", 0)
-    assert "this command is for ImageClassifier and " in failed(2, "classify", trained_text_to_image, files[0])
+    assert "this command is for ImageClassifier, " in failed(2, "classify", trained_text_to_image, files[0])
