@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", metavar="X", type=number(0), help="how decidedly to choose among what is known")
     parser.add_argument("--truncation", metavar="X", type=number(0), help="the largest a latent number may be")
     parser.add_argument(
-        "--labels", metavar="K", nargs="+", type=whole_number(0), help="classes, of a GAN or VAE of some"
+        "--labels", metavar="K", nargs="+", type=whole_number(0), help="classes to draw, of a model that has some"
     )
     parser.add_argument("--scale", metavar="N", type=whole_number(1), default=1, help="times as wide and high")
     parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=64, help="images computed at once")
