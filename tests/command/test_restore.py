@@ -39,7 +39,7 @@ def test_missing_parts(done, failed, inpainter, restorer, photo):
     known = mask == 0
     np.testing.assert_array_equal(pixels("whole.png")[known], pixels(photo)[known])
     assert (pixels("whole.png")[~known] != pixels(photo)[~known]).any()
-    assert "needs --mask, white where it is missing" in failed(2, "restore", photo, "--preset", inpainter)
+    assert "needs --mask, white where something is missing" in failed(2, "restore", photo, "--preset", inpainter)
     assert "leave out --mask" in failed(2, "restore", photo, "--preset", restorer, "--mask", "mask.png")
     Image.fromarray(mask[:9]).save("low.png")
     line = failed(1, "restore", photo, "--preset", inpainter, "--mask", "low.png")
