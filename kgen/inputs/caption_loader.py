@@ -66,8 +66,7 @@ class LoadedCaptions(keras.utils.PyDataset):
         self.table = table(list(captions))
         self._coming: Iterator[tuple[Array, list[str]]] = iter(())
 
-    @property
-    def num_batches(self) -> int:
+    def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, Array]:
