@@ -77,6 +77,8 @@ def train_captioned(
     numbers = {"text_encoder": text_encoder, "steps": steps, "batch_size": batch_size, "seed": seed}
     backup = RunBackup(output, {**description(data, source), **numbers})
     prompts = list(prompts or prompts_of(data))
+    # The first weights of a network are drawn from Keras' own random numbers.
+    keras.utils.set_random_seed(seed)
     encoder = encoder_of(text_encoder)
     model = TextToImage(encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
     shown, epochs, each = schedule(data, steps, batch_size)

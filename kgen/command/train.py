@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             f"'{output}' has a trained model already; --overwrite begins anew, -o takes another name."
         )
     outputs.check_writable("-o", output / "model.keras")
-    if options.overwrite and outputs.run_file(output).exists():
+    # Only what a run left.
+    if options.overwrite and (output / "run.json").exists():
         outputs.remove(output)
     with results_only():
         import_keras()
@@ -62,8 +63,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         from kgen.data import captioned_folder
 
         data = captioned_folder(options.folder, image_size=options.image_size, verbose=0 if options.quiet else "auto")
-        # Before the work: a run that is killed goes on by the same file.
-        written = outputs.write_run_file(options, output)
         names = ("text_encoder", "steps", "batch_size", "seed", "prompts")
         report = train_captioned(
             data[: options.limit] if options.limit else data,
@@ -72,6 +71,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             **{name: getattr(options, name) for name in names},
             verbose=0 if options.quiet else None,
         )
+        written = outputs.write_run_file(options, output)
     model = output / "model.keras"
     print(f'Now: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
     return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
