@@ -63,7 +63,7 @@ def test_a_folder_of_captioned_images(done, kgen, failed, captioned, small, fold
     assert {"images.png", "samples", "model.keras", "run.json", "report.json"} <= {each.name for each in made.iterdir()}
     assert json.loads((made / "report.json").read_text())["retrieval"] == result["retrieval"]
     # Once it is done, it is not done again unless that is said; nor is another run's directory taken.
-    assert "has a trained model; --overwrite begins anew" in failed(1, "train", captioned, *small)
+    assert "has a trained model already; --overwrite begins anew" in failed(1, "train", captioned, *small)
     os.remove(made / "model.keras")
     code, out, err = kgen("train", captioned, *small, "--seed", 5)
     assert code == 1 and "is of a run with {'seed': 0}, not {'seed': 5}. Give another directory" in err
