@@ -24,6 +24,7 @@ import text_to_image as example
 from clock import Seconds
 
 import kgen
+from kgen.command.captioned_training import encoder_of, retrieval
 
 # name: (recipe, has tokens, sizes of the decoder)
 VARIANTS = {
@@ -78,13 +79,13 @@ def main():
     if options.data == "shapes":
         data = kgen.data.captioned_shapes(8000, image_size=32, seed=0)
     else:
-        data = example.load(argparse.Namespace(data=None, image_size=64, limit=None))
-    encoder = kgen.text.TextEncoder.of(example.text_encoder(data), sequence_length=16)
+        data = example.openmoji(64)
+    encoder = kgen.text.TextEncoder.of(encoder_of("openmoji_64"), sequence_length=16)
     print(f"{len(data)} images, {sum(map(len, data.captions))} captions, {options.seconds:.0f} s of processor time\n")
     print("| variant | steps | ms a step | score |\n|-|-|-|-|", flush=True)
     for name in options.variants:
         steps, milliseconds, model = measure(name, data, encoder, options.seconds)
-        score = shapes_score(model) if options.data == "shapes" else f"{example.retrieval(model, data):.0%}"
+        score = shapes_score(model) if options.data == "shapes" else f"{retrieval(model, data)[0]:.0%}"
         print(f"| {name} | {steps} | {milliseconds:.0f} | {score} |", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\nPeak memory {peak:.1f} GiB; keras {keras.__version__} on {keras.backend.backend()}.")

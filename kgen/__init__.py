@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from pathlib import PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING
-
-# Imported at once, for its classes to be known to `keras.models.load_model`.
-from kgen import models
 
 if TYPE_CHECKING:
     from kgen import (
         callbacks,
+        command,
         data,
         evaluate,
         inference,
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         layers,
         losses,
         metrics,
+        models,
         networks,
         objectives,
         presets,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "callbacks",
+    "command",
     "data",
     "evaluate",
     "inference",
@@ -61,3 +63,15 @@ def __getattr__(name: str) -> ModuleType:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _is_command() -> bool:
+    # Python calls a module's program "-m" for as long as it is looking for the module.
+    program = PurePath(*getattr(sys, "argv", [])[:1]).name
+    return program in ("kgen", "kgen.exe") or (program == "-m" and "kgen" in sys.orig_argv)
+
+
+# At once, for its classes to be known to `keras.models.load_model`. The command says at once what is wrong with its
+# options, and imports Keras when it is needed.
+if not _is_command():
+    importlib.import_module("kgen.models")

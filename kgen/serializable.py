@@ -92,15 +92,25 @@ def _get_config_of(cls):
 
 def _from_config(cls, config):
     """An object with these arguments."""
-    return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+    # Keras looks at each of thousands of names by itself, which takes longer than to make the networks.
+    return cls(
+        **{
+            name: value if _is_plain(value) else keras.saving.deserialize_keras_object(value)
+            for name, value in config.items()
+        }
+    )
 
 
 def _serialized(value):
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, (list, tuple)) and all(isinstance(each, _PLAIN) for each in value):
-        return list(value)
+    if _is_plain(value):
+        return list(value) if isinstance(value, (list, tuple)) else value
     return keras.saving.serialize_keras_object(value)
+
+
+def _is_plain(value):
+    return isinstance(value, _PLAIN) or (
+        isinstance(value, (list, tuple)) and all(isinstance(each, _PLAIN) for each in value)
+    )
 
 
 def python_numbers(function: _Function) -> _Function:

@@ -21,7 +21,17 @@ ROOT = Path(kgen.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if (path.parent / "__init__.py").exists())
 # A module may import from the rows above its own, and from its own sub-package.
 FLOORS = [
-    {"captions", "checks", "export", "files", "progress", "serializable", "torch_checkpoint", "types"},
+    {
+        "captions",
+        "checks",
+        "export",
+        "files",
+        "progress",
+        "serializable",
+        "standard_output",
+        "torch_checkpoint",
+        "types",
+    },
     {"layers", "losses"},
     {"training", "text", "data", "presets"},
     {"metrics"},
@@ -33,6 +43,8 @@ FLOORS = [
     {"visualization"},
     {"callbacks"},
     {"evaluate"},
+    {"command"},
+    {"__main__"},
 ]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kgen import checks
 from kgen.captions import caption_fault
+from kgen.data.captioned_rows import captioned_rows
 from kgen.data.pixel_store import copy_rows
 from kgen.types import Array, ImageShape
 
@@ -62,6 +63,37 @@ class CaptionedImages:
         self.file_names = file_names
         self.attributes = attributes
         self.report = list(report)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        image: str = "image",
+        text: str = "text",
+        image_size: int = 64,
+        channels: int = 3,
+        background: Any = "white",
+        resize: str = "crop",
+        verbose: int | str = "auto",
+    ) -> CaptionedImages:
+        """Captioned images from rows of a table, such as those of Hugging Face `datasets`, parquet, webdataset or TFDS.
+
+        Args:
+            rows: dicts.
+            image: name of the image in a row: a `PIL.Image`, a uint8 array `(H, W)` or `(H, W, channels)`, the bytes
+                of an image file, or a dict of `"bytes"` or `"path"`; of any size.
+            text: name of its caption: a string, UTF-8 bytes, or a list of these.
+            image_size, channels, background, resize: as in `kgen.data.captioned_folder`.
+            verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
+
+        Raises:
+            TypeError, ValueError: for a row that has something else there, which is named; for no rows.
+
+        Example:
+            >>> rows = datasets.load_dataset("lambda/naruto", split="train")  # doctest: +SKIP
+            >>> data = CaptionedImages.from_rows(rows, image_size=64)  # doctest: +SKIP
+        """
+        return cls(*captioned_rows(rows, image, text, image_size, channels, background, resize, verbose))
 
     @property
     def image_shape(self) -> ImageShape:

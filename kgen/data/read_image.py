@@ -61,13 +61,24 @@ def read_image(
     ```
     """
     image_size = check_image_options("read_image", image_size, channels, background, resize)
-    color = rgb(background)
     with opened_image(file) as opened:
-        if opened.mode == "F" or (opened.mode == "I" and opened.format == "TIFF"):
-            raise ValueError("pixels of 32 bits do not say what white is; convert them to 8 or 16 bits")
-        # JPEG decodes faster at a fraction of its size; three times the target loses nothing.
-        opened.draft(None, (3 * image_size, 3 * image_size))
-        image = _opaque_rgb(ImageOps.exif_transpose(opened), color)
+        return squared_image(opened, image_size, channels, background, resize)
+
+
+def squared_image(
+    opened: Image.Image, image_size: int, channels: int = 3, background: Color = "white", resize: str = "crop"
+) -> Array:
+    """What `read_image` makes of an image file, of an image that Pillow has opened.
+
+    Raises:
+        OSError, SyntaxError, ValueError: as `read_image`.
+    """
+    color = rgb(background)
+    if opened.mode == "F" or (opened.mode == "I" and opened.format == "TIFF"):
+        raise ValueError("pixels of 32 bits do not say what white is; convert them to 8 or 16 bits")
+    # JPEG decodes faster at a fraction of its size; three times the target loses nothing.
+    opened.draft(None, (3 * image_size, 3 * image_size))  # type: ignore[arg-type]
+    image = _opaque_rgb(ImageOps.exif_transpose(opened), color)
     image = _cropped(image, image_size) if resize == "crop" else _padded(image, image_size, color)
     image = image.convert("L" if channels == 1 else "RGB")
     return np.asarray(image).reshape(image_size, image_size, channels)

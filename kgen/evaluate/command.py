@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from kgen.metrics import (
 )
 from kgen.metrics.by_name import CLASSIFIER, FEATURES, METRICS, named_metric
 from kgen.progress import Progress
+from kgen.standard_output import results_only
 from kgen.types import Array, ImageShape
 
 _DEFAULT = ["frechet_distance", "kernel_distance", "precision_recall", "density_coverage"]
@@ -52,49 +51,63 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     report["numbers"][0]["value"]
     ```
     """
-    options = _parse(arguments)
-    start = time.time()
-    try:
-        # What would fail at the end fails before the work.
-        file = None if options.json is None else check_writable("--json", options.json)
-        # Standard output is for the table.
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            # The message alone, once, without the line of code that it comes from.
-            warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}", file=sys.stderr)
-            report = evaluate(options)
-        report["seconds"] = round(time.time() - start, 1)
-        print(table(report), flush=True)
-        if file is not None:
-            write_whole(file, json.dumps(report, indent=2) + "\n")
-    except (OSError, TypeError, ValueError, ImportError) as error:
-        sys.exit(f"kgen.evaluate: {error}")
-    return report
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m kgen.evaluate",
         description=str(main.__doc__).partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    add_arguments(parser)
+    try:
+        report = run(parser.parse_args(arguments))
+    except (OSError, TypeError, ValueError, ImportError) as error:
+        sys.exit(f"kgen.evaluate: {error}")
+    return report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
     parser.add_argument("generated", help="folder of images; or a .keras file, a preset, a SavedModel")
     parser.add_argument("real", type=Path, help="folder of images; or an .npz file of reference statistics")
     parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=_DEFAULT, help="what to measure")
     parser.add_argument("--features", default=FEATURES, help="name of a feature extractor")
     parser.add_argument("--classifier", default=CLASSIFIER, help="of classifier_score")
     parser.add_argument("--clip", metavar="PRESET", help="also text_alignment in the features of this KerasHub CLIP")
-    parser.add_argument("--image-size", type=int, help="pixels a side; by default those of the first generated image")
-    parser.add_argument("--num-images", type=int, default=5000, help="at most so many generated images")
+    parser.add_argument(
+        "--image-size", type=_count, help="pixels a side; by default those of the first generated image"
+    )
+    parser.add_argument("--num-images", type=_count, default=5000, help="at most so many generated images")
     parser.add_argument("--prompts", type=Path, help="text file, one prompt a line; else the real folder's captions")
     parser.add_argument("--seed", type=int, default=0, help="of the first generated image")
-    parser.add_argument("--batch-size", type=int, default=64, help="images computed at once")
+    parser.add_argument("--batch-size", type=_count, default=64, help="images computed at once")
     parser.add_argument("--reference", type=Path, help=".npz file to keep the real images' statistics in")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
-    options = parser.parse_args(arguments)
-    if min(options.num_images, options.batch_size, 1 if options.image_size is None else options.image_size) < 1:
-        parser.error("--num-images, --batch-size and --image-size must be at least 1")
-    return options
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures, prints the table, writes the file that `--json` names, and gives the report.
+
+    Raises:
+        OSError, TypeError, ValueError, ImportError: if it does not go.
+    """
+    start = time.time()
+    # What would fail at the end fails before the work.
+    file = None if options.json is None else check_writable("--json", options.json)
+    # Standard output is for the table.
+    with results_only():
+        report = evaluate(options)
+    report["seconds"] = round(time.time() - start, 1)
+    print(table(report), flush=True)
+    if file is not None:
+        write_whole(file, json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _count(text: str) -> int:
+    """A `type` of argparse: integers from 1."""
+    value = int(text) if text.strip().lstrip("+-").isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {text!r}")
+    return value
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:

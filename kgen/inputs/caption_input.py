@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen.inputs.caption_loader import LoadedCaptions, is_loader
 from kgen.inputs.image_input import ImageInput
 from kgen.text import (
     CaptionBatches,
@@ -164,12 +165,21 @@ class CaptionInput(ImageInput):
             return self.dataset(x, cache)
         if isinstance(x, (dict, keras.utils.PyDataset)):
             return x
+        if hasattr(x, "__next__"):
+            raise ValueError(
+                f"{self.owner}: a generator gives its batches only once, and captions are read before training. Give a "
+                "DataLoader, a tf.data.Dataset, or arrays."
+            )
+        if y is None and is_loader(x):
+            return LoadedCaptions(self.owner, x, self._cleaned, lambda captions: self.table(captions, cache))
         super().check(x)
         captions = caption_lists(self.owner, x, y)
-        if self.cleaner is not None:
-            captions = [self.cleaner.clean(each, self.owner) for each in captions]
+        captions = [self._cleaned(each) for each in captions]
         table = self.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed, self.steps_done)
+
+    def _cleaned(self, captions):
+        return captions if self.cleaner is None else self.cleaner.clean(captions, self.owner)
 
     def stored(self, x, found, training, cache=None):
         """As in `ImageInput`; of `CaptionBatches` those of latents."""

@@ -75,8 +75,8 @@ class ImageModel(PhasedModel):
 
         Args:
             x: images `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
-                `keras.utils.PyDataset` of batches of them. A model of captions also takes what `kgen.data` loads, or a
-                dict of `images` and `captions`.
+                `keras.utils.PyDataset` of batches of them, a torch `DataLoader`, a dataset of grain. A model of
+                captions takes what `kgen.data` loads, or a dict of `images` and `captions`; in batches, pairs too.
             y: what belongs to them: labels, masks, captions, a second set of images. See the model's class.
             validation_data: like `x`, or `(x, y)`.
             batch_size: images in a step; 32 by default. A dataset has its own.

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from kgen.files import whole_file, write_whole
-from kgen.presets.compact_weights import compact_weights
+
+if TYPE_CHECKING:
+    # Imported where it is needed: what presets there are, the command says at once.
+    import keras
 
 _DESCRIPTION = "preset.json"
 _MODEL = "model.keras"
@@ -52,6 +53,10 @@ def save_preset(model: keras.Model, directory: str | os.PathLike, dtype: str | N
     kgen.presets.save_preset(model, "cat", dtype="float16")
     ```
     """
+    import keras
+
+    from kgen.presets.compact_weights import compact_weights
+
     if dtype not in (None, "float16"):
         raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
     directory = Path(directory)
@@ -95,6 +100,8 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     model.generate(["a black cat"], seed=0)
     ```
     """
+    import keras
+
     directory, description = _directory(name), preset_description(name)
     if description["format"] > _FORMAT:
         raise ValueError(
@@ -174,6 +181,8 @@ def _save_without_training_state(model, file):
 
 def _models_in(model):
     """The model and all models in it: a text encoder, for example, may have been compiled by itself."""
+    import keras
+
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):

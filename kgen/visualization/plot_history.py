@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from kgen.visualization.figure import Figure
+from kgen.visualization.figure import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _VALIDATION = "val_"
 # Losses further apart than this would flatten each other in one panel.
@@ -45,13 +47,15 @@ def plot_history(history: keras.callbacks.History | Mapping[str, Sequence[float]
     kgen.visualization.plot_history(history).savefig("history.png")
     ```
     """
+    from matplotlib.ticker import MaxNLocator
+
     logged = _logged(history)
     epochs = getattr(history, "epoch", None) or [0]
     count = max(len(epochs), *map(len, logged.values()))
     panels = _panels(logged)
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(max(4.0 * columns, 5.0), 2.8 * rows), layout="constrained")
+    figure = new_figure(figsize=(max(4.0 * columns, 5.0), 2.8 * rows), layout="constrained")
     for place, (title, names) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.set_title(title, fontsize="medium")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from kgen.types import Array
-from kgen.visualization.figure import Figure
+from kgen.visualization.figure import new_figure
 from kgen.visualization.image_grid import checked_images
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Labels that colours can tell apart; of more, numbers get a scale of colours.
 _MOST_CLASSES = 20
@@ -44,11 +45,13 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
     kgen.visualization.plot_latents(vae.encode(images[:500]), labels[:500], images[:500]).savefig("latents.png")
     ```
     """
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
     points, names = _plane(latents)
     if images is not None and len(checked_images(images, "plot_latents")) != len(points):
         raise ValueError(f"plot_latents: give an image for each of the {len(points)} latents; got {len(images)}.")
     # A legend or a scale stands on the right.
-    figure = Figure(figsize=(_INCHES + (labels is not None), _INCHES), dpi=_DPI, layout="constrained")
+    figure = new_figure(figsize=(_INCHES + (labels is not None), _INCHES), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     # Distances look as they are: both axes have one scale.
     axes.set_aspect("equal")
@@ -114,6 +117,8 @@ def _scatter(figure: Figure, axes: Any, points: np.ndarray, labels: Any) -> list
         raise ValueError(
             f"plot_latents: labels have {len(kinds)} different values; colours tell {_MOST_CLASSES} apart. Join some."
         )
+    from matplotlib import colormaps
+
     palette = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
     for code, kind in enumerate(kinds):
         axes.scatter(*points[codes == code].T, s=size, color=palette(code), alpha=0.7, linewidths=0, label=str(kind))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from kgen import checks
 from kgen.files import whole_file, write_whole
@@ -23,6 +24,8 @@ def save_images(
     captions: Sequence[str] | None = None,
     columns: int | None = None,
     scale: int = 1,
+    margin: int = 2,
+    texts: Sequence[Mapping[str, str]] | None = None,
 ) -> None:
     """Writes images as one grid, or as a folder of files.
 
@@ -34,10 +37,13 @@ def save_images(
         captions: N strings.
         columns: images in a row of the grid; by default about as many as there are rows.
         scale: whole number: how many times as wide and high the images of a grid are drawn.
+        margin: pixels around each image of a grid; with 0, a grid of one image is that image.
+        texts: what to write into the files, beside the pixels, as `PIL.Image.open(file).text` gives it: a dict of
+            strings for the grid, in a list, or one for each file of a folder.
 
     Raises:
         TypeError: if `images` is not a uint8 array.
-        ValueError: for another shape, another suffix, another number of captions, or a number out of range.
+        ValueError: for another shape, another suffix, another number of captions or texts, or a number out of range.
 
     Example:
 
@@ -52,10 +58,14 @@ def save_images(
     check_captions(captions, len(images), "save_images")
     columns = None if columns is None else checks.integer("save_images", "columns", columns)
     scale = checks.integer("save_images", "scale", scale)
+    count = 1 if path.suffix else len(images)
+    if texts is not None and len(texts) != count:
+        raise ValueError(f"save_images: give one dict of texts for each of the {count} files; got {len(texts)}.")
+    texts = [{}] * count if texts is None else texts
     if path.suffix.lower() == ".png":
-        grid = image_grid(images, captions, columns, scale=scale)
+        grid = image_grid(images, captions, columns, margin, scale)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, grid)
+        _write(path, grid, texts[0])
     elif path.suffix:
         raise ValueError(f"save_images: path must end in .png, or be a folder without a suffix; got '{path}'.")
     elif columns is not None or scale != 1:
@@ -63,14 +73,17 @@ def save_images(
     else:
         path.mkdir(parents=True, exist_ok=True)
         names = [f"{i:04d}.png" for i in range(len(images))]
-        for name, image in zip(names, images):
-            _write(path / name, Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image))
+        for name, image, text in zip(names, images, texts):
+            _write(path / name, Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image), text)
         if captions is not None:
             table = io.StringIO()
             csv.writer(table, lineterminator="\n").writerows([("file_name", "text"), *zip(names, captions)])
             write_whole(path / "captions.csv", table.getvalue())
 
 
-def _write(path: Path, image: Image.Image) -> None:
+def _write(path: Path, image: Image.Image, texts: Mapping[str, str]) -> None:
+    info = PngInfo()
+    for name, text in texts.items():
+        info.add_itxt(name, text)
     with whole_file(path) as partial:
-        image.save(partial, format="PNG")
+        image.save(partial, format="PNG", pnginfo=info)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kgen import checks
 from kgen.types import Array
-from kgen.visualization.figure import Figure
+from kgen.visualization.figure import new_figure
 from kgen.visualization.image_grid import check_captions, checked_images, image_grid, square_columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Pixels: a grid is about so wide, one image at most so wide, and a caption needs so many to be read.
 _GRID_WIDTH, _MOST_WIDTH, _CAPTION_WIDTH = 640, 256, 128
@@ -46,7 +50,7 @@ def show_images(images: Array, captions: Sequence[str] | str | None = None, colu
     width = _GRID_WIDTH // min(columns, len(images))
     width = max(min(width, _MOST_WIDTH), 1 if captions is None else _CAPTION_WIDTH)
     grid = np.asarray(image_grid(images, captions, columns, scale=max(1, width // images.shape[2])))
-    figure = Figure(figsize=(grid.shape[1] / _DPI, grid.shape[0] / _DPI), dpi=_DPI)
+    figure = new_figure(figsize=(grid.shape[1] / _DPI, grid.shape[0] / _DPI), dpi=_DPI)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.imshow(grid, interpolation="nearest", aspect="auto")

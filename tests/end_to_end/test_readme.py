@@ -4,6 +4,7 @@ import ast
 import builtins
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SHELL = [line for line in re.findall(r"^kgen .*$", README, re.MULTILINE) if not line.startswith("kgen train")]
 COMMANDS = re.findall(r"(?:python|&& python) (examples/\w+\.py)([^#&\n]*)", README)
 
 # What makes it short: every pair must be there.
@@ -94,7 +96,7 @@ def test_no_name_is_undefined():
 
 
 def test_its_commands_have_the_options_that_they_name():
-    assert len(COMMANDS) >= 3
+    assert len(COMMANDS) >= 2
     for script, arguments in COMMANDS:
         parser = (ROOT / script).read_text(encoding="utf-8")
         for option in re.findall(r"--[a-z-]+", arguments):
@@ -126,3 +128,17 @@ def test_the_code_in_the_readme(folder, tensorflow_backend):
         "three.png",
     } <= {path.name for path in folder.iterdir()}
     run(BLOCKS[-1] + SERVED, folder)
+
+
+@pytest.mark.slow
+def test_the_commands_in_the_readme(tmp_path, tensorflow_backend):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 80, 3), "uint8")
+    for name in ("photo.jpg", "painting.jpg"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for line in SHELL:
+        command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, (line, result.stderr[-2000:])
+    assert (tmp_path / "cats.png").read_bytes() == (tmp_path / "cats_2.png").read_bytes()
+    assert {"a_red_apple.png", "photo_restored.png", "painted.png"} <= {path.name for path in tmp_path.iterdir()}

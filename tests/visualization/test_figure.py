@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib import _pylab_helpers
 from PIL import Image
 
-from kgen.visualization.figure import Figure
+from kgen.visualization.figure import new_figure
 
 
 def test_a_notebook_gets_a_png():
-    figure = Figure(figsize=(3, 2), dpi=50)
+    figure = new_figure(figsize=(3, 2), dpi=50)
     figure.add_subplot().plot([1, 2])
     with Image.open(io.BytesIO(figure._repr_png_())) as image:
         assert image.format == "PNG" and image.size == (150, 100)
@@ -18,7 +18,7 @@ def test_a_notebook_gets_a_png():
 
 
 def test_nothing_else_keeps_it():
-    figure = Figure()
+    figure = new_figure()
     assert _pylab_helpers.Gcf.get_all_fig_managers() == []
     gone = weakref.ref(figure)
     del figure

@@ -57,3 +57,23 @@ def test_bad_input(tmp_path, monkeypatch, given, error, said):
     with pytest.raises(error, match=f"save_images: .*{said}"):
         save_images(**{"path": "samples.png", "images": random_images(2), **given})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_beside_the_pixels(tmp_path):
+    images = random_images(2)
+    texts = [{"prompt": "一只黑猫", "seed": "0"}, {"prompt": "a cat"}]
+    save_images(tmp_path / "samples", images, texts=texts)
+    for name, expected in zip(("0000.png", "0001.png"), texts):
+        with Image.open(tmp_path / "samples" / name) as image:
+            assert image.text == expected
+    save_images(tmp_path / "grid.png", images, texts=texts[:1])
+    with Image.open(tmp_path / "grid.png") as image:
+        assert image.text == texts[0]
+    with pytest.raises(ValueError, match="save_images: give one dict of texts for each of the 1 files; got 2"):
+        save_images(tmp_path / "grid.png", images, texts=texts)
+
+
+def test_a_grid_of_one_without_a_margin_is_that_image(tmp_path):
+    images = random_images(1)
+    save_images(tmp_path / "one.png", images, margin=0)
+    np.testing.assert_array_equal(read(tmp_path / "one.png"), images[0])

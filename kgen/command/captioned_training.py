@@ -1,0 +1,168 @@
+"""A whole run of text to image: from captioned images to a model on disk, with samples, a backup and a score."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kgen.callbacks import RunBackup, SampleGrid
+from kgen.data import CaptionedImages
+from kgen.files import write_whole
+from kgen.metrics import FeatureExtractor, RetrievalRecall
+from kgen.models import TextToImage
+from kgen.presets import preset_names
+from kgen.text import TextEncoder
+from kgen.visualization import save_images
+
+# A small set is repeated within an epoch, or there would be thousands.
+_MOST_EPOCHS = 24
+# How often samples are drawn, and how often it is said how far it is.
+_REPORTS = 8
+
+
+def train_captioned(
+    data: CaptionedImages,
+    output: Path,
+    source: str,
+    text_encoder: str = "openmoji_64",
+    steps: int = 1600,
+    batch_size: int = 32,
+    seed: int = 0,
+    prompts: Sequence[str] | None = None,
+    verbose: int | None = None,
+) -> dict[str, Any]:
+    """Trains a `TextToImage` on captioned images, and writes all that a run leaves.
+
+    A run that was killed goes on when it is started again with the same data and numbers; with others its directory
+    is refused.
+
+    Args:
+        data: at least two captioned images.
+        output: directory for `model.keras`, `saved_model/` (where TensorFlow is installed), `samples/`, `images.png`
+            and `report.json`.
+        source: where the images come from, by which a run knows itself.
+        text_encoder: a preset, whose encoder reads; or what `TextEncoder.of` takes.
+        steps: of training, rounded to whole passes over the images.
+        batch_size: images in a step.
+        seed: of the weights and of training.
+        prompts: of the samples; None: captions from all over the data.
+        verbose: as in `keras.Model.fit`; None: a bar in a terminal, else a line for each epoch.
+
+    Returns:
+        The report: `retrieval`, the share of captions that draw the right image, `among` how many, and `seconds`.
+
+    Raises:
+        FileExistsError: if the directory is another run's.
+        ValueError: for fewer than two images.
+
+    Example:
+
+    ```python
+    data = kgen.data.captioned_folder("my_images")
+    kgen.command.captioned_training.train_captioned(data, Path("my_run"), "my_images", steps=800)
+    ```
+    """
+    start = time.time()
+    if len(data) < 2:
+        raise ValueError(f"there must be at least 2 images to learn from; got {len(data)}.")
+    print(f"{len(data)} images with {sum(len(each) for each in data.captions)} captions")
+    numbers = {"text_encoder": text_encoder, "steps": steps, "batch_size": batch_size, "seed": seed}
+    backup = RunBackup(output, {**description(data, source), **numbers})
+    prompts = list(prompts or prompts_of(data))
+    # The first weights of a network are drawn from Keras' own random numbers.
+    keras.utils.set_random_seed(seed)
+    encoder = encoder_of(text_encoder)
+    model = TextToImage(encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
+    shown, epochs, each = schedule(data, steps, batch_size)
+    print(f"{epochs * each} steps of {batch_size} images: {epochs} epochs of {each} steps.")
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, epochs * each, warmup_target=1.5e-3, warmup_steps=min(100, epochs * each)
+    )
+    model.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
+    model.fit(
+        shown,
+        epochs=epochs,
+        batch_size=batch_size,
+        verbose=(1 if sys.stderr.isatty() else 2) if verbose is None else verbose,
+        callbacks=[
+            SampleGrid(output / "samples", prompts, every=max(1, epochs // _REPORTS)),
+            keras.callbacks.LambdaCallback(on_epoch_end=progress(model, data, epochs)),
+            backup,
+        ],
+    )
+    save_images(output / "images.png", model.generate(prompts, seed=0), prompts, scale=2)
+    try:
+        model.export(output / "saved_model")
+    except ImportError as error:
+        print(f"Without a SavedModel: {error}")
+    score, among = retrieval(model, data)
+    report = {"retrieval": score, "among": among, "seconds": round(time.time() - start, 1)}
+    write_whole(output / "report.json", json.dumps(report) + "\n")
+    # Last: where it is, the run is done.
+    model.save(output / "model.keras")
+    chance = f"(chance {1 / among:.0%})"
+    print(f"\nThe right image is the nearest of {among} to what its caption gives: {score:.0%} {chance}.")
+    return {**report, "prompts": prompts}
+
+
+def description(data: CaptionedImages, source: str) -> dict[str, Any]:
+    """What the data of a run are: only the same ones go on from its backup."""
+    digest = hashlib.blake2b(json.dumps(data.captions).encode(), digest_size=8)
+    for image in data.images:
+        digest.update(image)
+    return {"data": source, "images": len(data), "content": digest.hexdigest(), "image_size": data.image_shape[0]}
+
+
+def schedule(data: CaptionedImages, steps: int, batch_size: int) -> tuple[CaptionedImages, int, int]:
+    """`(data, epochs, steps an epoch)`: the data perhaps several times over, and as many steps as are wanted."""
+    repeats = max(1, round(steps * batch_size / _MOST_EPOCHS / len(data)))
+    if repeats > 1:
+        data = data[np.tile(np.arange(len(data)), repeats)]
+    each = -(-len(data) // batch_size)
+    return data, max(1, round(steps / each)), each
+
+
+def prompts_of(data: CaptionedImages, count: int = 16) -> list[str]:
+    """Captions of images from all over the data, no two alike."""
+    captions = list(dict.fromkeys(each[0] for each in data.captions))
+    return [captions[i] for i in np.linspace(0, len(captions) - 1, min(count, len(captions))).astype(int)]
+
+
+def encoder_of(name: str) -> TextEncoder:
+    """A preset's small encoder, which reads English and Chinese; or a text model of KerasHub, or of a directory."""
+    if name in preset_names():
+        return TextToImage.from_preset(name, text_encoder="own").text_encoder
+    return TextEncoder.of(name)
+
+
+def progress(model: TextToImage, data: CaptionedImages, epochs: int) -> Callable[[int, Any], None]:
+    """Function that says, eight times, how many captions draw the right image so far, and how long it still takes."""
+    every, began = max(1, epochs // _REPORTS), []
+
+    def say(epoch, logs):
+        began.append(time.time())
+        if (epoch + 1) % every == 0 and len(began) > 1:
+            score, among = retrieval(model, data, 100)
+            minutes = (began[-1] - began[0]) / (len(began) - 1) * (epochs - epoch - 1) / 60
+            print(f"The right image is the nearest of {among} for {score:.0%}; about {minutes:.1f} minutes to go.")
+
+    return say
+
+
+def retrieval(model: TextToImage, data: CaptionedImages, queries: int = 300) -> tuple[float, int]:
+    """`(share, n)`: how often the nearest of n originals to a generated image is its own, by 16 x 16 mean colours."""
+    asked = np.random.default_rng(0).permutation(len(data))[:queries]
+    generated = model.generate([data.captions[i][0] for i in asked], seed=1)
+    colours = FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
+    among = min(100, len(asked))
+    recall = RetrievalRecall(colours, among=among, similarity="euclidean")
+    recall.update_state(data.images[asked], generated)
+    return recall.result()["recall_at_1_colours"], among

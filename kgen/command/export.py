@@ -1,0 +1,35 @@
+"""`kgen export`: a model for use without kgen."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from kgen.command import outputs
+from kgen.command.model_files import HELP, file_of, load_model
+from kgen.standard_output import results_only
+
+EXAMPLES = """\
+  kgen export openmoji_64 openmoji_saved_model
+  kgen export text_to_image_my_images/model.keras serve/1"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the sub-command."""
+    parser.add_argument("model", metavar="MODEL", help=HELP)
+    parser.add_argument("output", metavar="PATH", type=Path, help="directory to write")
+    parser.add_argument("--format", default="tf_saved_model", help="of the file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    outputs.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Writes the model, and gives `files` and `run_file`."""
+    file = file_of(options.model)
+    output = outputs.output_of(options, options.output)
+    with results_only():
+        model = load_model(options.model)
+        model.export(output, format=options.format)
+        written = outputs.write_run_file(options, output, [file])
+    return {"files": [str(output)], "run_file": written, "model": options.model, "format": options.format}

@@ -1,0 +1,85 @@
+"""Models by what a user calls them: presets, directories, .keras files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from kgen import presets
+from kgen.command.quick_start import import_keras
+from kgen.command.wrong_use import WrongUse
+from kgen.presets import load_preset, preset_description, preset_names
+
+HELP = "a preset of kgen (see kgen presets), a directory of save_to_preset, or a .keras file"
+
+
+def file_of(name: str) -> Path:
+    """The file that holds a model's weights.
+
+    Args:
+        name: as `HELP` says.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or no preset in the directory.
+        WrongUse: for a name that is no preset's.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "preset.json").is_file():
+            raise FileNotFoundError(f"'{path}' holds no preset; save_to_preset makes one.")
+        return path / "model.keras"
+    if name in preset_names():
+        return Path(str(presets.__file__)).parent / name / "model.keras"
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file '{path}'.")
+        return path
+    raise WrongUse(
+        f"there is no model {name!r}: it is no .keras file, no directory of save_to_preset, and no preset of kgen, "
+        f"which are {', '.join(preset_names())}."
+    )
+
+
+def class_of(name: str) -> str:
+    """The class of a model, such as "TextToImage", without loading it.
+
+    Raises:
+        OSError, WrongUse: as `file_of`.
+        ValueError: if the file is no model of Keras.
+    """
+    file = file_of(name)
+    if file != Path(name).expanduser():
+        return preset_description(file.parent)["class"].split(">")[-1]
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return json.loads(archive.read("config.json"))["class_name"]
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(f"'{file}' is no model of Keras ({error}).") from error
+
+
+def check_class(name: str, *wanted: str) -> str:
+    """The class of a model, if it is one of those that are wanted, without loading it.
+
+    Raises:
+        OSError, ValueError: as `class_of`.
+        WrongUse: for another class.
+    """
+    found = class_of(name)
+    if found not in wanted:
+        raise WrongUse(f"{name} is of class {found}; this command is for {', '.join(wanted)}.")
+    return found
+
+
+def load_model(name: str) -> Any:
+    """The model itself, ready for use.
+
+    Raises:
+        OSError, ValueError: as `class_of` and `kgen.presets.load_preset`.
+    """
+    file = file_of(name)
+    import_keras(reads_text=class_of(name) in ("TextToImage", "DualEncoder"))
+    import keras
+
+    return keras.saving.load_model(file, compile=False) if file == Path(name).expanduser() else load_preset(file.parent)

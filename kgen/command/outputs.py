@@ -1,0 +1,129 @@
+"""Where results go: checked before the work, and beside each the run file that repeats it."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kgen.command.wrong_use import WrongUse
+from kgen.files import check_writable, write_whole
+
+FORMAT = 1
+_PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy", "Pillow")
+
+
+def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds `-o`, `--overwrite` and `--json`."""
+    parser.add_argument("-o", "--output", metavar="PATH", type=Path, help=what)
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def output_of(options: argparse.Namespace, otherwise: str | Path, suffixes: Iterable[str] = ()) -> Path:
+    """Where the result is to go, checked: it can be written, and nothing is there that is not to be replaced.
+
+    Args:
+        options: with `output`, None for a free name like `otherwise`, and `overwrite`.
+        otherwise: a path; `cat.png` becomes `cat_2.png` if it is there.
+        suffixes: those that files may have; "" for directories.
+
+    Raises:
+        FileExistsError: if it is there, and `overwrite` was not given.
+        OSError: if it cannot be written.
+        WrongUse: for another suffix.
+    """
+    path = free(Path(otherwise)) if options.output is None else options.output.expanduser()
+    suffixes = list(suffixes)
+    if suffixes and path.suffix.lower() not in suffixes:
+        files, folder = " or ".join(filter(None, suffixes)), "" in suffixes
+        wanted = f"must end in {files}" + ", or have no suffix, for a folder" * folder
+        raise WrongUse(f"-o: '{path}' {wanted if files else 'is to be a folder, and has no suffix'}.")
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if not options.overwrite:
+            raise FileExistsError(f"'{path}' is there already; --overwrite replaces it, -o chooses another name.")
+        if path.is_dir() and not run_file(path).is_file():
+            raise FileExistsError(f"'{path}' is a directory that this command did not make; -o chooses another name.")
+    if not path.is_dir():
+        check_writable("-o", path)
+    check_writable("-o", run_file(path))
+    return path
+
+
+def free(path: Path) -> Path:
+    """This path, or with a number in its name if something is there: `cat_2.png`."""
+    tried, number = path, 2
+    while tried.exists():
+        tried = path.with_name(f"{path.stem}_{number}{path.suffix}")
+        number += 1
+    return tried
+
+
+def run_file(path: Path) -> Path:
+    """The run file of a result."""
+    return path.with_name(f"{path.name}.run.json")
+
+
+def write_run_file(
+    options: argparse.Namespace, output: Path, inputs: Iterable[Path] = (), seed: int | None = None
+) -> str:
+    """Writes what repeats a result beside it, and returns its path.
+
+    Args:
+        options: of the command; `given` are the arguments as they were.
+        output: the result.
+        inputs: files that it was made from.
+        seed: one that was drawn, because none was given.
+    """
+    import keras
+
+    import kgen
+
+    given = [*([] if seed is None else ["--seed", str(seed)]), *options.given]
+    described: dict[str, Any] = {
+        "format": FORMAT,
+        "command": options.command,
+        "arguments": given,
+        "directory": os.getcwd(),
+        "output": str(output),
+        "inputs": {str(path.resolve()): digest(path) for path in inputs},
+        "backend": keras.backend.backend(),
+        "versions": {"kgen": kgen.__version__, "python": platform.python_version(), **dict(_versions())},
+    }
+    file = run_file(output)
+    write_whole(file, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    return str(file)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Removes an output that is to be replaced, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _versions():
+    for name in _PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue

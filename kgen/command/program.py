@@ -1,0 +1,198 @@
+"""The program: which sub-command, what it is given, and what it ends with."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+from kgen.command.wrong_use import WrongUse
+
+# What each does; each is a module of this package that gives EXAMPLES, `add_arguments(parser)`, `run(options)`, which
+# returns a dict for JSON; perhaps `lines(result)`, the same for people, and `expanded(arguments)`.
+COMMANDS = {
+    "generate": "draw images from prompts, or from a GAN or a VAE",
+    "train": "learn text to image from a folder of captioned images",
+    "evaluate": "measure how near generated images are to real ones",
+    "restore": "take noise out of photographs, enlarge them, or fill in what is missing",
+    "stylize": "draw an image in the style of another",
+    "classify": "say what images show",
+    "export": "write a model as a SavedModel, for use without kgen",
+    "info": "say what a model is",
+    "presets": "list the trained models that come with kgen",
+    "run": "repeat what a run file says, to the bit",
+}
+DEFAULT_MODEL = "openmoji_64"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a sub-command: `kgen generate openmoji_64 "a red apple" -o apple.png`.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+
+    Returns:
+        What the process is to end with: 0: it is done; 1: the work failed; 2: wrong use; 130: interrupted.
+
+    Example:
+
+    ```python
+    kgen.command.main(["generate", "openmoji_64", "a red apple", "-o", "apple.png"])      # 0
+    ```
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+        meant = difflib.get_close_matches(arguments[0], COMMANDS, n=1, cutoff=0.7)
+        if meant:
+            return _failed("kgen", f"there is no command {arguments[0]!r}. Is it {meant[0]!r}? See kgen --help.", 2)
+        # `kgen "a red apple"`.
+        print(f"kgen: the preset {DEFAULT_MODEL} draws; `kgen generate MODEL PROMPT` takes another.", file=sys.stderr)
+        arguments = ["generate", DEFAULT_MODEL, *arguments]
+    if not arguments:
+        arguments = ["--help"]
+    try:
+        if arguments[0] in COMMANDS:
+            arguments[1:] = getattr(module_of(arguments[0]), "expanded", list)(arguments[1:])
+        options = parser(arguments[0]).parse_args(arguments)
+    except SystemExit as exit:
+        return int(exit.code or 0)
+    except WrongUse as error:
+        return _failed(f"kgen {arguments[0]}", error, 2)
+    options.given = arguments[1:]
+    return execute(options)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Runs the sub-command of parsed options, prints its result, and returns what the process is to end with."""
+    name = f"kgen {options.command}"
+    try:
+        module = module_of(options.command)
+        result = module.run(options)
+        print_result(module, result, getattr(options, "json", False) is True)
+    except WrongUse as error:
+        return _failed(name, error, 2)
+    except KeyboardInterrupt:
+        return _failed(name, "interrupted.", 130)
+    except BrokenPipeError:
+        # Who read standard output has seen enough. Python would complain once more when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001  (whatever it is, one line says it)
+        if options.traceback:
+            raise
+        known = isinstance(error, (OSError, TypeError, ValueError, ImportError, RuntimeError, NotImplementedError))
+        return _failed(name, error if known else f"{type(error).__name__}: {error}. --traceback says where.", 1)
+    return 0
+
+
+def print_result(module: ModuleType, result: dict[str, Any], as_json: bool) -> None:
+    """Prints what a sub-command gave, as JSON or as lines for people: by default its files."""
+    if as_json:
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        for line in getattr(module, "lines", _files)(result):
+            print(line)
+    sys.stdout.flush()
+
+
+def parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    Args:
+        command: the only sub-command that is going to be parsed; None: all of them, for completion. To know the
+            options of some takes seconds.
+    """
+    made = _Parser("kgen", description="Fast generative image models: draw, train, measure, restore.", epilog=_EPILOG)
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.add_argument("--version", action=_Version, help="print the version and exit")
+    _add_completion(made)
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        described: dict[str, Any] = {
+            "help": summary,
+            "description": f"{summary[0].upper()}{summary[1:]}.",
+            "formatter_class": _Help,
+        }
+        if command not in (None, name):
+            commands.add_parser(name, **described)
+            continue
+        module = module_of(name)
+        part = commands.add_parser(name, **described, epilog=f"examples:\n{module.EXAMPLES}")
+        module.add_arguments(part)
+        part.add_argument("--traceback", action="store_true", help="on an error, show where it came from")
+    return made
+
+
+def module_of(command: str) -> ModuleType:
+    """The module of a sub-command."""
+    return importlib.import_module(f"kgen.command.{command}")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Says defaults, but not that there is none."""
+
+    def _get_help_string(self, action):
+        none = action.default in (None, False, argparse.SUPPRESS) or action.default == []
+        return action.help if none else super()._get_help_string(action)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+class _Version(argparse.Action):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, nargs=0, **kwargs)
+
+    def __call__(self, parser, *_):
+        import kgen
+
+        print(f"kgen {kgen.__version__}")
+        parser.exit()
+
+
+def _add_completion(made):
+    """`--print-completion SHELL`, where shtab is installed."""
+    try:
+        import shtab
+    except ImportError:
+        return
+
+    class Completion(argparse.Action):
+        def __call__(self, _, namespace, shell, *args):
+            print(shtab.complete(parser(), shell))
+            made.exit()
+
+    made.add_argument("--print-completion", choices=shtab.SUPPORTED_SHELLS, action=Completion, help="and exit")
+
+
+def _files(result):
+    return result.get("files", [])
+
+
+def _failed(name, error, code):
+    words = " ".join(str(error).split())
+    # Errors of kgen name who raised them; once is enough.
+    print(f"{name}: {words.removeprefix(name.replace(' ', '.') + ': ')}", file=sys.stderr)
+    return code
+
+
+_EPILOG = f"""examples:
+  kgen "a red apple"                                        # by the preset {DEFAULT_MODEL}, into a_red_apple.png
+  kgen generate {DEFAULT_MODEL} "a smiling cat" -o cat.png
+  kgen train my_images                                      # your own images, with captions
+  kgen COMMAND --help                                       # more of each
+
+Beside every result there is RESULT.run.json, which repeats it: kgen run cat.png.run.json"""

@@ -1,0 +1,78 @@
+"""`kgen run`: a result once more, from its run file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from kgen.command import outputs, program
+from kgen.command.wrong_use import WrongUse
+
+EXAMPLES = """\
+  kgen run cat.png.run.json                                             # into cat_2.png beside it
+  kgen run cat.png.run.json -o again.png"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the sub-command."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="what a command wrote beside its result")
+    outputs.add_arguments(parser, "where the result goes; else beside the first one, with a number")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Repeats what the file says, and gives what that command gives."""
+    described = _read(options.file)
+    command = described["command"]
+    directory = Path(described["directory"])
+    if not directory.is_dir():
+        raise FileNotFoundError(f"the command was given in '{directory}', which is not there.")
+    # From another directory, paths are whole.
+    here = directory == Path.cwd()
+    output = options.output and (Path() if here else Path.cwd()) / options.output.expanduser()
+    _same_backend(described)
+    try:
+        again = program.parser(command).parse_args([command, *described["arguments"]])
+    except SystemExit as exit:
+        raise ValueError(f"'{options.file}' has arguments that this kgen does not take.") from exit
+    again.given = described["arguments"]
+    with contextlib.chdir(directory):
+        first = Path(described["output"])
+        again.output = output or outputs.free(first if here else directory / first)
+        again.overwrite = options.overwrite
+        if command == "evaluate":
+            again.json = again.output
+        for path, before in described["inputs"].items():
+            if not Path(path).is_file() or outputs.digest(Path(path)) != before:
+                print(f"Note: '{path}' is not what it was; the result will be another.", file=sys.stderr)
+        return program.module_of(command).run(again)
+
+
+def _read(file):
+    try:
+        described = json.loads(file.expanduser().read_text(encoding="utf-8"))
+        missing = {"format", "command", "arguments", "directory", "output", "inputs"} - set(described)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"'{file}' is no run file: it is not JSON ({error}).") from error
+    if missing or described["command"] not in program.COMMANDS or described["command"] == "run":
+        raise WrongUse(f"'{file}' is no run file of kgen; a command writes one beside its result.")
+    if described["format"] > outputs.FORMAT:
+        raise ValueError(f"'{file}' is of a newer kgen. Upgrade: pip install --upgrade keras-kgen")
+    return described
+
+
+def _same_backend(described):
+    backend = described.get("backend")
+    if not backend:
+        return
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+        return
+    import keras
+
+    if keras.backend.backend() != backend:
+        print(f"Note: it was made with the backend {backend}; pixels may differ by one level.", file=sys.stderr)

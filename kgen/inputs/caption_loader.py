@@ -1,0 +1,117 @@
+"""Loaders of captioned batches, of PyTorch, of grain or of your own, with features in place of captions."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kgen.text import CaptionFeatures, CaptionTokens, clean_prompts
+from kgen.text.caption_features import addable
+from kgen.types import Array
+
+
+class LoadedCaptions(keras.utils.PyDataset):
+    """Batches `{"images", **features}` of a loader that gives pairs, or dicts, of images and captions.
+
+    The loader is gone through once before training, for its captions: a frozen text encoder reads each only once. A
+    caption that comes up later is read then. The order of the images is the loader's own.
+
+    Args:
+        owner: class that errors name.
+        loader: gives its batches anew each time it is gone through: a `torch.utils.data.DataLoader`, a dataset of
+            grain, in batches.
+        clean: function from a list of captions to those that are read.
+        table: function from a list of captions to `CaptionFeatures` or `CaptionTokens` that know them.
+
+    Raises:
+        TypeError: if captions are not strings.
+        ValueError: if batches are not of images and as many captions, or there are none, or no end of them.
+
+    Example:
+
+    ```python
+    loader = torch.utils.data.DataLoader(rows, batch_size=32, shuffle=True)     # of dicts of images and captions
+    model.fit(loader, epochs=10)
+    ```
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        loader: Any,
+        clean: Callable[[list[str]], list[str]],
+        table: Callable[[list[str]], CaptionFeatures | CaptionTokens],
+    ):
+        super().__init__()
+        self.owner = owner
+        self.loader = loader
+        self.clean = clean
+        length = getattr(type(loader), "__len__", None)
+        if length is not None and _length(loader) >= sys.maxsize:
+            raise ValueError(
+                f"{owner}: an endless loader has no last caption. Leave out repeat(); epochs say how often."
+            )
+        captions: dict[str, None] = {}
+        self.count = 0
+        for _, texts in self._read():
+            captions.update(dict.fromkeys(texts))
+            self.count += 1
+        if not self.count:
+            raise ValueError(f"{owner}: the loader gives no batches.")
+        self.table = table(list(captions))
+        self._coming: Iterator[tuple[Array, list[str]]] = iter(())
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, Array]:
+        if index == 0:
+            self._coming = self._read()
+        images, captions = next(self._coming, (None, None))
+        if images is None or captions is None:
+            self._coming = self._read()
+            images, captions = next(self._coming)
+        self.table.extend(captions)
+        return {"images": images, **addable(self.table.gather(self.table.index(captions)))}
+
+    def _read(self) -> Iterator[tuple[Array, list[str]]]:
+        for number, batch in zip(itertools.count(), self.loader):
+            images, captions = self._parts(batch, number)
+            yield images, self.clean(captions)
+
+    def _parts(self, batch: Any, number: int) -> tuple[Array, list[str]]:
+        where = f"{self.owner}: batch {number} of the loader"
+        if isinstance(batch, dict) and {"images", "captions"} <= set(batch):
+            batch = batch["images"], batch["captions"]
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            got = sorted(map(str, batch)) if isinstance(batch, dict) else type(batch).__name__
+            raise ValueError(
+                f"{where} must be a pair of images and captions, or a dict of 'images' and 'captions'; got {got}."
+            )
+        images, captions = np.asarray(batch[0]), clean_prompts(batch[1], where)
+        if images.ndim != 4 or len(images) != len(captions):
+            raise ValueError(
+                f"{where} must have a caption for each of its images (N, height, width, channels); got {len(captions)} "
+                f"captions and images of shape {images.shape}."
+            )
+        return images, captions
+
+
+def is_loader(data: Any) -> bool:
+    """Whether data are something that gives batches, each time that it is gone through."""
+    return hasattr(data, "__iter__") and not (
+        hasattr(data, "shape") or hasattr(data, "__next__") or isinstance(data, (str, bytes, list, tuple, dict))
+    )
+
+
+def _length(loader):
+    try:
+        return len(loader)
+    except TypeError:
+        # A loader of PyTorch whose dataset has no length.
+        return 0

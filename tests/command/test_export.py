@@ -1,0 +1,18 @@
+import numpy as np
+
+
+def test_a_saved_model(done, failed, trained_gan, tensorflow_backend):
+    import tensorflow as tf
+
+    result = done("export", trained_gan, "served/1")
+    assert result["files"] == ["served/1"] and result["run_file"] == "served/1.run.json"
+    serve = tf.saved_model.load("served/1").signatures["serving_default"]
+    images = serve(count=tf.constant(2), seed=tf.constant(0))["images"].numpy()
+    assert images.shape == (2, 8, 8, 3) and images.dtype == np.uint8
+    assert "'served/1' is there already" in failed(1, "export", trained_gan, "served/1")
+    done("export", trained_gan, "served/1", "--overwrite")
+
+
+def test_bad_input(failed, trained_gan):
+    assert "format must be" in failed(1, "export", trained_gan, "served", "--format", "floppy")
+    assert "there is no model 'none'" in failed(2, "export", "none", "served")

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgen.presets import load_preset
+
+pytestmark = pytest.mark.usefixtures("eager")
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.backends
+def test_one_image(kgen, restorer, photo):
+    code, out, err = kgen("restore", photo, "--preset", restorer)
+    assert (code, out) == (0, "photo_restored.png\n")
+    np.testing.assert_array_equal(pixels("photo_restored.png"), load_preset(restorer).restore(pixels(photo)))
+
+
+def test_several_images_and_alpha(done, restorer, photo, folder):
+    image = np.dstack([pixels(photo), np.full((36, 44), 99, "uint8")])
+    Image.fromarray(image).save("clear.webp", lossless=True)
+    result = done("restore", photo, "clear.webp", "--preset", restorer, "-o", "better")
+    assert result["files"] == ["better/photo.png", "better/clear.png"]
+    assert pixels("better/photo.png").shape == (36, 44, 3)
+    assert (pixels("better/clear.png")[..., 3] == 99).all()
+    # A JPEG has no alpha.
+    done("restore", "clear.webp", "--preset", restorer, "-o", "clear.jpg")
+    assert pixels("clear.jpg").shape == (36, 44, 3)
+
+
+def test_missing_parts(done, failed, inpainter, restorer, photo):
+    mask = np.zeros((36, 44), "uint8")
+    mask[5:8, 6:9] = 255
+    Image.fromarray(mask).save("mask.png")
+    done("restore", photo, "--preset", inpainter, "--mask", "mask.png", "-o", "whole.png")
+    known = mask == 0
+    np.testing.assert_array_equal(pixels("whole.png")[known], pixels(photo)[known])
+    assert (pixels("whole.png")[~known] != pixels(photo)[~known]).any()
+    assert "needs --mask, white where something is missing" in failed(2, "restore", photo, "--preset", inpainter)
+    assert "leave out --mask" in failed(2, "restore", photo, "--preset", restorer, "--mask", "mask.png")
+    Image.fromarray(mask[:9]).save("low.png")
+    line = failed(1, "restore", photo, "--preset", inpainter, "--mask", "low.png")
+    assert "'low.png' must be as large as 'photo.png', 44 x 36 pixels; it is 44 x 9" in line
+
+
+def test_bad_input(failed, restorer, photo, folder):
+    (folder / "broken.png").write_bytes(b"x")
+    assert "'broken.png' is no image that Pillow reads" in failed(1, "restore", "broken.png", "--preset", restorer)
+    (folder / "half.png").write_bytes((folder / photo).read_bytes()[:200])
+    assert "'half.png' " in failed(1, "restore", "half.png", "--preset", restorer)
+    assert "'none.png' cannot be read (No such file" in failed(1, "restore", "none.png", "--preset", restorer)
+    assert "is of class TextToImage; this command is for ImageRestorer" in failed(
+        2, "restore", photo, "--preset", "openmoji_64"
+    )
+    line = failed(2, "restore", photo, photo, "--preset", restorer, "-o", "both.png")
+    assert "-o: 'both.png' is to be a folder" in line
+    assert "two images have one name" in failed(2, "restore", photo, photo, "--preset", restorer)
+    assert not (folder / "restored").exists()
+
+
+def test_it_can_be_repeated(done, kgen, restorer, photo):
+    done("restore", photo, "--preset", restorer, "-o", "one.png")
+    assert kgen("run", "one.png.run.json")[:2] == (0, "one_2.png\n")
+    np.testing.assert_array_equal(pixels("one_2.png"), pixels("one.png"))

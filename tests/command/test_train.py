@@ -1,0 +1,137 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from kgen.command import captioned_training, train
+from kgen.command.wrong_use import WrongUse
+from kgen.data import CaptionedImages
+from tests.models import tiny_text
+
+pytestmark = pytest.mark.usefixtures("eager")
+
+
+# === Options of a file ===
+def test_options_of_a_file_and_those_that_win(folder):
+    (folder / "run.json").write_text(
+        '{"steps": 40, "image_size": 32, "prompts": ["a", "b c"], "quiet": true, "seed": 1}'
+    )
+    given = train.expanded(["mine", "--config", "run.json", "--steps", "7"])
+    assert given == ["mine", "--steps", "7", "--image-size=32", "--prompts", "a", "b c", "--quiet", "--seed=1"]
+    assert train.expanded(["mine", "--config=run.json", "-q", "--seed=3"])[1:3] == ["-q", "--seed=3"]
+    assert train.expanded(["mine", "--steps", "7"]) == ["mine", "--steps", "7"]
+    pytest.importorskip("yaml")
+    (folder / "run.yaml").write_text("steps: 40\nbatch-size: 4\nquiet: false\n")
+    assert train.expanded(["mine", "--config", "run.yaml"]) == ["mine", "--steps=40", "--batch-size=4"]
+
+
+def test_files_that_hold_no_options(folder, failed):
+    for text, words in (("[1]", "must hold options by name"), ("x", "cannot be read")):
+        (folder / "run.json").write_text(text)
+        with pytest.raises(WrongUse, match=words):
+            train.expanded(["mine", "--config", "run.json"])
+    with pytest.raises(WrongUse, match="give one file"):
+        train.expanded(["mine", "--config"])
+    assert "'none.json' cannot be read" in failed(2, "train", "mine", "--config", "none.json")
+    (folder / "run.json").write_text('{"colour": 1}')
+    assert "unrecognized arguments: --colour=1" in failed(2, "train", "mine", "--config", "run.json")
+    (folder / "run.json").write_text('{"steps": "many"}')
+    assert "--steps: must be a whole number from 1; got 'many'" in failed(2, "train", "mine", "--config", "run.json")
+
+
+# === The run ===
+@pytest.fixture
+def small(monkeypatch):
+    """Tiny networks in place of those of `TextToImage`."""
+
+    def model(encoder, image_shape, sequence_length, seed):
+        return tiny_text.model(image_shape=image_shape, seed=seed)
+
+    monkeypatch.setattr(captioned_training, "TextToImage", model)
+    monkeypatch.setattr(captioned_training, "encoder_of", lambda name: None)
+    return ("--image-size", 16, "--steps", 2, "--batch-size", 4, "--prompts", "a red picture")
+
+
+def test_a_folder_of_captioned_images(done, kgen, failed, captioned, small, folder, monkeypatch):
+    pytest.importorskip("tensorflow_text")
+    monkeypatch.setattr("tests.models.tiny_text.TextToImage.export", lambda *_: None)
+    result = done("train", captioned, *small)
+    made = folder / "text_to_image_mine"
+    assert result["files"] == ["text_to_image_mine/model.keras", "text_to_image_mine/images.png"]
+    assert result["among"] == 8 and 0.0 <= result["retrieval"] <= 1.0
+    assert {"images.png", "samples", "model.keras", "run.json", "report.json"} <= {each.name for each in made.iterdir()}
+    assert json.loads((made / "report.json").read_text())["retrieval"] == result["retrieval"]
+    # Once it is done, it is not done again unless that is said; nor is another run's directory taken.
+    assert "has a trained model already; --overwrite begins anew" in failed(1, "train", captioned, *small)
+    os.remove(made / "model.keras")
+    code, out, err = kgen("train", captioned, *small, "--seed", 5)
+    assert code == 1 and "is of a run with {'seed': 0}, not {'seed': 5}. Give another directory" in err
+    # From its file, to the bit.
+    done("train", captioned, *small, "--overwrite")
+    first = (made / "images.png").read_bytes()
+    assert kgen("run", "text_to_image_mine.run.json")[0] == 0
+    assert (folder / "text_to_image_mine_2" / "images.png").read_bytes() == first
+
+
+def test_a_run_that_is_killed_goes_on(kgen, done, captioned, small, folder, monkeypatch):
+    pytest.importorskip("tensorflow_text")
+    monkeypatch.setattr("tests.models.tiny_text.TextToImage.export", lambda *_: None)
+    small = (*small[:3], 6, *small[4:])
+    done("train", captioned, *small, "-o", "whole")
+    with monkeypatch.context() as context:
+        say = captioned_training.progress
+
+        def killed(model, data, epochs):
+            def after(epoch, logs):
+                if epoch == 1:
+                    raise KeyboardInterrupt
+
+            return after
+
+        context.setattr(captioned_training, "progress", killed)
+        code, out, err = kgen("train", captioned, *small, "-o", "twice")
+        assert code == 130 and err.endswith("kgen train: interrupted.\n")
+    assert captioned_training.progress is say and not (folder / "twice" / "model.keras").exists()
+    done("train", captioned, *small, "-o", "twice")
+    assert (folder / "twice" / "images.png").read_bytes() == (folder / "whole" / "images.png").read_bytes()
+
+
+# === Bad input ===
+def test_bad_input(failed, kgen, folder, small):
+    assert "argument --steps: must be a whole number from 1" in failed(2, "train", "mine", "--steps", 0)
+    assert "argument --image-size: must be a whole number from 16" in failed(2, "train", "mine", "--image-size", 8)
+    assert "'nowhere' does not exist" in failed(1, "train", "nowhere")
+    (folder / "empty").mkdir()
+    assert failed(1, "train", "empty").startswith("kgen train: ")
+    (folder / "file").write_text("x")
+    assert "-o: 'file/model.keras' cannot be written" in failed(1, "train", "empty", "-o", "file")
+
+
+# === Its parts ===
+def test_length_and_prompts():
+    for count, steps, least in ((1031, 800, 24), (40, 800, 22), (40, 10, 5), (3000, 94, 1)):
+        data = CaptionedImages(np.zeros((count, 1, 1, 1), "uint8"), [[f"image {i}", "x"] for i in range(count)])
+        shown, epochs, each = captioned_training.schedule(data, steps, 32)
+        assert least <= epochs <= 50 and each == -(-len(shown) // 32) and len(shown) % count == 0
+        assert abs(epochs * each - steps) <= each / 2
+    prompts = captioned_training.prompts_of(data)
+    assert len(set(prompts)) == 16 and prompts[0] == "image 0" and prompts[-1] == "image 2999"
+    two = CaptionedImages(np.zeros((4, 1, 1, 1), "uint8"), ["cat", "dog", "cat", "dog"])
+    assert captioned_training.prompts_of(two) == ["cat", "dog"]
+
+
+def test_the_data_are_known_again():
+    images = np.zeros((2, 4, 4, 3), "uint8")
+    one = captioned_training.description(CaptionedImages(images, ["a", "b"]), "x")
+    assert one == captioned_training.description(CaptionedImages(images, ["a", "b"]), "x")
+    images = images + np.uint8(1)
+    assert one["content"] != captioned_training.description(CaptionedImages(images, ["a", "b"]), "x")["content"]
+
+
+def test_the_text_encoder_is_small_and_reads_chinese():
+    encoder = captioned_training.encoder_of("openmoji_64")
+    assert encoder.count_params() < 2_500_000 and not encoder.trainable
+    pooled = encoder.encode(["a black cat", "一只黑色的猫", "a bicycle"])["pooled"]
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    assert pooled[0] @ pooled[1] > 0.8 > 0.6 > pooled[0] @ pooled[2]
