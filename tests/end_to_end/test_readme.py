@@ -33,7 +33,7 @@ SHORTER = {
 }
 AFTER = """
 import numpy as np
-assert images.shape == (3, 64, 64, 3) and images.dtype == np.uint8
+assert images.shape == (8, 128, 128, 3) and images.dtype == np.uint8
 assert np.isfinite(distance.result()["kernel_distance_efficientnet_lite0"])
 assert gan.generate(labels=[7, 8], seed=0, truncation=0.7).shape == (2, 28, 28, 1)
 assert np.allclose(gan.classify(clothes[:100]).sum(axis=1), 1.0, atol=1e-4)

@@ -99,6 +99,14 @@ def train(data, options):
     return plain
 
 
+def grid(model, file):
+    """Four prompts under eight seeds."""
+    # The font has no Chinese.
+    said = [*PROMPTS[:-1], "in Chinese: a person with glasses and long black hair"]
+    images = model.generate(PROMPTS, num_images=8, seed=0)
+    kgen.visualization.save_images(file, images, [each for each in said for _ in range(8)], columns=8)
+
+
 def picture(file):
     """Two prompts under six seeds each, and twelve other things."""
     people, things = (TextToImage.from_preset(name) for name in ("avatars_128", "openmoji_128"))
@@ -140,9 +148,7 @@ def main():
         gain = model.fit_prior(data, verbose=0)
         print(f"the prior gains {gain:.1f} nats; {time.process_time() - start:.0f} s of the processor", flush=True)
     model.save_to_preset(options.output, dtype="float16")
-    prompts = [prompt for prompt in PROMPTS for _ in range(8)]
-    images = model.generate(PROMPTS, num_images=8, seed=0)
-    kgen.visualization.save_images(options.output / "images.png", images, prompts, columns=8)
+    grid(model, options.output / "images.png")
 
 
 if __name__ == "__main__":
