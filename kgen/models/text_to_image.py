@@ -214,7 +214,7 @@ class TextToImage(ImageModel):
         *size, channels = self.image_shape
         fits = min(size) >= _LATENTS_FROM and channels == 3 and not any(side % 8 for side in size)
         # Networks that were given say by their shapes what they see.
-        pixels = any(each is not None and _sees(each) == self.image_shape for each in networks_given)
+        pixels = any(isinstance(each, keras.Model) and _sees(each) == self.image_shape for each in networks_given)
         if reconstruction is not None:
             pixels = pixels or getattr(losses.reconstruction_of(reconstruction), "only_pixels", False)
         return LatentSpace("tiny_f8") if fits and not pixels else space_of(owner, None)

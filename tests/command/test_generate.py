@@ -86,7 +86,7 @@ def test_a_model_without_prompts(done, trained_vae):
 # === Bad input ===
 def test_wrong_use(failed, text_model, trained_vae):
     assert "there is no model 'openmoji': it is no .keras file" in failed(2, "generate", "openmoji", "a cat")
-    assert "which are denoise_photo, " in failed(2, "generate", "openmoji", "a cat")
+    assert "which are avatars_128, denoise_photo, " in failed(2, "generate", "openmoji", "a cat")
     assert failed(2, "generate", text_model, " ") == "kgen generate: a prompt is empty; say what to draw."
     assert "draws from prompts; give one or more." in failed(2, "generate", text_model)
     assert "is a VAE, which draws without prompts" in failed(2, "generate", trained_vae, "a cat")

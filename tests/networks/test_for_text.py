@@ -76,5 +76,5 @@ def test_unknown_recipe():
     pytest.importorskip("tensorflow_text")
     from tests.models import tiny_text
 
-    with pytest.raises(ValueError, match="recipe must be one of 'vae', 'gan', 'vae_gan'; got 'diffusion'"):
+    with pytest.raises(ValueError, match="recipe must be one of 'vae', 'gan', 'vae_gan', 'imle'; got 'diffusion'"):
         tiny_text.model(recipe="diffusion")

@@ -30,7 +30,7 @@ PROMPTS = [
     "一个人，戴着眼镜，黑色长发",
 ]
 # Of README's picture.
-SHOWN = ["a person with pigtails and sunglasses", "a person with a full beard and a beanie"]
+SHOWN = ["a person with pigtails and sunglasses", "a person with short red curls and a smile"]
 THINGS = [
     "a red apple", "a black cat", "a rocket", "a slice of pizza", "a smiling face", "a guitar",
     "an umbrella", "a bicycle", "a penguin", "a snowman", "a hamburger", "a sunflower",
@@ -70,6 +70,8 @@ def train(data, options):
     encoder = text_encoder([caption for each in data.captions for caption in each], options)
     keras.config.set_dtype_policy(options.policy)
     model = untrained(encoder, options)
+    if options.start:
+        model.set_weights(TextToImage.from_preset(options.start).get_weights())
     batches = -(-len(data) // options.batch_size)
     epochs = max(1, options.steps // batches)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -135,6 +137,7 @@ def main():
     parser.add_argument("--condition-dim", type=int, default=256, help="of the generator")
     parser.add_argument("--width", type=int, default=128, help="of the text encoder")
     parser.add_argument("--space", default="tiny_f8", help="a preset's name or directory")
+    parser.add_argument("--start", help="a preset or its directory, made with the same sizes: go on from there")
     parser.add_argument("--picture", type=Path, help="train nothing; draw README's picture to this file")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     options = parser.parse_args()
