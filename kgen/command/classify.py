@@ -10,7 +10,8 @@ from typing import Any
 
 from kgen.command import outputs
 from kgen.command.model_files import HELP, check_class, load_model
-from kgen.command.wrong_use import WrongUse, whole_number
+from kgen.command.wrong_use import WrongUse
+from kgen.option_types import whole_number
 from kgen.standard_output import results_only
 
 EXAMPLES = """\

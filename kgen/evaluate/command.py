@@ -26,6 +26,7 @@ from kgen.metrics import (
     update_all,
 )
 from kgen.metrics.by_name import CLASSIFIER, FEATURES, METRICS, named_metric
+from kgen.option_types import whole_number
 from kgen.progress import Progress
 from kgen.standard_output import results_only
 from kgen.types import Array, ImageShape
@@ -73,12 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classifier", default=CLASSIFIER, help="of classifier_score")
     parser.add_argument("--clip", metavar="PRESET", help="also text_alignment in the features of this KerasHub CLIP")
     parser.add_argument(
-        "--image-size", type=_count, help="pixels a side; by default those of the first generated image"
+        "--image-size", type=whole_number(1), help="pixels a side; by default those of the first generated image"
     )
-    parser.add_argument("--num-images", type=_count, default=5000, help="at most so many generated images")
+    parser.add_argument("--num-images", type=whole_number(1), default=5000, help="at most so many generated images")
     parser.add_argument("--prompts", type=Path, help="text file, one prompt a line; else the real folder's captions")
     parser.add_argument("--seed", type=int, default=0, help="of the first generated image")
-    parser.add_argument("--batch-size", type=_count, default=64, help="images computed at once")
+    parser.add_argument("--batch-size", type=whole_number(1), default=64, help="images computed at once")
     parser.add_argument("--reference", type=Path, help=".npz file to keep the real images' statistics in")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
 
@@ -100,14 +101,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if file is not None:
         write_whole(file, json.dumps(report, indent=2) + "\n")
     return report
-
-
-def _count(text: str) -> int:
-    """A `type` of argparse: integers from 1."""
-    value = int(text) if text.strip().lstrip("+-").isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1; got {text!r}")
-    return value
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:

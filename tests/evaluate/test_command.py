@@ -262,9 +262,9 @@ def test_a_json_file_that_cannot_be_written(generated, real, tmp_path, capsys):
     "wrong, words",
     [
         (["--metrics", "fid"], "argument --metrics: invalid choice: 'fid'"),
-        (["--num-images", "0"], "must be at least 1"),
-        (["--image-size", "0"], "must be at least 1"),
-        (["--batch-size", "0"], "must be at least 1"),
+        (["--num-images", "0"], "must be a whole number from 1; got '0'"),
+        (["--image-size", "0"], "must be a whole number from 1; got '0'"),
+        (["--batch-size", "0"], "must be a whole number from 1; got '0'"),
         (["--colour"], "unrecognized arguments: --colour"),
     ],
 )
