@@ -15,7 +15,7 @@ from kgen import checks, losses
 from kgen.inference.inversion import Starts, descend
 from kgen.inference.posterior import image_numbers
 from kgen.inputs import pixels
-from kgen.inputs.image_input import label_condition
+from kgen.inputs.class_labels import label_condition
 from kgen.networks.interface import feed
 from kgen.progress import Progress
 from kgen.training import backend, image_noise

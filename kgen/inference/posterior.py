@@ -11,7 +11,7 @@ from keras import ops
 
 from kgen import checks, losses
 from kgen.inputs import pixels
-from kgen.inputs.image_input import label_condition
+from kgen.inputs.class_labels import label_condition
 from kgen.networks import ladder
 from kgen.progress import Progress
 from kgen.training import image_noise

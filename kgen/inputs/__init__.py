@@ -2,7 +2,8 @@
 
 from kgen.inputs.answer_input import AnswerInput
 from kgen.inputs.caption_input import CaptionInput
-from kgen.inputs.image_input import ClassLabels, ImageInput
+from kgen.inputs.class_labels import ClassLabels
+from kgen.inputs.image_input import ImageInput
 from kgen.inputs.pair_input import PairInput
 from kgen.inputs.patch_input import PatchInput
 from kgen.inputs.prompt_input import PromptInput

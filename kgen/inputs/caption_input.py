@@ -183,7 +183,7 @@ class CaptionInput(ImageInput):
 
     def stored(self, x, found, training, cache=None):
         """As in `ImageInput`; of `CaptionBatches` those of latents."""
-        if not isinstance(x, CaptionBatches) or self.space is None or not self.space.stores:
+        if not isinstance(x, CaptionBatches) or self.latents is None:
             return super().stored(x, found, training, cache)
         latents = super().stored(x.images, found, training, cache)
         return x.beside(latents, slice(None), x.batch_size, x.shuffle, x.seed, x.steps_done)

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from kgen.inputs import pixels
-from kgen.inputs.batch_checks import assert_numbers, check_numbers, every_batch
-from kgen.types import Array, Tensor
+from kgen.inputs.batch_checks import assert_numbers, every_batch
+from kgen.types import Tensor
 
 _FEATURES = ("pooled", "tokens", "mask")
 
@@ -62,8 +61,9 @@ class ImageInput:
         self.image_shape = tuple(image_shape)
         self.float_scale = float_scale
         self.targets = targets or {}
-        self.space = space
-        if space is not None and space.stores:
+        # The space if networks see latents; None if they see images.
+        self.latents = space if space is not None and space.stores else None
+        if self.latents is not None:
             self.options = (*self.options, "latent_cache")
         # Floats from a generator may be in either range: a step that is compiled for one takes no floats then.
         self.only_uint8 = False
@@ -120,11 +120,11 @@ class ImageInput:
 
     def in_space(self, images: Tensor) -> Tensor:
         """Images as networks see them: in [-1, 1], or standardized latents; latents may have come in their place."""
-        if self.space is None or not self.space.stores:
+        if self.latents is None:
             return self.to_network(images)
         if self._of_latents(images):
-            return self.space.standardized(images)
-        return self.space.encode(self.to_network(images))
+            return self.latents.standardized(images)
+        return self.latents.encode(self.to_network(images))
 
     def to_network(self, images: Tensor) -> Tensor:
         """Images in [-1, 1], of a batch as `fit` reads it."""
@@ -186,12 +186,12 @@ class ImageInput:
 
     def stored(self, x: Any, found: tuple[int, int] | None, training: bool, cache: Any = None) -> Any:
         """Data with latents in place of images, if networks see latents and the images are at hand."""
-        if self.space is None or not self.space.stores:
+        if self.latents is None:
             return x
         if isinstance(x, dict) and _in_memory(x.get("images")):
             return {**x, "images": self.stored(x["images"], found, training, cache)}
         if _in_memory(x):
-            return self.space.latents(pixels.NetworkImages(x, self._as_trained(found)), training, cache)
+            return self.latents.latents(pixels.NetworkImages(x, self._as_trained(found)), training, cache)
         if cache is not None:
             raise ValueError(
                 f"{self.owner}.fit: latent_cache is for images in arrays; batches of a {type(x).__name__} are encoded "
@@ -204,7 +204,7 @@ class ImageInput:
 
     def learn_standards(self, x: Any, owner: str) -> None:
         """Lets the first batch of data set the standards of latents, if networks see latents and none has before."""
-        if self.space is None or not self.space.stores or self.space.has_standards:
+        if self.latents is None or self.latents.has_standards:
             return
         images, _ = look_at(owner, x)
         if images is None:
@@ -216,7 +216,7 @@ class ImageInput:
             raise ValueError(f"{owner}: latents came in place of images, but no standards: see LatentSpace.latents.")
         of_floats = self.float_range or (0, 1)
         known = (0, 255) if keras.backend.standardize_dtype(images.dtype) == "uint8" else of_floats
-        self.space.adapt_to_images(pixels.NetworkImages(images, known))
+        self.latents.adapt_to_images(pixels.NetworkImages(images, known))
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate` for what a user gave, checked."""
@@ -246,9 +246,9 @@ class ImageInput:
 
     def _of_latents(self, x):
         """Whether there are latents in place of images: those that Keras has split off for `validation_split`."""
-        if self.space is None or not self.space.stores or not _in_memory(x):
+        if self.latents is None or not _in_memory(x):
             return False
-        return tuple(x.shape[-3:]) == self.space.shape(self.owner, self.image_shape)
+        return tuple(x.shape[-3:]) == self.latents.shape(self.owner, self.image_shape)
 
     def learn_range(self, found: tuple[int, int] | None) -> None:
         """Keeps the range of float images; `found` is what `check` gave."""
@@ -371,64 +371,3 @@ def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any,
         source = x
     for batch in itertools.islice(source, steps):
         yield look_at(owner, tuple(batch) if source is x and isinstance(batch, list) else batch)
-
-
-class ClassLabels:
-    """Labels that condition a model: integers `(N,)` or `(N, 1)`, inside one-hot `pooled` `(batch, num_classes)`.
-
-    Args:
-        num_classes: how many classes there are.
-
-    Example:
-
-    ```python
-    ClassLabels(10).condition("GAN.generate", [7, 8], 2)["pooled"].shape        # (2, 10)
-    ```
-    """
-
-    # What they are called in a batch.
-    key = "pooled"
-
-    def __init__(self, num_classes: int):
-        self.num_classes = num_classes
-
-    @property
-    def limits(self) -> tuple[str, int, int]:
-        """What the numbers are called, the lowest and the highest."""
-        return "labels", 0, self.num_classes - 1
-
-    def numbered(self, owner: str, labels: Any) -> Any:
-        """Labels as they are: these classes have no names."""
-        return labels
-
-    def check(self, owner: str, labels: Any, shape: tuple) -> None:
-        """Raises ValueError unless there is an integer in range for each of `shape[0]` images."""
-        labels = ops.convert_to_numpy(labels)
-        if labels.shape not in (shape[:1], (shape[0], 1)) or not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(
-                f"{owner}: labels must be {shape[0]} integers, one for each image; got {labels.dtype} of shape "
-                f"{labels.shape}."
-            )
-        name, least, most = self.limits
-        check_numbers(owner, name, labels, least, most)
-
-    def prepare(self, labels: Tensor) -> Tensor:
-        """One-hot, `(batch, num_classes)`."""
-        return ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), self.num_classes, dtype="float32")
-
-    def condition(self, owner: str, labels: Any, count: int) -> dict[str, Array]:
-        """The condition of `count` images to generate, from their checked labels."""
-        labels = np.asarray(labels)
-        self.check(owner, labels, (count,))
-        return {"pooled": np.eye(self.num_classes, dtype="float32")[labels.reshape(-1)]}
-
-
-def label_condition(owner: str, num_classes: int | None, labels: Any, count: int) -> dict[str, Array]:
-    """The condition that labels make: `{"pooled": one-hot}`, or nothing for a model without classes.
-
-    Raises:
-        ValueError: for labels that a model without classes is given or one with classes lacks, or wrong ones.
-    """
-    if (labels is None) != (num_classes is None):
-        raise ValueError(f"{owner}: labels are for models with num_classes, and they need them.")
-    return {} if num_classes is None else ClassLabels(num_classes).condition(owner, labels, count)

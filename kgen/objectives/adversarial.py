@@ -86,12 +86,7 @@ class Adversarial:
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """L_D, the penalties and the measures, on real images and generated ones."""
-        model = self.model
-        real, condition = model.conditioned(batch, training)
-        fake = model.sampler.generated(real, condition, training)
-        return self.adversary.discriminator_loss(
-            real, fake, condition, training, model.seeds(training), model.average.updates
-        )
+        return self.adversary.loss_on_draws(self.model, batch, training)
 
     def generator_loss(self, batch: dict[str, Tensor], training: bool) -> Tensor:
         """L_G on generated images."""

@@ -113,6 +113,17 @@ class Adversary:
         variables = self.discriminator.trainable_variables
         return Phase("discriminator", loss, variables, terms=self.terms, measures=self.measures)
 
+    @staticmethod
+    def default_optimizer() -> keras.optimizers.Optimizer:
+        """Of a discriminator beside reconstruction: Adam with little momentum."""
+        return keras.optimizers.Adam(4e-4, beta_1=0.5)
+
+    def loss_on_draws(self, model: Any, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """`discriminator_loss` on the images of a batch and on what the model draws from its prior."""
+        real, condition = model.conditioned(batch, training)
+        fake = model.sampler.generated(real, condition, training)
+        return self.discriminator_loss(real, fake, condition, training, model.seeds(training), model.average.updates)
+
     @property
     def terms(self):
         """Names of the parts of `discriminator_loss`."""

@@ -78,8 +78,7 @@ class CodeELBO:
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""
-        is_autoencoder = phase == self.generating_phase
-        return keras.optimizers.Adam(1e-3) if is_autoencoder else keras.optimizers.Adam(4e-4, beta_1=0.5)
+        return keras.optimizers.Adam(1e-3) if phase == self.generating_phase else Adversary.default_optimizer()
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then encoder, generator, prior and what the likelihood learns."""
@@ -114,9 +113,4 @@ class CodeELBO:
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The adversary's loss on images and on what is drawn from the prior."""
-        model = self.model
-        images, condition = model.conditioned(batch, training)
-        fake = model.sampler.generated(images, condition, training)
-        return self.adversary.discriminator_loss(
-            images, fake, condition, training, model.seeds(training), model.average.updates
-        )
+        return self.adversary.loss_on_draws(self.model, batch, training)

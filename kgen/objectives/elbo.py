@@ -124,8 +124,7 @@ class ELBO:
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""
-        is_autoencoder = phase == self.generating_phase
-        return keras.optimizers.Adam(1e-3) if is_autoencoder else keras.optimizers.Adam(4e-4, beta_1=0.5)
+        return keras.optimizers.Adam(1e-3) if phase == self.generating_phase else Adversary.default_optimizer()
 
     # === Phases ===
     @property
@@ -155,12 +154,7 @@ class ELBO:
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """L_D, the penalties and the measures, on real images and ones generated from the prior."""
-        model = self.model
-        real, condition = model.conditioned(batch, training)
-        fake = model.sampler.generated(real, condition, training)
-        return self.adversary.discriminator_loss(
-            real, fake, condition, training, model.seeds(training), model.average.updates
-        )
+        return self.adversary.loss_on_draws(self.model, batch, training)
 
     def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Reconstruction, divergence, the other terms that `compile` asked for, and what is measured."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from kgen import checks, losses
@@ -81,11 +80,6 @@ class Likeness:
     def phases(self, phase: Phase, discriminator_loss: Any) -> list[Phase]:
         """The discriminator's phase, if there is one, then the network's."""
         return [phase] if self.adversary is None else [self.adversary.phase(discriminator_loss), phase]
-
-    @staticmethod
-    def discriminator_optimizer() -> keras.optimizers.Optimizer:
-        """Adam with little momentum."""
-        return keras.optimizers.Adam(4e-4, beta_1=0.5)
 
     def parts(self, images: Tensor, made: Tensor, training: bool) -> dict[str, Tensor]:
         """The terms, and `psnr` in dB, each `(batch,)`, of images in [-1, 1] and of what was made of them."""

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kgen import checks, losses
+from kgen.objectives.adversary import Adversary
 from kgen.objectives.likeness import Likeness
 from kgen.serializable import serializable
 from kgen.training import Phase
@@ -51,7 +52,7 @@ class PerceptualCompression:
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else self.likeness.discriminator_optimizer()
+        return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else Adversary.default_optimizer()
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then the autoencoder."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from kgen.objectives.adversary import Adversary
 from kgen.objectives.likeness import Likeness
 from kgen.training import Phase
 from kgen.types import Tensor
@@ -30,7 +31,7 @@ class Restoration:
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == "network" else self.likeness.discriminator_optimizer()
+        return keras.optimizers.Adam(1e-3) if phase == "network" else Adversary.default_optimizer()
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then the network."""

@@ -11,7 +11,7 @@ from keras import ops
 
 from kgen import checks
 from kgen.inputs import pixels
-from kgen.inputs.image_input import label_condition
+from kgen.inputs.class_labels import label_condition
 from kgen.networks.interface import feed
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs

@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from kgen.inputs import ClassLabels, ImageInput
-from kgen.inputs.image_input import label_condition, look_at
+from kgen.inputs.image_input import look_at
 from tests.models import tiny
 
 SHAPE = (2, 3, 1)
@@ -116,21 +116,6 @@ def test_labels_that_are_ignored_are_told_of():
                 method(x, y, *options)
     with pytest.warns(UserWarning, match="^Model: labels are ignored"):
         made.for_training(floats(0, 1), None, (floats(0, 1), labels), None, True)
-
-
-def test_labels_make_a_condition_or_none():
-    assert label_condition("GAN.decode", None, None, 3) == {}
-    np.testing.assert_array_equal(label_condition("GAN.decode", 3, [2, 0], 2)["pooled"], np.eye(3)[[2, 0]])
-    for num_classes, labels in ((None, [0, 1]), (3, None)):
-        with pytest.raises(ValueError, match="GAN.decode: labels are for models with num_classes, and they need them"):
-            label_condition("GAN.decode", num_classes, labels, 2)
-    for labels, message in (
-        ([0, 3], r"must be in 0 \.\. 2; got 0 to 3"),
-        ([0], "must be 2 integers, one for each image"),
-        ([0.0, 1.0], "must be 2 integers, one for each image; got float64"),
-    ):
-        with pytest.raises(ValueError, match=f"GAN.decode: labels {message}"):
-            label_condition("GAN.decode", 3, labels, 2)
 
 
 # === Looking ===
