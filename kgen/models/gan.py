@@ -10,7 +10,7 @@ from kgen import checks, networks
 from kgen.inference.classify import classifier_probabilities, named
 from kgen.inference.inversion import invert
 from kgen.inputs import ClassLabels, ImageInput
-from kgen.inputs.image_input import label_condition
+from kgen.inputs.class_labels import label_condition
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import check_discriminator, check_generator, outputs_of, pooled_dim, warn_of_ending
 from kgen.objectives import Adversarial
@@ -45,7 +45,7 @@ class GAN(ImageModel):
             images in [0, 1], which may be larger: `kgen.layers.Sharpen`, `Upscale` and the like, or a network of yours.
             They are saved with the model and not trained; losses and metrics do not see them.
         space: what the networks see and make in place of pixels: a `kgen.spaces.LatentSpace`, of whose latents
-            they then have the shape; None: images.
+            they then have the shape, or the name of its autoencoder's preset; None: images.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -148,7 +148,7 @@ class GAN(ImageModel):
         generator, discriminator = networks.generator_and_discriminator(
             cls.__name__, own.shape(cls.__name__, image_shape), latent_dim, num_classes, *sizes, own.output_activation
         )
-        return cls(generator, discriminator, latent_dim, num_classes=num_classes, space=space, **kwargs)
+        return cls(generator, discriminator, latent_dim, num_classes=num_classes, space=own, **kwargs)
 
     # === Training ===
     def compile(

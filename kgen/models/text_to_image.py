@@ -25,7 +25,7 @@ from kgen.sampling.prompt_sampler import PromptSampler
 from kgen.sampling.sampler import checked_postprocessing
 from kgen.sampling.text_prior import TextPrior, fit_text_prior
 from kgen.serializable import arguments_of, serializable, split_arguments
-from kgen.spaces import LatentSpace, space_of
+from kgen.spaces import automatic_space, space_of
 from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
 from kgen.text.text_models import installed_model
 from kgen.training import AdaptiveProbability, MovingAverage, network_copy
@@ -36,8 +36,6 @@ RECIPES = ("vae", "gan", "vae_gan", "imle")
 # latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
 # fewer images drawn from the prior are the right ones (benchmarks/README.md).
 _SIGMA = 8.0
-# Shorter side in pixels from which images are learned in latents.
-_LATENTS_FROM = 96
 
 
 @serializable
@@ -142,9 +140,17 @@ class TextToImage(ImageModel):
         if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
             prompt_expander = PromptExpander(prompt_expander)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
+        if "vae" in recipe:
+            reconstruction = losses.reconstruction_of(
+                losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
+            )
         # === Config ===
         self.image_shape: Any = tuple(image_shape)
-        self.space = self._space(owner, space, reconstruction, generator, encoder, discriminator)
+        automatic = isinstance(space, str) and space == "auto"
+        networks_given = generator, encoder, discriminator
+        self.space = (
+            automatic_space(self.image_shape, reconstruction, networks_given) if automatic else space_of(owner, space)
+        )
         self.size = size
         self.recipe = recipe
         if codes is not None:
@@ -152,10 +158,7 @@ class TextToImage(ImageModel):
                 raise ValueError(
                     f"{owner}: the recipe {recipe!r} has no encoder that could find codes; leave them out."
                 )
-            if not isinstance(codes, CodePrior):
-                if not isinstance(codes, (tuple, list)) or len(codes) != 2:
-                    raise ValueError(f"{owner}: codes must be (words, values), such as (16, 8); got {codes!r}.")
-                codes = CodePrior(codes[0], codes[1], text_encoder.pooled_dim, ema_momentum)
+            codes = CodePrior.of(owner, codes, text_encoder.pooled_dim, ema_momentum)
             latent_dim = codes.words * codes.values
         self.codes = codes
         self.latent_dim = checks.integer(owner, "latent_dim", latent_dim)
@@ -170,17 +173,21 @@ class TextToImage(ImageModel):
         self.memory = memory
         if memory is not None and not memory.built:
             memory.build((None, text_encoder.pooled_dim))
-        if "vae" in recipe:
-            reconstruction = losses.reconstruction_of(
-                losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
-            )
-            self.space.check(owner, reconstruction)
+        self.space.check(owner, reconstruction)
         self.reconstruction = reconstruction
         dims = text_encoder.pooled_dim, text_encoder.token_dim
-        given = generator, encoder, discriminator
         shape, latents = self.space.shape(owner, self.image_shape), self.space.stores
         self.generator, self.encoder, self.discriminator = networks.text_networks(
-            owner, shape, self.latent_dim, dims, recipe, reconstruction, *given, size, latents, codes is not None
+            owner,
+            shape,
+            self.latent_dim,
+            dims,
+            recipe,
+            reconstruction,
+            *networks_given,
+            size,
+            latents,
+            codes is not None,
         )
         self.average = MovingAverage(self.generator, ema_momentum)
         if self.discriminator is not None:
@@ -205,19 +212,6 @@ class TextToImage(ImageModel):
         self.matching: Matching | None = None
         self.use_objective(self.objective_class())
         self.built = True
-
-    def _space(self, owner, space, reconstruction, *networks_given):
-        if not isinstance(space, str):
-            return space_of(owner, space)
-        if space != "auto":
-            return LatentSpace(space)
-        *size, channels = self.image_shape
-        fits = min(size) >= _LATENTS_FROM and channels == 3 and not any(side % 8 for side in size)
-        # Networks that were given say by their shapes what they see.
-        pixels = any(isinstance(each, keras.Model) and _sees(each) == self.image_shape for each in networks_given)
-        if reconstruction is not None:
-            pixels = pixels or getattr(losses.reconstruction_of(reconstruction), "only_pixels", False)
-        return LatentSpace("tiny_f8") if fits and not pixels else space_of(owner, None)
 
     def with_text_encoder(self, text_encoder: Any) -> TextToImage:
         """A copy of this model that reads by another text encoder.
@@ -525,12 +519,3 @@ class TextToImage(ImageModel):
             except ImportError as error:
                 warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
         return model
-
-
-def _sees(network):
-    """The shape of the images, or of what is in their place, that a network makes or takes."""
-    outputs = network.output_shape
-    if isinstance(outputs, tuple) and len(outputs) == 4:
-        return tuple(outputs[1:])
-    shape = network.input_shape
-    return tuple((shape["images"] if isinstance(shape, dict) else shape)[1:])

@@ -62,7 +62,7 @@ class VAE(ImageModel):
         seed: integer or None; where training's random numbers begin.
         postprocessing: as in `GAN`.
         space: what the networks see and make in place of pixels: a `kgen.spaces.LatentSpace`, of whose latents
-            they then have the shape; None: images.
+            they then have the shape, or the name of its autoencoder's preset; None: images.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -171,7 +171,8 @@ class VAE(ImageModel):
             ValueError: for a shape that doubling does not reach, or too many levels for it.
         """
         reconstruction = losses.reconstruction_of(reconstruction)
-        image_shape = space_of("VAE", space).shape("VAE", image_shape)
+        space = space_of("VAE", space)
+        image_shape = space.shape("VAE", image_shape)
         channels = losses.decoded_shape(image_shape, reconstruction)[-1]
         sizes = size, levels, latent_channels, attention_resolutions, multiscale
         encoder, decoder = networks.encoder_and_decoder("VAE", image_shape, latent_dim, channels, num_classes, *sizes)

@@ -43,7 +43,7 @@ def text_generator(
         latent_dim: length of a latent vector.
         pooled_dim, token_dim: lengths of the text encoder's pooled and token features.
         output_activation: "tanh" for an adversarial objective of images, "linear" for a likelihood, or for latents.
-        size: "small", of about 6 million weights, "medium", 30 million, or "large", 100 million.
+        size: "small", of about 6 million weights, "medium", 24 million, or "large", 90 to 100 million.
         latents: whether these are latents.
         **sizes: arguments of `MultiscaleDecoder` to use in place of these.
 

@@ -64,6 +64,19 @@ class CodePrior(keras.layers.Layer):
         self.average = MovingAverage(self.network, ema_momentum)
         self.built = True
 
+    @classmethod
+    def of(cls, owner: str, codes: Any, pooled_dim: int, ema_momentum: float) -> CodePrior:
+        """A prior as it is, or one of `(words, values)`.
+
+        Raises:
+            ValueError: for something else, or numbers out of range; errors begin with `owner`.
+        """
+        if isinstance(codes, cls):
+            return codes
+        if not isinstance(codes, (tuple, list)) or len(codes) != 2:
+            raise ValueError(f"{owner}: codes must be (words, values), such as (16, 8); got {codes!r}.")
+        return cls(codes[0], codes[1], pooled_dim, ema_momentum)
+
     # === In a training step ===
     def sample(self, logits: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
         """One-hot draws `(batch, K V)` of logits `(batch, K V)`, with the gradient of relaxed ones."""

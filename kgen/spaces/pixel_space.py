@@ -75,14 +75,3 @@ def root_mean_square(values: Tensor, others: Tensor, unit: float = 1.0) -> Tenso
     """
     difference = unit * (ops.stop_gradient(others) - values)
     return ops.sqrt(ops.mean(ops.square(difference), axis=tuple(range(1, len(values.shape)))))
-
-
-def space_of(owner: str, space: Any) -> Any:
-    """A `PixelSpace` for None, or the space that was given.
-
-    Raises:
-        TypeError: if it is none.
-    """
-    if space is not None and not hasattr(space, "stores"):
-        raise TypeError(f"{owner}: space must be a kgen.spaces.LatentSpace, a PixelSpace or None; got {space!r}.")
-    return PixelSpace() if space is None else space

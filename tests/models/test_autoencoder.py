@@ -154,6 +154,13 @@ def test_tiny():
     assert model.discriminator is not None and model.encode(PHOTO[None, ..., :1]).shape == (1, 12, 18, 3)
 
 
+def test_the_latents_of_a_new_one_are_not_drowned_in_noise():
+    autoencoder = Autoencoder.tiny(latent_channels=4, filters=8, blocks=1)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype("float32")
+    log_variances = ops.convert_to_numpy(autoencoder.moments(autoencoder.encoder(images))[1])
+    assert np.abs(log_variances + 6.0).max() < 2.0
+
+
 def test_an_autoencoder_of_keras_hub():
     VAEBackbone = pytest.importorskip("keras_hub.src.models.vae.vae_backbone").VAEBackbone
     backbone = VAEBackbone([32, 32], [1, 1], [32, 32], [1, 1], "mode", sample_channels=8)

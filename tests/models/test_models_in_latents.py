@@ -19,7 +19,6 @@ from kgen.metrics import FrechetDistance, ReconstructionError
 from kgen.models import GAN, VAE, Autoencoder, ImageClassifier, TextToImage
 from kgen.networks.interface import ending
 from kgen.spaces import LatentSpace, PixelSpace, latent_space
-from kgen.training import backend
 from kgen.visualization import save_images
 from tests.checks import models
 from tests.models import tiny, tiny_latents, tiny_text
@@ -37,16 +36,7 @@ def fitted(make, *data, **kwargs):
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
-    """Graphs that run once cost more to make than to run."""
-
-    def compiled(function, state):
-        def call(inputs):
-            inputs = {key: ops.convert_to_tensor(value) for key, value in inputs.items()}
-            return ops.convert_to_numpy(function(inputs))
-
-        return call
-
-    monkeypatch.setattr(backend, "compiled", compiled)
+    tiny_latents.run_eagerly(monkeypatch)
 
 
 @pytest.fixture(scope="module")

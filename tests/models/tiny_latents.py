@@ -2,14 +2,28 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from kgen.models import GAN, VAE, Autoencoder, TextToImage
 from kgen.spaces import LatentSpace
+from kgen.training import backend
 from tests.models import tiny, tiny_text
 
 SHAPE, GRID = (16, 16, 3), (4, 4, 2)
 LATENT_DIM = tiny.LATENT_DIM
+
+
+def run_eagerly(monkeypatch):
+    """Graphs that run once cost more to make than to run."""
+
+    def compiled(function, state):
+        def call(inputs):
+            inputs = {key: ops.convert_to_tensor(value) for key, value in inputs.items()}
+            return ops.convert_to_numpy(function(inputs))
+
+        return call
+
+    monkeypatch.setattr(backend, "compiled", compiled)
 
 
 def autoencoder(seed=0):

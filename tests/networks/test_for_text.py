@@ -28,6 +28,26 @@ def test_recipes(recipe):
         assert feed(discriminator, "images", images, condition, False).shape == (2, 1)
 
 
+@pytest.mark.parametrize("latents", [False, True])
+def test_larger_ones(latents):
+    shape = (16, 24, 4) if latents else (32, 32, 3)
+    counts = [
+        text_generator(shape, 4, *DIMS, size=size, latents=latents).count_params()
+        for size in ("small", "medium", "large")
+    ]
+    # Twice as wide each time.
+    for fewer, more in zip(counts, counts[1:]):
+        assert 3 * fewer < more < 4.5 * fewer
+    with pytest.raises(ValueError, match="text_generator: size must be one of 'small', 'medium', 'large'; got 'huge'"):
+        text_generator(shape, 4, *DIMS, size="huge", latents=latents)
+
+
+@pytest.mark.parametrize("side, start", [(12, 6), (16, 8), (20, 10), (24, 6), (32, 8)])
+def test_grids_of_latents(side, start):
+    generator = text_generator((side, side, 4), 4, *DIMS, latents=True, condition_dim=16)
+    assert generator.output_shape == (None, side, side, 4) and generator.start == start and generator.patch == 1
+
+
 def test_given_networks_are_taken_as_they_are():
     made = text_networks("Model", (32, 32, 3), 4, DIMS, "vae_gan", Gaussian(8.0))
     assert all(a is b for a, b in zip(made, text_networks("Model", (32, 32, 3), 4, DIMS, "vae_gan", None, *made)))

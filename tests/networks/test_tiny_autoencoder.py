@@ -24,7 +24,32 @@ def test_any_size_there_and_back(normalization, tmp_path):
     check_saved_model_equal(decoder, latents, tmp_path / "decoder.keras")
 
 
+@pytest.mark.backends
+def test_each_size_has_its_own_filters_and_blocks(tmp_path):
+    sizes = {"latent_channels": 4, "factor": 4, "filters": (4, 6, 10), "blocks": (1, 2, 3)}
+    encoder, decoder = tiny_encoder(**sizes), tiny_decoder(**sizes)
+    latents = ops.convert_to_numpy(encoder(IMAGES))
+    assert latents.shape == (2, 4, 6, 4) and decoder(latents).shape == IMAGES.shape
+    widths = [
+        [layer.output.shape[-1] for layer in network.layers if layer.name.endswith("_add")]
+        for network in (encoder, decoder)
+    ]
+    assert widths[0] == [4, 6, 6, 10, 10, 10] and widths[1] == widths[0][::-1]
+    check_saved_model_equal(decoder, latents, tmp_path / "decoder.keras")
+    # One number is a size's where all are alike, with one block at the images'.
+    assert (
+        tiny_encoder(**SIZES).count_params()
+        == tiny_encoder(**{**SIZES, "filters": [8] * 3, "blocks": [1, 2, 2]}).count_params()
+    )
+
+
 def test_wrong_sizes():
+    with pytest.raises(
+        ValueError, match=r"tiny_encoder: filters must be an integer, or 4, one for each size; got \(8, 8\)"
+    ):
+        tiny_encoder(filters=(8, 8))
+    with pytest.raises(ValueError, match="tiny_decoder: blocks must be an integer of at least 1; got 0"):
+        tiny_decoder(blocks=(1, 0, 1, 1))
     with pytest.raises(ValueError, match="tiny_encoder: factor must be one of 1, 2, 4, 8, 16, 32; got 6"):
         tiny_encoder(factor=6)
     with pytest.raises(ValueError, match="tiny_decoder: latent_channels must be an integer of at least 1; got 0"):

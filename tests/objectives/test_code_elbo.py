@@ -72,6 +72,32 @@ def test_saved_and_resumed(recipe, tmp_path):
     np.testing.assert_array_equal(*ends)
 
 
+def test_another_text_encoder_keeps_prior_and_images():
+    made = model()
+    made.compile()
+    made.fit(IMAGES, CAPTIONS, epochs=2, verbose=0)
+    copy = made.with_text_encoder(tiny_text.text_encoder())
+    assert copy.codes is not made.codes
+    first, second = (each.generate("a picture", num_images=6, seed=0, verbose=0) for each in (made, copy))
+    np.testing.assert_array_equal(first, second)
+    copy.compile()
+    copy.fit(IMAGES, CAPTIONS, epochs=1, verbose=0)
+    np.testing.assert_array_equal(made.generate("a picture", num_images=6, seed=0, verbose=0), first)
+
+
+def test_as_a_saved_model(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    made = model()
+    made.compile()
+    made.fit(IMAGES, CAPTIONS, epochs=1, verbose=0)
+    made.export(tmp_path / "saved")
+    serve = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
+    drawn = serve(prompts=tf.constant(["a picture"] * 6), seed=tf.constant(3))["images"].numpy()
+    expected = made.generate(["a picture"] * 6, seed=3, verbose=0)
+    assert np.abs(drawn.astype(int) - expected).max() <= 1
+    assert len(np.unique(expected.reshape((6, -1)), axis=0)) > 1
+
+
 def test_what_does_not_fit():
     with pytest.raises(ValueError, match="loss, penalties and mixing are a discriminator's"):
         model().compile(loss="hinge")

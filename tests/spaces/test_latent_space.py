@@ -7,7 +7,6 @@ from kgen.inputs.pixels import NetworkImages
 from kgen.losses import DiscretizedLogistic, Gaussian, Logistic, PixelGaussian
 from kgen.models import GAN, VAE, TextToImage
 from kgen.spaces import LatentSpace
-from kgen.training import backend
 from tests.checks.processes import in_worker
 from tests.models import tiny, tiny_latents, tiny_text
 from tests.models.tiny_latents import GRID, SHAPE, pictures
@@ -17,16 +16,7 @@ VIEWS = {"flip": True, "shift": 4}
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch):
-    """Graphs that run once cost more to make than to run."""
-
-    def compiled(function, state):
-        def call(inputs):
-            inputs = {key: ops.convert_to_tensor(value) for key, value in inputs.items()}
-            return ops.convert_to_numpy(function(inputs))
-
-        return call
-
-    monkeypatch.setattr(backend, "compiled", compiled)
+    tiny_latents.run_eagerly(monkeypatch)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_the_error_is_in_grey_levels():
 
 def test_what_is_no_space():
     assert isinstance(space_of("GAN", None), PixelSpace) and space_of("GAN", SPACE) is SPACE
-    with pytest.raises(TypeError, match="GAN: space must be a kgen.spaces.LatentSpace, a PixelSpace or None; got 8"):
+    with pytest.raises(TypeError, match="a preset of an autoencoder, a PixelSpace or None; got 8"):
         tiny.gan(space=8)
 
 
