@@ -61,7 +61,7 @@ def train(options):
     prompts = options.prompts or PROMPTS
     numbers = {name: getattr(options, name) for name in ("steps", "batch_size", "seed")}
     try:
-        # Its text encoder is that of the preset openmoji_64, which reads English and Chinese.
+        # Its text encoder is the preset tiny_minilm_en_zh, which reads English and Chinese.
         train_captioned(
             openmoji(options.image_size)[: options.limit], options.output, "OpenMoji", prompts=prompts, **numbers
         )

@@ -18,8 +18,6 @@ from kgen.data import CaptionedImages
 from kgen.files import write_whole
 from kgen.metrics import FeatureExtractor, RetrievalRecall
 from kgen.models import TextToImage
-from kgen.presets import preset_names
-from kgen.text import TextEncoder
 from kgen.visualization import save_images
 
 # A small set is repeated within an epoch, or there would be thousands.
@@ -32,7 +30,7 @@ def train_captioned(
     data: CaptionedImages,
     output: Path,
     source: str,
-    text_encoder: str = "openmoji_64",
+    text_encoder: str = "tiny_minilm_en_zh",
     steps: int = 1600,
     batch_size: int = 32,
     seed: int = 0,
@@ -49,7 +47,7 @@ def train_captioned(
         output: directory for `model.keras`, `saved_model/` (where TensorFlow is installed), `samples/`, `images.png`
             and `report.json`.
         source: where the images come from, by which a run knows itself.
-        text_encoder: a preset, whose encoder reads; or what `TextEncoder.of` takes.
+        text_encoder: what `TextEncoder.of` takes.
         steps: of training, rounded to whole passes over the images.
         batch_size: images in a step.
         seed: of the weights and of training.
@@ -79,8 +77,7 @@ def train_captioned(
     prompts = list(prompts or prompts_of(data))
     # The first weights of a network are drawn from Keras' own random numbers.
     keras.utils.set_random_seed(seed)
-    encoder = encoder_of(text_encoder)
-    model = TextToImage(encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
+    model = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
     shown, epochs, each = schedule(data, steps, batch_size)
     print(f"{epochs * each} steps of {batch_size} images: {epochs} epochs of {each} steps.")
     rate = keras.optimizers.schedules.CosineDecay(
@@ -134,13 +131,6 @@ def prompts_of(data: CaptionedImages, count: int = 16) -> list[str]:
     """Captions of images from all over the data, no two alike."""
     captions = list(dict.fromkeys(each[0] for each in data.captions))
     return [captions[i] for i in np.linspace(0, len(captions) - 1, min(count, len(captions))).astype(int)]
-
-
-def encoder_of(name: str) -> TextEncoder:
-    """A preset's small encoder, which reads English and Chinese; or a text model of KerasHub, or of a directory."""
-    if name in preset_names():
-        return TextToImage.from_preset(name, text_encoder="own").text_encoder
-    return TextEncoder.of(name)
 
 
 def progress(model: TextToImage, data: CaptionedImages, epochs: int) -> Callable[[int, Any], None]:

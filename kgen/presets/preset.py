@@ -69,7 +69,8 @@ def save_preset(model: keras.Model, directory: str | os.PathLike, dtype: str | N
         description = {
             "format": _FORMAT,
             "class": keras.saving.get_registered_name(type(model)),
-            "image_shape": list(model.image_shape),
+            # A text encoder has none.
+            "image_shape": list(getattr(model, "image_shape", ())) or None,
             "parameters": int(model.count_params()),
             "sha256": {_MODEL: _sha256(partial)},
             "remarks": remarks,
@@ -118,6 +119,18 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
             f"{type(model).__name__}.from_preset."
         )
     return model
+
+
+def is_preset(name: str | os.PathLike) -> bool:
+    """Whether this is the name of a preset that comes with kgen, or a directory that `save_preset` wrote.
+
+    Example:
+
+    ```python
+    kgen.presets.is_preset("tiny_minilm_en_zh")      # True
+    ```
+    """
+    return _is_preset(Path(name)) or str(name) in preset_names()
 
 
 def preset_description(name: str | os.PathLike) -> dict[str, Any]:

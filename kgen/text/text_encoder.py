@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
+from kgen.presets import is_preset, load_preset
 from kgen.progress import Progress
 from kgen.serializable import constructor_arguments, serializable
 from kgen.text.prompt_cleaner import clean_prompt_tensor, clean_prompts
@@ -98,9 +99,11 @@ class TextEncoder(keras.Model):
 
         Args:
             source: a `TextEncoder` or `EncoderByScript`; a KerasHub `TextEmbedder` or `CausalLM` with its
-                preprocessor; a tuple `(backbone, preprocessor)` of KerasHub; the name of a KerasHub preset; or a
-                directory in the format of transformers or KerasHub. Pooling is what the source says; else the last
-                token if tokens see only those before them, as in a `CausalLM` or CLIP; else the mean.
+                preprocessor; a tuple `(backbone, preprocessor)` of KerasHub; the name of a preset of kgen, such as
+                "tiny_minilm_en_zh", which is small and reads English and Chinese, or of KerasHub; or a directory in the
+                format of kgen, transformers or KerasHub. Of a `TextToImage` in a preset it is the encoder. Pooling is
+                what the source says; else the last token if tokens see only those before them, as in a `CausalLM` or
+                CLIP; else the mean.
             sequence_length: tokens per caption, with start and end marks. Default: 32, or what the model can take if
                 that is less; a `TextEncoder` keeps its own.
 
@@ -118,6 +121,9 @@ class TextEncoder(keras.Model):
         encoder = kgen.text.TextEncoder.of("path/to/all-MiniLM-L6-v2", sequence_length=16)
         ```
         """
+        if isinstance(source, (str, os.PathLike)) and is_preset(source):
+            preset = load_preset(source)
+            source = getattr(preset, "text_encoder", preset)
         if isinstance(source, cls) or (isinstance(source, keras.Model) and hasattr(source, "fingerprint")):
             if not isinstance(source, cls) or sequence_length in (None, source.sequence_length):
                 return source

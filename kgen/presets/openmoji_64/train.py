@@ -2,7 +2,7 @@
 
     pip install "keras-kgen[demo,minilm]"
     python kgen/presets/openmoji_64/train.py --output openmoji_64
-    python kgen/presets/openmoji_64/train.py --image-size 128 --text-encoder openmoji_64 --output openmoji_128
+    python kgen/presets/openmoji_64/train.py --image-size 128 --text-encoder tiny_minilm_en_zh --output openmoji_128
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
     python kgen/presets/openmoji_64/train.py --picture docs/text_to_image.png   # the README's, by the preset in kgen
 
@@ -298,7 +298,7 @@ def main():
     captions = Captions(teacher, options.hold_out, options.image_size, options.limit)
     print(f"{len(captions.data)} images, {len(captions.texts)} captions")
     if options.text_encoder:
-        student = TextToImage.from_preset(options.text_encoder).text_encoder
+        student = kgen.text.TextEncoder.of(options.text_encoder)
     else:
         student = distilled_encoder(captions, options)
     keras.config.set_dtype_policy(options.policy)

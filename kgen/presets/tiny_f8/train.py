@@ -35,17 +35,18 @@ SIDE = 64
 MAPS = (2, 4, 8)
 
 
-def openmoji(held_out):
+def openmoji(held_out, limit=None):
     """Every tenth OpenMoji at 128 px, or all others."""
     images = kgen.data.openmoji(128).images
-    return images[::10] if held_out else np.delete(images, np.s_[::10], axis=0)
+    return (images[::10] if held_out else np.delete(images, np.s_[::10], axis=0))[:limit]
 
 
-def drawings(icons):
+def drawings(icons, limit=None):
     """uint8 `(N, 128, 128, 3)`."""
-    sets = [openmoji(held_out=False)]
-    sets += [kgen.data.icons(icons, 128).images] if icons else []
-    sets += [kgen.data.avatars(1500, 128, seed=0, style=style).images for style in ("personas", "big_smile")]
+    sets = [openmoji(False, limit)]
+    sets += [kgen.data.icons(icons, 128).images[:limit]] if icons else []
+    count = limit or 1500
+    sets += [kgen.data.avatars(count, 128, seed=0, style=style).images for style in ("personas", "big_smile")]
     return np.concatenate(sets)
 
 
@@ -95,9 +96,9 @@ class Patches(keras.utils.PyDataset):
             if random.random() < 0.15:
                 patch[:] = 255 - patch
         some = [self.photographs[i] for i in random.integers(len(self.photographs), size=half - half // 4)]
-        large = [image for image in self.photographs[:4]]
-        parts = [drawn, kgen.data.random_patches(some, SIDE, half - half // 4, seed)]
-        return np.concatenate([*parts, kgen.data.random_patches(large, SIDE, half // 4, seed)])
+        # The first four are large, and have a quarter of the patches of photographs to themselves.
+        large = kgen.data.random_patches(self.photographs[:4], SIDE, half // 4, seed)
+        return np.concatenate([drawn, kgen.data.random_patches(some, SIDE, half - half // 4, seed), large])
 
 
 def perceptual_loss():
@@ -112,7 +113,7 @@ def train(options):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(options.policy)
     model = Autoencoder.tiny(**SIZES, seed=0)
-    data = drawings(options.icons), photographs(options.photos)
+    data = drawings(options.icons, options.limit), photographs(options.photos)
     print(f"{len(data[0])} drawings, {len(data[1])} photographs, {model.count_params():,} weights", flush=True)
     first = int(0.6 * options.steps)
     for steps, rate, likeness in (
@@ -135,11 +136,11 @@ def train(options):
     return plain
 
 
-def measure(model):
+def measure(model, limit=None):
     """Prints a table: PSNR in dB, and the perceptual distance, on what was not trained on."""
-    sets = {"OpenMoji": openmoji(held_out=True)}
+    sets = {"OpenMoji": openmoji(True, limit)}
     for style in ("personas", "big_smile"):
-        sets[f"avatars, {style}"] = kgen.data.avatars(100, 128, seed=9, style=style, split="held_out").images
+        sets[f"avatars, {style}"] = kgen.data.avatars(limit or 100, 128, seed=9, style=style, split="held_out").images
     sets |= {name: image[None] for name, image in measured_photographs().items()}
     extractor = kgen.metrics.FeatureExtractor.of("efficientnet_lite0")
     print("| images | PSNR, dB | perceptual distance |\n|-|-|-|")
@@ -169,6 +170,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--weight", type=float, default=0.05, help="of the perceptual loss")
     parser.add_argument("--kl-weight", type=float, default=1e-4)
+    parser.add_argument("--limit", type=int, help="use only so many drawings of each set, for a quick try")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     parser.add_argument("--measure", nargs="+", help="train nothing: a preset, or an encoder's and a decoder's file")
     options = parser.parse_args()
@@ -181,7 +183,7 @@ def main():
     model = train(options)
     print(f"{time.process_time() - start:.0f} s of the processor", flush=True)
     model.save_to_preset(options.output, dtype="float16")
-    measure(Autoencoder.from_preset(options.output))
+    measure(Autoencoder.from_preset(options.output), options.limit)
 
 
 if __name__ == "__main__":
