@@ -165,10 +165,10 @@ def test_public_names_are_described_and_classes_have_an_example():
 
 
 def test_examples_give_arguments_that_there_are():
-    """Of classes in docstrings and README, and of classes and functions in `examples/`."""
+    """Of classes in docstrings, README and the documentation, and of classes and functions in `examples/`."""
     objects = {public: value for _, public, value in public_objects()}
     texts = []
-    for path in [*MODULES, ROOT.parent / "README.md"]:
+    for path in [*MODULES, ROOT.parent / "README.md", *ROOT.parent.glob("docs/**/*.md")]:
         for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
             texts.append((path.name, textwrap.dedent(block), False))
     texts += [(path.name, path.read_text(encoding="utf-8"), True) for path in ROOT.parent.glob("examples/*.py")]

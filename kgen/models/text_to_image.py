@@ -34,7 +34,7 @@ from kgen.types import Array, ImageShape, Tensor, Verbose
 RECIPES = ("vae", "gan", "vae_gan", "imle")
 # So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
 # latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
-# fewer images drawn from the prior are the right ones (benchmarks/README.md).
+# fewer images drawn from the prior are the right ones (docs/measured).
 _SIGMA = 8.0
 
 

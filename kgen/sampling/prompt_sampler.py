@@ -16,7 +16,7 @@ from kgen.sampling.prompt_walk import walk_inputs
 from kgen.sampling.sampler import Sampler
 from kgen.types import Array, Tensor, Verbose
 
-# Of guidance away from a negative prompt, if no scale is given. Measured in benchmarks/README.md.
+# Of guidance away from a negative prompt, if no scale is given. Measured in docs/measured.
 _GUIDANCE = 3.0
 # Share of the error of a caption's image below which another caption of the image stands for it.
 _CLEARLY_BETTER = 0.33

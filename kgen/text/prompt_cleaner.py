@@ -39,7 +39,7 @@ class PromptCleaner:
 
     By default stop words stay, because a pretrained encoder has learned whole sentences: given one English name of an
     OpenMoji, MiniLM finds its other name first among 627 in 69.1% of cases with stop words and in 68.9% without.
-    Removing them helps to match sentences with bare names: 99.3% instead of 97.7% among 1,644 (benchmarks/README.md).
+    Removing them helps to match sentences with bare names: 99.3% instead of 97.7% among 1,644 (docs/measured).
     A model that generates without stop words should be trained without them too.
 
     A prompt that is all stop words stays as it is.

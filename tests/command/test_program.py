@@ -1,7 +1,6 @@
 import argparse
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import kgen as package
 from kgen.command import main, program
 
 ROOT = Path(package.__file__).parents[1]
-README = re.findall(r"^kgen .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def shell(*command, **options):
@@ -33,19 +31,6 @@ def test_help_shows_examples_that_can_be_parsed(kgen, command):
         assert words[:2] == ["kgen", words[1]] and words[1] in program.COMMANDS
         options = program.parser(words[1]).parse_args(words[1:])
         assert options.command == words[1]
-
-
-@pytest.mark.parametrize("line", README)
-def test_the_commands_of_the_readme_can_be_parsed(line, monkeypatch):
-    asked = []
-    monkeypatch.setattr(program, "execute", lambda options: asked.append(options.command) or 0)
-    words = shlex.split(line, comments=True)
-    assert words[0] == "kgen" and main(words[1:]) == 0
-    assert asked == [words[1] if words[1] in program.COMMANDS else "generate"]
-
-
-def test_the_readme_shows_the_command():
-    assert len(README) >= 5 and any("run " in line for line in README)
 
 
 def test_the_whole_and_its_version(kgen):

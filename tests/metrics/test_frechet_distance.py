@@ -109,5 +109,5 @@ def test_speed_beside_the_root_of_a_matrix():
     theirs = 2048 * 0.1**2 + 3.0 * np.trace(moments.covariance) - 2.0 * np.trace(root)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     # Processor time, all threads together, as tests run beside each other. By it the root takes 2.8 times as long, by
-    # the clock of an idle machine 11 times (benchmarks/README.md).
+    # the clock of an idle machine 11 times (docs/measured).
     assert min(seconds) < 4.0 and ratio > 1.4, (seconds, ratio)
