@@ -93,6 +93,13 @@ def square_columns(count: int) -> int:
     return math.ceil(math.sqrt(count))
 
 
+def as_many(images: Any, captions: Any) -> tuple[Any, Any]:
+    """One image, such as `generate("a cat")` gives, and its caption, as one of many; many as they are."""
+    if getattr(images, "ndim", None) != 3:
+        return images, captions
+    return images[None], [captions] if isinstance(captions, str) else captions
+
+
 def checked_images(images: Any, owner: str) -> Array:
     """The images, if they are a uint8 array `(N, height, width, 1 or 3)`; else an error in the name of `owner`."""
     if getattr(images, "dtype", None) != np.uint8:

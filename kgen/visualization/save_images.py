@@ -15,29 +15,30 @@ from PIL.PngImagePlugin import PngInfo
 from kgen import checks
 from kgen.files import whole_file, write_whole
 from kgen.types import Array
-from kgen.visualization.image_grid import check_captions, checked_images, image_grid
+from kgen.visualization.image_grid import as_many, check_captions, checked_images, image_grid
 
 
 def save_images(
     path: str | os.PathLike,
     images: Array,
-    captions: Sequence[str] | None = None,
+    captions: Sequence[str] | str | None = None,
     columns: int | None = None,
     scale: int = 1,
-    margin: int = 2,
+    margin: int | None = None,
     texts: Sequence[Mapping[str, str]] | None = None,
 ) -> None:
-    """Writes images as one grid, or as a folder of files.
+    """Writes what `generate` gives: one image, or many as one grid or as a folder of files.
 
     Args:
         path: `something.png` for a grid; a path without a suffix for a folder, which is made if it is not there:
             `0000.png`, `0001.png` and so on, with the captions in `captions.csv`, as
             `kgen.data.captioned_folder` reads them.
-        images: uint8 array `(N, height, width, channels)`, with 1 or 3 channels.
-        captions: N strings.
+        images: uint8 array `(N, height, width, channels)`, or `(height, width, channels)`, with 1 or 3 channels.
+        captions: N strings; a string for one image.
         columns: images in a row of the grid; by default about as many as there are rows.
         scale: whole number: how many times as wide and high the images of a grid are drawn.
-        margin: pixels around each image of a grid; with 0, a grid of one image is that image.
+        margin: pixels around each image of a grid; with 0, a grid of one image is that image. None: 2, but 0 for one
+            image `(height, width, channels)` without a caption.
         texts: what to write into the files, beside the pixels, as `PIL.Image.open(file).text` gives it: a dict of
             strings for the grid, in a list, or one for each file of a folder.
 
@@ -51,9 +52,13 @@ def save_images(
     images = model.generate(["a red apple", "a black cat"], seed=0)
     kgen.visualization.save_images("samples.png", images, ["a red apple", "a black cat"])
     kgen.visualization.save_images("samples", images)      # samples/0000.png, samples/0001.png
+    kgen.visualization.save_images("apple.png", images[0])      # the image itself
     ```
     """
     path = Path(path).expanduser()
+    if margin is None:
+        margin = 0 if getattr(images, "ndim", None) == 3 and captions is None else 2
+    images, captions = as_many(images, captions)
     images = checked_images(images, "save_images")
     check_captions(captions, len(images), "save_images")
     columns = None if columns is None else checks.integer("save_images", "columns", columns)

@@ -10,7 +10,7 @@ import numpy as np
 from kgen import checks
 from kgen.types import Array
 from kgen.visualization.figure import new_figure
-from kgen.visualization.image_grid import check_captions, checked_images, image_grid, square_columns
+from kgen.visualization.image_grid import as_many, check_captions, checked_images, image_grid, square_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,9 +41,7 @@ def show_images(images: Array, captions: Sequence[str] | str | None = None, colu
     kgen.visualization.show_images(gan.generate(12, seed=0), columns=6)
     ```
     """
-    if getattr(images, "ndim", None) == 3:
-        images = images[None]
-        captions = [captions] if isinstance(captions, str) else captions
+    images, captions = as_many(images, captions)
     images = checked_images(images, "show_images")
     check_captions(captions, len(images), "show_images")
     columns = square_columns(len(images)) if columns is None else checks.integer("show_images", "columns", columns)

@@ -45,7 +45,7 @@ assert model.generate("一只猫", seed=0).shape == (64, 64, 3) and exists("mode
     "docs/guides/text-to-image.md": """
 assert apple.shape == (64, 64, 3) and two.shape == (2, 64, 64, 3) and brown.shape == (64, 64, 3)
 assert generated.shape == (1, 128, 128, 3) and texts == ["A young cat!"]
-assert exists("walk.gif") and exists("apples/saved_model.pb")
+assert exists("apple.png") and exists("walk.gif") and exists("apples/saved_model.pb")
 np.save("apple.npy", apple)
 """,
     "docs/guides/own-captions.md": """

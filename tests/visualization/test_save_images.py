@@ -33,6 +33,17 @@ def test_a_folder(tmp_path, channels):
     np.testing.assert_array_equal([read(file) for file in files], images if channels == 3 else images[..., 0])
 
 
+def test_one_image(tmp_path):
+    """As `generate("a cat")` gives it."""
+    (image,) = random_images(1)
+    save_images(tmp_path / "cat.png", image)
+    np.testing.assert_array_equal(read(tmp_path / "cat.png"), image)
+    save_images(tmp_path / "named.png", image, "a cat")
+    np.testing.assert_array_equal(read(tmp_path / "named.png"), np.asarray(image_grid(image[None], ["a cat"])))
+    save_images(tmp_path / "cats", image, "a cat")
+    assert [file.name for file in sorted((tmp_path / "cats").iterdir())] == ["0000.png", "captions.csv"]
+
+
 def test_captions_come_back_with_their_images(tmp_path):
     images, captions = random_images(3), ['a "red" apple, cut', "一只黑猫", "a cat"]
     save_images(tmp_path / "samples", images, captions)
