@@ -44,10 +44,9 @@ def commands_of(page):
     text = text_of(page)
     lines = [line for block in _SHELL.findall(text) for line in block.replace("\\\n", " ").splitlines()]
     # Within a sentence, too.
-    lines += [
-        " ".join(code.split())
-        for code in re.findall(r"`([^`]*\bpython [\w/.]+ [^`]*)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    ]
+    sentences = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", sentences)]
+    lines += [code for code in inline if re.search(r"\bpython [\w/.]+ ", code)]
     commands = [part.split() and shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
     for words in commands:
         while words and (re.match(r"\w+=", words[0]) or words[0] in ("taskset", "-c") or words[0].isdigit()):
