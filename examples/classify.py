@@ -4,7 +4,8 @@
     python examples/classify.py --classify shoe.png         # uses what was trained, on a plain background
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), seen.png (test images with their
-predicted names; * marks mistakes) and confusion.png (rows: true classes; columns: predicted classes).
+predicted names; * marks mistakes) and confusion.png (rows: true classes; columns: predicted classes). With few labels
+begin from a trained network, as notebooks/classify_segment_caption.ipynb does.
 """
 
 import argparse

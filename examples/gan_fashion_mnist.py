@@ -6,7 +6,7 @@
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid after each
 epoch), images.png (a row for each class), and between.png (interpolations between two images). An interrupted run
-continues when it is started again with the same options; other options are refused.
+continues when it is started again with the same options; other options are refused. Explained in notebooks/gan.ipynb.
 """
 
 import argparse

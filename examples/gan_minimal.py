@@ -1,4 +1,7 @@
-"""The smallest GAN: two Sequential networks learn Fashion-MNIST in kgen.models.GAN. Writes gan_minimal.png."""
+"""The smallest GAN: two Sequential networks learn Fashion-MNIST in kgen.models.GAN. Writes gan_minimal.png.
+
+What happens in there: notebooks/gan.ipynb.
+"""
 
 import keras
 

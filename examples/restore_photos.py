@@ -6,7 +6,7 @@
 
 Tasks: denoise; upscale (twice as large); inpaint (fill in missing parts); old (blur, noise and JPEG). Writes to
 --output NAME_before.png and NAME_after.png for each held-out photo, and model.keras, to continue training or to restore
-with.
+with. Trained networks come with kgen: notebooks/enhancement_and_style.ipynb.
 """
 
 import argparse

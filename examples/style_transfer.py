@@ -7,7 +7,8 @@
 By default the photos are those of scikit-image and scikit-learn, and the styles are patterns that kgen draws. Writes
 to --output: model.keras (to continue training), saved_model/ (for deployment), stylized.png (photos and styles),
 choices.png (one photo at four strengths, in a mix of two styles, and with its own colours). saved_model, which
---stylize uses, knows colours and contrasts of a style, but not its texture.
+--stylize uses, knows colours and contrasts of a style, but not its texture. To
+stylize without training: notebooks/enhancement_and_style.ipynb.
 """
 
 import argparse

@@ -6,7 +6,7 @@
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid every few
 epochs), and images.png. An interrupted run continues when it is started again with the same options; with others it is
-refused.
+refused. Step by step, on a folder: notebooks/words_to_images.ipynb.
 """
 
 import argparse

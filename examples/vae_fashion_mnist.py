@@ -7,7 +7,8 @@ Writes to --output: model.keras, saved_model/ (for deployment), samples/ (a grid
 reconstructions.png (test images, and their reconstructions below), generated.png (from the learned prior), between.png
 (interpolations), traversal.png (a row for each of the most active latents), plane.png (the two most active latents),
 denoised.png (clean, noisy, denoised), strangest.png (the least likely test images).
-An interrupted run continues when it is started again with the same options; other options are refused.
+An interrupted run continues when it is started again with the same options; other options are refused. What each of
+these is good for: notebooks/vae.ipynb.
 """
 
 import argparse
