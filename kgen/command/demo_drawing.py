@@ -42,7 +42,7 @@ class Drawing:
         return self.model.memory is not None
 
     def warm_up(self) -> None:
-        """Compiles what is compiled once, which takes seconds: texts of 2, 8, 16 and 32 tokens have a graph each."""
+        """Compiles what is compiled once, in seconds: texts of up to 8, 16 and 32 tokens and of more have a graph each."""
         with warnings.catch_warnings():
             # That the longest is cut is no news.
             warnings.simplefilter("ignore", UserWarning)

@@ -29,6 +29,8 @@ _LARGEST_FILE = "10mb"
 _FILE_LIMIT = "Files of up to 10 MB."
 # While one image is drawn, only the newest words wait.
 _LIVE: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private"}
+# One at a time, each of which may be stopped: where one that was stopped counts as under way, others would wait for it.
+_SERIAL: dict[str, Any] = {"trigger_mode": "multiple", "show_progress": "hidden", "api_visibility": "private"}
 _ASKED: dict[str, Any] = {"trigger_mode": "once", "api_visibility": "private", "concurrency_id": "photos"}
 
 _CSS = """
@@ -140,7 +142,7 @@ class DemoPage:
         # has stopped the strip, too.
         of_strip = gr.Textbox(visible="hidden")
         words = [prompt, seed, negative, guidance]
-        drawn_strip = of_strip.change(_kindly(drawing.strip), words, strip, show_progress="hidden")
+        drawn_strip = of_strip.change(_kindly(drawing.strip), words, strip, **_SERIAL)
         finish = [sharpness, saturation, scale]
 
         def one(*given):
