@@ -1,13 +1,13 @@
-"""What the page of `kgen demo` shows of words: one image, eight seeds, a walk. HTML with the images in it, no files."""
+"""What the page of `kgen demo` shows of words: one image, eight seeds, a walk. Images are in the page, not in files."""
 
 from __future__ import annotations
 
 import base64
 import html
+import json
 import threading
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -42,7 +42,7 @@ class Drawing:
         return self.model.memory is not None
 
     def warm_up(self) -> None:
-        """Compiles what is compiled once, in seconds: texts of up to 8, 16 and 32 tokens and of more have a graph each."""
+        """Compiles what is compiled once, in seconds: a graph for texts of up to 8, 16, 32 and more tokens."""
         with warnings.catch_warnings():
             # That the longest is cut is no news.
             warnings.simplefilter("ignore", UserWarning)
@@ -69,20 +69,21 @@ class Drawing:
         changed = {"sharpness": (sharpness, 0), "saturation": (saturation, 1), "scale": (scale, 1)}
         texts |= {key: f"{value:g}" for key, (value, usual) in changed.items() if value != usual}
         took = f"{1000 * (time.perf_counter() - began):.0f} ms"
-        return _figure(image, texts, f"seed {seed or 0} · {took}", f"{words} {seed or 0}")
+        return _figure(image, texts, f"seed {seed or 0} · {took}", f"{words[:60]} {seed or 0}")
 
-    def strip(self, prompt: str, seed: int | None = 0, negative: str = "", guidance: float = 1.0) -> Iterator[str]:
-        """HTML of the images of eight seeds, as often as there is one more: between two, others have their turn."""
-        words, first = tidy(prompt), (seed or 0) // SEEDS * SEEDS
-        cells = [f'<button data-seed="{first + i}" title="seed {first + i}"></button>' for i in range(SEEDS)]
-        if not words:
-            yield ""
-            return
-        for i in range(SEEDS):
-            image, texts = self._drawn(words, first + i, tidy(negative), guidance)
-            shown = f'<img src="{_address(png(image, texts))}" alt="{html.escape(words)}, seed {first + i}">'
-            cells[i] = cells[i].replace("></button>", f">{shown}</button>")
-            yield f'<div class="kgen-strip">{"".join(cells)}</div>'
+    def strip(self, prompt: str, seed: int | None = 0, negative: str = "", guidance: float = 1.0) -> str:
+        """What the strip of eight seeds shows, as JSON for `cell`; "" if there is no prompt."""
+        words = tidy(prompt)
+        return json.dumps([words, (seed or 0) // SEEDS * SEEDS, tidy(negative), guidance]) if words else ""
+
+    def cell(self, asked: str) -> str:
+        """The image of one seed, as an address: its page asks for the eight one by one, and others have their turn.
+
+        Args:
+            asked: what `strip` gave, with one of its seeds in place of the first.
+        """
+        words, seed, negative, guidance = json.loads(asked)
+        return _address(png(*self._drawn(tidy(words), seed, tidy(negative), guidance)))
 
     def walk(self, first: str, second: str, seed: int | None = 0, place: int = 0) -> str:
         """HTML of the images from one prompt to another, of which the one at `place` is seen."""
@@ -96,7 +97,7 @@ class Drawing:
             texts = {"prompt": "\n".join(prompts), "step": f"{i}/{WALK_STEPS}", "seed": str(seed or 0)}
             texts["model"] = self.name
             hidden = " hidden" * (i != place)
-            shown = _figure(image, texts, f"step {i} of {WALK_STEPS}", f"{prompts[0]} to {prompts[1]} {i}")
+            shown = _figure(image, texts, f"step {i} of {WALK_STEPS}", f"{prompts[0][:30]} to {prompts[1][:30]} {i}")
             frames.append(f"<div{hidden}>{shown}</div>")
         return f'<div class="kgen-walk">{"".join(frames)}</div>'
 
@@ -131,7 +132,7 @@ def tidy(words: str | None) -> str:
 
 def _figure(image, texts, caption, name):
     address = _address(png(image, texts))
-    file = "".join(letter if letter.isalnum() else "_" for letter in name)[:80]
+    file = "".join(letter if letter.isalnum() else "_" for letter in name)
     alt = html.escape(texts["prompt"])
     link = f'<a download="{file}.png" href="{address}">Download</a>'
     return f'<figure><img src="{address}" alt="{alt}"><figcaption>{caption} · {link}</figcaption></figure>'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from typing import Any
 
@@ -29,8 +28,6 @@ _LARGEST_FILE = "10mb"
 _FILE_LIMIT = "Files of up to 10 MB."
 # While one image is drawn, only the newest words wait.
 _LIVE: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private"}
-# One at a time, each of which may be stopped: where one that was stopped counts as under way, others would wait for it.
-_SERIAL: dict[str, Any] = {"trigger_mode": "multiple", "show_progress": "hidden", "api_visibility": "private"}
 _ASKED: dict[str, Any] = {"trigger_mode": "once", "api_visibility": "private", "concurrency_id": "photos"}
 
 _CSS = """
@@ -42,12 +39,34 @@ _CSS = """
 .kgen-strip button:hover, .kgen-strip button:focus-visible { outline: 3px solid #f80 }
 .kgen-strip img { width: 100% }
 """
-_CHOOSE = """
+# The strip asks for its images one by one, until the words are others, and says which one was chosen.
+_STRIP = """
+let asked = '';
+watch('value', async () => {
+    const mine = asked = props.value || '';
+    const strip = element.querySelector('.kgen-strip');
+    if (!mine) return strip.replaceChildren();
+    const [words, first, ...rest] = JSON.parse(mine);
+    const cells = Array.from({length: SEEDS}, (_, i) => {
+        const cell = document.createElement('button');
+        cell.dataset.seed = first + i;
+        cell.title = `seed ${first + i}`;
+        return cell;
+    });
+    strip.replaceChildren(...cells);
+    for (const cell of cells) {
+        const image = new Image();
+        image.alt = `${words}, ${cell.title}`;
+        image.src = await server.cell(JSON.stringify([words, Number(cell.dataset.seed), ...rest]));
+        if (mine !== asked) return;
+        cell.append(image);
+    }
+});
 element.addEventListener('click', event => {
     const cell = event.target.closest('[data-seed]');
     if (cell) trigger('select', {seed: Number(cell.dataset.seed)});
 });
-"""
+""".replace("SEEDS", str(SEEDS))
 _STEP = "place => document.querySelectorAll('.kgen-walk > div').forEach((each, i) => { each.hidden = i != place })"
 
 
@@ -136,27 +155,20 @@ class DemoPage:
                     gr.Examples([[each] for each in self.prompts], prompt, label="Or one of these")
             with gr.Column():
                 image = gr.HTML(elem_id="image", elem_classes="kgen-image")
-        strip = gr.HTML(elem_id="strip", js_on_load=_CHOOSE)
-        # What the strip shows: it is drawn anew when this changes, and not when another of its seeds is chosen.
-        # It is in the page, as a state's changes are told only to those who wait in the queue. Every blank counts: it
-        # has stopped the strip, too.
-        of_strip = gr.Textbox(visible="hidden")
-        words = [prompt, seed, negative, guidance]
-        drawn_strip = of_strip.change(_kindly(drawing.strip), words, strip, **_SERIAL)
-        finish = [sharpness, saturation, scale]
 
-        def one(*given):
-            return drawing.one(*given), repr([given[0], (given[1] or 0) // SEEDS, *given[2:4]])
+        def cell(asked: str) -> str:
+            return drawing.cell(asked)
 
-        changes = {
-            "fn": _kindly(one),
-            "inputs": [*words, *finish],
-            "outputs": [image, of_strip],
-            "queue": False,
-            **_LIVE,
-        }
-        gr.on([prompt.change, negative.change, guidance.change], **changes, cancels=[drawn_strip])
-        gr.on([seed.change, *(each.change for each in finish), self.blocks.load], **changes)
+        # Its template does not change with its value, so that what has been drawn into it stays.
+        made = {"html_template": '<div class="kgen-strip"></div>', "js_on_load": _STRIP, "server_functions": [cell]}
+        strip = gr.HTML("", elem_id="strip", **made)
+        inputs = [prompt, seed, negative, guidance, sharpness, saturation, scale]
+
+        def draw(*given):
+            return drawing.one(*given), drawing.strip(*given[:4])
+
+        changes = [each.change for each in inputs] + [self.blocks.load]
+        gr.on(changes, _kindly(draw), inputs, [image, strip], queue=False, **_LIVE)
         strip.select(_chosen, None, seed, **_LIVE)
         more.click(lambda seed: (seed or 0) + SEEDS, seed, seed, **_LIVE)
 
@@ -244,21 +256,11 @@ def _remembered(model):
 def _kindly(function):
     """The function with errors that are for the visitor shown on the page, in a line."""
 
-    def shown(error):
-        return gr.Error(str(error), title="That does not go", print_exception=False)
-
     @functools.wraps(function)
     def call(*given):
         try:
             return function(*given)
         except (OSError, TypeError, ValueError) as error:
-            raise shown(error) from error
+            raise gr.Error(str(error), title="That does not go", print_exception=False) from error
 
-    @functools.wraps(function)
-    def steps(*given):
-        try:
-            yield from function(*given)
-        except (OSError, TypeError, ValueError) as error:
-            raise shown(error) from error
-
-    return steps if inspect.isgeneratorfunction(function) else call
+    return call

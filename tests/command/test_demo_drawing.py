@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import re
 import threading
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen.command.demo_drawing import SEEDS, WALK_STEPS, Drawing, finished, tidy
+from kgen.command.demo_drawing import WALK_STEPS, Drawing, finished, tidy
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -49,7 +50,7 @@ def test_an_image_with_what_made_it(drawing, model):
 def test_what_is_no_prompt(drawing):
     for prompt in ("", "  ", None):
         assert drawing.one(prompt) == '<p class="kgen-says">Say what to draw.</p>'
-        assert list(drawing.strip(prompt)) == [""]
+        assert drawing.strip(prompt) == ""
     assert "Say from what to what." in drawing.walk(PROMPT, " ")
     # A field for a number that was emptied.
     np.testing.assert_array_equal(images(drawing.one(PROMPT, None))[0][0], images(drawing.one(PROMPT, 0))[0][0])
@@ -59,7 +60,7 @@ def test_a_prompt_is_no_markup(drawing):
     shown = drawing.one('a <b onclick="x">red</b> 图片')
     assert "<b" not in shown and 'onclick="' not in shown and "&lt;b onclick=" in shown
     assert images(shown)[0][1]["prompt"] == 'a <b onclick="x">red</b> 图片'
-    assert "<b>" not in list(drawing.strip("<b>"))[0] and "<b>" not in drawing.walk("<b>", "<b>")
+    assert "<b>" not in drawing.walk("<b>", "<b>")
 
 
 def test_guidance_is_for_a_model_that_remembers(drawing, model, trained_text_to_image):
@@ -86,14 +87,16 @@ def test_post_processing(drawing):
 
 
 # === Eight seeds, and a walk ===
-def test_the_strip_grows_seed_by_seed(drawing, model):
-    grown = list(drawing.strip(PROMPT, 11))
-    assert [len(images(each)) for each in grown] == list(range(1, SEEDS + 1))
+def test_the_strip_is_of_eight_seeds(drawing, model):
+    asked = drawing.strip(f" {PROMPT}", 11)
     # Of eight that stand together, those with the seed that is chosen.
-    assert re.findall(r'data-seed="(\d+)"', grown[-1]) == [str(seed) for seed in range(8, 16)]
-    for seed, (pixels, texts) in zip(range(8, 16), images(grown[-1])):
+    words, first, *rest = json.loads(asked)
+    assert (words, first) == (PROMPT, 8) and asked == drawing.strip(PROMPT, 15) != drawing.strip(PROMPT, 16)
+    assert drawing.strip(PROMPT, None) == drawing.strip(PROMPT, 0)
+    for seed in (8, 15):
+        ((pixels, texts),) = images(f'<img src="{drawing.cell(json.dumps([words, seed, *rest]))}"')
         np.testing.assert_array_equal(pixels, model.generate(PROMPT, seed=seed, verbose=0))
-        assert texts["seed"] == str(seed)
+        assert texts == {"prompt": PROMPT, "seed": str(seed), "model": "mine"}
 
 
 def test_a_walk(drawing, model):
@@ -129,16 +132,6 @@ def test_visitors_at_once_get_their_own(drawing, model):
         for seed, (pixels, texts) in enumerate(got[color]):
             np.testing.assert_array_equal(pixels, model.generate(f"a {color} picture", seed=seed, verbose=0))
             assert texts["prompt"] == f"a {color} picture"
-
-
-def test_between_two_of_the_strip_others_have_their_turn(drawing):
-    strip = drawing.strip(PROMPT)
-    next(strip)
-    done = threading.Event()
-    thread = threading.Thread(target=lambda: (drawing.one("a blue picture"), done.set()), daemon=True)
-    thread.start()
-    assert done.wait(30)
-    assert len(images(next(strip))) == 2
 
 
 def test_warming_up_draws_what_is_long_too(drawing, model, monkeypatch):

@@ -94,15 +94,6 @@ def test_errors_are_for_the_visitor():
     with pytest.raises(ZeroDivisionError):
         demo_page._kindly(fails)(ZeroDivisionError())
 
-    def steps(error):
-        yield 1
-        raise error
-
-    going = demo_page._kindly(steps)(OSError("no image"))
-    assert next(going) == 1
-    with pytest.raises(gr.Error, match="no image"):
-        next(going)
-
 
 # === Photographs ===
 def test_what_is_painted_in_the_editor_is_filled_in(monkeypatch, inpainter):
