@@ -17,8 +17,8 @@ from kgen.command.demo_photos import ENHANCERS
 _PROMPTS = {
     "avatars_128": [
         "a person with pigtails and sunglasses",
-        "a woman with long red hair and glasses",
-        "a man with a beard and a blue shirt",
+        "a person with very long red hair and glasses",
+        "a person with a black afro, glasses and a yellow sweater",
         "一个人，戴着眼镜，黑色长发",
     ],
     "openmoji_128": ["a smiling cat", "a red apple", "a black cat", "一只黑色的猫"],
