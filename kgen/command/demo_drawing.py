@@ -103,7 +103,7 @@ class Drawing:
 
     def _drawn(self, words, seed, negative, guidance):
         texts = {"prompt": words, "seed": str(seed), "model": self.name}
-        asked: dict[str, Any] = {}
+        asked = {}
         if self.remembers:
             asked = {"guidance_scale": float(guidance), "negative_prompts": negative or None}
             texts |= {"negative_prompt": negative} if negative else {}
