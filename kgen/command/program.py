@@ -24,6 +24,7 @@ COMMANDS = {
     "stylize": "draw an image in the style of another",
     "classify": "say what images show",
     "export": "write a model as a SavedModel, for use without kgen",
+    "demo": "open a page on which the image follows the words while they are typed",
     "info": "say what a model is",
     "presets": "list the trained models that come with kgen",
     "run": "repeat what a run file says, to the bit",

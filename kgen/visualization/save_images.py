@@ -79,16 +79,25 @@ def save_images(
         path.mkdir(parents=True, exist_ok=True)
         names = [f"{i:04d}.png" for i in range(len(images))]
         for name, image, text in zip(names, images, texts):
-            _write(path / name, Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image), text)
+            _write(path / name, image, text)
         if captions is not None:
             table = io.StringIO()
             csv.writer(table, lineterminator="\n").writerows([("file_name", "text"), *zip(names, captions)])
             write_whole(path / "captions.csv", table.getvalue())
 
 
-def _write(path: Path, image: Image.Image, texts: Mapping[str, str]) -> None:
+def png(image: Image.Image | Array, texts: Mapping[str, str]) -> bytes:
+    """A PNG of an image, with texts beside the pixels: `PIL.Image.open(io.BytesIO(png(...))).text` gives them."""
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image)
     info = PngInfo()
     for name, text in texts.items():
         info.add_itxt(name, text)
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", pnginfo=info)
+    return stream.getvalue()
+
+
+def _write(path: Path, image: Image.Image | Array, texts: Mapping[str, str]) -> None:
     with whole_file(path) as partial:
-        image.save(partial, format="PNG", pnginfo=info)
+        Path(partial).write_bytes(png(image, texts))

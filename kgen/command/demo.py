@@ -1,0 +1,57 @@
+"""`kgen demo`: a page on which the image follows the words while they are typed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from typing import Any
+
+from kgen.command.model_files import HELP, check_class, load_model
+from kgen.option_types import whole_number
+from kgen.standard_output import results_only
+
+EXAMPLES = """\
+  kgen demo                                                             # people, from English or Chinese words
+  kgen demo openmoji_128 --port 8000
+  kgen demo text_to_image_my_images/model.keras --host 0.0.0.0          # for everyone in this network"""
+DEFAULT_MODEL = "avatars_128"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the sub-command."""
+    parser.add_argument("model", metavar="MODEL", nargs="?", default=DEFAULT_MODEL, help=f"{HELP}, of a TextToImage")
+    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="0.0.0.0 lets other machines in")
+    parser.add_argument("--port", metavar="N", type=whole_number(1, 65535), help="else the first free one from 7860 on")
+    parser.add_argument("--share", action="store_true", help="a public address too, through Gradio's servers")
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Serves the page until it is interrupted."""
+    check_class(options.model, "TextToImage")
+    # Before its import: Gradio tells its makers of every start.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f'the page needs Gradio ({error}): pip install "keras-kgen[demo-ui]"') from error
+    with results_only():
+        model = load_model(options.model)
+        from kgen.command.demo_page import DemoPage
+
+        page = DemoPage(model, options.model)
+        address = page.open(options.host, options.port, options.share)
+        print(f"kgen demo: the page is at {address}. Ctrl+C ends it.", file=sys.stderr, flush=True)
+        try:
+            _wait()
+        except KeyboardInterrupt:
+            print("", file=sys.stderr)
+        finally:
+            page.close()
+    return {"files": []}
+
+
+def _wait():
+    """Waits to be interrupted."""
+    threading.Event().wait()

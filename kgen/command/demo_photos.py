@@ -1,0 +1,96 @@
+"""What the page of `kgen demo` does with photographs: enhancement and style, by presets that come with kgen."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kgen.command.image_files import read_whole_image
+from kgen.presets import load_preset
+from kgen.types import Array
+
+ENHANCERS = {
+    "Take noise out": "denoise_photo",
+    "Enlarge twofold": "upscale_photo_2x",
+    "Fill in what is painted over": "inpaint_photo",
+}
+STYLE = "style_efficientnet_lite0"
+# A megapixel takes two to fifteen seconds on two cores.
+MOST_PIXELS = 1_000_000
+
+_loaded: dict[str, Any] = {}
+_lock = threading.Lock()
+
+
+def photo(path: str | None, what: str = "a photograph") -> Array:
+    """An uploaded file as uint8 `(H, W, 3)`, made smaller where it has more than a megapixel.
+
+    Raises:
+        OSError: if it is no image.
+        ValueError: if there is none.
+    """
+    if not path:
+        raise ValueError(f"Upload {what} first.")
+    try:
+        return smaller(read_whole_image(Path(path))[..., :3])
+    except OSError as error:
+        raise OSError("This file is no image that can be read.") from error
+
+
+def smaller(image: Array) -> Array:
+    """The image, or if it has more than a megapixel, a smaller one of the same shape."""
+    share = math.sqrt(MOST_PIXELS / (image.shape[0] * image.shape[1]))
+    if share >= 1:
+        return image
+    from PIL import Image
+
+    height, width = (max(1, int(share * side)) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def enhance(task: str, image: Array, mask: Array | None = None) -> tuple[Array, Array]:
+    """`(before, after)`, equally large.
+
+    Args:
+        task: one of `ENHANCERS`.
+        image: uint8 `(H, W, 3)`.
+        mask: `(H, W)`, not 0 where something is to be filled in; for that task alone.
+
+    Raises:
+        ValueError: if nothing, or everything, is to be filled in.
+    """
+    model, before = _preset(ENHANCERS[task]), image
+    if not model.masked:
+        mask = None
+    elif mask is None or not mask.any():
+        raise ValueError("Paint over what is to be filled in first.")
+    elif mask.all():
+        raise ValueError("Everything is painted over; leave some of the image to fill in from.")
+    else:
+        before = np.where(mask[..., None] != 0, np.uint8(128), image)
+    after = _in_turn(model.restore, image, mask)
+    return before.repeat(model.scale, axis=0).repeat(model.scale, axis=1), after
+
+
+def stylize(
+    content: Array, style: Array, strength: float = 1.0, texture: float = 0.65, preserve_color: bool = False
+) -> tuple[Array, Array]:
+    """`(before, after)`: the content, and the content in the style of another image."""
+    model = _preset(STYLE)
+    return content, _in_turn(model.stylize, content, style, strength, preserve_color, texture=texture)
+
+
+def _preset(name):
+    with _lock:
+        if name not in _loaded:
+            _loaded[name] = load_preset(name)
+        return _loaded[name]
+
+
+def _in_turn(method, *arguments, **options):
+    with _lock:
+        return method(*arguments, **options, verbose=0)
