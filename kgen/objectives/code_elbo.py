@@ -22,8 +22,9 @@ _USED = 0.1
 class CodeELBO:
     """Reconstruction + beta sum_j KL(q(k_j|x, c) || p(k_j|c)), in nats per image, of latents that are code words.
 
-    See `kgen.sampling.code_prior`. The prior learns in the same steps: nothing has to be fitted afterwards. If the
-    model has a discriminator, the generator is also to convince it with what it draws from the prior.
+    See `kgen.sampling.code_prior`. The prior learns in the same steps, in a phase and at a pace of its own, -log p(k|c)
+    of words drawn from q: nothing has to be fitted afterwards. If the model has a discriminator, the generator is also
+    to convince it with what it draws from the prior.
 
     A value for `TextToImage.compile(objective=...)` of a model with `codes`; `compile` makes one of its arguments.
 
@@ -78,26 +79,28 @@ class CodeELBO:
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == self.generating_phase else Adversary.default_optimizer()
+        return Adversary.default_optimizer() if phase == "discriminator" else keras.optimizers.Adam(1e-3)
 
     def phases(self) -> list[Phase]:
-        """The discriminator if there is one, then encoder, generator, prior and what the likelihood learns."""
+        """The discriminator if there is one; encoder, generator and what the likelihood learns; then the prior."""
         model = self.model
-        parts = (model.encoder, model.generator, model.codes.network, model.reconstruction)
+        parts = (model.encoder, model.generator, model.reconstruction)
         variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
         terms = ("reconstruction", "kl", *("adversarial",) * (self.adversary is not None))
         measures = (model.space.error_name, "used_codes")
-        phase = Phase(self.generating_phase, self.autoencoder_loss, variables, terms=terms, measures=measures)
-        return [phase] if self.adversary is None else [self.adversary.phase(self.discriminator_loss), phase]
+        phases = [
+            Phase(self.generating_phase, self.autoencoder_loss, variables, terms=terms, measures=measures),
+            # A loss of images is so much larger that in one phase with it a clipped gradient of the prior is nothing.
+            Phase("prior", self.prior_loss, model.codes.network.trainable_variables),
+        ]
+        return phases if self.adversary is None else [self.adversary.phase(self.discriminator_loss), *phases]
 
     def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Reconstruction and divergence, and what is measured."""
         model, reconstruction = self.model, self.model.reconstruction
-        images, condition = model.conditioned(batch, training)
-        logits = ops.cast(feed(model.encoder, "images", images, condition, training), "float32")
-        codes = model.codes.sample(logits, model.seeds(training))
+        images, condition, logits, codes = self.found(batch, training)
         outputs = ops.cast(feed(model.generator, "latents", codes, condition, training), "float32")
-        by_word = model.codes.divergence(logits, condition, training)
+        by_word = model.codes.divergence(logits, codes, condition, training)
         used = ops.sum(ops.cast(ops.mean(by_word, axis=0) > _USED, "float32"))
         parts = {
             "reconstruction": reconstruction.loss(images, outputs),
@@ -110,6 +113,18 @@ class CodeELBO:
             word = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
             parts["adversarial"] = self.adversarial_weight * word
         return parts
+
+    def prior_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """-log p(k|c) of code words drawn from q, in nats."""
+        _, condition, _, codes = self.found(batch, training)
+        return {"loss": -self.model.codes.log_density(ops.stop_gradient(codes), condition, training)}
+
+    def found(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
+        """`(images, condition, logits of q, code words drawn from q)` of a batch."""
+        model = self.model
+        images, condition = model.conditioned(batch, training)
+        logits = ops.cast(feed(model.encoder, "images", images, condition, training), "float32")
+        return images, condition, logits, model.codes.sample(logits, model.seeds(training))
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The adversary's loss on images and on what is drawn from the prior."""

@@ -12,8 +12,9 @@ from kgen.serializable import serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor
 
-# Units of either hidden layer.
+# Units of what reads the caption, and of both hidden layers of each word.
 _WIDTH = 256
+_UNITS = 64
 # Of the relaxed draws that gradients go through.
 _TEMPERATURE = 0.7
 # Standard normal numbers beyond this have no probability left in float32.
@@ -21,12 +22,53 @@ _FAR = 4.0
 
 
 @serializable
+class EarlierWords(keras.layers.Layer):
+    """What each word is told of those before it: the sum of a learned vector for each earlier word's value.
+
+    The output for word j is y_j = sum_{i < j} k_i W_ij, from one-hot words `(batch, K, V)` to `(batch, K, units)`
+    [masked connections as in Germain et al. 2015, "MADE: masked autoencoder for distribution estimation"].
+
+    Args:
+        units: length of y_j.
+        **kwargs: `name`, `dtype`.
+
+    Example:
+
+    ```python
+    layer = kgen.sampling.code_prior.EarlierWords(8)
+    layer(keras.ops.ones((1, 4, 3)))[0, 0]      # eight zeros: no word is before the first
+    ```
+    """
+
+    def __init__(self, units: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = checks.integer("EarlierWords", "units", units)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes a weight for each pair of words, of which those that look ahead stay unused."""
+        words, values = (int(size or 0) for size in input_shape[1:])
+        initial = keras.initializers.RandomNormal(words**-0.5)
+        self.kernel = self.add_weight(shape=(words, values, words, self.units), initializer=initial, name="kernel")
+
+    def call(self, codes: Tensor) -> Tensor:
+        """`(batch, K, units)` of words `(batch, K, V)`."""
+        words = codes.shape[1]
+        earlier = ops.cast(ops.triu(ops.ones((words, words)), k=1), self.compute_dtype)
+        return ops.einsum("biv,ivju->bju", codes, self.kernel * earlier[:, None, :, None])
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {**super().get_config(), "units": self.units}
+
+
+@serializable
 class CodePrior(keras.layers.Layer):
-    """p(k|c) = prod_j p(k_j|c): K code words of V values each, independent given a caption, learned with the model.
+    """p(k|c) = prod_j p(k_j | k_1 ... k_{j-1}, c): K code words of V values each, learned with the model.
 
     The latents of an image are one value for each code word, one-hot, side by side. What a caption leaves out, such as
     the colour of the hair, the code words say; where it has several values, each of them is drawn whole, and nothing
-    in between. The prior reads the caption too: code words that repeat what it says are drawn to agree with it.
+    in between. The prior reads the caption too: code words that repeat what it says are drawn to agree with it. And it
+    reads the words drawn before: what several words say together is drawn whole as well.
 
     It is a discrete variational autoencoder [Rolfe 2017, "Discrete variational autoencoders"; Jang et al. 2017,
     "Categorical reparameterization with Gumbel-softmax"] whose prior is conditional and learned [Sohn et al. 2015,
@@ -46,7 +88,7 @@ class CodePrior(keras.layers.Layer):
 
     ```python
     model = kgen.models.TextToImage(encoder, codes=(16, 8))
-    model.codes.log_probabilities(condition).shape      # (batch, 16, 8)
+    model.codes.log_probabilities(codes, condition).shape       # (batch, 16, 8)
     ```
     """
 
@@ -56,11 +98,18 @@ class CodePrior(keras.layers.Layer):
         self.values = checks.integer("CodePrior", "values", values, least=2)
         self.pooled_dim = pooled_dim
         self.ema_momentum = ema_momentum
-        pooled = x = keras.Input((pooled_dim,), name="pooled")
-        for _ in range(2):
-            x = layers.Dense(_WIDTH, "silu", dtype="float32")(x)
-        x = layers.Dense(words * values, kernel_initializer="zeros", dtype="float32")(x)
-        self.network = keras.Model({"pooled": pooled}, x, name="code_prior")
+        codes, pooled = keras.Input((words, values), name="codes"), keras.Input((pooled_dim,), name="pooled")
+        said = layers.Dense(_WIDTH, "silu", dtype="float32", name="caption")(pooled)
+        said = layers.Dense(words * _UNITS, dtype="float32", name="said")(said)
+        said = layers.Reshape((words, _UNITS), dtype="float32", name="said_to_word")(said)
+        x = said + EarlierWords(_UNITS, dtype="float32", name="earlier")(codes)
+        x = layers.Activation("silu", dtype="float32")(x)
+        # A network for each word.
+        by_word = {"bias_axes": "ko", "dtype": "float32"}
+        x = layers.EinsumDense("bki,kio->bko", (words, _UNITS), "silu", name="hidden", **by_word)(x)
+        last = {"kernel_initializer": "zeros", "name": "logits", **by_word}
+        x = layers.EinsumDense("bki,kio->bko", (words, values), **last)(x)
+        self.network = keras.Model({"codes": codes, "pooled": pooled}, x, name="code_prior")
         self.average = MovingAverage(self.network, ema_momentum)
         self.built = True
 
@@ -86,16 +135,24 @@ class CodePrior(keras.layers.Layer):
         hard = ops.one_hot(ops.argmax(soft, axis=-1), self.values, dtype="float32")
         return self._flat(ops.stop_gradient(hard - soft) + soft)
 
-    def divergence(self, logits: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
-        """KL(q(k_j|x, c) || p(k_j|c)) of each code word, `(batch, K)`, in nats."""
+    def divergence(self, logits: Tensor, codes: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
+        """KL(q(k_j|x, c) || p(k_j | k_1 ... k_{j-1}, c)) of each code word, `(batch, K)`, in nats.
+
+        Args:
+            logits: of q, `(batch, K V)`.
+            codes: a draw from q, `(batch, K V)`, of which each word's prior sees those before it.
+            condition: dict with the `pooled` features of captions.
+            training: whether by the weights that learn, or by the averaged ones.
+        """
         log_posterior = ops.log_softmax(self._by_word(logits), axis=-1)
-        difference = log_posterior - self.log_probabilities(condition, training)
+        difference = log_posterior - self.log_probabilities(ops.stop_gradient(codes), condition, training)
         return ops.sum(ops.exp(log_posterior) * difference, axis=-1)
 
-    def log_probabilities(self, condition: dict[str, Tensor], training: bool = False) -> Tensor:
-        """The logarithms of p(k_j|c), `(batch, K, V)`; out of training by the averaged weights."""
+    def log_probabilities(self, codes: Tensor, condition: dict[str, Tensor], training: bool = False) -> Tensor:
+        """The logarithms of p(k_j | k_1 ... k_{j-1}, c), `(batch, K, V)`; out of training by the averaged weights."""
         network = self.network if training else self.average.network
-        return ops.log_softmax(self._by_word(network({"pooled": condition["pooled"]}, training=training)), axis=-1)
+        inputs = {"codes": self._by_word(codes), "pooled": condition["pooled"]}
+        return ops.log_softmax(network(inputs, training=training), axis=-1)
 
     # === As the prior of a sampler ===
     def draw(self, noise: Tensor, seeds: Any, indices: Any, condition: dict[str, Tensor]) -> Tensor:
@@ -103,12 +160,26 @@ class CodePrior(keras.layers.Layer):
         # P(noise below) is uniform; minus the logarithm of minus its logarithm is a Gumbel variable.
         uniform = 0.5 * (1.0 + ops.erf(ops.clip(noise, -_FAR, _FAR) / 2.0**0.5))
         gumbel = -ops.log(-ops.log(ops.clip(uniform, 1e-6, 1.0 - 1e-6)))
-        scores = self.log_probabilities(condition) + self._by_word(gumbel)
-        return self._flat(ops.one_hot(ops.argmax(scores, axis=-1), self.values, dtype="float32"))
+        gumbel, network = self._by_word(gumbel), self.average.network
+        caption, said, to_word, earlier, hidden, logits = (
+            network.get_layer(name) for name in ("caption", "said", "said_to_word", "earlier", "hidden", "logits")
+        )
+        said_to = to_word(said(caption(ops.cast(condition["pooled"], "float32"))))
+        drawn: list[Tensor] = []
+        # The network of one word after the other; the whole of it for each word would take several times as long.
+        for word in range(self.words):
+            x = said_to[:, word]
+            if drawn:
+                kernel = ops.reshape(earlier.kernel[:word, :, word], (word * self.values, _UNITS))
+                x = x + ops.matmul(ops.concatenate(drawn, axis=-1), kernel)
+            x = ops.silu(ops.matmul(ops.silu(x), hidden.kernel[word]) + hidden.bias[word])
+            scores = ops.matmul(x, logits.kernel[word]) + logits.bias[word] + gumbel[:, word]
+            drawn.append(ops.one_hot(ops.argmax(scores, axis=-1), self.values, dtype="float32"))
+        return ops.concatenate(drawn, axis=-1)
 
-    def log_density(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    def log_density(self, latents: Tensor, condition: dict[str, Tensor], training: bool = False) -> Tensor:
         """The logarithm of p(k|c) of one-hot code words, `(rows,)`."""
-        return ops.sum(self._by_word(latents) * self.log_probabilities(condition), axis=(1, 2))
+        return ops.sum(self._by_word(latents) * self.log_probabilities(latents, condition, training), axis=(1, 2))
 
     def _by_word(self, flat):
         return ops.reshape(ops.cast(flat, "float32"), (-1, self.words, self.values))

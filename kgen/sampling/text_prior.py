@@ -169,12 +169,7 @@ def fit_text_prior(
     """The `TextPrior` of a `TextToImage` with an encoder, from captioned images; see its `fit_prior`."""
     owner = f"{type(model).__name__}.fit_prior"
     if model.posterior is None:
-        why = (
-            "the prior of code words learns with the model"
-            if model.codes
-            else f"this model is a {model.recipe.upper()}"
-        )
-        raise TypeError(f"{owner}: a VAE finds the latents of images; {why}.")
+        raise TypeError(f"{owner}: a VAE finds the latents of images; this model is a {model.recipe.upper()}.")
     if model.text_encoder.trainable:
         raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
     seed = checks.integer(owner, "seed", seed, least=None)

@@ -33,7 +33,9 @@ def test_terms_by_hand():
     parts = made.objective.autoencoder_loss(batch, training=False)
     images, condition = made.conditioned(batch, training=False)
     logits = feed(made.encoder, "images", images, condition, False)
-    kl = 0.5 * ops.convert_to_numpy(ops.stop_gradient(made.codes.divergence(logits, condition, False)))[:, 0]
+    # The prior of a single word has no others to read.
+    divergence = made.codes.divergence(logits, ops.zeros_like(logits), condition, False)
+    kl = 0.5 * ops.convert_to_numpy(ops.stop_gradient(divergence))[:, 0]
     np.testing.assert_allclose(ops.convert_to_numpy(ops.stop_gradient(parts["kl"])), kl, rtol=1e-4)
     # Images are cut to [-1, 1], and so no further off than what the likelihood sees.
     error = ops.convert_to_numpy(ops.stop_gradient(parts["pixel_error"])) / 127.5
@@ -47,7 +49,10 @@ def test_one_caption_has_several_whole_images():
     made = model()
     made.compile(keras.optimizers.Adam(1e-2))
     history = made.fit(IMAGES, CAPTIONS, epochs=120, batch_size=16, verbose=0).history
-    assert set(history) == {"loss", "reconstruction", "kl", "pixel_error", "used_codes"}
+    measured = {"reconstruction", "kl", "pixel_error", "used_codes"}
+    assert set(history) == {"loss", "autoencoder_loss", "prior_loss", *measured}
+    # The prior is told nothing of the colour, and has learned how often each is.
+    assert history["prior_loss"][-1] < np.log(4) + 0.2
     assert history["used_codes"][-1] >= 1 and history["pixel_error"][-1] < 0.3 * history["pixel_error"][0]
     drawn = made.generate("a picture", num_images=64, seed=0, verbose=0).astype("float32").mean(axis=(1, 2))
     distances = np.abs(drawn[:, None] - np.array(list(tiny_text.COLORS.values()))).mean(axis=2)
@@ -78,11 +83,16 @@ def test_another_text_encoder_keeps_prior_and_images():
     made.fit(IMAGES, CAPTIONS, epochs=2, verbose=0)
     copy = made.with_text_encoder(tiny_text.text_encoder())
     assert copy.codes is not made.codes
-    first, second = (each.generate("a picture", num_images=6, seed=0, verbose=0) for each in (made, copy))
-    np.testing.assert_array_equal(first, second)
+
+    def drawn(drawer):
+        return drawer.generate("a picture", num_images=6, seed=0, verbose=0).astype(int)
+
+    first = drawn(made)
+    # Another graph may round otherwise.
+    np.testing.assert_allclose(drawn(copy), first, atol=1)
     copy.compile()
     copy.fit(IMAGES, CAPTIONS, epochs=1, verbose=0)
-    np.testing.assert_array_equal(made.generate("a picture", num_images=6, seed=0, verbose=0), first)
+    np.testing.assert_allclose(drawn(made), first, atol=1)
 
 
 def test_as_a_saved_model(tmp_path):
@@ -109,5 +119,3 @@ def test_what_does_not_fit():
         model(codes=16)
     with pytest.raises(ValueError, match=r"the logits of all code words, shape \(batch, 4\); got \(None, 8\)"):
         model(encoder=tiny_text.encoder(8))
-    with pytest.raises(TypeError, match="the prior of code words learns with the model"):
-        model().fit_prior(IMAGES, CAPTIONS)

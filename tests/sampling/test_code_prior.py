@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.sampling.code_prior import CodePrior
+from kgen.sampling.code_prior import CodePrior, EarlierWords
 from kgen.training import SeedGenerator, image_noise
 
 
@@ -16,7 +16,7 @@ def prior_of(probabilities, momentum=0.5):
     words, values = np.shape(probabilities)
     prior = CodePrior(words, values, pooled_dim=3, ema_momentum=momentum)
     for network in (prior.network, prior.average.network):
-        network.layers[-1].bias.assign(np.log(probabilities).reshape(-1))
+        network.layers[-1].bias.assign(np.log(probabilities))
     return prior
 
 
@@ -52,12 +52,40 @@ def test_noise_of_any_size_is_a_code():
 def test_divergence_and_density_by_hand():
     prior, posterior = prior_of(PROBABILITIES), np.array([[0.2, 0.2, 0.6], [0.5, 0.25, 0.25]])
     logits = ops.convert_to_tensor(np.log(posterior).reshape((1, 6)).astype("float32"))
-    condition = {"pooled": ops.zeros((1, 3))}
+    condition, code = {"pooled": ops.zeros((1, 3))}, ops.convert_to_tensor(np.array([[0, 0, 1, 1, 0, 0]], "float32"))
     expected = np.sum(posterior * np.log(posterior / PROBABILITIES), axis=1)
     for training in (True, False):
-        np.testing.assert_allclose(array(prior.divergence(logits, condition, training))[0], expected, rtol=1e-4)
-    code = ops.convert_to_tensor(np.array([[0, 0, 1, 1, 0, 0]], "float32"))
+        np.testing.assert_allclose(array(prior.divergence(logits, code, condition, training))[0], expected, rtol=1e-4)
     np.testing.assert_allclose(array(prior.log_density(code, condition)), [np.log(0.3 * 0.98)], rtol=1e-4)
+
+
+@pytest.mark.backends
+def test_a_word_is_told_of_those_before_it():
+    layer, codes = EarlierWords(2), np.eye(3, dtype="float32")[[[0, 2, 1]]]
+    told = array(layer(codes))[0]
+    kernel = ops.convert_to_numpy(layer.kernel)
+    np.testing.assert_allclose(told[0], 0.0)
+    np.testing.assert_allclose(told[1], kernel[0, 0, 1], rtol=1e-5)
+    np.testing.assert_allclose(told[2], kernel[0, 0, 2] + kernel[1, 2, 2], rtol=1e-5)
+
+
+@pytest.mark.backends
+def test_what_words_say_together_is_drawn_whole():
+    keras.utils.set_random_seed(0)
+    prior = CodePrior(3, 2, pooled_dim=2, ema_momentum=0.0)
+    # Each word alone is as often one value as the other; a caption says whether the last two agree with the first.
+    first, agree = np.arange(64) % 2, np.arange(64) // 2 % 2
+    numbers = np.stack([first, first ^ agree, first ^ agree], axis=1)
+    codes, pooled = np.eye(2, dtype="float32")[numbers], np.eye(2, dtype="float32")[agree]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    prior.network.compile(keras.optimizers.Adam(1e-2), loss=loss)
+    prior.network.fit({"codes": codes, "pooled": pooled}, codes, epochs=60, verbose=0)
+    prior.average.network.set_weights(prior.network.get_weights())
+    noise = image_noise(np.full(64, 3, "int32"), np.arange(64, dtype="int32"), 6)
+    drawn = array(prior.draw(noise, None, None, {"pooled": ops.convert_to_tensor(pooled)}))
+    drawn = drawn.reshape((64, 3, 2)).argmax(axis=2)
+    np.testing.assert_array_equal(drawn[:, 1:], (drawn[:, :1] ^ agree[:, None]).repeat(2, axis=1))
+    assert 0.3 < drawn[:, 0].mean() < 0.7
 
 
 @pytest.mark.backends
@@ -90,3 +118,11 @@ def test_what_does_not_fit():
 def test_config():
     prior = CodePrior.from_config(CodePrior(4, 3, pooled_dim=5, ema_momentum=0.9).get_config())
     assert (prior.words, prior.values, prior.pooled_dim, prior.ema_momentum) == (4, 3, 5, 0.9)
+
+
+def test_of_what_a_user_gives():
+    prior = CodePrior.of("Model", (4, 3), 5, 0.9)
+    assert (prior.words, prior.values, prior.pooled_dim, prior.ema_momentum) == (4, 3, 5, 0.9)
+    assert CodePrior.of("Model", prior, 5, 0.9) is prior
+    with pytest.raises(ValueError, match=r"Model: codes must be \(words, values\), .*; got \(4,\)"):
+        CodePrior.of("Model", (4,), 5, 0.9)

@@ -101,6 +101,15 @@ def train(data, options):
     return plain
 
 
+def fit_prior(model, data, options):
+    """Fits the prior to what the model that has learned finds."""
+    if options.codes is None:
+        gain = model.fit_prior(data, verbose=0)
+    else:
+        gain = model.fit_prior(data, steps=options.prior_steps, verbose=0)
+    print(f"the prior gains {gain:.1f} nats", flush=True)
+
+
 def grid(model, file):
     """Four prompts under eight seeds."""
     # The font has no Chinese.
@@ -126,7 +135,8 @@ def main():
     parser.add_argument("--output", type=Path, default=Path("avatars_128"))
     parser.add_argument("--images", type=int, default=8000)
     parser.add_argument("--style", default="personas", choices=("personas", "big_smile"))
-    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--steps", type=int, default=12000, help="0 with --start: fit only the prior anew")
+    parser.add_argument("--prior-steps", type=int, default=2000, help="of the prior alone, with codes, at the end")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--codes", type=int, nargs=2, default=(24, 8), help="words and values; see TextToImage")
@@ -145,11 +155,9 @@ def main():
         return picture(options.picture)
     data = kgen.data.avatars(options.images, 128, seed=0, style=options.style, languages=("en", "zh"), verbose=0)
     start = time.process_time()
-    model = train(data, options)
+    model = train(data, options) if options.steps else TextToImage.from_preset(options.start)
+    fit_prior(model, data, options)
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights", flush=True)
-    if options.codes is None:
-        gain = model.fit_prior(data, verbose=0)
-        print(f"the prior gains {gain:.1f} nats; {time.process_time() - start:.0f} s of the processor", flush=True)
     model.save_to_preset(options.output, dtype="float16")
     grid(model, options.output / "images.png")
 

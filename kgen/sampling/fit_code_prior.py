@@ -1,0 +1,121 @@
+"""Teaches the prior of code words alone, after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import checks
+from kgen.inputs import pixels
+from kgen.networks.interface import feed
+from kgen.progress import Progress
+from kgen.text import CaptionBatches
+from kgen.training import network_copy
+from kgen.types import Array, ValueRange, Verbose
+
+_BATCH = 256
+# Noise on pooled features, in deviations of each, so that captions like those that were seen are read alike.
+_FEATURE_NOISE = 0.05
+
+
+def fit_code_prior(
+    model: Any,
+    x: Any,
+    y: Any,
+    steps: int,
+    seed: int,
+    batch_size: int = 64,
+    caption_cache: Any = None,
+    verbose: Verbose = "auto",
+    value_range: ValueRange = None,
+) -> float:
+    """Goes on with the prior of a `TextToImage` with code words, while all else stays as it is; see its `fit_prior`.
+
+    Images are encoded once, and the words of each are found for each of its captions. A step then costs a hundredth of
+    one of training.
+
+    Args:
+        model: the `TextToImage`, whose `codes` learn.
+        x, y: captioned images.
+        steps: of 256 captions each.
+        seed: an integer; of the order and of the draws.
+        batch_size: images encoded at once.
+        caption_cache, verbose, value_range: as in `fit_prior`.
+
+    Returns:
+        By how many nats an image its words have become more likely.
+    """
+    owner = f"{type(model).__name__}.fit_prior"
+    steps = checks.integer(owner, "steps", steps)
+    seed = checks.integer(owner, "seed", seed, least=None)
+    batches = model.image_input.opened(x, y, batch_size, False, caption_cache)
+    if not isinstance(batches, CaptionBatches):
+        raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
+    logits, pooled = _found(model, batches, batch_size, model.image_input.range_of(batches.images, owner, value_range))
+    codes, network = model.codes, network_copy(model.codes.network)
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
+    network.compile(keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(from_logits=True))
+    draws, progress = _Draws(logits, pooled, codes.words, steps, seed % 2**32), Progress(steps, "step", verbose)
+
+    def surprise():
+        return codes.words * network.evaluate(draws, steps=min(steps, draws.in_a_pass), verbose=0)
+
+    def report(step, logs):
+        progress.add(1, [("surprise", codes.words * logs["loss"])])
+
+    before = surprise()
+    # Shuffled by itself: Keras would shuffle the batches too, by Python's own random numbers.
+    network.fit(draws, shuffle=False, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=report)], verbose=0)
+    for part in (codes.network, codes.average.network):
+        part.set_weights(network.get_weights())
+    return float(before - surprise())
+
+
+def _found(model, batches, batch_size, value_range):
+    """`(logits of q, pooled features)` of each caption beside its image, two arrays."""
+
+    def encode(inputs):
+        """Images as the networks see them."""
+        return model.space.encode(pixels.in_network_range(inputs["images"]))
+
+    def find(inputs):
+        """The logits of all words, and the features that the prior reads, side by side."""
+        condition = model.condition({name: value for name, value in inputs.items() if name != "images"})
+        logits = ops.cast(feed(model.encoder, "images", inputs["images"], condition, False), "float32")
+        return ops.concatenate([logits, ops.cast(condition["pooled"], "float32")], axis=-1)
+
+    images = pixels.NetworkImages(batches.images, value_range)
+    seen = model.in_batches(encode, {"images": images}, batch_size, verbose=0)
+    image_of, found = np.repeat(np.arange(len(seen)), batches.counts), []
+    for start in range(0, len(image_of), _BATCH):
+        some = slice(start, start + _BATCH)
+        inputs = {"images": seen[image_of[some]], **batches.table.gather(batches.rows[some])}
+        found.append(model.in_batches(find, inputs, _BATCH, verbose=0))
+    return np.split(np.concatenate(found), [model.latent_dim], axis=1)
+
+
+class _Draws(keras.utils.PyDataset):
+    """Batches of words drawn from q, each beside the features of its caption; every caption once in a pass."""
+
+    def __init__(self, logits: Array, pooled: Array, words: int, steps: int, seed: int):
+        super().__init__()
+        self.logits, self.pooled, self.steps, self.seed = logits.reshape((len(logits), words, -1)), pooled, steps, seed
+        self.noise = _FEATURE_NOISE * pooled.std(axis=0)
+        self.in_a_pass = -(-len(logits) // _BATCH)
+
+    def __len__(self):
+        return self.steps
+
+    def __getitem__(self, index):
+        number, at = divmod(index, self.in_a_pass)
+        order = np.random.default_rng([self.seed, number]).permutation(len(self.logits))
+        rows = order[at * _BATCH : (at + 1) * _BATCH]
+        random = np.random.default_rng([self.seed, number, at])
+        logits = self.logits[rows]
+        values = np.argmax(logits + random.gumbel(size=logits.shape), axis=-1)
+        codes = np.eye(logits.shape[-1], dtype="float32")[values]
+        pooled = self.pooled[rows] + self.noise * random.normal(size=(len(rows), len(self.noise)))
+        return {"codes": codes, "pooled": pooled.astype("float32")}, codes
