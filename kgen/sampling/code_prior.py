@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from kgen import checks
+from kgen.portable import largest
 from kgen.serializable import serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor
@@ -104,7 +105,7 @@ class CodePrior(keras.layers.Layer):
         uniform = 0.5 * (1.0 + ops.erf(ops.clip(noise, -_FAR, _FAR) / 2.0**0.5))
         gumbel = -ops.log(-ops.log(ops.clip(uniform, 1e-6, 1.0 - 1e-6)))
         scores = self.log_probabilities(condition) + self._by_word(gumbel)
-        return self._flat(ops.one_hot(ops.argmax(scores, axis=-1), self.values, dtype="float32"))
+        return self._flat(ops.one_hot(largest(scores), self.values, dtype="float32"))
 
     def log_density(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """The logarithm of p(k|c) of one-hot code words, `(rows,)`."""
