@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -114,15 +115,29 @@ def _write_saved_model(model, path):
 
 
 def _write_file(model, path, format):
+    signature = [model.tensor_signature()]
     try:
-        _Served(model).export(path, format=format, verbose=False, input_signature=[model.tensor_signature()])
+        _Served(model).export(path, format=format, verbose=False, input_signature=signature)
     except Exception as error:
         raise RuntimeError(
             f"export: Keras could not write a {type(model).__name__} in the format {format!r}: "
             f"{type(error).__name__}: {str(error)[-2000:]}"
         ) from error
+    if format == "litert":
+        _check_litert(model, path)
     if hasattr(model, "text_encoder"):
         _write_tokenizer(model, os.path.dirname(path))
+
+
+def _check_litert(model, path):
+    """Refuses a file with operations of TensorFlow: Keras writes it, and LiteRT's own runtime does not run it."""
+    with open(path, "rb") as file:
+        operations = sorted(set(re.findall(rb"Flex([A-Z]\w+)", file.read())))
+    if operations:
+        raise RuntimeError(
+            f"export: a {type(model).__name__} like this does {b', '.join(operations).decode()}, which LiteRT has no "
+            "operation for; the formats 'onnx' and 'openvino' have."
+        )
 
 
 def _write_tokenizer(model, folder):
@@ -151,7 +166,9 @@ class _Served(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-        return self.serve_tensors(inputs)
+        # Graphs of ONNX and OpenVINO have one name for one tensor.
+        outputs = self.serve_tensors(inputs)
+        return {f"output_{name}" if name in inputs else name: value for name, value in outputs.items()}
 
 
 def _parts(model):

@@ -357,7 +357,8 @@ class ImageModel(PhasedModel):
         text-to-image model token ids, for which a `tokenizer.json` is written beside the file in the format of the
         library tokenizers, and a `prompt_cleaner.json` if the model reads prompts without stop words (see
         `PromptCleaner.patterns`); of a model that draws, `latents`, standard normal numbers. Those of a seed are
-        `kgen.training.image_noise(seeds, indices, latent_dim)`.
+        `kgen.training.image_noise(seeds, indices, latent_dim)`. What comes out is what `serve_tensors` gives; an output
+        that has the name of an input, such as `images`, is called `output_images`.
 
         Args:
             path: a directory for a SavedModel; a file named .onnx, .tflite, .xml or .pt2 for the other formats. An

@@ -30,7 +30,7 @@ def tokenizer_json(encoder: Any) -> str | None:
     ids = tokenizers.Tokenizer.from_str(tokenizer_json(model.text_encoder)).encode("a cat").ids
     ```
     """
-    tokenizer = getattr(getattr(encoder, "preprocessor", None), "tokenizer", None)
+    tokenizer: Any = getattr(getattr(encoder, "preprocessor", None), "tokenizer", None)
     names = ("cls_token", "sep_token", "pad_token")
     if not hasattr(tokenizer, "suffix_indicator") or not all(getattr(tokenizer, name, None) for name in names):
         return None
