@@ -115,9 +115,15 @@ def _write_saved_model(model, path):
 
 
 def _write_file(model, path, format):
-    signature = [model.tensor_signature()]
+    signature = model.tensor_signature()
+    if format == "torch" and any(None in spec.shape[1:] for spec in signature.values()):
+        raise RuntimeError(
+            f"export: this {type(model).__name__} takes images of any size, and torch.export would fix the size; the "
+            "formats 'onnx' and 'openvino' leave it open."
+        )
+    options = {"dynamic_shapes": [(_dynamic(signature),)]} if format == "torch" else {}
     try:
-        _Served(model).export(path, format=format, verbose=False, input_signature=signature)
+        _Served(model).export(path, format=format, verbose=False, input_signature=[signature], **options)
     except Exception as error:
         raise RuntimeError(
             f"export: Keras could not write a {type(model).__name__} in the format {format!r}: "
@@ -127,6 +133,16 @@ def _write_file(model, path, format):
         _check_litert(model, path)
     if hasattr(model, "text_encoder"):
         _write_tokenizer(model, os.path.dirname(path))
+
+
+def _dynamic(signature):
+    """Which sides torch is to leave open: those that a signature leaves open, as far as the operations allow it."""
+    import torch
+
+    return {
+        name: {axis: torch.export.Dim.AUTO for axis, side in enumerate(spec.shape) if side is None}
+        for name, spec in signature.items()
+    }
 
 
 def _check_litert(model, path):
