@@ -1,80 +1,206 @@
-"""A model as one SavedModel, which needs TensorFlow, and neither kgen nor Keras."""
+"""A model as a file that another library runs, without kgen and Keras."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from typing import Any
 
 import keras
 
-# Endings of files of other formats; a SavedModel is a directory.
-_FILES = (".onnx", ".tflite", ".litert", ".pb", ".keras", ".h5", ".hdf5", ".xml", ".pt", ".pt2", ".safetensors", ".zip")
+from kgen.files import write_whole
+from kgen.text.tokenizer_file import tokenizer_json
+from kgen.types import Tensor
+
+# For each format but SavedModel, which is a directory: the ending of its file, and the packages that write it.
+_FILES = {
+    "onnx": (".onnx", ("onnx", "tf2onnx")),
+    "litert": (".tflite", ("tensorflow",)),
+    "openvino": (".xml", ("openvino",)),
+    "torch": (".pt2", ("torch",)),
+}
+FORMATS = ("tf_saved_model", *_FILES)
+# No directory is named like a file.
+_ENDINGS = {".litert", ".pb", ".keras", ".h5", ".hdf5", ".pt", ".safetensors", ".zip"} | {
+    ending for ending, _ in _FILES.values()
+}
 
 
-def export_saved_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
-    """Writes `model.serve` as a SavedModel directory.
+def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
+    """Writes a model in one of `FORMATS`.
 
-    The graph is made by TensorFlow. On another backend the model is saved to a temporary file, and a TensorFlow
-    process loads and exports it.
+    TensorFlow makes every graph but that of "torch". On another backend the model is saved to a temporary file, and a
+    TensorFlow process loads and exports it.
 
     Args:
-        model: an `ImageModel` with `serve(*inputs)`, `serving_signature()` and `served_layers()`.
-        path: directory to write; replaced if it is a SavedModel.
-        format: "tf_saved_model".
+        model: an `ImageModel` with `served_layers()`; with `serve(*inputs)` and `serving_signature()` for a SavedModel,
+            and `serve_tensors(inputs)` and `tensor_signature()` for the other formats.
+        path: directory or file to write; replaced if it is of this format.
+        format: one of `FORMATS`.
 
     Raises:
-        FileExistsError: if `path` is a file, or a directory of something else.
-        ImportError: if TensorFlow is not installed.
-        ValueError: for another format, or a path that ends like a file of another format.
+        FileExistsError: if `path` is something else already.
+        ImportError: if a package that writes the format is not installed.
+        ValueError: for another format, or a path that does not end like a file of it.
+        RuntimeError: if the format has no way to say what the model does.
     """
     path = os.fspath(path)
-    if format != "tf_saved_model":
-        raise ValueError(f"export: format must be 'tf_saved_model', the only one that kgen writes; got {format!r}.")
-    ending = os.path.splitext(path)[1].lower()
-    if ending in _FILES:
-        raise ValueError(
-            f"export: kgen writes a SavedModel, which is a directory, and no {ending} file; got the path {path}. Give "
-            "the name of a directory."
-        )
-    if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path) and not _is_saved_model(path)):
-        raise FileExistsError(f"export: {path} exists and is no SavedModel; choose another directory.")
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise ImportError(
-            "export: a SavedModel is written by TensorFlow, which is not installed: pip install tensorflow"
-        ) from error
-    if keras.backend.backend() != "tensorflow":
-        return _export_elsewhere(model, path)
-    # A name of its own for the directory until it is whole.
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(path))) as parent:
-        written = os.path.join(parent, "saved_model")
-        # Keras' ExportArchive would store the optimizers' state too; this module holds what the graph reads.
-        module = tf.Module()
-        module.parts = [*model.served_layers(), *getattr(model, "postprocessing", ())]
-        serve = tf.function(model.serve, input_signature=model.serving_signature(), autograph=False)
-        tf.saved_model.save(module, written, signatures={"serving_default": serve})
+    if format not in FORMATS:
+        raise ValueError(f"export: format must be one of {', '.join(map(repr, FORMATS))}; got {format!r}.")
+    if format == "tf_saved_model":
+        _check_directory(path)
+        packages: tuple[str, ...] = ("tensorflow",)
+    else:
+        ending, packages = _FILES[format]
+        if os.path.splitext(path)[1] != ending:
+            raise ValueError(f"export: a file of format {format!r} is named *{ending}; got the path {path}.")
         if os.path.isdir(path):
-            shutil.rmtree(path)
-        os.replace(written, path)
+            raise FileExistsError(f"export: {path} is a directory; choose another name.")
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(
+            f"export: the format {format!r} is written by {' and '.join(missing)}, which is not installed: "
+            "pip install 'keras-kgen[export]'"
+        )
+    backend = keras.backend.backend()
+    if format == "torch" and backend != "torch":
+        raise ValueError(
+            f"export: the format 'torch' is written by Keras on torch, and this process runs on {backend}: set "
+            "KERAS_BACKEND=torch before Python starts."
+        )
+    parent = os.path.dirname(os.path.abspath(path))
+    os.makedirs(parent, exist_ok=True)
+    # A folder of its own for what is written until it is whole.
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        written = os.path.join(folder, os.path.basename(os.path.abspath(path)))
+        if format != "torch" and backend != "tensorflow":
+            _write_elsewhere(model, written, format)
+        elif format == "tf_saved_model":
+            _write_saved_model(model, written)
+        else:
+            _write_file(model, written, format)
+        for name in os.listdir(folder):
+            target = os.path.join(parent, name)
+            if os.path.isdir(target):
+                shutil.rmtree(target)
+            os.replace(os.path.join(folder, name), target)
 
 
-def _is_saved_model(path):
-    return os.path.exists(os.path.join(path, "saved_model.pb"))
+def _check_directory(path):
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _ENDINGS:
+        formats = [name for name, (own, _) in _FILES.items() if own == ending]
+        hint = f"Give the name of a directory{f', or format={formats[0]!r}' if formats else ''}."
+        raise ValueError(f"export: a SavedModel is a directory, and no {ending} file; got the path {path}. {hint}")
+    saved_model = os.path.exists(os.path.join(path, "saved_model.pb"))
+    if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path) and not saved_model):
+        raise FileExistsError(f"export: {path} exists and is no SavedModel; choose another directory.")
 
 
-def _export_elsewhere(model, path):
+def _write_saved_model(model, path):
+    import tensorflow as tf
+
+    # Keras' ExportArchive would store the optimizers' state too; this module holds what the graph reads.
+    module = tf.Module()
+    module.parts = _parts(model)
+    serve = tf.function(model.serve, input_signature=model.serving_signature(), autograph=False)
+    tf.saved_model.save(module, path, signatures={"serving_default": serve})
+
+
+def _write_file(model, path, format):
+    signature = model.tensor_signature()
+    if format == "torch" and any(None in spec.shape[1:] for spec in signature.values()):
+        raise RuntimeError(
+            f"export: this {type(model).__name__} takes images of any size, and torch.export would fix the size; the "
+            "formats 'onnx' and 'openvino' leave it open."
+        )
+    options = {"dynamic_shapes": [(_dynamic(signature),)]} if format == "torch" else {}
+    try:
+        _Served(model).export(path, format=format, verbose=False, input_signature=[signature], **options)
+    except Exception as error:
+        raise RuntimeError(
+            f"export: Keras could not write a {type(model).__name__} in the format {format!r}: "
+            f"{type(error).__name__}: {str(error)[-2000:]}"
+        ) from error
+    if format == "litert":
+        _check_litert(model, path)
+    if hasattr(model, "text_encoder"):
+        _write_tokenizer(model, os.path.dirname(path))
+
+
+def _dynamic(signature):
+    """Which sides torch is to leave open: those that a signature leaves open, as far as the operations allow it."""
+    import torch
+
+    return {
+        name: {axis: torch.export.Dim.AUTO for axis, side in enumerate(spec.shape) if side is None}
+        for name, spec in signature.items()
+    }
+
+
+def _check_litert(model, path):
+    """Refuses a file with operations of TensorFlow: Keras writes it, and LiteRT's own runtime does not run it."""
+    with open(path, "rb") as file:
+        operations = sorted(set(re.findall(rb"Flex([A-Z]\w+)", file.read())))
+    if operations:
+        raise RuntimeError(
+            f"export: a {type(model).__name__} like this does {b', '.join(operations).decode()}, which LiteRT has no "
+            "operation for; the formats 'onnx' and 'openvino' have."
+        )
+
+
+def _write_tokenizer(model, folder):
+    described = tokenizer_json(model.text_encoder)
+    if described is None:
+        warnings.warn(
+            "export: tokenizer.json can only say how a single tokenizer of word pieces works; make the token ids by "
+            "model.text_encoder.tokenize(captions).",
+            stacklevel=4,
+        )
+    else:
+        write_whole(os.path.join(folder, "tokenizer.json"), described)
+    cleaner = getattr(model, "prompt_cleaner", None)
+    if cleaner is not None and any(cleaner.patterns().values()):
+        patterns = json.dumps(cleaner.patterns(), ensure_ascii=False, indent=1)
+        write_whole(os.path.join(folder, "prompt_cleaner.json"), patterns)
+
+
+class _Served(keras.Model):
+    """A model as Keras exports it: `call` is what the file does."""
+
+    def __init__(self, model: Any):
+        super().__init__(name="served")
+        self.parts = _parts(model)
+        self.serve_tensors = model.serve_tensors
+        self.built = True
+
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+        # Graphs of ONNX and OpenVINO have one name for one tensor.
+        outputs = self.serve_tensors(inputs)
+        return {f"output_{name}" if name in inputs else name: value for name, value in outputs.items()}
+
+
+def _parts(model):
+    return [*model.served_layers(), *getattr(model, "postprocessing", ())]
+
+
+def _write_elsewhere(model, path, format):
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "model.keras")
         model.save(file)
-        code = "import sys, keras, kgen.models; keras.models.load_model(sys.argv[1], compile=False).export(sys.argv[2])"
-        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
-        result = subprocess.run(
-            [sys.executable, "-c", code, file, os.path.abspath(path)], env=environment, capture_output=True, text=True
+        code = (
+            "import sys, keras, kgen.models; "
+            "keras.models.load_model(sys.argv[1], compile=False).export(sys.argv[2], format=sys.argv[3])"
         )
+        environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", code, file, path, format]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"export: TensorFlow could not export the model:\n{result.stderr[-2000:]}")

@@ -70,13 +70,35 @@ def test_nothing_else_is_overwritten(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.onnx", "x.TFLITE", "x.keras"])
 def test_no_directory_is_named_like_a_file_of_another_format(name, tmp_path):
-    with pytest.raises(ValueError, match=rf"export: kgen writes a SavedModel.* no {name[1:].lower()} file"):
+    with pytest.raises(ValueError, match=rf"export: a SavedModel is a directory, and no {name[1:].lower()} file"):
         gan().export(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_formats(tmp_path, tensorflow_backend):
-    with pytest.raises(ValueError, match="format must be 'tf_saved_model'.* got 'onnx'"):
-        gan().export(tmp_path / "x", format="onnx")
+    with pytest.raises(ValueError, match="format must be one of 'tf_saved_model', 'onnx'.* got 'gguf'"):
+        gan().export(tmp_path / "x", format="gguf")
     gan().export(tmp_path / "v1.2", format="tf_saved_model")
     assert (tmp_path / "v1.2" / "saved_model.pb").exists()
+
+
+def test_a_file_has_the_name_of_its_format(tmp_path):
+    with pytest.raises(ValueError, match=r"a file of format 'onnx' is named \*.onnx; got the path .*x.tflite"):
+        gan().export(tmp_path / "x.tflite", format="onnx")
+    with pytest.raises(ValueError, match="Give the name of a directory, or format='onnx'"):
+        gan().export(tmp_path / "x.onnx")
+    (tmp_path / "y.xml").mkdir()
+    with pytest.raises(FileExistsError, match="y.xml is a directory"):
+        gan().export(tmp_path / "y.xml", format="openvino")
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"written by onnx and tf2onnx.*pip install 'keras-kgen\[export\]'"):
+        gan().export(tmp_path / "x.onnx", format="onnx")
+
+
+def test_torch_needs_torch(tmp_path, tensorflow_backend):
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="KERAS_BACKEND=torch"):
+        gan().export(tmp_path / "x.pt2", format="torch")

@@ -12,14 +12,16 @@ from kgen.standard_output import results_only
 
 EXAMPLES = """\
   kgen export openmoji_64 openmoji_saved_model
+  kgen export openmoji_64 openmoji.onnx --format onnx   # takes token ids, which tokenizer.json beside it tells
   kgen export text_to_image_my_images/model.keras serve/1"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
-    parser.add_argument("output", metavar="PATH", type=Path, help="directory to write")
-    parser.add_argument("--format", default="tf_saved_model", help="of the file")
+    parser.add_argument("output", metavar="PATH", type=Path, help="directory, or file of another format, to write")
+    formats = "tf_saved_model, onnx, litert, openvino, or torch"
+    parser.add_argument("--format", default="tf_saved_model", help=f"of what is written: {formats}")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
     outputs.add_json(parser)
 

@@ -23,7 +23,7 @@ COMMANDS = {
     "restore": "take noise out of photographs, enlarge them, or fill in what is missing",
     "stylize": "draw an image in the style of another",
     "classify": "say what images show",
-    "export": "write a model as a SavedModel, for use without kgen",
+    "export": "write a model as a SavedModel, ONNX or another format, for use without kgen",
     "demo": "open a page on which the image follows the words while they are typed",
     "info": "say what a model is",
     "presets": "list the trained models that come with kgen",

@@ -348,8 +348,19 @@ class DualEncoder(ImageModel):
 
     def serve(self, images: Tensor, texts: Tensor) -> dict[str, Tensor]:
         """`{"images": (N, D), "texts": (M, D), "cosines": (N, M)}`. Load it after `import tensorflow_text`."""
-        of_images = self.embed_images({"images": images})
-        of_texts = self.embed_texts(self.text_encoder(self.text_encoder.preprocess(texts)))
+        return self._compared(images, self.text_encoder(self.text_encoder.preprocess(texts)))
+
+    def tensor_signature(self) -> dict[str, keras.InputSpec]:
+        """`images`, uint8 `(N, H, W, C)`, and the tokens of texts, int32 `(M, sequence_length)`."""
+        images = keras.InputSpec(shape=(None, *self.image_shape), dtype="uint8", name="images")
+        return {"images": images, **self.text_encoder.token_signature()}
+
+    def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As `serve`, of texts with these tokens."""
+        return self._compared(inputs["images"], self.text_encoder.from_tokens(inputs))
+
+    def _compared(self, images, features):
+        of_images, of_texts = self.embed_images({"images": images}), self.embed_texts(features)
         return {"images": of_images, "texts": of_texts, "cosines": ops.matmul(of_images, ops.transpose(of_texts))}
 
 

@@ -12,6 +12,7 @@ from kgen import checks, losses, networks
 from kgen.inputs import pixels
 from kgen.inputs.batch_checks import check_numbers
 from kgen.networks.interface import check_network, named_input, warn_of_ending
+from kgen.portable import largest
 from kgen.serializable import serializable
 from kgen.training import network_copy
 from kgen.types import Tensor
@@ -282,7 +283,7 @@ class SegmentationHead(_ClassHead):
 
     def answer(self, outputs: Tensor) -> Tensor:
         """The most probable class of each pixel, uint8 `(batch, height, width)`."""
-        return ops.cast(ops.argmax(outputs, axis=-1), "uint8")
+        return ops.cast(largest(outputs), "uint8")
 
     def metric(self) -> keras.metrics.Metric:
         """Mean intersection over union, over all pixels of all images."""

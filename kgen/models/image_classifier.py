@@ -244,3 +244,7 @@ class ImageClassifier(RecognitionModel):
         probabilities = self.served_answers(images)["labels"]
         names = tf.gather(tf.constant(self.class_names), tf.argmax(probabilities, axis=-1))
         return {"probabilities": probabilities, "names": names}
+
+    def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`{"probabilities": (N, num_classes)}` in the order of `class_names`; no other format has strings."""
+        return {"probabilities": self.served_answers(inputs["images"])["labels"]}

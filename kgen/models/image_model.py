@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
-from kgen.export import export_saved_model
+from kgen.export import export_model
 from kgen.inputs.image_input import batches
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
@@ -338,19 +338,48 @@ class ImageModel(PhasedModel):
             )
         return self.sampler
 
+    # === As a file of another format ===
+    def tensor_signature(self) -> dict[str, keras.InputSpec]:
+        """What `serve_tensors` takes, by name, without strings: the sampler's, or the arguments of `serve`."""
+        if self.sampler is not None:
+            return self.sampler.tensor_signature()
+        specs = {spec.name: (tuple(spec.shape), spec.dtype.name) for spec in self.serving_signature()}
+        return {name: keras.InputSpec(shape=shape, dtype=dtype, name=name) for name, (shape, dtype) in specs.items()}
+
+    def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A dict of tensors from tensors: what a file of another format than SavedModel does."""
+        return self.serve(**inputs) if self.sampler is None else self.sampler.serve_tensors(inputs)
+
     def export(self, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
-        """Writes the model as a SavedModel, which TensorFlow loads without kgen or Keras.
+        """Writes the model for use without kgen or Keras.
+
+        Only a SavedModel takes strings and seeds. What the other formats take, `tensor_signature()` says: of a
+        text-to-image model token ids, for which a `tokenizer.json` is written beside the file in the format of the
+        library tokenizers, and a `prompt_cleaner.json` if the model reads prompts without stop words (see
+        `PromptCleaner.patterns`); of a model that draws, `latents`, standard normal numbers. Those of a seed are
+        `kgen.training.image_noise(seeds, indices, latent_dim)`. What comes out is what `serve_tensors` gives; an output
+        that has the name of an input, such as `images`, is called `output_images`.
 
         Args:
-            path: directory to write; an older SavedModel there is replaced.
-            format: "tf_saved_model", the only one so far of those that `keras.Model.export` knows.
+            path: a directory for a SavedModel; a file named .onnx, .tflite, .xml or .pt2 for the other formats. An
+                older one of the same format is replaced.
+            format: "tf_saved_model", "onnx", "litert", "openvino", or "torch" (on the torch backend), as in
+                `keras.Model.export`.
 
         Raises:
             FileExistsError: if something else is there.
-            ImportError: if TensorFlow is not installed.
+            ImportError: if a package that writes the format is not installed.
             ValueError: for another format, or a path that is named like a file of another format.
+            RuntimeError: if the format has no way to say what the model does.
+
+        Example:
+
+        ```python
+        model = kgen.models.TextToImage.from_preset("openmoji_64")
+        model.export("openmoji.onnx", format="onnx")
+        ```
         """
-        export_saved_model(self, path, format)
+        export_model(self, path, format)
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
         """Refused: what a file says of kgen's networks does not tell quantized weights, so they could not be loaded.

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from kgen import checks
+from kgen.portable import largest
 from kgen.serializable import serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor
@@ -174,7 +175,7 @@ class CodePrior(keras.layers.Layer):
                 x = x + ops.matmul(ops.concatenate(drawn, axis=-1), kernel)
             x = ops.silu(ops.matmul(ops.silu(x), hidden.kernel[word]) + hidden.bias[word])
             scores = ops.matmul(x, logits.kernel[word]) + logits.bias[word] + gumbel[:, word]
-            drawn.append(ops.one_hot(ops.argmax(scores, axis=-1), self.values, dtype="float32"))
+            drawn.append(ops.one_hot(largest(scores), self.values, dtype="float32"))
         return ops.concatenate(drawn, axis=-1)
 
     def log_density(self, latents: Tensor, condition: dict[str, Tensor], training: bool = False) -> Tensor:

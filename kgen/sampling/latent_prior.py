@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
+from kgen.portable import largest
 from kgen.training import image_noise
 from kgen.types import Array, Tensor
 
@@ -90,7 +91,7 @@ class LatentPrior:
         """
         chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], condition))
         if len(self.weights) > 1:
-            chosen = chosen + self.weights.shape[1] * ops.cast(ops.argmax(condition["pooled"], axis=1), "int32")
+            chosen = chosen + self.weights.shape[1] * largest(condition["pooled"])
         dim = self.means.shape[-1]
         means = ops.take(self.means.reshape(-1, dim), chosen, axis=0)
         factors = ops.take(self.factors.reshape(-1, dim, dim), chosen, axis=0)
@@ -112,7 +113,7 @@ class LatentPrior:
         """What belongs to each row's class, `(rows or 1, ...)`."""
         if len(self.weights) == 1:
             return ops.convert_to_tensor(parts)
-        return ops.take(parts, ops.argmax(condition["pooled"], axis=1), axis=0)
+        return ops.take(parts, largest(condition["pooled"]), axis=0)
 
     # === On disk ===
     def save(self, store: dict) -> None:
@@ -127,11 +128,19 @@ class LatentPrior:
         return None if parts[0] is None else cls(*(np.asarray(part) for part in parts))
 
 
-def chosen_components(seeds: Tensor, indices: Tensor, bounds: Tensor) -> Tensor:
-    """Numbers `(rows,)` of components drawn by seeds and indices; `bounds` are where, from 0 to 1, the next begins."""
-    other = image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
+def chosen_components(seeds: Tensor, indices: Tensor | None, bounds: Tensor) -> Tensor:
+    """Numbers `(rows,)` of components drawn by seeds and indices; `bounds` are where, from 0 to 1, the next begins.
+
+    Without indices the `seeds` are what a file without integer hashing is given: `component_noise` of them.
+    """
+    other = ops.expand_dims(seeds, 1) if indices is None else component_noise(seeds, indices)
     share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))
     return ops.sum(ops.cast(share > bounds, "int32"), axis=1)
+
+
+def component_noise(seeds: Tensor, indices: Tensor) -> Tensor:
+    """Standard normal numbers `(rows, 1)`, others than those of latents, which choose components."""
+    return image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
 
 
 def _fit_mixture(points, components, iterations, numbers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -191,12 +192,25 @@ class PromptSampler(Sampler):
         model = self.model
         if model.prompt_cleaner is not None:
             prompts = model.prompt_cleaner.clean_tensor(prompts)
-        features = model.text_encoder(model.text_encoder.preprocess(prompts))
-        if model.memory is not None:
-            features["pooled"] = model.memory(features["pooled"])
+        features = self._remembered(model.text_encoder(model.text_encoder.preprocess(prompts)))
         indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
         seeds = ops.zeros_like(indices) + seed
         return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}
+
+    # === In a file of another format ===
+    def tensor_signature(self) -> dict[str, keras.InputSpec]:
+        """The tokens of prompts, int32 `(N, sequence_length)`, and the numbers that a `Sampler` draws from."""
+        return {**self.model.text_encoder.token_signature(), **super().tensor_signature()}
+
+    def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`{"images"}`: what `generate` gives of prompts with these tokens, from these standard normal numbers."""
+        features = self._remembered(self.model.text_encoder.from_tokens(inputs))
+        return {"images": self._from_normal(inputs, self.model.condition(features))}
+
+    def _remembered(self, features):
+        if self.model.memory is None:
+            return features
+        return {**features, "pooled": self.model.memory(features["pooled"])}
 
 
 def _variety(images):

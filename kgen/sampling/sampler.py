@@ -205,6 +205,30 @@ class Sampler:
         indices = ops.arange(what, dtype="int32")
         return {"images": self.draw({"seeds": ops.zeros_like(indices) + seed, "indices": indices, **condition})}
 
+    # === In a file of another format ===
+    def tensor_signature(self) -> dict[str, keras.InputSpec]:
+        """`latents`, and what else draws: `choice` for a mixture as learned prior, `labels` of a model of classes.
+
+        `latents` `(N, latent_dim)` and `choice` `(N,)` are standard normal numbers, float32; labels are int32 `(N,)`.
+        """
+        specs = {"latents": keras.InputSpec(shape=(None, self.model.latent_dim), dtype="float32", name="latents")}
+        if isinstance(self.prior, (LatentPrior, TextPrior)):
+            specs["choice"] = keras.InputSpec(shape=(None,), dtype="float32", name="choice")
+        if self.model.num_classes is not None:
+            specs["labels"] = keras.InputSpec(shape=(None,), dtype="int32", name="labels")
+        return specs
+
+    def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`{"images"}`, uint8, of standard normal `latents` and the rest of `tensor_signature`."""
+        condition = {}
+        if self.model.num_classes is not None:
+            condition["pooled"] = ops.one_hot(inputs["labels"], self.model.num_classes, dtype="float32")
+        return {"images": self._from_normal(inputs, condition)}
+
+    def _from_normal(self, inputs, condition):
+        latents = self.from_noise(inputs["latents"], inputs.get("choice"), None, condition)
+        return self.finished(self.synthesize(latents, condition))
+
     # === The learned prior is state ===
     def drop_prior(self) -> None:
         """Drops a learned prior: the latents that it was fitted to move when training goes on."""

@@ -117,6 +117,24 @@ class EncoderByScript(keras.Model):
         parts = {"latin": self.latin.preprocess(captions), "others": self.others.preprocess(captions)}
         return {**parts, "is_latin": is_latin}
 
+    def token_signature(self) -> dict[str, keras.InputSpec]:
+        """As in `TextEncoder`, with `latin_` and `others_` before the names, and `is_latin`, int32 `(N,)`."""
+        specs = {"is_latin": keras.InputSpec(shape=(None,), dtype="int32", name="is_latin")}
+        for part, encoder in (("latin", self.latin), ("others", self.others)):
+            for name, spec in encoder.token_signature().items():
+                name = f"{part}_{name}"
+                specs[name] = keras.InputSpec(shape=spec.shape, dtype=spec.dtype, name=name)
+        return specs
+
+    def from_tokens(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As in `TextEncoder`."""
+        features, latin = (
+            encoder.from_tokens({name: inputs[f"{part}_{name}"] for name in encoder.token_signature()})
+            for part, encoder in (("others", self.others), ("latin", self.latin))
+        )
+        rows = ops.expand_dims(ops.not_equal(inputs["is_latin"], 0), 1)
+        return {**features, "pooled": ops.where(rows, latin["pooled"], features["pooled"])}
+
     def call(self, token_inputs: dict[str, Any], training: bool = False) -> dict[str, Tensor]:
         """`{"pooled", "tokens", "mask"}` from the result of `preprocess`."""
         features, latin = self.others(token_inputs["others"]), self.latin(token_inputs["latin"])

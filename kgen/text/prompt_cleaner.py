@@ -85,6 +85,16 @@ class PromptCleaner:
             shorter = clean_prompt_tensor(tf.strings.regex_replace(shorter, self._unspaced, r"\1"))
         return tf.where(shorter == "", prompts, shorter)
 
+    def patterns(self) -> dict[str, str | None]:
+        """The patterns of stop words, or None: what another language needs to do the same.
+
+        Of a prompt with single spaces, double each space and put one at either end; replace what matches `spaced`,
+        whatever its case, by a space; make spaces single again. Replace what matches `unspaced` by its first group.
+        If nothing is left, the prompt stays as it was.
+        """
+        spaced = self._spaced and self._spaced.removeprefix("(?i)")
+        return {"spaced": spaced, "unspaced": self._unspaced}
+
     def _without_stop_words(self, prompt):
         shorter = prompt
         if self._spaced:

@@ -33,6 +33,7 @@ from kgen.types import Array, Tensor
 
 # Characters of a caption that a warning shows.
 _SHOWN = 80
+_SEGMENTS = "segment_ids"
 _POOLINGS = ("mean", "cls", "max", "last", "backbone")
 
 
@@ -226,6 +227,19 @@ class TextEncoder(keras.Model):
         return {name: tf.cast(value, tf.int32) for name, value in tokens.items()}
 
     # === From tokens to features ===
+    def token_signature(self) -> dict[str, keras.InputSpec]:
+        """What `from_tokens` reads: int32 tensors `(N, sequence_length)` by the names that `tokenize` gives them.
+
+        Segments are left out: a caption has one.
+        """
+        names = ("token_ids", "padding_mask", *self.backbone.input)
+        shape = (None, self.sequence_length)
+        return {name: keras.InputSpec(shape=shape, dtype="int32", name=name) for name in names if name != _SEGMENTS}
+
+    def from_tokens(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The features of tensors as `token_signature` says: what `call` makes of them."""
+        return self({**inputs, _SEGMENTS: ops.zeros_like(inputs["token_ids"])})
+
     def call(self, token_inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """`{"pooled", "tokens", "mask"}` from the result of `tokenize` or `preprocess`."""
         inputs = {name: token_inputs[name] for name in self.backbone.input}
