@@ -21,7 +21,7 @@ from kgen.text import (
     attach_features,
     clean_prompts,
 )
-from kgen.types import Tensor
+from kgen.types import Tensor, ValueRange
 
 # A few thousand captions settle a mean and a deviation; all tokens of a large set would not fit in memory.
 _CAPTIONS_FOR_STANDARDS = 4096
@@ -148,6 +148,19 @@ class CaptionInput(ImageInput):
         """One batch of captioned images, from arrays."""
         x = self.opened(x, y, len(x["images"] if isinstance(x, dict) else x), False)
         return super().for_step(x[0] if isinstance(x, CaptionBatches) else x, None, value_range)
+
+    def opened_arrays(
+        self, owner: str, x: Any, y: Any, batch_size: int, cache: Any = None, value_range: ValueRange = None
+    ) -> tuple[CaptionBatches, tuple[int, int]]:
+        """Captioned images in arrays, unshuffled, and the range of the images: for what is learned after training.
+
+        Raises:
+            TypeError: for a dataset or a generator; errors begin with `owner`.
+        """
+        batches = self.opened(x, y, batch_size, False, cache)
+        if not isinstance(batches, CaptionBatches):
+            raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
+        return batches, self.range_of(batches.images, owner, value_range=value_range)
 
     def opened(self, x: Any, y: Any, batch_size: int | None, shuffle: bool, cache: Any = None) -> Any:
         """Captioned images as Keras reads them: `CaptionBatches`, a dataset with features, or data that has them."""

@@ -45,9 +45,9 @@ class EarlierWords(keras.layers.Layer):
         super().__init__(**kwargs)
         self.units = checks.integer("EarlierWords", "units", units)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         """Makes a weight for each pair of words, of which those that look ahead stay unused."""
-        words, values = (int(size or 0) for size in input_shape[1:])
+        _, words, values = input_shape
         initial = keras.initializers.RandomNormal(words**-0.5)
         self.kernel = self.add_weight(shape=(words, values, words, self.units), initializer=initial, name="kernel")
 
@@ -83,7 +83,7 @@ class CodePrior(keras.layers.Layer):
         **kwargs: `name`.
 
     Raises:
-        ValueError: for numbers below 2.
+        ValueError: for no words, fewer than two values, or a momentum out of range.
 
     Example:
 

@@ -12,7 +12,6 @@ from kgen import checks
 from kgen.inputs import pixels
 from kgen.networks.interface import feed
 from kgen.progress import Progress
-from kgen.text import CaptionBatches
 from kgen.training import network_copy
 from kgen.types import Array, ValueRange, Verbose
 
@@ -34,8 +33,7 @@ def fit_code_prior(
 ) -> float:
     """Goes on with the prior of a `TextToImage` with code words, while all else stays as it is; see its `fit_prior`.
 
-    Images are encoded once, and the words of each are found for each of its captions. A step then costs a hundredth of
-    one of training.
+    Images are encoded once, and the words of each are found once for each of its captions: a step runs the prior alone.
 
     Args:
         model: the `TextToImage`, whose `codes` learn.
@@ -51,10 +49,8 @@ def fit_code_prior(
     owner = f"{type(model).__name__}.fit_prior"
     steps = checks.integer(owner, "steps", steps)
     seed = checks.integer(owner, "seed", seed, least=None)
-    batches = model.image_input.opened(x, y, batch_size, False, caption_cache)
-    if not isinstance(batches, CaptionBatches):
-        raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
-    logits, pooled = _found(model, batches, batch_size, model.image_input.range_of(batches.images, owner, value_range))
+    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
+    logits, pooled = _found(model, batches, batch_size, found_range)
     codes, network = model.codes, network_copy(model.codes.network)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     network.compile(keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(from_logits=True))
@@ -77,23 +73,23 @@ def fit_code_prior(
 def _found(model, batches, batch_size, value_range):
     """`(logits of q, pooled features)` of each caption beside its image, two arrays."""
 
-    def encode(inputs):
+    def encoded_images(inputs):
         """Images as the networks see them."""
         return model.space.encode(pixels.in_network_range(inputs["images"]))
 
-    def find(inputs):
+    def words_of_captions(inputs):
         """The logits of all words, and the features that the prior reads, side by side."""
         condition = model.condition({name: value for name, value in inputs.items() if name != "images"})
         logits = ops.cast(feed(model.encoder, "images", inputs["images"], condition, False), "float32")
         return ops.concatenate([logits, ops.cast(condition["pooled"], "float32")], axis=-1)
 
     images = pixels.NetworkImages(batches.images, value_range)
-    seen = model.in_batches(encode, {"images": images}, batch_size, verbose=0)
+    seen = model.in_batches(encoded_images, {"images": images}, batch_size, verbose=0)
     image_of, found = np.repeat(np.arange(len(seen)), batches.counts), []
     for start in range(0, len(image_of), _BATCH):
         some = slice(start, start + _BATCH)
         inputs = {"images": seen[image_of[some]], **batches.table.gather(batches.rows[some])}
-        found.append(model.in_batches(find, inputs, _BATCH, verbose=0))
+        found.append(model.in_batches(words_of_captions, inputs, _BATCH, verbose=0))
     return np.split(np.concatenate(found), [model.latent_dim], axis=1)
 
 
@@ -105,14 +101,16 @@ class _Draws(keras.utils.PyDataset):
         self.logits, self.pooled, self.steps, self.seed = logits.reshape((len(logits), words, -1)), pooled, steps, seed
         self.noise = _FEATURE_NOISE * pooled.std(axis=0)
         self.in_a_pass = -(-len(logits) // _BATCH)
+        self.order: tuple[int, Any] = (-1, None)
 
     def __len__(self):
         return self.steps
 
     def __getitem__(self, index):
         number, at = divmod(index, self.in_a_pass)
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.logits))
-        rows = order[at * _BATCH : (at + 1) * _BATCH]
+        if self.order[0] != number:
+            self.order = number, np.random.default_rng([self.seed, number]).permutation(len(self.logits))
+        rows = self.order[1][at * _BATCH : (at + 1) * _BATCH]
         random = np.random.default_rng([self.seed, number, at])
         logits = self.logits[rows]
         values = np.argmax(logits + random.gumbel(size=logits.shape), axis=-1)

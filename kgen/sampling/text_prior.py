@@ -173,10 +173,7 @@ def fit_text_prior(
     if model.text_encoder.trainable:
         raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
     seed = checks.integer(owner, "seed", seed, least=None)
-    batches = model.image_input.opened(x, y, batch_size, False, caption_cache)
-    if not isinstance(batches, CaptionBatches):
-        raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
-    value_range = model.image_input.range_of(batches.images, owner, value_range=value_range)
+    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
     progress, moments = Progress(len(batches), "batch", verbose), []
 
     def posterior_moments(inputs):
@@ -188,7 +185,7 @@ def fit_text_prior(
 
     for number in range(len(batches)):
         batch = batches[number]
-        batch["images"] = pixels.NetworkImages(batch["images"], value_range)[:]
+        batch["images"] = pixels.NetworkImages(batch["images"], found_range)[:]
         moments.append(model.in_batches(posterior_moments, batch, batch_size, verbose=0))
         progress.add(1)
     encoded = model.image_input.encoded

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy import stats
 
 from kgen.sampling.code_prior import CodePrior, EarlierWords
 from kgen.training import SeedGenerator, image_noise
@@ -86,6 +87,22 @@ def test_what_words_say_together_is_drawn_whole():
     drawn = drawn.reshape((64, 3, 2)).argmax(axis=2)
     np.testing.assert_array_equal(drawn[:, 1:], (drawn[:, :1] ^ agree[:, None]).repeat(2, axis=1))
     assert 0.3 < drawn[:, 0].mean() < 0.7
+
+
+@pytest.mark.backends
+def test_each_word_drawn_is_the_likeliest_with_its_noise():
+    prior, random = CodePrior(4, 3, pooled_dim=5), np.random.default_rng(0)
+    network = prior.average.network
+    network.set_weights([random.normal(size=weight.shape) for weight in network.get_weights()])
+    condition = {"pooled": ops.convert_to_tensor(random.normal(size=(50, 5)).astype("float32"))}
+    noise = random.normal(size=(50, 12)).astype("float32")
+    drawn = prior.draw(ops.convert_to_tensor(noise), None, None, condition)
+    # What `log_probabilities` says of all words at once, each given those that were drawn before it.
+    scores = array(prior.log_probabilities(drawn, condition)) + stats.gumbel_r.ppf(
+        stats.norm.cdf(noise.astype("float64"))
+    ).reshape((50, 4, 3))
+    np.testing.assert_array_equal(scores.argmax(axis=2), array(drawn).reshape((50, 4, 3)).argmax(axis=2))
+    assert len(np.unique(array(drawn), axis=0)) > 10
 
 
 @pytest.mark.backends

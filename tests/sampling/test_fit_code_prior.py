@@ -42,11 +42,18 @@ def test_the_prior_learns_how_often_words_are_and_all_else_stays():
         np.testing.assert_allclose(shares, [[0, 2 / 3, 0, 1 / 3]] * 2, atol=0.05)
     # From four values, each as likely, to the entropy of the two that there are.
     assert abs(gain - (np.log(4) - 0.6365)) < 0.05
-    assert again.fit_prior(IMAGES, CAPTIONS, steps=300, verbose=0) == pytest.approx(gain, abs=1e-4)
+    # The same again is the same, of floats too.
+    floats = (IMAGES / 255.0).astype("float32")
+    repeated = again.fit_prior(floats, CAPTIONS, steps=300, verbose=0, value_range=(0, 1))
+    assert repeated == pytest.approx(gain, abs=1e-4)
 
 
 def test_bad_input():
     made = model()
+    with pytest.raises(TypeError, match="TextToImage.fit_prior: give images and captions as arrays and lists"):
+        made.fit_prior({"images": IMAGES})
+    with pytest.raises(ValueError, match="TextToImage.fit_prior: value_range"):
+        made.fit_prior(IMAGES / 255.0, CAPTIONS, value_range=(0, 9))
     with pytest.raises(ValueError, match="TextToImage.fit_prior: steps must be an integer of at least 1; got 0"):
         made.fit_prior(IMAGES, CAPTIONS, steps=0)
     with pytest.raises(ValueError, match="TextToImage.fit_prior: seed must be an integer; got 'a'"):
