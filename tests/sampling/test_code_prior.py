@@ -93,7 +93,9 @@ def test_what_words_say_together_is_drawn_whole():
 def test_each_word_drawn_is_the_likeliest_with_its_noise():
     prior, random = CodePrior(4, 3, pooled_dim=5), np.random.default_rng(0)
     network = prior.average.network
-    network.set_weights([random.normal(size=weight.shape) for weight in network.get_weights()])
+    # Of one order of magnitude throughout, so that each counts.
+    scales = [weight.shape[-2] ** -0.5 if weight.ndim > 1 else 1.0 for weight in network.get_weights()]
+    network.set_weights([s * random.normal(size=w.shape) for s, w in zip(scales, network.get_weights())])
     condition = {"pooled": ops.convert_to_tensor(random.normal(size=(50, 5)).astype("float32"))}
     noise = random.normal(size=(50, 12)).astype("float32")
     drawn = prior.draw(ops.convert_to_tensor(noise), None, None, condition)
