@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -27,6 +28,8 @@ _FILES = {
     "torch": (".pt2", ("torch",)),
 }
 FORMATS = ("tf_saved_model", *_FILES)
+# Beside the file of a text-to-image model, named like it: how prompts become token ids.
+_TOKENIZER, _CLEANER = ".tokenizer.json", ".prompt_cleaner.json"
 # No directory is named like a file.
 _ENDINGS = {".litert", ".pb", ".keras", ".h5", ".hdf5", ".pt", ".safetensors", ".zip"} | {
     ending for ending, _ in _FILES.values()
@@ -86,6 +89,11 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
             _write_saved_model(model, written)
         else:
             _write_file(model, written, format)
+        if format != "tf_saved_model":
+            for ending in (_TOKENIZER, _CLEANER):
+                # An older one, of a model that had another way with prompts.
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(os.path.splitext(path)[0] + ending)
         for name in os.listdir(folder):
             target = os.path.join(parent, name)
             if os.path.isdir(target):
@@ -132,7 +140,7 @@ def _write_file(model, path, format):
     if format == "litert":
         _check_litert(model, path)
     if hasattr(model, "text_encoder"):
-        _write_tokenizer(model, os.path.dirname(path))
+        _write_tokenizer(model, os.path.splitext(path)[0])
 
 
 def _dynamic(signature):
@@ -156,20 +164,20 @@ def _check_litert(model, path):
         )
 
 
-def _write_tokenizer(model, folder):
+def _write_tokenizer(model, stem):
     described = tokenizer_json(model.text_encoder)
     if described is None:
         warnings.warn(
-            "export: tokenizer.json can only say how a single tokenizer of word pieces works; make the token ids by "
-            "model.text_encoder.tokenize(captions).",
+            f"export: a {_TOKENIZER[1:]} can only say how a single tokenizer of word pieces works; make the token ids "
+            "by model.text_encoder.tokenize(captions).",
             stacklevel=4,
         )
     else:
-        write_whole(os.path.join(folder, "tokenizer.json"), described)
+        write_whole(stem + _TOKENIZER, described)
     cleaner = getattr(model, "prompt_cleaner", None)
     if cleaner is not None and any(cleaner.patterns().values()):
         patterns = json.dumps(cleaner.patterns(), ensure_ascii=False, indent=1)
-        write_whole(os.path.join(folder, "prompt_cleaner.json"), patterns)
+        write_whole(stem + _CLEANER, patterns)
 
 
 class _Served(keras.Model):

@@ -11,7 +11,7 @@ import pytest
 from kgen.layers import Downscale, RandomMask
 from kgen.models import ImageRestorer
 from kgen.sampling.latent_prior import component_noise
-from kgen.text import EncoderByScript, PromptCleaner
+from kgen.text import EncoderByScript, PromptCleaner, encoder_from_captions
 from kgen.training import image_noise
 from tests.models import tiny, tiny_style, tiny_text
 from tests.models.test_autoencoder import autoencoder
@@ -119,13 +119,37 @@ def test_what_drops_stop_words_is_beside_the_file(tmp_path, tensorflow_backend):
     pytest.importorskip("tf2onnx")
     cleaner = PromptCleaner(stop_words=["the", "一个"])
     tiny_text.model(prompt_cleaner=cleaner).export(tmp_path / "model.onnx", format="onnx")
-    patterns = json.loads((tmp_path / "prompt_cleaner.json").read_text("utf-8"))
+    patterns = json.loads((tmp_path / "model.prompt_cleaner.json").read_text("utf-8"))
     for prompt in ("The red picture", "the the", "一个 cat", "breathe"):
         padded = f" {prompt.replace(' ', '  ')} "
         shorter = " ".join(re.sub(patterns["spaced"], " ", padded, flags=re.IGNORECASE).split())
         shorter = " ".join(re.sub(patterns["unspaced"], r"\1", shorter).split())
         assert (shorter or prompt) == cleaner.clean([prompt])[0]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["model.onnx", "prompt_cleaner.json", "tokenizer.json"]
+    files = {"model.onnx", "model.prompt_cleaner.json", "model.tokenizer.json"}
+    assert {each.name for each in tmp_path.iterdir()} == files
+    tokenizer = (tmp_path / "model.tokenizer.json").read_bytes()
+    # Another model in this folder leaves it alone; one under this name leaves nothing of it.
+    other = tiny_text.model(text_encoder=encoder_from_captions(["an owl"], width=16, num_layers=1, num_heads=2))
+    other.export(tmp_path / "other.onnx", format="onnx")
+    assert {each.name for each in tmp_path.iterdir()} == files | {"other.onnx", "other.tokenizer.json"}
+    assert (tmp_path / "model.tokenizer.json").read_bytes() == tokenizer
+    other.export(tmp_path / "model.onnx", format="onnx")
+    assert not (tmp_path / "model.prompt_cleaner.json").exists()
+    assert (tmp_path / "model.tokenizer.json").read_bytes() != tokenizer
+
+
+@pytest.mark.backends
+def test_off_tensorflow_a_process_of_it_writes_the_file(tmp_path):
+    for package in ("tensorflow", "onnx", "tf2onnx"):
+        pytest.importorskip(package)
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("here no other process is needed")
+    model = gan()
+    model.export(tmp_path / "gan.onnx", format="onnx")
+    images = run_onnx(tmp_path / "gan.onnx", {"latents": keras.ops.convert_to_numpy(of_seed(model, 4, 3)["latents"])})[
+        "images"
+    ]
+    assert np.abs(images - expected(model.generate, 3, seed=4)).max() <= 1
 
 
 # === Every other model: a factory, and what its file is given ===
@@ -217,6 +241,6 @@ def test_two_encoders(in_runtime):
     inputs = {"is_latin": tokens["is_latin"].astype("int32"), **of_seed(model, 5, 3)}
     for part in ("latin", "others"):
         inputs |= {f"{part}_{name}": tokens[part][name] for name in ("token_ids", "padding_mask")}
-    with pytest.warns(UserWarning, match="tokenizer.json can only say how a single tokenizer"):
+    with pytest.warns(UserWarning, match="a tokenizer.json can only say how a single tokenizer"):
         images = in_runtime(model, inputs)["images"]
     assert np.abs(images - expected(model.generate, PROMPTS, seed=5)).max() <= 1

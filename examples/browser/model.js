@@ -30,8 +30,9 @@ export class TextToImage {
     });
     const [, height, width] = images.dims;
     const drawn = new ImageData(width, height);
+    drawn.data.fill(255);
     for (let i = 0; i < width * height; i++) {
-      drawn.data.set([...images.data.subarray(3 * i, 3 * i + 3), 255], 4 * i);
+      for (let channel = 0; channel < 3; channel++) drawn.data[4 * i + channel] = images.data[3 * i + channel];
     }
     return drawn;
   }

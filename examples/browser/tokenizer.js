@@ -15,7 +15,7 @@ const CHINESE = new RegExp(
 );
 
 export class Tokenizer {
-  // What `tokenizer.json` beside an exported model holds.
+  // What the `.tokenizer.json` beside an exported model holds.
   constructor({ model, normalizer, truncation, post_processor, padding }) {
     if (model.type !== "WordPiece") throw new Error(`There must be a WordPiece model; got ${model.type}.`);
     const bert = normalizer.normalizers.find((each) => each.type === "BertNormalizer");

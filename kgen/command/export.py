@@ -12,7 +12,7 @@ from kgen.standard_output import results_only
 
 EXAMPLES = """\
   kgen export openmoji_64 openmoji_saved_model
-  kgen export openmoji_64 openmoji.onnx --format onnx   # takes token ids, which tokenizer.json beside it tells
+  kgen export openmoji_64 openmoji.onnx --format onnx   # takes token ids, see openmoji.tokenizer.json
   kgen export text_to_image_my_images/model.keras serve/1"""
 
 

@@ -12,11 +12,10 @@ _FOLDED = (("\u00df", "ss"), ("\u03c2", "\u03c3"))
 
 
 def tokenizer_json(encoder: Any) -> str | None:
-    """The tokenizer of a text encoder in the format of the library tokenizers (`tokenizer.json`).
+    """The tokenizer of a text encoder in the format of the library tokenizers.
 
     It cleans a prompt, splits it into word pieces, and gives `sequence_length` ids with the marks of start and end,
-    and the mask of padding: what `TextEncoder.tokenize` gives. The library reads the file in Python, Rust and Node, and
-    transformers.js in a browser.
+    and the mask of padding: what `TextEncoder.tokenize` gives. `examples/browser/tokenizer.js` reads it too.
 
     Args:
         encoder: a `TextEncoder`.

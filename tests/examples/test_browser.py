@@ -86,7 +86,7 @@ def until(condition, seconds=120):
 def test_the_ids_are_those_of_python(browser, model):
     code = """
         const { Tokenizer } = await import("./tokenizer.js");
-        const tokenizer = await Tokenizer.from("tokenizer.json");
+        const tokenizer = await Tokenizer.from("model.tokenizer.json");
         return words.map((text) => tokenizer.encode(text));
     """
     found = ask(browser, code, PROMPTS)
@@ -106,7 +106,7 @@ def test_the_noise_of_a_seed_is_that_of_python(browser, seed):
 def test_the_images_are_those_of_python(browser, model):
     code = """
         const { TextToImage } = await import("./model.js");
-        const model = await TextToImage.from("model.onnx", "tokenizer.json");
+        const model = await TextToImage.from("model.onnx", "model.tokenizer.json");
         const images = [];
         for (const text of words) images.push([...(await model.generate(text, seed)).data]);
         return images;
