@@ -159,8 +159,8 @@ def _check_litert(model, path):
         operations = sorted(set(re.findall(rb"Flex([A-Z]\w+)", file.read())))
     if operations:
         raise RuntimeError(
-            f"export: a {type(model).__name__} like this does {b', '.join(operations).decode()}, which LiteRT has no "
-            "operation for; the formats 'onnx' and 'openvino' have."
+            f"export: a {type(model).__name__} like this needs TensorFlow's {b', '.join(operations).decode()}, which "
+            "LiteRT's runtime is without; take the format 'onnx' or 'openvino'."
         )
 
 
