@@ -117,7 +117,8 @@ def generate(options):
         sys.exit(f"Unknown: {', '.join(unknown)}. There are: {', '.join(labels)}.")
     serve = tf.saved_model.load(saved).signatures["serving_default"]
     asked = tf.constant([labels[name.lower()] for name in options.generate])
-    images = serve(labels=asked, seed=tf.constant(options.seed))["images"].numpy()
+    seeds = tf.range(options.seed, options.seed + len(asked))
+    images = serve(labels=asked, seeds=seeds)["images"].numpy()
     for number, (name, image) in enumerate(zip(options.generate, images)):
         file = options.output / f"{number:02d}_{name.lower().replace('/', '_').replace(' ', '_')}.png"
         Image.fromarray(image[:, :, 0]).resize((8 * image.shape[1], 8 * image.shape[0]), Image.NEAREST).save(file)

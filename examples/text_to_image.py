@@ -83,18 +83,18 @@ def openmoji(image_size):
 
 
 def generate(options):
-    """Generates images with the SavedModel, which needs only TensorFlow and its tokenizer."""
+    """Generates images with the SavedModel, which needs only TensorFlow."""
     saved = options.output / "saved_model"
     if not saved.is_dir():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")
     import tensorflow as tf
-    import tensorflow_text  # noqa: F401  registers the tokenizer's operations
     from PIL import Image
 
     # Optimizing the graph would take longer than generating a few images.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     serve = tf.saved_model.load(saved).signatures["serving_default"]
-    images = serve(prompts=tf.constant(options.generate), seed=tf.constant(options.seed))["images"].numpy()
+    seeds = tf.range(options.seed, options.seed + len(options.generate))
+    images = serve(prompts=tf.constant(options.generate), seeds=seeds)["images"].numpy()
     for number, (prompt, image) in enumerate(zip(options.generate, images)):
         name = "".join(letter if letter.isalnum() else "_" for letter in prompt)[:60]
         file = options.output / f"{number:02d}_{name}.png"

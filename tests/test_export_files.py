@@ -76,9 +76,7 @@ def in_runtime(request, tmp_path):
     def outputs(model, inputs, refused=None):
         path = tmp_path / f"model{ending}"
         if request.param == "litert" and refused:
-            with pytest.raises(
-                RuntimeError, match=f"needs TensorFlow's {refused}, which LiteRT's runtime"
-            ):
+            with pytest.raises(RuntimeError, match=f"needs TensorFlow's {refused}, which LiteRT's runtime"):
                 model.export(path, format=request.param)
             assert not list(tmp_path.iterdir())
             pytest.skip(f"LiteRT cannot do {refused}, and export says so")

@@ -105,7 +105,7 @@ class FromModel:
 
 
 class FromSavedModel(FromModel):
-    """What an exported model generates, from prompts or by count: each batch has the seed of its first image."""
+    """What an exported model generates, from prompts or from seeds alone."""
 
     def __init__(self, path: Path, options: argparse.Namespace):
         try:
@@ -121,7 +121,7 @@ class FromSavedModel(FromModel):
         inputs = self.serve.structured_input_signature[1] if self.serve is not None else {}
         if "labels" in inputs:
             raise ValueError(f"'{path}' does not say how many classes it has; give the model's .keras file or preset.")
-        if not {"prompts", "count"} & set(inputs) or "images" not in self.serve.structured_outputs:
+        if "seeds" not in inputs or "images" not in self.serve.structured_outputs:
             raise ValueError(f"'{path}' is not a SavedModel of kgen.")
         self.image_shape = tuple(self.serve.structured_outputs["images"].shape[1:])
         self.prompts = _prompts(options) if "prompts" in inputs else None
@@ -133,12 +133,10 @@ class FromSavedModel(FromModel):
         images = []
         for start in range(0, len(rows), self.options.batch_size):
             part = rows[start : start + self.options.batch_size]
+            asked = {"seeds": tf.constant(self.options.seed + part, tf.int32)}
             if self.prompts is not None:
-                asked = {"prompts": tf.constant([self.prompts[i] for i in part])}
-            else:
-                asked = {"count": tf.constant(len(part), tf.int32)}
-            seed = tf.constant(self.options.seed + part[0], tf.int32)
-            images.append(self.serve(**asked, seed=seed)["images"].numpy())
+                asked["prompts"] = tf.constant([self.prompts[i] for i in part])
+            images.append(self.serve(**asked)["images"].numpy())
         return np.concatenate(images)
 
 

@@ -347,7 +347,7 @@ class DualEncoder(ImageModel):
         return [images, tf.TensorSpec([None], tf.string, name="texts")]
 
     def serve(self, images: Tensor, texts: Tensor) -> dict[str, Tensor]:
-        """`{"images": (N, D), "texts": (M, D), "cosines": (N, M)}`. Load it after `import tensorflow_text`."""
+        """`{"images": (N, D), "texts": (M, D), "cosines": (N, M)}`."""
         return self._compared(images, self.text_encoder(self.text_encoder.preprocess(texts)))
 
     def tensor_signature(self) -> dict[str, keras.InputSpec]:

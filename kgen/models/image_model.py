@@ -353,12 +353,12 @@ class ImageModel(PhasedModel):
     def export(self, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
         """Writes the model for use without kgen or Keras.
 
-        Only a SavedModel takes strings and seeds. What the other formats take, `tensor_signature()` says: of a
-        text-to-image model token ids, for which `name.tokenizer.json` is written beside `name.onnx`, in the format of
-        the library tokenizers, and `name.prompt_cleaner.json` if the model reads prompts without stop words (see
-        `PromptCleaner.patterns`); of a model that draws, `latents`, standard normal numbers. Those of a seed are
-        `kgen.training.image_noise(seeds, indices, latent_dim)`. What comes out is what `serve_tensors` gives; an output
-        that has the name of an input, such as `images`, is called `output_images`.
+        Only a SavedModel takes strings and seeds, one seed for each image. What the other formats take,
+        `tensor_signature()` says: of a text-to-image model token ids, for which `name.tokenizer.json` is written beside
+        `name.onnx`, in the format of the library tokenizers, and `name.prompt_cleaner.json` if the model reads prompts
+        without stop words (see `PromptCleaner.patterns`); of a model that draws, `latents`, standard normal numbers.
+        Those of a seed are `kgen.training.image_noise(seeds, indices, latent_dim)`. What comes out is what
+        `serve_tensors` gives; an output that has the name of an input, such as `images`, is called `output_images`.
 
         Args:
             path: a directory for a SavedModel; a file named .onnx, .tflite, .xml or .pt2 for the other formats. An

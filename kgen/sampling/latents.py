@@ -14,22 +14,22 @@ from kgen.types import Array, Tensor
 def seeds_and_indices(owner: str, seed: Any, count: int, images_each: int = 1) -> tuple[Array, Array]:
     """int32 seeds and indices of `count * images_each` images, from the `seed` argument of `generate`.
 
-    One integer: images are numbered through under it. A list: each seed has images 0 .. images_each - 1 of its own.
+    One integer: images are numbered through under it. A sequence: each seed has images 0 .. images_each - 1 of its own.
 
     Raises:
         ValueError: for another number of seeds, or what is not an integer below 2**31.
     """
     total = count * images_each
-    if seed is None:
-        seed = int(np.random.randint(2**31))
-    if isinstance(seed, (list, tuple, np.ndarray)):
-        if len(seed) != count:
-            raise ValueError(f"{owner}.generate: give one seed, or one each for the {count}; got {len(seed)} seeds.")
-        seeds, indices = np.repeat(np.asarray(seed), images_each), np.tile(np.arange(images_each), count)
-    else:
-        seeds, indices = np.repeat(np.asarray(seed), total), np.arange(total)
-    if not np.issubdtype(seeds.dtype, np.integer) or (seeds >= 2**31).any() or (seeds <= -(2**31)).any():
+    given = np.asarray(int(np.random.randint(2**31)) if seed is None else seed)
+    whole = np.issubdtype(given.dtype, np.integer) or not given.size
+    if given.ndim > 1 or not whole or (given >= 2**31).any() or (given <= -(2**31)).any():
         raise ValueError(f"{owner}.generate: a seed is an integer below 2**31; got {seed!r}.")
+    if given.ndim == 0:
+        seeds, indices = np.repeat(given, total), np.arange(total)
+    elif len(given) == count:
+        seeds, indices = np.repeat(given, images_each), np.tile(np.arange(images_each), count)
+    else:
+        raise ValueError(f"{owner}.generate: give one seed, or one each for the {count}; got {len(given)} seeds.")
     return seeds.astype("int32"), indices.astype("int32")
 
 

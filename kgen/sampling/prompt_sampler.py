@@ -182,20 +182,18 @@ class PromptSampler(Sampler):
         return [layer for layer in layers if layer is not None]
 
     def serving_signature(self) -> list:
-        """`prompts`, strings `(N,)`, and `seed`, an int32 scalar."""
+        """`prompts`, strings `(N,)`, and `seeds`, int32 `(N,)`."""
         import tensorflow as tf
 
-        return [tf.TensorSpec([None], tf.string, name="prompts"), tf.TensorSpec([], tf.int32, name="seed")]
+        return [tf.TensorSpec([None], tf.string, name="prompts"), tf.TensorSpec([None], tf.int32, name="seeds")]
 
-    def serve(self, prompts: Tensor, seed: Tensor) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(prompts, seed=seed)` gives, of prompts as they are: no language model runs."""
+    def serve(self, prompts: Tensor, seeds: Tensor) -> dict[str, Tensor]:
+        """`{"images"}`: what `generate(prompts, seed=seeds)` gives, of prompts as they are: no language model runs."""
         model = self.model
         if model.prompt_cleaner is not None:
             prompts = model.prompt_cleaner.clean_tensor(prompts)
         features = self._remembered(model.text_encoder(model.text_encoder.preprocess(prompts)))
-        indices = ops.arange(ops.shape(prompts)[0], dtype="int32")
-        seeds = ops.zeros_like(indices) + seed
-        return {"images": self.draw({"seeds": seeds, "indices": indices, **features})}
+        return {"images": self.draw({"seeds": seeds, "indices": ops.zeros_like(seeds), **features})}
 
     # === In a file of another format ===
     def tensor_signature(self) -> dict[str, keras.InputSpec]:

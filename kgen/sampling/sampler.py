@@ -187,23 +187,18 @@ class Sampler:
         return [part for part in (self.model.space, self.prior) if isinstance(part, keras.layers.Layer)]
 
     def serving_signature(self) -> list:
-        """`count`, a scalar, or `labels` `(N,)` of a model of classes; and `seed`, a scalar. All int32."""
+        """`seeds`, int32 `(N,)`, and `labels`, int32 `(N,)`, of a model of classes."""
         import tensorflow as tf
 
-        if self.model.num_classes is None:
-            first = tf.TensorSpec([], tf.int32, name="count")
-        else:
-            first = tf.TensorSpec([None], tf.int32, name="labels")
-        return [first, tf.TensorSpec([], tf.int32, name="seed")]
+        names = ["seeds"] if self.model.num_classes is None else ["seeds", "labels"]
+        return [tf.TensorSpec([None], tf.int32, name=name) for name in names]
 
-    def serve(self, what: Tensor, seed: Tensor) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(what, seed)` gives."""
+    def serve(self, seeds: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """`{"images"}`: what `generate(N, labels=labels, seed=seeds)` gives."""
         condition = {}
-        if self.model.num_classes is not None:
-            condition["pooled"] = ops.one_hot(what, self.model.num_classes, dtype="float32")
-            what = ops.shape(what)[0]
-        indices = ops.arange(what, dtype="int32")
-        return {"images": self.draw({"seeds": ops.zeros_like(indices) + seed, "indices": indices, **condition})}
+        if labels is not None:
+            condition["pooled"] = ops.one_hot(labels, self.model.num_classes, dtype="float32")
+        return {"images": self.draw({"seeds": seeds, "indices": ops.zeros_like(seeds), **condition})}
 
     # === In a file of another format ===
     def tensor_signature(self) -> dict[str, keras.InputSpec]:

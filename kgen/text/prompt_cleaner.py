@@ -8,6 +8,7 @@ from typing import Any
 
 from kgen.captions import INVISIBLE, clean_prompt
 from kgen.serializable import serializable
+from kgen.text.unicode_tensors import nfkc
 from kgen.types import Tensor
 
 # All that Python's `str.split` takes for white space and NFKC leaves: ASCII controls, NEL and Unicode's separators.
@@ -142,13 +143,10 @@ def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
 
 
 def clean_prompt_tensor(prompts: Tensor) -> Tensor:
-    """`clean_prompt` for a `tf.string` tensor of any shape, inside a `tf.function`.
-
-    The two differ only in characters that Python's Unicode tables and those of TensorFlow Text (ICU) take from
-    different versions of Unicode.
+    """`clean_prompt` for a `tf.string` tensor (N,), inside a `tf.function`; marks of one letter stay in their order.
 
     Raises:
-        ImportError: TensorFlow or TensorFlow Text is missing.
+        ImportError: TensorFlow is missing.
 
     Example:
 
@@ -158,14 +156,11 @@ def clean_prompt_tensor(prompts: Tensor) -> Tensor:
     """
     try:
         import tensorflow as tf
-        import tensorflow_text
     except ImportError as error:
         raise ImportError(
-            "clean_prompt_tensor: prompts inside a graph need TensorFlow and TensorFlow Text on every backend: "
-            "pip install tensorflow tensorflow-text"
+            "clean_prompt_tensor: prompts inside a graph need TensorFlow on every backend: pip install tensorflow"
         ) from error
-    prompts = tensorflow_text.normalize_utf8(prompts, "NFKC")
-    prompts = tf.strings.regex_replace(prompts, INVISIBLE, "")
+    prompts = tf.strings.regex_replace(nfkc(prompts), INVISIBLE, "")
     return tf.strings.strip(tf.strings.regex_replace(prompts, _WHITE_SPACE, " "))
 
 

@@ -29,6 +29,7 @@ from kgen.text.text_models import (
     too_long,
     with_length,
 )
+from kgen.text.word_pieces import word_piece_tokenizer, word_pieces
 from kgen.types import Array, Tensor
 
 # Characters of a caption that a warning shows.
@@ -218,13 +219,15 @@ class TextEncoder(keras.Model):
     def preprocess(self, captions: Tensor) -> dict[str, Tensor]:
         """`tokenize` for a `tf.string` tensor (B,), inside a `tf.function` or `tf.data.Dataset.map`.
 
-        A SavedModel of it needs `import tensorflow_text` where it is loaded, but neither kgen nor KerasHub.
-        In a graph nothing is checked: an empty caption is one without words.
+        In a SavedModel, word pieces are plain TensorFlow; another tokenizer needs `import tensorflow_text` where the
+        model is loaded. In a graph nothing is checked: an empty caption is one without words.
         """
-        tokens = token_inputs(self.preprocessor, clean_prompt_tensor(captions))
+        captions, tokenizer = clean_prompt_tensor(captions), word_piece_tokenizer(self)
+        if tokenizer is not None:
+            return word_pieces(tokenizer, self.sequence_length, captions)
         import tensorflow as tf
 
-        return {name: tf.cast(value, tf.int32) for name, value in tokens.items()}
+        return {name: tf.cast(value, tf.int32) for name, value in token_inputs(self.preprocessor, captions).items()}
 
     # === From tokens to features ===
     def token_signature(self) -> dict[str, keras.InputSpec]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from kgen.captions import INVISIBLE
+from kgen.text.word_pieces import word_piece_tokenizer
 
 # KerasHub folds case, which does more to these than lower case. Other such letters are hardly ever seen.
 _FOLDED = (("\u00df", "ss"), ("\u03c2", "\u03c3"))
@@ -29,12 +30,11 @@ def tokenizer_json(encoder: Any) -> str | None:
     ids = tokenizers.Tokenizer.from_str(tokenizer_json(model.text_encoder)).encode("a cat").ids
     ```
     """
-    tokenizer: Any = getattr(getattr(encoder, "preprocessor", None), "tokenizer", None)
-    names = ("cls_token", "sep_token", "pad_token")
-    if not hasattr(tokenizer, "suffix_indicator") or not all(getattr(tokenizer, name, None) for name in names):
+    tokenizer = word_piece_tokenizer(encoder)
+    if tokenizer is None:
         return None
     vocabulary = {word: number for number, word in enumerate(tokenizer.get_vocabulary())}
-    start, end, padding = (getattr(tokenizer, name) for name in names)
+    start, end, padding = tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token
     length = encoder.sequence_length
     marks = {each: {"id": each, "ids": [vocabulary[each]], "tokens": [each]} for each in (start, end)}
     caption = {"Sequence": {"id": "A", "type_id": 0}}

@@ -7,7 +7,7 @@ def test_a_saved_model(done, failed, trained_gan, tensorflow_backend):
     result = done("export", trained_gan, "served/1")
     assert result["files"] == ["served/1"] and result["run_file"] == "served/1.run.json"
     serve = tf.saved_model.load("served/1").signatures["serving_default"]
-    images = serve(count=tf.constant(2), seed=tf.constant(0))["images"].numpy()
+    images = serve(seeds=tf.constant([0, 1]))["images"].numpy()
     assert images.shape == (2, 8, 8, 3) and images.dtype == np.uint8
     assert "'served/1' is there already" in failed(1, "export", trained_gan, "served/1")
     done("export", trained_gan, "served/1", "--overwrite")

@@ -12,7 +12,7 @@ from tests.docs.pages import ROOT, TEXTS, commands_of
 COMMANDS = {tuple(words): page for page in TEXTS for words in commands_of(page)}
 KGEN = [words for words in COMMANDS if words[0] == "kgen" or words[:3] == ("python", "-m", "kgen")]
 SCRIPTS = [words for words in COMMANDS if words[0] == "python" and words[1].endswith(".py")]
-OTHERS = {"pip", "apt-get", "for", "npm", "pytest", "ruff", "mypy", "bash", "zensical"}
+OTHERS = {"pip", "apt-get", "for", "npm", "pytest", "ruff", "mypy", "bash", "zensical", "docker"}
 
 
 def name(words):

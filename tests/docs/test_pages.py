@@ -2,11 +2,15 @@
 
 import ast
 import builtins
+import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -93,17 +97,26 @@ assert isinstance(kgen.losses.get("penalty", "r1"), kgen.losses.R1)
 assert keras.config.dtype_policy().name == "float32" and gan.dtype_policy.name == "mixed_bfloat16"
 assert model.generate(2, seed=0).shape == (2, 32, 32, 3)
 """,
+    "docs/serving.md": """
+assert images.shape == (2, 64, 64, 3)
+assert np.abs(images[0].astype(int) - model.generate("a red apple", seed=0)).max() <= 1
+""",
     "docs/questions.md": """
 assert watch.reason is None and generated.shape == (16, 64, 64, 3)
 assert (gan.generate(16, seed=0) == generated).all() and exists("results/run.json")
 """,
 }
 # What is true when a program of its own has run.
-SERVED = """
+AFTER_PROGRAMS = {
+    "docs/guides/text-to-image.md": """
 import numpy as np
 assert np.abs(served.numpy().astype(int) - np.load("apple.npy")).max() <= 1
 assert "kgen" not in __import__("sys").modules
-"""
+""",
+    "docs/serving.md": """
+assert images.shape == (2, 64, 64, 3) and images[0].std() > 20 and (images[0] != images[1]).any()
+""",
+}
 
 
 def run(code, cwd, **environment):
@@ -198,7 +211,32 @@ def test_the_code_of_a_page(page, folder, tensorflow_backend):
     after = "import numpy as np\nfrom os.path import exists\n" + AFTER[page]
     run(f"{shortened(page)}\n{after}", folder)
     for environment, code in programs_of(page):
-        run(code + (SERVED if "tensorflow_text" in code else ""), folder, **environment)
+        with tensorflow_serving(folder / "served") if "localhost:8501" in code else contextlib.nullcontext():
+            run(code + AFTER_PROGRAMS.get(page, ""), folder, **environment)
+
+
+@contextlib.contextmanager
+def tensorflow_serving(models):
+    """What TensorFlow Serving does with a request for the predictions of rows, on its port; it is no Python package."""
+    import tensorflow as tf
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            name = re.fullmatch(r"/v1/models/(\w+):predict", self.path)[1]
+            rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
+            serve = tf.saved_model.load(models / name / "1").signatures["serving_default"]
+            specs = serve.structured_input_signature[1]
+            inputs = {key: tf.constant([row[key] for row in rows], spec.dtype) for key, spec in specs.items()}
+            (images,) = serve(**inputs).values()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"predictions": images.numpy().tolist()}).encode())
+
+    server = HTTPServer(("localhost", 8501), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
 
 
 def test_the_commands_of_the_shell(folder, tensorflow_backend):

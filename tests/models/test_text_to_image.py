@@ -448,8 +448,8 @@ def test_a_saved_model_reads_by_both(by_script, tmp_path, tensorflow_backend):
     prompts = ["a reddish sheet", "红色", "a 红"]
     model.export(tmp_path / "saved")
     serve = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
-    served = serve(prompts=tf.constant(prompts), seed=tf.constant(3))["images"].numpy()
-    np.testing.assert_allclose(served.astype(int), model.generate(prompts, seed=3), atol=1)
+    served = serve(prompts=tf.constant(prompts), seeds=tf.range(3))["images"].numpy()
+    np.testing.assert_allclose(served.astype(int), model.generate(prompts, seed=range(3)), atol=1)
 
 
 def test_where_the_larger_text_encoder_is_missing_the_own_one_reads_all(trained, preset, monkeypatch):
@@ -540,7 +540,7 @@ def test_an_exported_model_remembers(trained, tmp_path, tensorflow_backend):
     model.remember(tiny_text.CAPTIONS, sharpness=1000.0)
     model.export(tmp_path / "saved")
     serve = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
-    served = serve(prompts=tf.constant(["a reddish sheet, pictured"]), seed=tf.constant(3))["images"].numpy()
+    served = serve(prompts=tf.constant(["a reddish sheet, pictured"]), seeds=tf.constant([3]))["images"].numpy()
     drawn = model.generate(["a reddish sheet, pictured"], seed=3)
     np.testing.assert_allclose(served.astype(int), drawn, atol=1)
     assert np.abs(drawn.astype(int) - trained.generate(["a reddish sheet, pictured"], seed=3)).max() > 1

@@ -12,7 +12,7 @@ def test_one_seed_numbers_its_images():
     assert seeds.tolist() == [0] * 6 and indices.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("seed", [[7, -8], (7, -8), np.array([7, -8])])
+@pytest.mark.parametrize("seed", [[7, -8], (7, -8), range(7, -9, -15), np.array([7, -8])])
 def test_a_seed_each(seed):
     seeds, indices = seeds_and_indices("Shade", seed, 2, images_each=3)
     assert seeds.tolist() == [7, 7, 7, -8, -8, -8] and indices.tolist() == [0, 1, 2, 0, 1, 2]
@@ -23,7 +23,7 @@ def test_no_seed_is_another_each_time():
     assert first[0] == first[1] and first != second
 
 
-@pytest.mark.parametrize("seed", [1.5, "1", True, [1, 2.5], 2**31, 2**63, 2**70, -(2**31), [0, 2**31]])
+@pytest.mark.parametrize("seed", [1.5, "1", True, [1, 2.5], [[1], [2]], 2**31, 2**63, 2**70, -(2**31), [0, 2**31]])
 def test_what_is_no_seed(seed):
     with pytest.raises(ValueError, match=r"Shade.generate: a seed is an integer below 2\*\*31; got"):
         seeds_and_indices("Shade", seed, 2)

@@ -40,14 +40,12 @@ def test_cleaning_twice_changes_nothing():
 
 def test_graph_cleans_as_python_does():
     tf = pytest.importorskip("tensorflow")
-    pytest.importorskip("tensorflow_text")
     cleaned = tf.function(clean_prompt_tensor)(tf.constant(PROMPTS)).numpy()
     assert [c.decode() for c in cleaned] == [clean_prompt(p) for p in PROMPTS]
 
 
 def test_every_white_space_of_python_is_one_in_the_graph():
     tf = pytest.importorskip("tensorflow")
-    pytest.importorskip("tensorflow_text")
     spaces = [chr(i) for i in range(0x110000) if chr(i).isspace()]
     cleaned = clean_prompt_tensor(tf.constant([f"a{space}b{space}" for space in spaces])).numpy()
     assert len(spaces) > 20 and all(c == b"a b" for c in cleaned)
@@ -123,7 +121,6 @@ def test_a_list_of_words_of_several_scripts():
 @pytest.mark.parametrize("cleaner", [PromptCleaner(), ENGLISH, CHINESE, PromptCleaner(["der", "so to speak", "の"])])
 def test_a_graph_cleans_as_python_does(cleaner):
     tf = pytest.importorskip("tensorflow")
-    pytest.importorskip("tensorflow_text")
     prompts = ["The  cat and THE dog", "这是一只黄色的的士", "der so to speak の猫", "the", "的", "ａ b\u200bc\x07 of"]
     cleaned = tf.function(cleaner.clean_tensor)(tf.constant(prompts)).numpy()
     assert [text.decode() for text in cleaned] == cleaner.clean(prompts)

@@ -1,0 +1,105 @@
+"""Unicode in a TensorFlow graph, by TensorFlow's own operations: what runs it needs no TensorFlow Text."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable
+
+import numpy as np
+
+from kgen.types import Tensor
+
+# No letter of Unicode is made of more than one with three marks, as in Greek.
+_MARKS = 3
+_BITS = 21  # of a code point
+
+
+def nfkc(strings: Tensor) -> Tensor:
+    """`tf.string` tensor (N,) in Unicode's NFKC form, as `unicodedata.normalize` gives it.
+
+    Marks of one letter are not sorted: those of real text are in order. Bytes that are not UTF-8 become U+FFFD.
+    """
+    import tensorflow as tf
+
+    points = _decode(spelled(strings, _nfkc))
+    for _ in range(_MARKS):
+        points = _composed(points)
+    return tf.strings.unicode_encode(points, "UTF-8")
+
+
+def spelled(strings: Tensor, function: Callable[[str], str]) -> Tensor:
+    """`tf.string` tensor (N,) with `function` applied to each character; the function must be hashable."""
+    import tensorflow as tf
+
+    changed, spellings = _table(function)
+    if not len(changed):
+        return strings
+    points = _decode(strings)
+    characters = tf.strings.unicode_encode(points.values[:, None], "UTF-8")
+    row, known = _found(changed, points.values)
+    characters = tf.where(known, tf.gather(tf.constant(spellings), row), characters)
+    return tf.strings.reduce_join(points.with_values(characters), axis=1)
+
+
+def _decode(strings):
+    import tensorflow as tf
+
+    return tf.strings.unicode_decode(strings, "UTF-8")
+
+
+def _found(keys, values):
+    """Where values stand in sorted keys, and whether they do."""
+    import tensorflow as tf
+
+    row = tf.minimum(tf.searchsorted(keys, values), len(keys) - 1)
+    return row, tf.gather(keys, row) == values
+
+
+def _composed(points):
+    """Ragged code points, with the first and second of each pair made one where Unicode has one for both."""
+    import tensorflow as tf
+
+    pairs, wholes = _compositions()
+    rows = points.value_rowids()
+    following = tf.concat([points.values[1:], [0]], 0)
+    same_row = tf.concat([rows[1:] == rows[:-1], [False]], 0)
+    row, known = _found(pairs, tf.cast(points.values, "int64") * 2**_BITS + tf.cast(following, "int64"))
+    joined = known & same_row
+    values = tf.where(joined, tf.gather(tf.constant(wholes), row), points.values)
+    kept = ~tf.concat([[False], joined], 0)[:-1]
+    return tf.RaggedTensor.from_value_rowids(
+        tf.boolean_mask(values, kept), tf.boolean_mask(rows, kept), nrows=points.nrows(), validate=False
+    )
+
+
+# === Tables, made once ===
+def _nfkc(character):
+    return unicodedata.normalize("NFKC", character)
+
+
+def _characters():
+    """Those of Unicode's first three planes: no other has a second form. UTF-8 has no halves of surrogate pairs."""
+    return (chr(point) for point in range(0x30000) if not 0xD800 <= point < 0xE000)
+
+
+@functools.cache
+def _table(function):
+    """The code points that a function changes, sorted, and what it makes of them."""
+    spellings = {character: function(character) for character in _characters()}
+    changed = [character for character, spelling in spellings.items() if spelling != character]
+    return np.array([ord(each) for each in changed], "int32"), np.array([spellings[each].encode() for each in changed])
+
+
+@functools.cache
+def _compositions():
+    """Pairs of code points as one number, sorted, and the code point that each pair makes."""
+    whole_of = {}
+    for character in _characters():
+        halves = unicodedata.normalize("NFD", character)
+        for cut in range(1, len(halves)):
+            first, second = unicodedata.normalize("NFC", halves[:cut]), halves[cut:]
+            if len(first) == len(second) == 1 and unicodedata.normalize("NFC", first + second) == character:
+                whole_of[(ord(first) << _BITS) + ord(second)] = ord(character)
+    pairs = np.array(sorted(whole_of), "int64")
+    return pairs, np.array([whole_of[pair] for pair in pairs], "int32")
