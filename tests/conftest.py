@@ -9,6 +9,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Or a GPU multiplies float32 with 10 bits.
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There are as many processes as cores: more threads would wait for each other.
+    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 
 import keras  # noqa: E402

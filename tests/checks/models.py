@@ -168,8 +168,9 @@ def check_replicas(make_model, data, batch_size=8, epochs=2, tolerance=1e-6):
     for i, (old, a, b) in enumerate(zip(before[""], one[""], two[""])):
         # Rounding is all the movement of a weight that the loss does not depend on.
         assert _norm([a - b]) <= tolerance * (10 * _norm([a - old]) + _norm([a])), f"weight {i} differs"
-    for name, values in one_logs.items():
-        np.testing.assert_allclose(two_logs[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+    # A replica counts the units that vary among the images of its share.
+    for name in one_logs.keys() - {"active_units"}:
+        np.testing.assert_allclose(two_logs[name], one_logs[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def _norm(arrays):

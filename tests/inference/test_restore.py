@@ -132,7 +132,6 @@ def test_grey_images_stay_grey_larger_or_with_holes():
     np.testing.assert_array_equal(filled[~mask][:, 0], grey[~mask])
 
 
-@pytest.mark.backends
 def test_a_hole_wider_than_the_network_sees_is_filled_from_its_border():
     model = ImageRestorer(RandomMask(0.4, (1, 8)), network=network(masked=True), seed=0)
     model.average.updates.assign(1.0)

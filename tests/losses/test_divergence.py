@@ -86,7 +86,6 @@ def test_discrepancy_pair_by_pair(prior_count):
     np.testing.assert_allclose(values, np.full(6, by_pairs(x, y)), rtol=1e-4)
 
 
-@pytest.mark.backends
 def test_slope_of_the_discrepancy_is_that_of_differences():
     x, y, direction = latents(0, shift=0.5), latents(1), np.float64(latents(2))
     # The sum of six equal values: 6 times the slope of one.

@@ -25,7 +25,6 @@ def extractor(**options):
 
 
 # === CLIP ===
-@pytest.mark.backends
 def test_the_images_of_clip(preset):
     path, backbone, preprocessor = preset
     images = measures.images(5)[0]
@@ -68,7 +67,6 @@ def test_images_of_other_sizes(preset):
     assert extractor.name == "tiny_clip"
 
 
-@pytest.mark.backends
 def test_alignment_in_clip(preset):
     images = measures.images(6)[0]
     texts = ["a red cat", "a cat", "red", "bad", "cat, red", "a bad cat"]

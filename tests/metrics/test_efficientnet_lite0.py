@@ -56,7 +56,6 @@ def test_knows_what_is_in_an_image(name, classes, among):
     assert classes & set(ranking[:among].tolist())
 
 
-@pytest.mark.backends
 def test_shapes_and_ranges():
     extractor = efficientnet_lite0()
     features = extractor.extract(make_images())

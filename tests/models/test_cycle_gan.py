@@ -8,6 +8,7 @@ from kgen import networks
 from kgen.metrics import FrechetDistance, ReconstructionError
 from kgen.models import CycleGAN
 from tests.checks.models import check_evaluation, check_mixed_precision, check_resume
+from tests.models import tiny
 
 SHAPE = (16, 16, 3)
 RED, BLUE = (230, 20, 20), (20, 20, 230)
@@ -28,14 +29,19 @@ def model(**kwargs):
     return CycleGAN(SHAPE, generator, discriminator=discriminator, ema_momentum=0.9, seed=0, **kwargs)
 
 
+def tiny_model():
+    generator = networks.restoration_network(3, filters=2, blocks=1)
+    return CycleGAN(SHAPE, generator, discriminator=tiny.encoder(1, shape=SHAPE), ema_momentum=0.9, seed=0)
+
+
 def compiled(**kwargs):
-    made = model()
+    made = tiny_model()
     made.compile(keras.optimizers.SGD(3e-4), **kwargs)
     return made
 
 
 def eager(**kwargs):
-    made = model()
+    made = tiny_model()
     made.compile(keras.optimizers.Adam(1e-3), run_eagerly=True, **kwargs)
     return made
 

@@ -83,9 +83,8 @@ def test_replicas():
 
 @models.in_ci
 @pytest.mark.backends
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(policy):
-    models.check_mixed_precision("tests.models.tiny_latents:compiled_gan", pictures(), policy)
+def test_mixed_precision():
+    models.check_mixed_precision("tests.models.tiny_latents:compiled_gan", pictures(), "mixed_float16")
 
 
 @models.in_ci
@@ -134,7 +133,6 @@ def test_images_are_finished_after_decoding(gan):
     assert np.ptp(gan.decode(latents).astype(int), axis=-1).max() > 1
 
 
-@pytest.mark.backends
 def test_a_vae_sees_images(vae):
     levels = pictures(4)
     latents = vae.encode(levels)
@@ -180,7 +178,6 @@ def test_classes_of_images():
     np.testing.assert_allclose(probabilities, ops.convert_to_numpy(expected), atol=1e-5)
 
 
-@pytest.mark.backends
 def test_features_of_images(tmp_path):
     gan = tiny_latents.ac_gan()
     gan.space.adapt(np.random.default_rng(0).normal(2, 3, (8, *tiny_latents.GRID)).astype("float32"))

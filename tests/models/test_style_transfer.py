@@ -53,7 +53,6 @@ def test_several_maps_on_disk(tmp_path):
     assert (again.content_maps, again.objective.kind, again.objective.style_weight) == ((0, 1), "gatys", 1.0)
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("maps", [1, (0, 1)])
 def test_trains_on_images_of_odd_sides(maps):
     decoder = kgen.networks.style_decoder(*([6, 2] if maps == 1 else [[4, 6], [1, 2]]), filters=4)

@@ -57,7 +57,6 @@ def test_auto_looks_at_the_shape():
     assert [layer.units for layer in small.layers if hasattr(layer, "units")] == [1024, 512, 256, 1]
 
 
-@pytest.mark.backends
 def test_multiscale_generator():
     check_generator(multiscale_generator, (8, 12, 3), pooled_dim=3, filters=8, attention_resolutions=(4,))
 

@@ -6,7 +6,6 @@ from kgen.networks import dcgan_discriminator, dcgan_generator
 from tests.checks.networks import check_discriminator, check_generator
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("pooled_dim", [None, 3])
 def test_generator(pooled_dim):
     check_generator(

@@ -45,7 +45,6 @@ def test_what_is_known_of_the_latents(pair):
     assert ladder.latent_dims(pair[1], sum(DIMS)) == DIMS and ladder.latent_dims(dense.decoder(), 4) == (4,)
 
 
-@pytest.mark.backends
 def test_moments_are_of_all_levels_side_by_side(pair):
     drawn = []
 

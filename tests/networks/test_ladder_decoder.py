@@ -58,7 +58,6 @@ def test_what_every_network_owes(tmp_path):
     check_training(model, given)
 
 
-@pytest.mark.backends
 def test_on_the_way_down_latents_are_chosen_by_what_is_above():
     model = decoder(all_scales=True, patch=1)
     latents, seen = noise(2, 3 + 32 + 128), []

@@ -93,7 +93,6 @@ def test_saves_and_loads_as_itself(tmp_path):
     assert loaded.get_config() == decoder.get_config() and loaded.name == "painter"
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_gives_float32_images(dtype):
     decoder = MultiscaleDecoder((16, 16, 3), latent_dim=5, dtype=dtype, **TEXT)

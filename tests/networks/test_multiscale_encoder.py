@@ -94,7 +94,6 @@ def test_spectral_normalization_bounds_the_slope():
     assert np.ptp(outputs_of(plain, images)[0]) > 3 * np.ptp(outputs_of(bounded, images)[0])
 
 
-@pytest.mark.backends
 def test_saves_and_loads_as_itself(tmp_path):
     encoder = MultiscaleEncoder(
         (16, 16, 3), output_dim=4, pooled_dim=6, spectral_normalization=True, attention_resolutions=(8,), **SMALL
@@ -105,7 +104,6 @@ def test_saves_and_loads_as_itself(tmp_path):
     assert loaded.get_config() == encoder.get_config()
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_gives_float32_vectors(dtype):
     encoder = MultiscaleEncoder((16, 16, 3), output_dim=4, dtype=dtype, spectral_normalization=True, **SMALL)

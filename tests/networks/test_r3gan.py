@@ -8,7 +8,6 @@ from tests.checks.layers import outputs_of
 from tests.checks.networks import check_discriminator, check_generator
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("pooled_dim, patch", [(None, 1), (3, 2)])
 def test_generator(pooled_dim, patch):
     check_generator(

@@ -97,7 +97,6 @@ def test_the_function_begins_as_the_original_but_for_the_scale():
         np.testing.assert_array_equal(weight, old)
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("make", [sequential, functional])
 def test_sigma_is_the_largest_singular_value_after_some_calls(make):
     normalized = spectrally_normalized(make(), iterations=2)
@@ -160,7 +159,6 @@ def test_gradients_flow_to_all_weights_twice():
         assert np.all(np.isfinite(new)) and np.abs(new - old).max() > 0
 
 
-@pytest.mark.backends
 def test_layers_that_normalize_themselves_are_told_to():
     inputs = keras.Input((4, 4, 3))
     h = SelfAttention2D(num_heads=2, gate_initializer="ones", name="attention")(
@@ -190,7 +188,6 @@ def test_layers_that_normalize_themselves_are_told_to():
         spectrally_normalized(model, iterations=2)
 
 
-@pytest.mark.backends
 def test_networks_stay_what_they_are():
     encoder = MultiscaleEncoder((4, 4, 3), 1, pooled_dim=3, filters=8, feature_dim=6)
     normalized = spectrally_normalized(encoder)

@@ -6,7 +6,7 @@ from keras import ops
 from kgen.losses import Gaussian
 from kgen.networks.interface import feed
 from kgen.objectives import CodeELBO
-from tests.models import tiny_text
+from tests.models import tiny, tiny_text
 
 pytest.importorskip("tensorflow_text")
 
@@ -46,14 +46,16 @@ def test_terms_by_hand():
 
 
 def test_one_caption_has_several_whole_images():
-    made = model()
-    made.compile(keras.optimizers.Adam(1e-2))
-    history = made.fit(IMAGES, CAPTIONS, epochs=120, batch_size=16, verbose=0).history
+    words, values = 4, 4
+    parts = {"generator": tiny.network("latents", (16,), tiny_text.SHAPE, 16), "encoder": tiny_text.encoder(16)}
+    made = model(codes=(words, values), latent_dim=words * values, **parts)
+    made.compile(keras.optimizers.Adam(4e-3))
+    history = made.fit(IMAGES, CAPTIONS, epochs=160, batch_size=16, verbose=0).history
     measured = {"reconstruction", "kl", "pixel_error", "used_codes"}
     assert set(history) == {"loss", "autoencoder_loss", "prior_loss", *measured}
-    # The prior is told nothing of the colour, and has learned how often each is.
-    assert history["prior_loss"][-1] < np.log(4) + 0.2
-    assert history["used_codes"][-1] >= 1 and history["pixel_error"][-1] < 0.3 * history["pixel_error"][0]
+    assert history["used_codes"][-1] >= 1 and history["pixel_error"][-1] < 0.1 * history["pixel_error"][0]
+    # The prior is told nothing of the colour, and has learned how often each is, whatever the words that say it.
+    assert abs(history["prior_loss"][-1] - np.log(4)) < 0.2
     drawn = made.generate("a picture", num_images=64, seed=0, verbose=0).astype("float32").mean(axis=(1, 2))
     distances = np.abs(drawn[:, None] - np.array(list(tiny_text.COLORS.values()))).mean(axis=2)
     # All four colours are drawn, and next to nothing between two of them.

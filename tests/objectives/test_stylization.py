@@ -30,7 +30,6 @@ def test_losses_by_hand():
         np.testing.assert_allclose(logs[name], value, rtol=1e-4, err_msg=name)
 
 
-@pytest.mark.backends
 def test_losses_of_gatys_by_hand_and_a_decoder_of_two_maps():
     decoder = kgen.networks.style_decoder([4, 6], [1, 2], filters=4)
     model = tiny_style.model(decoder=decoder, content_maps=[0, 1])

@@ -24,7 +24,6 @@ def prior_of(probabilities, momentum=0.5):
 PROBABILITIES = np.array([[0.1, 0.6, 0.3], [0.98, 0.01, 0.01]])
 
 
-@pytest.mark.backends
 def test_draws_have_the_probabilities_of_the_prior():
     prior, count = prior_of(PROBABILITIES), 4000
     noise = image_noise(np.full(count, 7, "int32"), np.arange(count, dtype="int32"), 6)
@@ -89,7 +88,6 @@ def test_what_words_say_together_is_drawn_whole():
     assert 0.3 < drawn[:, 0].mean() < 0.7
 
 
-@pytest.mark.backends
 def test_each_word_drawn_is_the_likeliest_with_its_noise():
     prior, random = CodePrior(4, 3, pooled_dim=5), np.random.default_rng(0)
     network = prior.average.network

@@ -48,7 +48,6 @@ def test_seed_gives_the_same_weights_and_another_seed_others():
     assert np.abs(first - other).max() > 0.01
 
 
-@pytest.mark.backends
 def test_every_weight_that_matters_learns():
     encoder = small(seed=0)
     tokens = encoder.tokenize(CAPTIONS)
