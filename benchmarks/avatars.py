@@ -104,7 +104,7 @@ def real_images(style, person, named, size, count):
 
 def true_shares(style, person, named, draws=3000):
     """A dict from each attribute that is not named, and not fixed by those that are, to the shares of its values."""
-    draw, random = import_module("kgen.data.avatars")._person, np.random.default_rng(0)
+    draw, random = import_module("kgen.data.avatars").random_person, np.random.default_rng(0)
     people = [draw(narrowed(style, person, named), random, False)[0] for _ in range(draws)]
     people = [people[i] for i in agreeing(people, person, named)]
     shares = {

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from importlib import resources
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def avatars(
     drawn, attributes, captions = AVATAR_STYLES[style], [], []
     for i in range(n):
         random = np.random.default_rng([seed, SPLITS.index(split), i])
-        person, pair = _person(drawn, random, split == "held_out")
+        person, pair = random_person(drawn, random, split == "held_out")
         said = [_said(drawn, person, pair, random), _said(drawn, person, [], random)]
         captions.append([_caption(drawn, person, names, language, random) for language in languages for names in said])
         attributes.append({**person, "named": said * len(languages)})
@@ -114,8 +115,14 @@ def avatars(
 HELD_OUT_AVATARS = {name: style.held_out for name, style in AVATAR_STYLES.items()}
 
 
-def _person(style: AvatarStyle, random: np.random.Generator, held_out: bool):
-    """`(attributes, names of the held-out pair)` of one avatar."""
+def random_person(style: AvatarStyle, random: np.random.Generator, held_out: bool) -> tuple[dict[str, Any], list[str]]:
+    """`(attributes, names of the held-out pair)` of one avatar: what `avatars` draws.
+
+    Args:
+        style: one of `AVATAR_STYLES`, or of your own.
+        random: NumPy's generator.
+        held_out: whether the person shows one of the style's held-out pairs, and that one alone, or none of them.
+    """
     pair = style.held_out[random.integers(len(style.held_out))] if held_out else ()
     names = [name for name, _ in pair]
     while True:

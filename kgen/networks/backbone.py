@@ -119,8 +119,9 @@ def adapted_images(owner: str, images: Tensor, takes: tuple, value_range: tuple)
 
 
 def _vector(owner: str, backbone: keras.Model) -> Tensor:
-    # The backbone may be an encoder from here that was saved and loaded.
-    x = _known(backbone, "vector")
+    # The backbone may be an encoder from here that was saved and loaded, with maps only if it was a segmenter's.
+    maps = _known(backbone, "maps")
+    x = maps[-1] if maps and _known(backbone, "vector") is None else _known(backbone, "vector")
     for layer in backbone.layers if x is None else []:
         if layer.name == "features":
             x = layer.output
@@ -162,7 +163,7 @@ def _maps(owner: str, backbone: keras.Model) -> list[Tensor]:
 
 def _known(backbone: keras.Model, name: str) -> Any:
     output = _output(backbone)
-    return output[name] if isinstance(output, dict) and set(output) <= {"vector", "maps"} else None
+    return output.get(name) if isinstance(output, dict) and set(output) <= {"vector", "maps"} else None
 
 
 def _output(backbone: keras.Model) -> Any:

@@ -182,17 +182,17 @@ class PromptSampler(Sampler):
         return [layer for layer in layers if layer is not None]
 
     def serving_signature(self) -> list:
-        """`prompts`, strings `(N,)`, and `seeds`, int32 `(N,)`."""
+        """`seeds`, int32 `(N,)`, and `prompts`, strings `(N,)`."""
         import tensorflow as tf
 
-        return [tf.TensorSpec([None], tf.string, name="prompts"), tf.TensorSpec([None], tf.int32, name="seeds")]
+        return [tf.TensorSpec([None], tf.int32, name="seeds"), tf.TensorSpec([None], tf.string, name="prompts")]
 
-    def serve(self, prompts: Tensor, seeds: Tensor) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(prompts, seed=seeds)` gives, of prompts as they are: no language model runs."""
+    def serve(self, seeds: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
+        """`{"images"}`: what `generate(asked, seed=seeds)` gives, of prompts as they are: no language model runs."""
         model = self.model
         if model.prompt_cleaner is not None:
-            prompts = model.prompt_cleaner.clean_tensor(prompts)
-        features = self._remembered(model.text_encoder(model.text_encoder.preprocess(prompts)))
+            asked = model.prompt_cleaner.clean_tensor(asked)
+        features = self._remembered(model.text_encoder(model.text_encoder.preprocess(asked)))
         return {"images": self.draw({"seeds": seeds, "indices": ops.zeros_like(seeds), **features})}
 
     # === In a file of another format ===

@@ -193,11 +193,11 @@ class Sampler:
         names = ["seeds"] if self.model.num_classes is None else ["seeds", "labels"]
         return [tf.TensorSpec([None], tf.int32, name=name) for name in names]
 
-    def serve(self, seeds: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(N, labels=labels, seed=seeds)` gives."""
+    def serve(self, seeds: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
+        """`{"images"}`: what `generate(N, labels=asked, seed=seeds)` gives."""
         condition = {}
-        if labels is not None:
-            condition["pooled"] = ops.one_hot(labels, self.model.num_classes, dtype="float32")
+        if asked is not None:
+            condition["pooled"] = ops.one_hot(asked, self.model.num_classes, dtype="float32")
         return {"images": self.draw({"seeds": seeds, "indices": ops.zeros_like(seeds), **condition})}
 
     # === In a file of another format ===

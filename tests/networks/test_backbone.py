@@ -79,6 +79,17 @@ def test_what_comes_back_from_a_file_is_known_again(encoder, wanted):
     assert shapes[0] == shapes[1]
 
 
+def test_the_vector_of_maps_alone_is_the_mean_of_the_coarsest(encoder):
+    images = random_images((16, 16, 1))
+    of_segmenter = backbone_encoder(encoder, wanted=("maps",))
+    vector = keras.ops.convert_to_numpy(backbone_encoder(of_segmenter)(images)["vector"])
+    coarsest = keras.ops.convert_to_numpy(of_segmenter(images)["maps"][-1])
+    np.testing.assert_allclose(vector, coarsest.mean(axis=(1, 2)), rtol=1e-5)
+    # The other way around the maps are found among the layers.
+    maps = backbone_encoder(backbone_encoder(encoder), wanted=("maps",)).output["maps"]
+    assert [tuple(each.shape) for each in maps] == [tuple(each.shape) for each in of_segmenter.output["maps"]]
+
+
 def test_a_sequential_network():
     network = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(3, 2, 2), layers.Flatten(), layers.Dense(7)])
     encoder = backbone_encoder(network, ("vector", "maps"))
