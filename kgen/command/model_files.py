@@ -11,8 +11,9 @@ from kgen import presets
 from kgen.command.quick_start import import_keras
 from kgen.command.wrong_use import WrongUse
 from kgen.presets import load_preset, preset_description, preset_names
+from kgen.presets.hub import fetched, is_address
 
-HELP = "a preset of kgen (see kgen presets), a directory of save_to_preset, or a .keras file"
+HELP = "a preset of kgen (see kgen presets), a directory of save_to_preset, a .keras file, or hf://OWNER/NAME"
 
 
 def file_of(name: str) -> Path:
@@ -25,6 +26,8 @@ def file_of(name: str) -> Path:
         FileNotFoundError: if there is no such file, or no preset in the directory.
         WrongUse: for a name that is no preset's.
     """
+    if is_address(name):
+        return fetched(name) / "model.keras"
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "preset.json").is_file():

@@ -314,7 +314,10 @@ class ImageModel(PhasedModel):
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike) -> Any:
-        """The trained model of a preset: a name of `kgen.presets.preset_names()`, or a directory."""
+        """The trained model of a preset: one of `kgen.presets.preset_names()`, a directory, or an address: hf://owner/name.
+
+        See `kgen.presets.load_preset`.
+        """
         return load_preset(name, expected=cls)
 
     # === As a SavedModel ===

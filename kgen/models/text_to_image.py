@@ -495,7 +495,7 @@ class TextToImage(ImageModel):
         """The trained model of a preset, ready to generate; compile it to train on.
 
         Args:
-            name: one of `kgen.presets.preset_names()`, or a directory.
+            name: one of `kgen.presets.preset_names()`, a directory, or an address, such as hf://owner/name.
             text_encoder: "own": the one in the preset, so that it draws the same everywhere. "auto": that one too; but
                 if the preset names a larger one whose features it was trained to give, by `save_to_preset(...,
                 latin_text_encoder=name)`, and that is installed, the larger one reads prompts in Latin script: MiniLM

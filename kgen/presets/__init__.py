@@ -1,5 +1,6 @@
 """Trained models on disk: to save, find and load them."""
 
+from kgen.presets.hub import upload_preset
 from kgen.presets.preset import is_preset, load_preset, preset_description, preset_names, save_preset
 
-__all__ = ["is_preset", "load_preset", "preset_description", "preset_names", "save_preset"]
+__all__ = ["is_preset", "load_preset", "preset_description", "preset_names", "save_preset", "upload_preset"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgen.files import whole_file, write_whole
+from kgen.presets.hub import fetched, is_address
 
 if TYPE_CHECKING:
     # Imported where it is needed: what presets there are, the command says at once.
@@ -84,15 +85,17 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     """Loads the model of a preset.
 
     Args:
-        name: one of `preset_names()`, or a directory that `save_preset` wrote.
+        name: one of `preset_names()`; a directory that `save_preset` wrote; or where one is to be fetched from,
+            `hf://owner/name`, `kaggle://owner/model/keras/variation`, or the URL of a .zip or .tar.gz file of it.
         expected: class that the model must be of, or None.
 
     Returns:
         The model, ready for use; compile it to train it further.
 
     Raises:
-        ValueError: for an unknown name, a directory that is not a preset, a file that was damaged or changed, or a
-            model of another class.
+        ImportError: if the package of a hub is not installed.
+        ValueError: for an unknown name, an address where nothing can be fetched, a directory that is not a preset, a
+            file that was damaged or changed, or a model of another class.
 
     Example:
 
@@ -103,7 +106,8 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     """
     import keras
 
-    directory, description = _directory(name), preset_description(name)
+    directory = _directory(name)
+    description = preset_description(directory)
     if description["format"] > _FORMAT:
         raise ValueError(
             f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMAT}. "
@@ -157,7 +161,7 @@ def preset_description(name: str | os.PathLike) -> dict[str, Any]:
 
 
 def _directory(name):
-    directory = Path(name)
+    directory = fetched(name) if is_address(name) else Path(name)
     if not directory.is_dir():
         directory = Path(__file__).parent / str(name)
         if str(name) not in preset_names():
