@@ -48,6 +48,8 @@ def facts(name: str) -> dict[str, Any]:
     if file != Path(name).expanduser():
         described = preset_description(file.parent)
         shape, parameters, remarks = (described.get(key) for key in ("image_shape", "parameters", "remarks"))
+        if shared := list(described.get("shared_with", ())):
+            found["shares_weights_with"] = shared
     else:
         parameters, remarks = None, {}
         with zipfile.ZipFile(file) as archive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -302,15 +302,17 @@ class ImageModel(PhasedModel):
         return super().make_test_function(force)
 
     # === On disk ===
-    def save_to_preset(self, directory: str | os.PathLike, dtype: str | None = None, **remarks: Any) -> None:
+    def save_to_preset(
+        self, directory: str | os.PathLike, dtype: str | None = None, shared_with: Sequence[str] = (), **remarks: Any
+    ) -> None:
         """Writes the model without its training state to a directory that `from_preset` reads.
 
         Args:
             directory: created if needed; an older preset there is replaced.
             dtype: "float16" for a file of half the size; see `kgen.presets.save_preset`.
-            **remarks: see there.
+            shared_with, **remarks: see there.
         """
-        save_preset(self, directory, dtype, **remarks)
+        save_preset(self, directory, dtype, shared_with, **remarks)
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike) -> Any:

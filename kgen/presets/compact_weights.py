@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 
 import h5py
 import numpy as np
@@ -15,16 +17,25 @@ from kgen.files import whole_file
 _WEIGHTS = "model.weights.h5"
 # Bytes from which a compressed array takes less space than it costs to describe.
 _WORTHWHILE = 512
+# The attribute of a weight that was left out: the other file's name, a colon, and the weight's place in it.
+_KEPT_IN = "kept_in"
+
+Files = Mapping[str, str | os.PathLike]
 
 
-def compact_weights(file: str | os.PathLike, dtype: str | None = None) -> None:
+def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: Files | None = None) -> set[str]:
     """Rewrites a `.keras` file: equal weights only once, float32 weights in `dtype`, everything compressed.
 
-    Keras reads it like any other file, and casts weights to the dtype of their variables.
+    Without `others`, Keras reads it like any other file, and casts weights to the dtype of their variables.
 
     Args:
         file: path of the file.
         dtype: "float16", or None to keep the dtypes.
+        others: other `.keras` files by name. A weight that one of them has, to the bit, is left out;
+            `completed_weights` gets it back.
+
+    Returns:
+        Names of those files that have weights which were left out.
 
     Raises:
         ValueError: if a weight is too large for float16.
@@ -36,22 +47,69 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None) -> None:
     compact_weights("cat.keras", "float16")
     ```
     """
-    with zipfile.ZipFile(file) as archive:
-        contents = {name: archive.read(name) for name in archive.namelist()}
+    contents = _read(file)
+    elsewhere: dict[tuple, str] = {}
+    for name, other in (others or {}).items():
+        with _weights(_read(other)) as weights:
+            weights.visititems(lambda place, item, name=name: _note(elsewhere, f"{name}:{place}", item))
     compact = io.BytesIO()
-    with h5py.File(io.BytesIO(contents[_WEIGHTS])) as source, h5py.File(compact, "w") as target:
-        _copy(source, target, dtype, {})
+    used: set[str] = set()
+    with _weights(contents) as source, h5py.File(compact, "w") as target:
+        _copy(source, target, dtype, {}, elsewhere)
+        target.visititems(lambda _, item: used.update(item.attrs.get(_KEPT_IN, "").split(":")[:1]))
     contents[_WEIGHTS] = compact.getvalue()
-    with whole_file(file) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with whole_file(file) as partial:
+        _write(partial, contents, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+    return used - {""}
+
+
+def completed_weights(file: str | os.PathLike, others: Files, target: str | os.PathLike) -> None:
+    """Writes a `.keras` file again, with the weights that `compact_weights` left out.
+
+    Args:
+        file: path of the file.
+        others: the same files that `compact_weights` was given, by the same names.
+        target: path of the new file.
+    """
+    contents = _read(file)
+    completed = io.BytesIO(contents[_WEIGHTS])
+    with contextlib.ExitStack() as stack:
+        weights = stack.enter_context(h5py.File(completed, "r+"))
+        opened = {name: stack.enter_context(_weights(_read(other))) for name, other in others.items()}
+        _fill(weights, opened)
+    contents[_WEIGHTS] = completed.getvalue()
+    _write(target, contents)
+
+
+def _read(file):
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _write(file, contents, **options):
+    with zipfile.ZipFile(file, "w", **options) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
 
 
-def _copy(source, target, dtype, kept):
+def _weights(contents):
+    return h5py.File(io.BytesIO(contents[_WEIGHTS]))
+
+
+def _note(elsewhere, place, item):
+    if isinstance(item, h5py.Dataset):
+        elsewhere.setdefault(_key(item[()]), place)
+
+
+def _key(array):
+    return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
+
+
+def _copy(source, target, dtype, kept, elsewhere):
     target.attrs.update(source.attrs)
     for name, item in source.items():
         if isinstance(item, h5py.Group):
-            _copy(item, target.create_group(name), dtype, kept)
+            _copy(item, target.create_group(name), dtype, kept, elsewhere)
             continue
         array = item[()]
         if dtype is not None and array.dtype == np.float32 and array.ndim:
@@ -59,12 +117,27 @@ def _copy(source, target, dtype, kept):
                 array = array.astype(dtype)
             if not np.isfinite(array).all():
                 raise ValueError(f"save_to_preset: the weight {item.name} is too large for {dtype}, or not finite.")
-        # The same array under two names: a hard link in HDF5.
-        key = array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest()
-        if key in kept:
+        worthwhile = array.nbytes > _WORTHWHILE
+        key = _key(array)
+        if worthwhile and key in elsewhere:
+            target.create_dataset(name, (0,), array.dtype).attrs[_KEPT_IN] = elsewhere[key]
+        elif key in kept:
+            # The same array under two names: a hard link in HDF5.
             target[name] = kept[key]
         else:
             # Bytes of one significance side by side compress better.
-            smaller = {"compression": "gzip", "shuffle": True} if array.nbytes > _WORTHWHILE else {}
+            smaller = {"compression": "gzip", "shuffle": True} if worthwhile else {}
             kept[key] = target.create_dataset(name, data=array, **smaller)
         target[name].attrs.update(item.attrs)
+
+
+def _fill(group, opened):
+    for name, item in list(group.items()):
+        if isinstance(item, h5py.Group):
+            _fill(item, opened)
+        elif _KEPT_IN in item.attrs:
+            attributes = {key: value for key, value in item.attrs.items() if key != _KEPT_IN}
+            other, place = item.attrs[_KEPT_IN].split(":", 1)
+            del group[name]
+            opened[other].copy(place, group, name)
+            group[name].attrs.update(attributes)

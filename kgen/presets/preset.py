@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +18,12 @@ if TYPE_CHECKING:
     # Imported where it is needed: what presets there are, the command says at once.
     import keras
 
+# Where the presets are that come with kgen.
+_OWN = Path(__file__).parent
 _DESCRIPTION = "preset.json"
 _MODEL = "model.keras"
-_FORMAT = 1
+# A preset with weights of its own only is of the first.
+_FORMATS = (1, 2)
 
 
 def preset_names() -> list[str]:
@@ -29,10 +35,16 @@ def preset_names() -> list[str]:
     kgen.presets.preset_names()      # ["denoise_photo", ..., "upscale_photo_2x"]
     ```
     """
-    return sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{_DESCRIPTION}"))
+    return sorted(path.parent.name for path in _OWN.glob(f"*/{_DESCRIPTION}"))
 
 
-def save_preset(model: keras.Model, directory: str | os.PathLike, dtype: str | None = None, **remarks: Any) -> None:
+def save_preset(
+    model: keras.Model,
+    directory: str | os.PathLike,
+    dtype: str | None = None,
+    shared_with: Sequence[str] = (),
+    **remarks: Any,
+) -> None:
     """Saves a model, without optimizers and metrics, as a preset.
 
     Args:
@@ -41,12 +53,15 @@ def save_preset(model: keras.Model, directory: str | os.PathLike, dtype: str | N
         dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; they are float32 again when the
             preset is loaded. None keeps the dtypes. Equal weights are saved only once: for a smaller file that nobody
             will train further, set a network to its averaged weights first.
+        shared_with: names of `preset_names()`. Weights that these have too, to the bit, are left out, and read from
+            them when the preset is loaded: a smaller file, for those who have the same presets.
         **remarks: facts for `preset_description` to give under "remarks"; anything that JSON can hold.
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
         TypeError: for a remark that JSON cannot hold.
-        ValueError: for another dtype, or weights that float16 cannot hold.
+        ValueError: for another dtype, weights that float16 cannot hold, or a preset to share with that is not one of
+            kgen's own or shares with others itself.
 
     Example:
 
@@ -60,20 +75,29 @@ def save_preset(model: keras.Model, directory: str | os.PathLike, dtype: str | N
 
     if dtype not in (None, "float16"):
         raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
+    shared_with = [shared_with] if isinstance(shared_with, str) else list(shared_with)
+    for name in shared_with:
+        if name not in preset_names() or _shared(preset_description(name)):
+            raise ValueError(
+                "save_to_preset: shared_with must be names of kgen's own presets that share with no others; got "
+                f"{name!r}."
+            )
     directory = Path(directory)
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir()) and not _is_preset(directory)):
         raise FileExistsError(f"save_to_preset: {directory} exists and is not a preset; choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
     with whole_file(directory / _MODEL) as partial:
         _save_without_training_state(model, partial)
-        compact_weights(partial, dtype)
+        used = compact_weights(partial, dtype, {name: _directory(name) / _MODEL for name in shared_with})
+        shared = {name: preset_description(name)["sha256"][_MODEL] for name in sorted(used)}
         description = {
-            "format": _FORMAT,
+            "format": _FORMATS[bool(shared)],
             "class": keras.saving.get_registered_name(type(model)),
             # A text encoder has none.
             "image_shape": list(getattr(model, "image_shape", ())) or None,
             "parameters": int(model.count_params()),
             "sha256": {_MODEL: _sha256(partial)},
+            **({"shared_with": shared} if shared else {}),
             "remarks": remarks,
         }
         # Before the older model is replaced, in case JSON cannot hold a remark.
@@ -108,15 +132,16 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
 
     directory = _directory(name)
     description = preset_description(directory)
-    if description["format"] > _FORMAT:
+    if description["format"] > _FORMATS[-1]:
         raise ValueError(
-            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMAT}. "
+            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMATS[-1]}. "
             "Upgrade: pip install --upgrade keras-kgen"
         )
     file = directory / _MODEL
     if not file.is_file() or _sha256(file) != description["sha256"][_MODEL]:
         raise ValueError(f"from_preset: {file} is missing, damaged or changed: it does not match its checksum.")
-    model = keras.saving.load_model(file, compile=False)
+    with _complete(file, _shared(description)) as complete:
+        model = keras.saving.load_model(complete, compile=False)
     if expected is not None and not isinstance(model, expected):
         raise ValueError(
             f"{expected.__name__}.from_preset: {directory} holds a {type(model).__name__}; load it by "
@@ -163,13 +188,38 @@ def preset_description(name: str | os.PathLike) -> dict[str, Any]:
 def _directory(name):
     directory = fetched(name) if is_address(name) else Path(name)
     if not directory.is_dir():
-        directory = Path(__file__).parent / str(name)
+        directory = _OWN / str(name)
         if str(name) not in preset_names():
             raise ValueError(
                 f"from_preset: there is no preset {str(name)!r}: neither a directory nor one of kgen's own "
                 f"({', '.join(preset_names()) or 'none so far'})."
             )
     return directory
+
+
+def _shared(description):
+    return description.get("shared_with", {})
+
+
+@contextlib.contextmanager
+def _complete(file, shared):
+    """The file of a model with all its weights."""
+    if not shared:
+        yield file
+        return
+    from kgen.presets.compact_weights import completed_weights
+
+    others = {name: _directory(name) / _MODEL for name in shared}
+    for name, checksum in shared.items():
+        if _sha256(others[name]) != checksum:
+            raise ValueError(
+                f"from_preset: {file} shares weights with another version of the preset {name!r} than this kgen has; "
+                "take the kgen that it was saved with."
+            )
+    with tempfile.TemporaryDirectory() as folder:
+        complete = Path(folder) / _MODEL
+        completed_weights(file, others, complete)
+        yield complete
 
 
 def _is_preset(directory):

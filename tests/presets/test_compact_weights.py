@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kgen.presets.compact_weights import compact_weights
+from kgen.presets.compact_weights import compact_weights, completed_weights
 
 pytestmark = pytest.mark.backends
 
@@ -52,3 +52,21 @@ def test_integers_are_kept_and_what_float16_cannot_hold_is_refused(tmp_path):
         compact_weights(path, "float16")
     # The file that was there is still whole.
     assert keras.models.load_model(path).get_weights()[0][0, 0] == 1e6
+
+
+def test_weights_of_another_file_are_left_out_and_come_back(tmp_path):
+    model, path = saved(tmp_path, shared=False)
+    other = keras.Sequential([keras.Input((128,)), keras.layers.Dense(128, name="own")])
+    other.layers[0].set_weights(model.layers[1].get_weights())
+    other.save(tmp_path / "other.keras")
+    compact_weights(tmp_path / "other.keras", "float16")
+    compact_weights(path, "float16")
+    alone, wanted = path.stat().st_size, keras.models.load_model(path).get_weights()
+    others = {"other": tmp_path / "other.keras", "unrelated": tmp_path / "unrelated.keras"}
+    keras.Sequential([keras.Input((9,)), keras.layers.Dense(99)]).save(others["unrelated"])
+    assert compact_weights(path, "float16", others) == {"other"}
+    assert path.stat().st_size < 0.6 * alone
+    completed_weights(path, others, tmp_path / "whole.keras")
+    for found, weight in zip(keras.models.load_model(tmp_path / "whole.keras").get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(found, weight)
+    assert compact_weights(tmp_path / "whole.keras", None) == set()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kgen.models import GAN, VAE
-from kgen.presets import load_preset, preset_description, save_preset
+from kgen.presets import load_preset, preset, preset_description, save_preset
 from tests.models import tiny
 
 pytestmark = pytest.mark.backends
@@ -107,3 +107,32 @@ def test_nothing_else_is_overwritten(trained, tmp_path):
         save_preset(trained, tmp_path)
     with pytest.raises(FileExistsError, match="is not a preset"):
         save_preset(trained, tmp_path / "thesis.txt")
+
+
+def test_weights_that_a_preset_of_kgens_own_has_are_read_from_there(trained, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    monkeypatch.setattr(preset, "_OWN", own)
+    save_preset(trained, own / "first", dtype="float16")
+    save_preset(trained, tmp_path / "alone", dtype="float16")
+    trained.save_to_preset(tmp_path / "sharing", "float16", shared_with=["first"], note="kept")
+    sizes = [(tmp_path / name / "model.keras").stat().st_size for name in ("alone", "sharing")]
+    assert sizes[1] < sizes[0]
+    description = preset_description(tmp_path / "sharing")
+    assert description["format"] == 2 and set(description["shared_with"]) == {"first"}
+    assert description["remarks"] == {"note": "kept"}
+    loaded = [load_preset(tmp_path / name) for name in ("alone", "sharing")]
+    for alone, sharing in zip(*(model.get_weights() for model in loaded), strict=True):
+        np.testing.assert_array_equal(alone, sharing)
+    # Another version of it would be another model.
+    save_preset(tiny.vae(), own / "first")
+    with pytest.raises(ValueError, match="shares weights with another version of the preset 'first'"):
+        load_preset(tmp_path / "sharing")
+
+
+def test_nothing_is_shared_with_what_is_no_preset_or_shares_itself(trained, tmp_path):
+    for name in ("cat", "openmoji_128"):
+        with pytest.raises(ValueError, match=f"shared_with must be names of kgen's own presets .* got '{name}'"):
+            save_preset(trained, tmp_path / "preset", shared_with=name)
+    # Where nothing is equal, nothing is shared.
+    save_preset(trained, tmp_path / "preset", shared_with="tiny_f8")
+    assert preset_description(tmp_path / "preset")["format"] == 1

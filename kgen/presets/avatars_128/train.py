@@ -158,7 +158,7 @@ def main():
     model = train(data, options) if options.steps else TextToImage.from_preset(options.start)
     fit_prior(model, data, options)
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights", flush=True)
-    model.save_to_preset(options.output, dtype="float16")
+    model.save_to_preset(options.output, dtype="float16", shared_with=["tiny_f8", "tiny_minilm_en_zh"])
     grid(model, options.output / "images.png")
 
 
