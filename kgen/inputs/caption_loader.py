@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kgen.text import CaptionFeatures, CaptionTokens, clean_prompts
-from kgen.text.caption_features import addable
+from kgen.text.caption_batches import addable
 from kgen.types import Array
 
 

@@ -1,29 +1,22 @@
-"""The captions of a data set as a network reads them: features computed once, or tokens; and batches with images."""
+"""The features of a data set's captions, computed once."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-import keras
 import numpy as np
 
-from kgen import checks
 from kgen.files import whole_file
 from kgen.progress import Progress
 from kgen.text.prompt_cleaner import clean_prompts
 from kgen.text.text_encoder import TextEncoder, warn_of_cut
 from kgen.types import Array
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 _CHUNK = 512  # captions: the most that a killed run loses
 _SUFFIX = ".features.npz"
@@ -177,180 +170,6 @@ class CaptionFeatures:
             for leftover in (file, _tokens_file(file)):
                 if os.path.exists(leftover):
                     os.remove(leftover)
-
-
-class CaptionTokens:
-    """The tokens of every different caption of a data set, for a text encoder that is trained.
-
-    Args:
-        encoder: a `TextEncoder`.
-        captions: list of strings; duplicates cost nothing.
-
-    Example:
-
-    ```python
-    tokens = kgen.text.CaptionTokens(encoder, ["a cat", "a dog"])
-    tokens.gather(tokens.index(["a dog"]))["token_ids"].shape        # (1, 32)
-    ```
-    """
-
-    def __init__(self, encoder: TextEncoder, captions: Sequence[str]):
-        self.encoder = encoder
-        self._rows: dict[str, int] = {}
-        self._tokens: dict[str, Array] = {}
-        self.extend(captions)
-
-    def extend(self, captions: Sequence[str]) -> None:
-        """Adds captions; known ones keep their rows."""
-        different = dict.fromkeys(clean_prompts(captions, "CaptionTokens"))
-        new = [caption for caption in different if caption not in self._rows]
-        if new:
-            tokens = self.encoder.tokenize(new)
-            known = self._tokens or {name: values[:0] for name, values in tokens.items()}
-            self._tokens = {name: np.concatenate([known[name], tokens[name]]) for name in tokens}
-            self._rows.update(zip(new, range(len(self._rows), len(self._rows) + len(new))))
-
-    def index(self, captions: Sequence[str]) -> Array:
-        """The row of each caption, as an int32 array."""
-        return np.array([self._rows[caption] for caption in clean_prompts(captions, "CaptionTokens")], "int32")
-
-    def gather(self, rows: Array) -> dict[str, Array]:
-        """The tokens of rows, a dict of int32 arrays `(rows, sequence_length)`."""
-        return {name: values[rows] for name, values in self._tokens.items()}
-
-
-class CaptionBatches(keras.utils.PyDataset):
-    """Batches `{"images", **features}`; in each epoch every image once, with one of its captions.
-
-    Order and captions follow only from the seed and the number of the epoch, which comes from the steps that the model
-    has made: resumed training sees what it would have seen.
-
-    Args:
-        images: array `(N, H, W, C)`; may be a memory map.
-        captions: list of N lists of strings.
-        table: `CaptionFeatures` or `CaptionTokens` that knows them.
-        batch_size: images per batch; the last one of an epoch may be smaller.
-        shuffle: whether to shuffle, and to draw among an image's captions; else its first one is taken.
-        seed: integer.
-        steps_done: function that gives the number of training steps made so far.
-
-    Example:
-
-    ```python
-    batches = kgen.text.CaptionBatches(images, captions, features, batch_size=32)
-    batches[0]["tokens"].shape      # (32, 32, 384)
-    ```
-    """
-
-    def __init__(
-        self,
-        images: Array,
-        captions: Sequence[Sequence[str]],
-        table: CaptionFeatures | CaptionTokens,
-        batch_size: int = 32,
-        shuffle: bool = True,
-        seed: int = 0,
-        steps_done: Callable[[], int] = lambda: 0,
-    ):
-        super().__init__()
-        self.images = images
-        self.table = table
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.steps_done = steps_done
-        counts = np.array([len(each) for each in captions])
-        self.first_row = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        self.counts = counts
-        self.rows = table.index([caption for each in captions for caption in each])
-        self.on_epoch_begin()
-
-    def beside(
-        self,
-        others: Array,
-        at: Array | Sequence[int] | slice,
-        batch_size: int,
-        shuffle: bool,
-        seed: int = 0,
-        steps_done: Callable[[], int] = lambda: 0,
-    ) -> CaptionBatches:
-        """Batches with the captions of the images numbered `at`, and rows of an array `others` as the images."""
-        batches = copy.copy(self)
-        batches.images, batches.first_row, batches.counts = others, self.first_row[at], self.counts[at]
-        batches.batch_size, batches.shuffle, batches.seed, batches.steps_done = batch_size, shuffle, seed, steps_done
-        batches.on_epoch_begin()
-        return batches
-
-    def split(self, owner: str, share: float) -> tuple[CaptionBatches, CaptionBatches]:
-        """Batches of the first images, and of a share of them, the last ones, in their order: `validation_split`.
-
-        Raises:
-            ValueError: if one of the two would have no image; errors begin with `owner`.
-        """
-        count = len(self.images)
-        share = checks.number(owner, "validation_split", share, least=0.0, below=1.0)
-        kept = int(count * (1.0 - share))
-        if not 0 < kept < count:
-            raise ValueError(f"{owner}: validation_split={share:g} of {count} images leaves none on one side.")
-        options = self.batch_size, self.shuffle, self.seed, self.steps_done
-        train = self.beside(self.images[:kept], slice(kept), *options)
-        return train, self.beside(self.images[kept:], slice(kept, None), self.batch_size, shuffle=False)
-
-    def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
-
-    def on_epoch_begin(self) -> None:
-        """Draws the order and the captions of the epoch that begins."""
-        self.order = np.arange(len(self.images))
-        chosen = np.zeros(len(self.images), int)
-        if self.shuffle:
-            random = np.random.default_rng([self.seed, self.steps_done() // len(self)])
-            self.order = random.permutation(self.order)
-            chosen = random.integers(self.counts)
-        self.chosen = self.rows[self.first_row + chosen]
-
-    def __getitem__(self, index: int) -> dict[str, Array]:
-        at = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
-        return {"images": np.asarray(self.images[at]), **addable(self.table.gather(self.chosen[at]))}
-
-
-def addable(features: dict[str, Array]) -> dict[str, Array]:
-    """Features with integers for booleans: with `tf.distribute`, Keras averages the first batch over replicas."""
-    return {name: values.astype("int32") if values.dtype == bool else values for name, values in features.items()}
-
-
-def attach_features(dataset: tf.data.Dataset, table: CaptionFeatures | CaptionTokens) -> tf.data.Dataset:
-    """Replaces the captions in a `tf.data.Dataset` of batches `{"images", "captions"}` by a table's features.
-
-    Args:
-        dataset: batches of images and `tf.string` captions.
-        table: `CaptionFeatures` or `CaptionTokens`; captions that it does not know are added.
-
-    Example:
-
-    ```python
-    dataset = kgen.text.attach_features(data.as_dataset(32), features)
-    ```
-    """
-    import tensorflow as tf
-
-    sample = addable(table.gather(np.zeros(1, "int32")))
-    names = list(sample)
-
-    def gather(captions):
-        captions = [caption.decode("utf-8") for caption in captions]
-        # A dataset may draw another of an image's captions in each epoch.
-        table.extend(captions)
-        features = addable(table.gather(table.index(captions)))
-        return [features[name] for name in names]
-
-    def attach(batch):
-        values = tf.numpy_function(gather, [batch["captions"]], [sample[name].dtype for name in names])
-        for name, value in zip(names, values):
-            value.set_shape([batch["captions"].shape[0], *sample[name].shape[1:]])
-        return {"images": batch["images"], **dict(zip(names, values))}
-
-    return dataset.map(attach).prefetch(tf.data.AUTOTUNE)
 
 
 @dataclasses.dataclass(eq=False)
