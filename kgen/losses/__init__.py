@@ -24,16 +24,12 @@ from kgen.losses.perceptual import PerceptualLoss, feature_matching
 from kgen.losses.pixel import L1, L2, Charbonnier, PixelLoss
 from kgen.losses.reconstruction import (
     DiscretizedLogistic,
-    Gaussian,
-    Laplace,
-    LearnedGaussian,
     Logistic,
-    OptimalGaussian,
-    PixelGaussian,
     Reconstruction,
     decoded_shape,
     reconstruction_of,
 )
+from kgen.losses.reconstruction_densities import Gaussian, Laplace, LearnedGaussian, OptimalGaussian, PixelGaussian
 from kgen.losses.segmentation import dice, pixel_cross_entropy
 from kgen.losses.style import content_loss, gram_loss, gram_matrix, style_loss
 
