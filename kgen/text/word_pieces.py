@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kgen.text.unicode_tensors import spelled
+from kgen.text.unicode_tensors import spelled, unless_ascii
 from kgen.types import Tensor
 
 # As KerasHub and the library tokenizers split: each punctuation mark and each Chinese character is a word of its own.
@@ -73,24 +73,30 @@ def _words(captions, tokenizer):
     """Ragged strings (N, None)."""
     import tensorflow as tf
 
-    spelling = functools.partial(_spelling, bool(tokenizer.lowercase), bool(tokenizer.strip_accents))
-    captions = spelled(captions, _SPELLINGS.setdefault(spelling.args, spelling))
+    lowercase, strip_accents = bool(tokenizer.lowercase), bool(tokenizer.strip_accents)
+    captions = unless_ascii(
+        captions,
+        lambda: tf.strings.lower(captions) if lowercase else tf.identity(captions),
+        lambda: spelled(captions, _spelling(lowercase, strip_accents)),
+    )
     captions = tf.strings.regex_replace(captions, _APART, r" \1 ")
     if tokenizer.lowercase:
         captions = tf.strings.regex_replace(captions, _IGNORED, "")
     return tf.strings.split(tf.strings.regex_replace(captions, _SPACES, " "))
 
 
-# One function for each way to spell, so that its table is made once.
-_SPELLINGS: dict = {}
+@functools.cache
+def _spelling(lowercase, strip_accents):
+    """A function of a character; the same one each time, so that its table is made once."""
 
+    def spelling(character):
+        if strip_accents:
+            character = "".join(c for c in unicodedata.normalize("NFD", character) if unicodedata.category(c) != "Mn")
+        if lowercase:
+            character = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
+        return character
 
-def _spelling(lowercase, strip_accents, character):
-    if strip_accents:
-        character = "".join(c for c in unicodedata.normalize("NFD", character) if unicodedata.category(c) != "Mn")
-    if lowercase:
-        character = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
-    return character
+    return spelling
 
 
 class _Vocabulary:
