@@ -77,7 +77,7 @@ def save_preset(
         raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
     shared_with = [shared_with] if isinstance(shared_with, str) else list(shared_with)
     for name in shared_with:
-        if name not in preset_names() or _shared(preset_description(name)):
+        if name not in preset_names() or _shared(preset_description(_OWN / name)):
             raise ValueError(
                 "save_to_preset: shared_with must be names of kgen's own presets that share with no others; got "
                 f"{name!r}."
@@ -88,8 +88,8 @@ def save_preset(
     directory.mkdir(parents=True, exist_ok=True)
     with whole_file(directory / _MODEL) as partial:
         _save_without_training_state(model, partial)
-        used = compact_weights(partial, dtype, {name: _directory(name) / _MODEL for name in shared_with})
-        shared = {name: preset_description(name)["sha256"][_MODEL] for name in sorted(used)}
+        used = compact_weights(partial, dtype, {name: _OWN / name / _MODEL for name in shared_with})
+        shared = {name: _sha256(_OWN / name / _MODEL) for name in sorted(used)}
         description = {
             "format": _FORMATS[bool(shared)],
             "class": keras.saving.get_registered_name(type(model)),
@@ -209,12 +209,13 @@ def _complete(file, shared):
         return
     from kgen.presets.compact_weights import completed_weights
 
-    others = {name: _directory(name) / _MODEL for name in shared}
+    # Never of a directory of that name that a user has.
+    others = {name: _OWN / name / _MODEL for name in shared}
     for name, checksum in shared.items():
-        if _sha256(others[name]) != checksum:
+        if name not in preset_names() or _sha256(others[name]) != checksum:
             raise ValueError(
-                f"from_preset: {file} shares weights with another version of the preset {name!r} than this kgen has; "
-                "take the kgen that it was saved with."
+                f"from_preset: {file} shares weights with a preset {name!r} that this kgen does not have, or has in "
+                "another version; take the kgen that it was saved with."
             )
     with tempfile.TemporaryDirectory() as folder:
         complete = Path(folder) / _MODEL

@@ -1,4 +1,5 @@
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -123,9 +124,19 @@ def test_weights_that_a_preset_of_kgens_own_has_are_read_from_there(trained, tmp
     loaded = [load_preset(tmp_path / name) for name in ("alone", "sharing")]
     for alone, sharing in zip(*(model.get_weights() for model in loaded), strict=True):
         np.testing.assert_array_equal(alone, sharing)
-    # Another version of it would be another model.
+    # A directory of that name is a user's own.
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    save_preset(tiny.vae(), "first")
+    again = load_preset(tmp_path / "sharing")
+    for alone, sharing in zip(*(model.get_weights() for model in (loaded[0], again)), strict=True):
+        np.testing.assert_array_equal(alone, sharing)
+    # Another version of it would be another model, and without it there is none.
     save_preset(tiny.vae(), own / "first")
-    with pytest.raises(ValueError, match="shares weights with another version of the preset 'first'"):
+    with pytest.raises(ValueError, match="shares weights with a preset 'first' that .* or has in another version"):
+        load_preset(tmp_path / "sharing")
+    shutil.rmtree(own / "first")
+    with pytest.raises(ValueError, match="shares weights with a preset 'first' that this kgen does not have"):
         load_preset(tmp_path / "sharing")
 
 
