@@ -15,7 +15,7 @@ from kgen.data import ImageFolder
 from kgen.data.folder_captions import folder_captions
 from kgen.data.read_image import opened_image
 from kgen.models import GAN, VAE, TextToImage
-from kgen.presets import load_preset, preset_names
+from kgen.presets import is_preset, load_preset
 from kgen.presets.hub import is_address
 from kgen.types import Array
 
@@ -35,9 +35,8 @@ def source_of(options: argparse.Namespace) -> Source:
         if not path.is_file():
             raise ValueError(f"there is no file '{path}'.")
         return FromModel(keras.saving.load_model(path, compile=False), options)
-    if name in preset_names() or is_address(name) or (path / "preset.json").is_file():
-        of_a_name = name in preset_names() or is_address(name)
-        return FromModel(load_preset(name if of_a_name else path), options)
+    if is_address(name) or is_preset(path):
+        return FromModel(load_preset(name if is_address(name) else path), options)
     if (path / "saved_model.pb").is_file():
         return FromSavedModel(path, options)
     if not path.is_dir():

@@ -81,10 +81,14 @@ def test_classes_in_turn(tmp_path):
     np.testing.assert_array_equal(images, model.generate(labels=np.arange(10) % tiny.CLASSES, seed=list(range(10))))
 
 
-def test_a_preset_of_kgen(monkeypatch, vae):
-    monkeypatch.setattr("kgen.evaluate.sources.preset_names", lambda: ["faces"])
-    monkeypatch.setattr("kgen.evaluate.sources.load_preset", {"faces": vae}.get)
-    np.testing.assert_array_equal(drawn(source_of(options("faces"))), vae.generate(10, seed=list(range(10))))
+def test_a_preset_of_kgen_in_a_directory_or_at_an_address(monkeypatch, vae, tmp_path):
+    vae.save_to_preset(tmp_path / "own" / "faces")
+    monkeypatch.setattr("kgen.presets.preset._OWN", tmp_path / "own")
+    wanted = vae.generate(10, seed=range(10))
+    for name in ("faces", tmp_path / "own" / "faces"):
+        np.testing.assert_allclose(drawn(source_of(options(name))).astype(int), wanted, atol=1)
+    monkeypatch.setattr("kgen.evaluate.sources.load_preset", {"hf://me/faces": vae}.get)
+    np.testing.assert_array_equal(drawn(source_of(options("hf://me/faces"))), wanted)
 
 
 def test_another_model(tmp_path, vae):
