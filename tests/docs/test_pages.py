@@ -99,7 +99,9 @@ assert model.generate(2, seed=0).shape == (2, 32, 32, 3)
 """,
     "docs/serving.md": """
 assert images.shape == (2, 64, 64, 3)
-assert np.abs(images[0].astype(int) - model.generate("a red apple", seed=0)).max() <= 1
+wanted = model.generate(["a red apple", "一只猫"], seed=[0, 7])
+assert np.abs(images[0].astype(int) - wanted[0]).max() <= 1
+np.save("wanted.npy", wanted)
 """,
     "docs/questions.md": """
 assert watch.reason is None and generated.shape == (16, 64, 64, 3)
@@ -114,7 +116,8 @@ assert np.abs(served.numpy().astype(int) - np.load("apple.npy")).max() <= 1
 assert "kgen" not in __import__("sys").modules
 """,
     "docs/serving.md": """
-assert images.shape == (2, 64, 64, 3) and images[0].std() > 20 and (images[0] != images[1]).any()
+assert images.shape == (2, 64, 64, 3) and np.abs(images.astype(int) - np.load("wanted.npy")).max() <= 1
+assert np.abs(np.asarray(Image.open("apple.png")).astype(int) - images[0]).max() == 0
 """,
 }
 
@@ -234,9 +237,11 @@ def tensorflow_serving(models):
 
     server = HTTPServer(("localhost", 8501), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield
-    server.shutdown()
-    server.server_close()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_commands_of_the_shell(folder, tensorflow_backend):
