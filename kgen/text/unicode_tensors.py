@@ -24,8 +24,9 @@ def nfkc(strings: Tensor) -> Tensor:
 
     def changed():
         points = _decode(spelled(strings, _nfkc))
+        pairs, wholes = map(tf.constant, _compositions())
         for _ in range(_MARKS):
-            points = _composed(points)
+            points = _composed(points, pairs, wholes)
         return tf.strings.unicode_encode(points, "UTF-8")
 
     return unless_ascii(strings, lambda: tf.identity(strings), changed)
@@ -62,21 +63,20 @@ def _found(keys, values):
     """Where values stand in sorted keys, and whether they do."""
     import tensorflow as tf
 
-    row = tf.minimum(tf.searchsorted(keys, values), len(keys) - 1)
+    row = tf.minimum(tf.searchsorted(keys, values), keys.shape[0] - 1)
     return row, tf.gather(keys, row) == values
 
 
-def _composed(points):
+def _composed(points, pairs, wholes):
     """Ragged code points, with the first and second of each pair made one where Unicode has one for both."""
     import tensorflow as tf
 
-    pairs, wholes = _compositions()
     rows = points.value_rowids()
     following = tf.concat([points.values[1:], [0]], 0)
     same_row = tf.concat([rows[1:] == rows[:-1], [False]], 0)
     row, known = _found(pairs, tf.cast(points.values, "int64") * 2**_BITS + tf.cast(following, "int64"))
     joined = known & same_row
-    values = tf.where(joined, tf.gather(tf.constant(wholes), row), points.values)
+    values = tf.where(joined, tf.gather(wholes, row), points.values)
     kept = ~tf.concat([[False], joined], 0)[:-1]
     return tf.RaggedTensor.from_value_rowids(
         tf.boolean_mask(values, kept), tf.boolean_mask(rows, kept), nrows=points.nrows(), validate=False
