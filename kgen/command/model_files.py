@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zipfile
 from pathlib import Path
@@ -27,7 +28,7 @@ def file_of(name: str) -> Path:
         WrongUse: for a name that is no preset's.
     """
     if is_address(name):
-        return fetched(name) / "model.keras"
+        return _fetched_once(name) / "model.keras"
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "preset.json").is_file():
@@ -43,6 +44,10 @@ def file_of(name: str) -> Path:
         f"there is no model {name!r}: it is no .keras file, no directory of save_to_preset, and no preset of kgen, "
         f"which are {', '.join(preset_names())}."
     )
+
+
+# A command asks for the file several times, and a hub but once.
+_fetched_once = functools.cache(fetched)
 
 
 def class_of(name: str) -> str:

@@ -20,6 +20,7 @@ from kgen.networks.interface import condition_names, split_batch
 from kgen.objectives import ELBO, IMLE, Adversarial, CodeELBO
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
+from kgen.presets.hub import fetched, is_address
 from kgen.sampling.code_prior import CodePrior
 from kgen.sampling.fit_code_prior import fit_code_prior
 from kgen.sampling.prompt_sampler import PromptSampler
@@ -517,6 +518,8 @@ class TextToImage(ImageModel):
                 f"TextToImage.from_preset: text_encoder must be 'auto' or 'own', another goes before the model by "
                 f"with_text_encoder; got {text_encoder!r}."
             )
+        if is_address(name):
+            name = fetched(name)
         model = super().from_preset(name)
         larger = installed_model(preset_description(name).get("remarks", {}).get("latin_text_encoder"))
         if text_encoder == "auto" and larger:

@@ -7,7 +7,7 @@ import importlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 # What a hub of models lists a class under.
 _TASKS = {
@@ -29,7 +29,7 @@ _KAGGLE = re.compile(r"kaggle://([^/]+/[^/]+/[^/]+/[^/]+(?:/\d+)?)")
 _URL = re.compile(r"(?:https?|file)://.+")
 
 
-def is_address(name: Any) -> bool:
+def is_address(name: Any) -> TypeGuard[str]:
     """Whether a name is an address, such as hf://owner/name: neither a preset of kgen's own nor a path."""
     return isinstance(name, str) and "://" in name
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kgen.command.model_files import class_of, load_model
-from kgen.models import VAE
+from kgen.models import VAE, TextToImage
 from kgen.presets import is_preset, load_preset, preset_description, upload_preset
 from kgen.presets.hub import fetched
 from tests.models import tiny
@@ -109,9 +109,16 @@ def test_whether_it_is_a_preset_is_not_asked_of_a_hub():
     assert not is_preset("hf://me/cat")
 
 
-def test_the_command_takes_an_address(directory, monkeypatch):
-    Hub("huggingface_hub", monkeypatch, snapshot_download=str(directory))
+def test_the_command_takes_an_address_and_asks_once(directory, monkeypatch):
+    hub = Hub("huggingface_hub", monkeypatch, snapshot_download=str(directory))
     assert class_of("hf://me/cat") == "VAE" and isinstance(load_model("hf://me/cat"), VAE)
+    assert len(hub.calls) == 1
+
+
+def test_a_text_to_image_model_is_fetched_once(trained_text_to_image, tmp_path, monkeypatch):
+    keras.saving.load_model(trained_text_to_image).save_to_preset(tmp_path / "cat")
+    hub = Hub("huggingface_hub", monkeypatch, snapshot_download=str(tmp_path / "cat"))
+    assert isinstance(TextToImage.from_preset("hf://me/cat"), TextToImage) and len(hub.calls) == 1
 
 
 # === To upload ===
