@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
 from kgen.command.model_files import HELP, class_of, file_of
+from kgen.keras_file import read_config
 from kgen.presets import preset_description
 
 EXAMPLES = """\
@@ -52,8 +51,7 @@ def facts(name: str) -> dict[str, Any]:
             found["shares_weights_with"] = shared
     else:
         parameters, remarks = None, {}
-        with zipfile.ZipFile(file) as archive:
-            shape = json.loads(archive.read("config.json"))["config"].get("image_shape")
+        shape = read_config(file)["config"].get("image_shape")
     return {**found, "image_shape": _plain(shape), "parameters": parameters, "remarks": remarks}
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from kgen import presets
 from kgen.command.quick_start import import_keras
 from kgen.command.wrong_use import WrongUse
+from kgen.keras_file import load_keras_file, read_config
 from kgen.presets import load_preset, preset_description, preset_names
 from kgen.presets.hub import fetched, is_address
 
@@ -60,11 +59,7 @@ def class_of(name: str) -> str:
     file = file_of(name)
     if file != Path(name).expanduser():
         return preset_description(file.parent)["class"].split(">")[-1]
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return json.loads(archive.read("config.json"))["class_name"]
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ValueError(f"'{file}' is no model of Keras ({error}).") from error
+    return read_config(file)["class_name"]
 
 
 def check_class(name: str, *wanted: str) -> str:
@@ -88,6 +83,4 @@ def load_model(name: str) -> Any:
     """
     file = file_of(name)
     import_keras(reads_text=class_of(name) in ("TextToImage", "DualEncoder"))
-    import keras
-
-    return keras.saving.load_model(file, compile=False) if file == Path(name).expanduser() else load_preset(file.parent)
+    return load_keras_file(file) if file == Path(name).expanduser() else load_preset(file.parent)

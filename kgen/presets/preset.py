@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgen.files import whole_file, write_whole
+from kgen import checks
+from kgen.files import PARTIAL, whole_file, write_whole
+from kgen.keras_file import check_keras_file, load_checked
 from kgen.presets.hub import fetched, is_address
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 _OWN = Path(__file__).parent
 _DESCRIPTION = "preset.json"
 _MODEL = "model.keras"
+# The model of a description that was written just before a kill.
+_NEXT = "next.keras"
+_DESCRIPTION_BYTES = 16 << 20
 # A preset with weights of its own only is of the first.
 _FORMATS = (1, 2)
 
@@ -59,6 +64,7 @@ def save_preset(
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
+        FloatingPointError: if weights are NaN or infinite.
         TypeError: for a remark that JSON cannot hold.
         ValueError: for another dtype, weights that float16 cannot hold, or a preset to share with that is not one of
             kgen's own or shares with others itself.
@@ -73,6 +79,7 @@ def save_preset(
 
     from kgen.presets.compact_weights import compact_weights
 
+    checks.finite_weights("save_to_preset", model.variables)
     if dtype not in (None, "float16"):
         raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
     shared_with = [shared_with] if isinstance(shared_with, str) else list(shared_with)
@@ -83,10 +90,11 @@ def save_preset(
                 f"{name!r}."
             )
     directory = Path(directory)
-    if directory.is_file() or (directory.is_dir() and any(directory.iterdir()) and not _is_preset(directory)):
+    if directory.is_file() or _holds_something_else(directory):
         raise FileExistsError(f"save_to_preset: {directory} exists and is not a preset; choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
-    with whole_file(directory / _MODEL) as partial:
+    # First the new model beside the older one, then its description: from here on it is the one that is loaded.
+    with whole_file(directory / _NEXT) as partial:
         _save_without_training_state(model, partial)
         used = compact_weights(partial, dtype, {name: _OWN / name / _MODEL for name in shared_with})
         shared = {name: _sha256(_OWN / name / _MODEL) for name in sorted(used)}
@@ -103,6 +111,7 @@ def save_preset(
         # Before the older model is replaced, in case JSON cannot hold a remark.
         text = json.dumps(description, indent=2) + "\n"
     write_whole(directory / _DESCRIPTION, text)
+    os.replace(directory / _NEXT, directory / _MODEL)
 
 
 def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = None) -> keras.Model:
@@ -128,8 +137,6 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     model.generate(["a black cat"], seed=0)
     ```
     """
-    import keras
-
     directory = _directory(name)
     description = preset_description(directory)
     if description["format"] > _FORMATS[-1]:
@@ -137,11 +144,15 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
             f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMATS[-1]}. "
             "Upgrade: pip install --upgrade keras-kgen"
         )
-    file = directory / _MODEL
-    if not file.is_file() or _sha256(file) != description["sha256"][_MODEL]:
-        raise ValueError(f"from_preset: {file} is missing, damaged or changed: it does not match its checksum.")
+    files = [file for file in (directory / _MODEL, directory / _NEXT) if file.is_file()]
+    file = next((file for file in files if _sha256(file) == description["sha256"][_MODEL]), None)
+    if file is None:
+        raise ValueError(
+            f"from_preset: {directory / _MODEL} is missing, damaged or changed: it does not match its checksum."
+        )
+    held = check_keras_file(file, "from_preset")
     with _complete(file, _shared(description)) as complete:
-        model = keras.saving.load_model(complete, compile=False)
+        model = load_checked(complete, held, "from_preset", file)
     if expected is not None and not isinstance(model, expected):
         raise ValueError(
             f"{expected.__name__}.from_preset: {directory} holds a {type(model).__name__}; load it by "
@@ -182,7 +193,34 @@ def preset_description(name: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(
             f"from_preset: {directory} holds no preset: {_DESCRIPTION} is missing. save_to_preset makes one."
         )
-    return json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
+    file = directory / _DESCRIPTION
+    if file.stat().st_size > _DESCRIPTION_BYTES:
+        raise ValueError(f"from_preset: {file} has {file.stat().st_size:,} bytes, and is no description of a preset.")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        fault = _fault(description)
+    except (ValueError, RecursionError) as error:
+        description, fault = None, f"it is not JSON ({type(error).__name__}: {checks.one_line(error)})"
+    if fault:
+        raise ValueError(f"from_preset: {file} is damaged: {fault}.")
+    return description
+
+
+def _fault(description):
+    """What is wrong with the contents of a preset.json; "" if nothing is."""
+    wanted = {"format": int, "class": str, "parameters": int, "sha256": dict, "remarks": dict}
+    if not isinstance(description, dict):
+        return "it is no dict"
+    for key, kind in {**wanted, **({"shared_with": dict} if "shared_with" in description else {})}.items():
+        if not isinstance(description.get(key), kind) or isinstance(description[key], bool):
+            return f"{key!r} must be {'a string' if kind is str else 'of type ' + kind.__name__}"
+    if not isinstance(description["sha256"].get(_MODEL), str):
+        return f"'sha256' must have that of {_MODEL}"
+    shape = description.get("image_shape")
+    sizes = shape if isinstance(shape, list) else [] if shape is None else [""]
+    if not all(size is None or type(size) is int for size in sizes) or len(sizes) not in (0, 3):
+        return "'image_shape' must be [height, width, channels] or null"
+    return ""
 
 
 def _directory(name):
@@ -219,12 +257,24 @@ def _complete(file, shared):
             )
     with tempfile.TemporaryDirectory() as folder:
         complete = Path(folder) / _MODEL
-        completed_weights(file, others, complete)
+        try:
+            completed_weights(file, others, complete)
+        except Exception as error:  # h5py raises a dozen types for what is not there
+            raise ValueError(
+                f"from_preset: {file} is damaged: {type(error).__name__}: {checks.one_line(error)}"
+            ) from error
         yield complete
 
 
 def _is_preset(directory):
     return (directory / _DESCRIPTION).is_file()
+
+
+def _holds_something_else(directory):
+    """Whether there is a directory that is no preset, nor what a killed `save_preset` left."""
+    if not directory.is_dir() or _is_preset(directory):
+        return False
+    return any(PARTIAL not in path.name and path.name != _NEXT for path in directory.iterdir())
 
 
 def _sha256(file):

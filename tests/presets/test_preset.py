@@ -1,6 +1,9 @@
+import itertools
 import json
+import os
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from kgen.models import GAN, VAE
 from kgen.presets import load_preset, preset, preset_description, save_preset
 from tests.models import tiny
+from tests.training import toy
 
 pytestmark = pytest.mark.backends
 
@@ -60,6 +64,51 @@ def test_an_older_preset_is_replaced(trained, tmp_path):
     save_preset(trained, tmp_path)
     assert np.array_equal(load_preset(tmp_path).generate(1, seed=0), trained.generate(1, seed=0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "preset.json"]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_kill_at_any_moment_leaves_the_older_preset_or_the_new_one(tmp_path, monkeypatch, older):
+    model, replace, unlink = toy.Lines(), os.replace, Path.unlink
+
+    def save_until(moment, directory):
+        """Whether it was killed in one of the moments at which a file gets its name, or was done before."""
+        moments = itertools.count()
+
+        def killed(*paths):
+            if next(moments) == moment:
+                # A kill does not clean up.
+                monkeypatch.setattr(Path, "unlink", lambda *args, **kwargs: None)
+                raise KeyboardInterrupt
+            replace(*paths)
+
+        monkeypatch.setattr("os.replace", killed)
+        try:
+            save_preset(model, directory, data="new")
+        except KeyboardInterrupt:
+            return True
+        finally:
+            monkeypatch.setattr("os.replace", replace)
+            monkeypatch.setattr(Path, "unlink", unlink)
+        return False
+
+    found = []
+    for moment in itertools.count():
+        directory = tmp_path / str(moment)
+        if older:
+            save_preset(model, directory, data="older")
+            model.first.set_weights([weight + 1.0 for weight in model.first.get_weights()])
+        if not save_until(moment, directory):
+            break
+        try:
+            load_preset(directory)
+            found.append(preset_description(directory)["remarks"]["data"])
+        except ValueError as error:
+            assert "holds no preset" in str(error)
+            found.append("none")
+        save_preset(model, directory, data="newer")
+        load_preset(directory)
+        assert preset_description(directory)["remarks"]["data"] == "newer"
+    assert len(found) >= 3 and set(found) == {"older" if older else "none", "new"}
 
 
 def test_float16_draws_nearly_the_same_from_a_smaller_file(trained, tmp_path):

@@ -1,0 +1,207 @@
+"""`.keras` files that anyone may have written: looked at before they are loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgen.checks import one_line
+
+if TYPE_CHECKING:
+    import keras
+
+_CONFIG = "config.json"
+_WEIGHTS = "model.weights.h5"
+# A config of a preset of kgen's has less than a megabyte.
+_CONFIG_BYTES = 64 << 20
+# Compressed weights are no smaller than this part of what they unpack to; little ones may be.
+_RATIO, _LITTLE = 100, 64 << 20
+# What loading may make more than the file holds: networks are copied, and some weights are only made to be replaced.
+_TIMES, _SPARE_NUMBERS, _SPARE_WEIGHTS = 4, 1 << 20, 200
+# Arguments that make kgen read a preset, or a file, by its name; a file from somewhere else must not choose one.
+_NAMES = {"autoencoder", "space", "text_encoder", "vocabulary"}
+_lock = threading.RLock()
+
+
+def load_keras_file(file: str | os.PathLike, owner: str = "load_model") -> keras.Model:
+    """The model of a `.keras` file, not compiled; the file may come from anyone.
+
+    Nothing in the file is run: Keras refuses Lambda layers, and classes that are neither of Keras or KerasHub nor
+    registered, as kgen's are. Beyond that, the file must not unpack to much more than its size, not name other files,
+    and its config must not ask for a network with many more weights than are in it. All this is seen before memory is
+    taken.
+
+    Args:
+        file: path of the file.
+        owner: function that errors begin with.
+
+    Raises:
+        ValueError: if the file is damaged, is no model, or is refused; names the file, in one line.
+
+    Example:
+
+    ```python
+    load_keras_file("cat.keras").generate(4)
+    ```
+    """
+    return load_checked(file, check_keras_file(file, owner), owner, file)
+
+
+def load_checked(file: str | os.PathLike, held: tuple[int, int], owner: str, called: str | os.PathLike) -> keras.Model:
+    """The model of a `.keras` file that `check_keras_file` has looked at.
+
+    Args:
+        file: path of the file.
+        held: what `check_keras_file` gave.
+        owner: function that errors begin with.
+        called: how errors call the file.
+
+    Raises:
+        ValueError: as `load_keras_file`.
+    """
+    import keras
+
+    numbers, weights = held
+    try:
+        with _at_most(_TIMES * numbers + _SPARE_NUMBERS, _TIMES * weights + _SPARE_WEIGHTS):
+            return keras.saving.load_model(os.fspath(file), compile=False)
+    except Exception as error:  # of whatever layer does not like its config
+        raise ValueError(f"{owner}: cannot load '{called}': {_short(error)}") from error
+
+
+def read_config(file: str | os.PathLike, owner: str = "load_model") -> dict[str, Any]:
+    """The config of a `.keras` file, which has a `class_name` and a dict `config`.
+
+    Raises:
+        ValueError: as `load_keras_file`.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = archive.getinfo(_CONFIG).file_size
+            if size > _CONFIG_BYTES:
+                raise ValueError(f"its config has {size:,} bytes")
+            config = json.loads(archive.read(_CONFIG))
+        if not isinstance(config["class_name"], str) or not isinstance(config["config"], dict):
+            raise TypeError("its config does not say what it is of")
+    except KeyError as error:
+        raise ValueError(f"{owner}: '{file}' is no model of Keras: {error} is missing.") from error
+    except Exception as error:  # zipfile, zlib and json raise a dozen types for what is no such file
+        raise ValueError(f"{owner}: '{file}' is no model of Keras, or damaged: {_short(error)}") from error
+    return config
+
+
+def check_keras_file(file: str | os.PathLike, owner: str = "load_model") -> tuple[int, int]:
+    """What a `.keras` file holds, `(numbers, arrays of weights)`, without loading it.
+
+    Raises:
+        ValueError: as `load_keras_file`, for all that can be seen from outside.
+    """
+    named = next(_names_in(read_config(file, owner)), None)
+    if named:
+        raise ValueError(
+            f"{owner}: '{file}' is refused: its config names another file, {named[0]}={one_line(named[1])!r}."
+        )
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+            size = os.path.getsize(file)
+            if unpacked > max(_RATIO * size, _LITTLE):
+                raise ValueError(f"its {size:,} bytes unpack to {unpacked:,}")
+            for info in archive.infolist():
+                path = Path(info.filename)
+                if path.is_absolute() or ".." in path.parts:
+                    raise ValueError(f"it has a part that leads out of it, {info.filename!r}")
+            # HDF5's library reads what it is told to; bytes that changed by accident must not reach it.
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged!r} does not match its checksum")
+            # In memory, as Keras reads them too: going back and forth in a compressed part takes ten times as long.
+            return _held(io.BytesIO(archive.read(_WEIGHTS)), size)
+    except KeyError as error:
+        raise ValueError(f"{owner}: '{file}' is no model of Keras: {error} is missing.") from error
+    except Exception as error:  # h5py and zlib raise a dozen types for damaged files
+        raise ValueError(f"{owner}: '{file}' is refused or damaged: {_short(error)}") from error
+
+
+def _held(stream, size):
+    import h5py
+
+    numbers = weights = 0
+    stored: dict[Any, int] = {}
+
+    def visit(group, depth):
+        nonlocal numbers, weights
+        if depth > 100:
+            raise ValueError("its weights are nested more than 100 deep")
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"{group.name}/{name} is a link out of the file")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                visit(item, depth + 1)
+                continue
+            numbers += math.prod(item.shape)
+            weights += 1
+            # What was left out for another preset has no numbers here; what is there twice is stored once.
+            stored[item.id.get_offset() or item.name] = item.nbytes
+            if item.external:
+                raise ValueError(f"{item.name} is kept in another file")
+
+    with h5py.File(stream) as file:
+        visit(file, 0)
+    if sum(stored.values()) > max(_RATIO * size, _LITTLE):
+        raise ValueError(f"its {size:,} bytes say that they hold {sum(stored.values()):,} bytes of weights")
+    return numbers, weights
+
+
+def _names_in(value):
+    """`(key, value)` of all in a config that name a file or an address."""
+    left = [(None, value)]
+    while left:
+        key, each = left.pop()
+        if isinstance(each, dict):
+            left.extend(each.items())
+        elif isinstance(each, list):
+            left.extend((key, one) for one in each)
+        elif key in _NAMES and isinstance(each, str) and ("/" in each or "\\" in each):
+            yield key, each
+
+
+@contextlib.contextmanager
+def _at_most(numbers: int, weights: int) -> Iterator[None]:
+    """A scope in which layers make no more weights than that, in this thread."""
+    import keras
+
+    with _lock:
+        made, layer, own = {"numbers": 0, "weights": 0}, keras.layers.Layer, threading.get_ident()
+        add_weight = layer.add_weight
+
+        def counted(self, *args, **kwargs):
+            if threading.get_ident() == own:
+                shape = kwargs.get("shape", args[0] if args else ()) or ()
+                made["weights"] += 1
+                made["numbers"] += math.prod(shape if isinstance(shape, (tuple, list)) else (shape,))
+                if made["numbers"] > numbers or made["weights"] > weights:
+                    raise ValueError(
+                        f"its config asks for {made['numbers']:,} numbers or more in {made['weights']:,} weights of a "
+                        "network, and not so many are in the file"
+                    )
+            return add_weight(self, *args, **kwargs)
+
+        layer.add_weight = counted
+        try:
+            yield
+        finally:
+            layer.add_weight = add_weight
+
+
+def _short(error):
+    # Keras puts the config first, and the reason of the innermost layer last.
+    return f"{type(error).__name__}: {one_line(str(error).rpartition('Exception encountered:')[2])}"
