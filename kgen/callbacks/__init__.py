@@ -2,7 +2,7 @@
 
 from kgen.callbacks.adversarial_watch import AdversarialWatch
 from kgen.callbacks.evaluate_samples import EvaluateSamples
-from kgen.callbacks.run_backup import RunBackup
 from kgen.callbacks.sample_grid import SampleGrid
+from kgen.training.backup import Backup
 
-__all__ = ["AdversarialWatch", "EvaluateSamples", "RunBackup", "SampleGrid"]
+__all__ = ["AdversarialWatch", "Backup", "EvaluateSamples", "SampleGrid"]

@@ -105,6 +105,8 @@ class AdversarialWatch(keras.callbacks.Callback):
     # === While training ===
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._check_model()
+        # What is not finite is told here, and not by an error.
+        self.model.guard.watched = True
         self.reason = None
         self._actions = self._epoch = 0
         self._epochs_lost = self._epochs_alike = 0
@@ -113,6 +115,10 @@ class AdversarialWatch(keras.callbacks.Callback):
         if self.action == "lower_rate":
             self._check_rates()
             self._well = "the beginning", [np.array(a) for a in self._values()]
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.model.guard.begin()
+        self.model.guard.watched = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch + 1

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kgen.callbacks import RunBackup, SampleGrid
+from kgen.callbacks import Backup, SampleGrid
 from kgen.data import CaptionedImages
 from kgen.files import write_whole
 from kgen.metrics import FeatureExtractor, RetrievalRecall
@@ -73,7 +73,7 @@ def train_captioned(
         raise ValueError(f"there must be at least 2 images to learn from; got {len(data)}.")
     print(f"{len(data)} images with {sum(len(each) for each in data.captions)} captions")
     numbers = {"text_encoder": text_encoder, "steps": steps, "batch_size": batch_size, "seed": seed}
-    backup = RunBackup(output, {**description(data, source), **numbers})
+    backup = Backup(output, {**description(data, source), **numbers}, keep=True)
     prompts = list(prompts or prompts_of(data))
     # The first weights of a network are drawn from Keras' own random numbers.
     keras.utils.set_random_seed(seed)
@@ -105,6 +105,7 @@ def train_captioned(
     write_whole(output / "report.json", json.dumps(report) + "\n")
     # Last: where it is, the run is done.
     model.save(output / "model.keras")
+    backup.delete()
     chance = f"(chance {1 / among:.0%})"
     print(f"\nThe right image is the nearest of {among} to what its caption gives: {score:.0%} {chance}.")
     return {**report, "prompts": prompts}

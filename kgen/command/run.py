@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kgen.checks import one_line
 from kgen.command import outputs, program
 from kgen.command.wrong_use import WrongUse
 
@@ -56,10 +57,16 @@ def _read(file):
     try:
         described = json.loads(file.expanduser().read_text(encoding="utf-8"))
         missing = {"format", "command", "arguments", "directory", "output", "inputs"} - set(described)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"'{file}' is no run file: it is not JSON ({error}).") from error
-    if missing or described["command"] not in program.COMMANDS or described["command"] == "run":
+        if not isinstance(described, dict):
+            raise TypeError("it is no dict")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"'{file}' is no run file: it is not JSON ({one_line(error)}).") from error
+    if missing or str(described["command"]) not in program.COMMANDS or described["command"] == "run":
         raise WrongUse(f"'{file}' is no run file of kgen; a command writes one beside its result.")
+    kinds = {"format": int, "command": str, "directory": str, "output": str, "arguments": list, "inputs": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(described[name], kind)]
+    if wrong or not all(isinstance(each, str) for each in (*described["arguments"], *described["inputs"].values())):
+        raise ValueError(f"'{file}' is damaged: {', '.join(wrong) or 'arguments and inputs'} of another kind.")
     if described["format"] > outputs.FORMAT:
         raise ValueError(f"'{file}' is of a newer kgen. Upgrade: pip install --upgrade keras-kgen")
     return described

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import keras
 from keras import ops
@@ -36,6 +37,33 @@ class SeedGenerator(keras.random.SeedGenerator):
         # An odd constant near 2^32 / golden ratio spreads neighbouring replicas over the seed's range.
         offset = ops.cast(index, seed.dtype) * 2654435769 % 2**31
         return seed + ops.stack([offset, ops.zeros_like(offset)])
+
+
+def adopt_seeds(layers: Iterable[keras.layers.Layer]) -> None:
+    """Makes the `keras.random.SeedGenerator`s that layers have for attributes ones of kgen's, with their state.
+
+    So a user's plain `keras.layers.Dropout` draws other masks on each replica. And on torch it draws them from the
+    state that is saved: Keras would take them from torch's global numbers, where a layer has no seed.
+
+    Args:
+        layers: all layers of a model, those within others too.
+
+    Example:
+
+    ```python
+    dropout = keras.layers.Dropout(0.5)
+    kgen.training.seeds.adopt_seeds([dropout])
+    type(dropout.seed_generator)        # kgen.training.SeedGenerator
+    ```
+    """
+    for layer in layers:
+        for generator in vars(layer).values():
+            if type(generator) is keras.random.SeedGenerator:
+                # In place: a built layer takes no other generator, and graphs may know the variable.
+                generator.__class__ = SeedGenerator
+            # Not public, and looked at by Keras' dropout on torch alone.
+            if isinstance(generator, SeedGenerator) and getattr(generator, "_initial_seed", 0) is None:
+                generator._initial_seed = int(ops.convert_to_numpy(generator.state)[0])
 
 
 def image_noise(seeds: Tensor, indices: Tensor, length: int) -> Tensor:

@@ -3,13 +3,34 @@ import numpy as np
 import pytest
 
 from kgen.training import SeedGenerator, image_noise
-from kgen.training.seeds import threefry
+from kgen.training.seeds import adopt_seeds, threefry
 
 pytestmark = pytest.mark.backends
 
 
 def _noise(seeds, indices, length):
     return keras.ops.convert_to_numpy(image_noise(seeds, indices, length))
+
+
+# === Generators of others ===
+def test_generators_of_keras_own_layers_are_adopted():
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((64,)), keras.layers.Dropout(0.5)])
+    (dropout,) = network.layers
+    state = keras.ops.convert_to_numpy(dropout.seed_generator.state)
+    adopt_seeds(network._flatten_layers())
+    assert type(dropout.seed_generator) is SeedGenerator
+    np.testing.assert_array_equal(state, keras.ops.convert_to_numpy(dropout.seed_generator.state))
+    assert [v.name for v in network.non_trainable_variables] == ["seed_generator_state"]
+
+    def masks(count):
+        return [keras.ops.convert_to_numpy(network(np.ones((1, 64)), training=True)) for _ in range(count)]
+
+    first = masks(3)
+    # What is drawn follows from the state alone.
+    dropout.seed_generator.state.assign(state)
+    np.testing.assert_array_equal(first, masks(3))
+    assert not np.array_equal(first[0], first[1])
 
 
 # === Threefry ===
