@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -56,15 +57,24 @@ class MinibatchStandardDeviation(keras.layers.Layer):
             )
 
     def call(self, inputs: Tensor) -> Tensor:
-        shape = ops.shape(inputs)
-        batch, groups = shape[0], shape[0] // self.group_size
+        own = self.on_whole_batch(self._of_own_group, inputs)
+        own = ops.reshape(own, (-1,) + (1,) * (len(inputs.shape) - 2) + (self.features,))
+        channels = ops.broadcast_to(ops.cast(own, inputs.dtype), (*ops.shape(inputs)[:-1], self.features))
+        return ops.concatenate([inputs, channels], axis=-1)
+
+    @staticmethod
+    def on_whole_batch(function: Callable, inputs: Tensor) -> Tensor:
+        """The function of the inputs; training puts another in its place where replicas share a batch."""
+        return function(inputs)
+
+    def _of_own_group(self, inputs):
+        """The statistic of each image's group, `(batch, features)`."""
+        batch = ops.shape(inputs)[0]
+        groups = batch // self.group_size
         # A batch size known in advance must stay a Python int: shapes are made of it.
         groups = ops.maximum(groups, 1) if ops.is_tensor(groups) else max(groups, 1)
         deviation = self._deviation(ops.cast(inputs, "float32"), batch, groups)
-        own = ops.take(deviation, ops.arange(batch, dtype="int32") % groups, axis=0)
-        own = ops.reshape(own, (-1,) + (1,) * (len(inputs.shape) - 2) + (self.features,))
-        channels = ops.broadcast_to(ops.cast(own, inputs.dtype), (*shape[:-1], self.features))
-        return ops.concatenate([inputs, channels], axis=-1)
+        return ops.take(deviation, ops.arange(batch, dtype="int32") % groups, axis=0)
 
     def _deviation(self, x, batch, groups):
         """The statistic of each group, `(groups, features)`."""

@@ -53,8 +53,7 @@ def maximum_mean_discrepancy(latents: Tensor, prior_latents: Tensor) -> Tensor:
 
     Returns:
         Tensor `(batch,)`: the same number for each sample, as it belongs to the batch. It lies between about 0 (chance
-        can make it negative) and 14. For a batch of one it is 0, as it is not defined there. Under `tf.distribute` each
-        replica uses its own share of the batch.
+        can make it negative) and 14. For a batch of one it is 0, as it is not defined there.
 
     Example:
 

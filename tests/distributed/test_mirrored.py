@@ -8,7 +8,7 @@ import pytest
 
 from kgen.training import SeedGenerator
 from tests.checks import models
-from tests.checks.processes import in_worker, two_replicas
+from tests.checks.processes import in_worker, replicas
 from tests.training import toy
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="tf.distribute needs TensorFlow")
@@ -18,6 +18,30 @@ pytestmark = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reas
 @pytest.mark.parametrize("make_model, rows", [(toy.quiet_alternating, 43), (toy.quiet, 33)])
 def test_replicas_equal_one_device(make_model, rows):
     models.check_replicas(make_model, toy.points(rows))
+
+
+def test_several_steps_in_one_execution_are_refused():
+    refused, fails = in_worker(compiled_for_several_steps, backend="tensorflow")
+    assert "Lines.compile: Keras cannot make several steps in one execution" in refused and "=3." in refused
+    # Should Keras come to do it, this can go.
+    assert "InvalidArgumentError" in fails
+
+
+def compiled_for_several_steps():
+    with replicas().scope():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", steps_per_execution=3)
+    told = []
+    try:
+        with replicas().scope():
+            toy.Lines().compile(steps_per_execution=3)
+    except ValueError as error:
+        told.append(str(error))
+    try:
+        model.fit(np.ones((24, 2)), np.ones((24, 1)), batch_size=4, verbose=0)
+    except Exception as error:
+        told.append(type(error).__name__)
+    return told
 
 
 def test_noise_differs_between_replicas():
@@ -33,7 +57,7 @@ def test_noise_differs_between_replicas():
 def draw_on_two_replicas():
     import tensorflow as tf
 
-    strategy = two_replicas()
+    strategy = replicas()
     alone = SeedGenerator(3)
     with strategy.scope():
         ours, keras_own = SeedGenerator(3), keras.random.SeedGenerator(3)
@@ -47,6 +71,30 @@ def draw_on_two_replicas():
     return [keras.random.normal((500,), seed=alone).numpy() for _ in range(2)], *drawn
 
 
+def test_masks_of_a_plain_dropout_differ_between_replicas():
+    first, second = in_worker(dropped_on_two_replicas, backend="tensorflow")
+    assert 100 < np.sum(first != second) < 400
+
+
+def dropped_on_two_replicas():
+    """What each replica's dropout leaves of 500 ones in a training step."""
+    left = []
+
+    class Dropping(toy.Lines):
+        def error(self, line, batch):
+            x, y = batch
+            if line is self.first:
+                left.append(self.dropout(keras.ops.ones((1, 500)), training=True).numpy())
+            return super().error(line, batch)
+
+    with replicas().scope():
+        model = Dropping()
+        model.dropout = keras.layers.Dropout(0.5)
+        model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
+    models.fit(model, toy.line_data(8), batch_size=8, epochs=1)
+    return left[:2]
+
+
 def test_bad_gradients_of_one_replica_stop_all():
     before, after, finite_after, scales = in_worker(train_on_a_bad_row, backend="tensorflow")
     for old, new in zip(before, after):
@@ -58,9 +106,10 @@ def test_bad_gradients_of_one_replica_stop_all():
 
 def train_on_a_bad_row():
     keras.config.set_dtype_policy("mixed_float16")
-    with two_replicas().scope():
+    with replicas().scope():
         model = toy.Lines()
-        model.compile(keras.optimizers.SGD(0.01))
+        # Or steps with a bad loss would not come to the optimizers.
+        model.compile(keras.optimizers.SGD(0.01), on_nonfinite=None)
     before = model.get_weights()
     x, y = toy.line_data(8)
     bad = y.copy()
@@ -85,7 +134,7 @@ def train_text_to_image():
     from tests.models import tiny_text
 
     images, captions = tiny_text.pictures(10)
-    with two_replicas().scope():
+    with replicas().scope():
         model = models.make(tiny_text.compiled)
     # The last batch has 2 pictures, a half for each replica.
     history = model.fit(images, captions, batch_size=4, epochs=6, verbose=0, validation_data=(images, captions)).history
