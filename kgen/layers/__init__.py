@@ -18,7 +18,7 @@ from kgen.layers.downscale import Downscale
 from kgen.layers.feature_memory import FeatureMemory
 from kgen.layers.fill_missing import FillMissing
 from kgen.layers.gaussian_sampling import GaussianSampling
-from kgen.layers.grouped_convolution import GroupedConvolution2D
+from kgen.layers.grouped_convolution import DepthwiseConvolution2D, GroupedConvolution2D
 from kgen.layers.jpeg_compression import JpegCompression
 from kgen.layers.latent_injection import LatentInjection2D
 from kgen.layers.minibatch_standard_deviation import MinibatchStandardDeviation
@@ -41,6 +41,7 @@ __all__ = [
     "ColorCast",
     "CrossAttention2D",
     "Degradation",
+    "DepthwiseConvolution2D",
     "DiffAugment",
     "Downscale",
     "FeatureMemory",

@@ -137,12 +137,17 @@ class Modulation(keras.layers.Layer):
         if not training:
             return self.moving_mean.value, self.moving_variance.value
         wide, axes = ops.cast(x, "float32"), tuple(range(len(x.shape) - 1))
-        mean = ops.mean(wide, axis=axes)
-        variance = ops.mean(ops.square(wide - mean), axis=axes)
+        mean = self.mean_of_batch(wide, axes)
+        variance = self.mean_of_batch(ops.square(wide - mean), axes)
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             value = ops.stop_gradient(value)
             average.assign(self.momentum * average.value + (1 - self.momentum) * value)
         return mean, variance
+
+    @staticmethod
+    def mean_of_batch(values: Tensor, axes: tuple) -> Tensor:
+        """The mean over some axes; training puts another in its place where replicas share a batch."""
+        return ops.mean(values, axis=axes)
 
     def _share_in_groups(self, per_channel, channels):
         grouped = ops.reshape(per_channel, (-1, self.groups, channels // self.groups))

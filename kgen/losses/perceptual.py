@@ -85,8 +85,7 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
         real_features, fake_features: `(batch, ...)`, features f of real and of generated images.
 
     Returns:
-        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch. Under `tf.distribute` each
-        replica compares the means of its own share of the batch.
+        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch.
 
     Example:
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kgen.layers import DepthwiseConvolution2D, GroupedConvolution2D
 from kgen.metrics.feature_extractor import FeatureExtractor
 from kgen.torch_checkpoint import read_torch_checkpoint
 
@@ -102,14 +103,14 @@ def _network(weights):
         scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
         bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
         kernel = weights[f"{convolution}.weight"] * scale[:, None, None, None]
-        options = dict(strides=stride, padding="same", data_format="channels_last", dtype="float32")
+        options = dict(strides=stride, padding="same", dtype="float32")
         options["name"] = convolution.replace(".", "_").strip("_")
         # Zeros until the weights are set: on JAX, random numbers of so many shapes take 6 seconds.
         if filters is None:
-            layer = layers.DepthwiseConv2D(kernel_size, depthwise_initializer="zeros", **options)
+            layer = DepthwiseConvolution2D(kernel_size, depthwise_initializer="zeros", **options)
             kernel = kernel.transpose(2, 3, 0, 1)
         else:
-            layer = layers.Conv2D(filters, kernel_size, kernel_initializer="zeros", **options)
+            layer = GroupedConvolution2D(filters, kernel_size, kernel_initializer="zeros", **options)
             kernel = kernel.transpose(2, 3, 1, 0)
         x = layer(x)
         layer.set_weights([kernel, bias])

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import constructor_arguments, serializable
 
 
@@ -30,6 +31,11 @@ class ConfiguredNetwork(keras.Model):
     Doubling(3).get_config()["size"]      # 3
     ```
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = in_own_scope(cls.__init__)  # type: ignore[method-assign]
 
     def keep(self, variables: Mapping[str, Any]) -> None:
         """Keeps the constructor's arguments as attributes: lists as tuples, an `activation` as a function.

@@ -10,11 +10,13 @@ from keras import layers
 
 from kgen.layers import Modulation, SelfAttention2D
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
+from kgen.networks.own_scope import in_own_scope
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 
+@in_own_scope
 @python_numbers
 def dcgan_generator(
     image_shape: ImageShape,
@@ -85,6 +87,7 @@ def dcgan_generator(
     return keras.Model(single(inputs), x, name=name)
 
 
+@in_own_scope
 @python_numbers
 def dcgan_discriminator(
     image_shape: ImageShape,

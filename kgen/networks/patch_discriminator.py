@@ -7,8 +7,10 @@ from keras import layers
 
 from kgen import checks
 from kgen.layers import SpectralNormalization
+from kgen.networks.own_scope import in_own_scope
 
 
+@in_own_scope
 def patch_discriminator(
     channels: int = 3, filters: int = 32, stages: int = 3, name: str = "discriminator"
 ) -> keras.Model:

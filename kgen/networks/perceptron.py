@@ -9,10 +9,12 @@ import keras
 from keras import layers
 
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single
+from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 
+@in_own_scope
 @python_numbers
 def perceptron_generator(
     image_shape: ImageShape,
@@ -54,6 +56,7 @@ def perceptron_generator(
     return keras.Model(single(inputs), layers.Activation(output_activation, dtype="float32")(x), name=name)
 
 
+@in_own_scope
 @python_numbers
 def perceptron_discriminator(
     image_shape: ImageShape,

@@ -8,6 +8,7 @@ from keras import layers, ops
 from kgen import checks
 from kgen.layers import SpectralNormalization
 from kgen.networks.backbone import adapted_images, backbone_encoder, named_backbone
+from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
@@ -15,6 +16,7 @@ from kgen.types import ImageShape
 _MAPS = 4
 
 
+@in_own_scope
 @python_numbers
 def projected_discriminator(
     image_shape: ImageShape,

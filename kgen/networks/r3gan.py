@@ -11,6 +11,7 @@ from keras import layers
 from kgen.checks import integer
 from kgen.layers import GroupedConvolution2D, SelfAttention2D
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
+from kgen.networks.own_scope import in_own_scope
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_blocks, stage_filters, stage_grids
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
@@ -19,6 +20,7 @@ SLOPE = 0.2
 GAIN = 2 / (1 + SLOPE**2)  # keeps the variance of signals through leaky ReLU
 
 
+@in_own_scope
 @python_numbers
 def r3gan_generator(
     image_shape: ImageShape,
@@ -103,6 +105,7 @@ def r3gan_generator(
     return keras.Model(single(inputs), x, name=name)
 
 
+@in_own_scope
 @python_numbers
 def r3gan_discriminator(
     image_shape: ImageShape,

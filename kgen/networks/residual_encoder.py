@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from kgen.networks.own_scope import in_own_scope
 from kgen.networks.stages import coarsest_side, stage_blocks, stage_grids
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape, Tensor
 
 
+@in_own_scope
 @python_numbers
 def residual_encoder(
     image_shape: ImageShape,

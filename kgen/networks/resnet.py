@@ -10,11 +10,13 @@ from keras import layers, ops
 
 from kgen.layers import Modulation, ResidualBlock2D, SelfAttention2D, SpectralNormalization
 from kgen.networks.ends import discriminator_head, discriminator_inputs, generator_inputs, single, to_pixels
+from kgen.networks.own_scope import in_own_scope
 from kgen.networks.stages import check_attention_resolutions, coarsest_side, stage_filters, stage_grids
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
 
+@in_own_scope
 @python_numbers
 def resnet_generator(
     image_shape: ImageShape,
@@ -77,6 +79,7 @@ def resnet_generator(
     return keras.Model(single(inputs), x, name=name)
 
 
+@in_own_scope
 @python_numbers
 def resnet_discriminator(
     image_shape: ImageShape,

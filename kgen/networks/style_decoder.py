@@ -8,9 +8,11 @@ import keras
 from keras import layers
 
 from kgen.checks import integer
+from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import python_numbers
 
 
+@in_own_scope
 @python_numbers
 def style_decoder(
     channels: int | Sequence[int],

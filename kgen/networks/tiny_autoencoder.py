@@ -12,12 +12,14 @@ import numpy as np
 from keras import layers
 
 from kgen import checks
+from kgen.networks.own_scope import in_own_scope
 from kgen.torch_checkpoint import read_torch_checkpoint
 from kgen.types import Tensor
 
 _FACTORS = (1, 2, 4, 8, 16, 32)
 
 
+@in_own_scope
 def tiny_encoder(
     channels: int = 3,
     latent_channels: int = 32,
@@ -73,6 +75,7 @@ def tiny_encoder(
     return keras.Model(inputs, build.convolution(x, latent_channels, dtype="float32"), name=name)
 
 
+@in_own_scope
 def tiny_decoder(
     channels: int = 3,
     latent_channels: int = 32,

@@ -79,18 +79,35 @@ class Adversarial:
     def phases(self) -> list[Phase]:
         """The discriminator, then the generator."""
         variables = self.model.generator.trainable_variables
+        # With more steps of the discriminator, the generator's is not in each of them.
+        forward = self.forward if self.discriminator_steps == 1 else None
+        every = self.discriminator_steps
         return [
             self.adversary.phase(self.discriminator_loss),
-            Phase("generator", self.generator_loss, variables, every=self.discriminator_steps),
+            Phase("generator", self.generator_loss, variables, every, forward=forward),
         ]
 
-    def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """L_D, the penalties and the measures, on real images and generated ones."""
-        return self.adversary.loss_on_draws(self.model, batch, training)
+    def forward(self, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """`({"generated"}, {"real", "condition"})`: images of both kinds, and what they have in common."""
+        real, condition = self.model.conditioned(batch, training)
+        generated = self.model.sampler.generated(real, condition, training)
+        return {"generated": generated}, {"real": real, "condition": condition}
 
-    def generator_loss(self, batch: dict[str, Tensor], training: bool) -> Tensor:
-        """L_G on generated images."""
+    def discriminator_loss(self, batch: dict[str, Any], training: bool) -> dict[str, Tensor]:
+        """L_D, the penalties and the measures, on real images and generated ones."""
         model = self.model
-        real, condition = model.conditioned(batch, training)
-        fake = model.sampler.generated(real, condition, training)
-        return self.adversary.generator_loss(real, fake, condition, training, model.seeds(training))
+        real, fake, condition = self._images(batch, training)
+        seeds, step = model.seeds(training), model.average.updates
+        return self.adversary.discriminator_loss(real, fake, condition, training, seeds, step)
+
+    def generator_loss(self, batch: dict[str, Any], training: bool) -> Tensor:
+        """L_G on generated images."""
+        real, fake, condition = self._images(batch, training)
+        return self.adversary.generator_loss(real, fake, condition, training, self.model.seeds(training))
+
+    def _images(self, batch, training):
+        """Real images, generated ones and their condition: those that both phases share, or new ones."""
+        if "generated" not in batch:
+            made, beside = self.forward(batch, training)
+            batch = {**made, **beside}
+        return batch["real"], batch["generated"], batch["condition"]

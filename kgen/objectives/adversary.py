@@ -103,6 +103,8 @@ class Adversary:
         self.judges_patches = len(outputs_of(discriminator)["logits"].shape) == 4
         if self.judges_patches and mixing is not None:
             raise ValueError("compile: mixing needs a discriminator with one logit per image; this one judges patches.")
+        # One pass of many images costs less than two of half as many.
+        self.joins = _judges_each_alone(discriminator)
         self._network = discriminator
         if feature_matching:
             outputs = {**outputs_of(discriminator), "features": feature_tensor(discriminator)}
@@ -154,6 +156,18 @@ class Adversary:
         shape = (ops.shape(logits)[0], -1) if self.judges_patches else (-1,)
         return {**outputs, "logits": ops.reshape(logits, shape)}
 
+    def judge_each(self, batches: list[tuple[Tensor, dict]], training: bool, seed: Any = None) -> list[dict]:
+        """What `judge` says of each of some `(images, condition)` of the same size, if it can in one joined pass."""
+        if not self.joins:
+            return [self.judge(images, condition, training, seed) for images, condition in batches]
+        names = condition_names(self.discriminator, batches[0][1])
+        conditions = [{name: condition[name] for name in names & set(condition)} for _, condition in batches]
+        images = ops.concatenate([images for images, _ in batches])
+        condition = keras.tree.map_structure(lambda *parts: ops.concatenate(parts), *conditions)
+        judged = self.judge(images, condition, training, seed)
+        parts = {name: ops.split(output, len(batches)) for name, output in judged.items()}
+        return [{name: part[i] for name, part in parts.items()} for i in range(len(batches))]
+
     def logits(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
         """The discriminator's logits in float32; see `judge`."""
         return self.judge(images, condition, training, seed)["logits"]
@@ -174,22 +188,31 @@ class Adversary:
             step: number of this training step, from 0; it says which lazy penalties are due.
         """
         fake = ops.stop_gradient(fake)
+        # Real images beside the conditions of others, for a discriminator that is told a condition.
+        others = (
+            backend.on_whole_batch(_neighbours, condition) if condition_names(self.discriminator, condition) else {}
+        )
+        mismatched = [(real, others)] if others else []
         if self.mixing is not None and training:
             images, share = self.mixing.mixed(real, fake, seed)
-            judged, real_logits = self.judge(images, condition, training, seed), None
+            judged = self.judge(images, condition, training, seed)
             logits = judged["logits"]
+            on_pairs = self.judge_each([(real, condition), *mismatched], training, seed) if mismatched else []
             value = self.loss.partly_real(logits, share)
-            accuracy = losses.pair_accuracy(logits, ops.roll(logits, 1, axis=0), share - ops.roll(share, 1, axis=0))
+            accuracy = backend.on_whole_batch(_neighbour_accuracy, logits, share)
             signs = 2.0 * accuracy - 1.0
         else:
-            judged = self.judge(real, condition, training, seed)
-            real_logits, fake_logits = judged["logits"], self.logits(fake, condition, training, seed)
+            seen = [(real, condition), (fake, condition), *mismatched]
+            judged, on_fake, *rest = self.judge_each(seen, training, seed)
+            real_logits, fake_logits = judged["logits"], on_fake["logits"]
+            on_pairs = [judged, *rest]
             value = _per_image(self.loss.discriminator(real_logits, fake_logits))
             accuracy = _per_image(losses.pair_accuracy(real_logits, fake_logits))
             boundary = getattr(self.loss, "boundary", None)
             signs = _per_image(ops.sign(real_logits - (fake_logits if boundary is None else boundary)))
-        if condition_names(self.discriminator, condition):
-            value = self._matched(value, real, real_logits, condition, training, seed)
+        if mismatched:
+            on_real, on_mismatched = (on["logits"] for on in on_pairs)
+            value = self._matched(value, on_real, on_mismatched, condition, others)
         parts = {"discrimination" if self.terms else "loss": value, "discriminator_accuracy": accuracy}
         if self.penalties:
             parts["penalty"] = self._penalty(real, fake, condition, training, seed, step)
@@ -204,12 +227,9 @@ class Adversary:
                 self.adaptive_probability.update(signs, self.augmentation.target, self.augmentation.images)
         return parts
 
-    def _matched(self, value, real, real_logits, condition, training, seed):
+    def _matched(self, value, real_logits, mismatched_logits, condition, others):
         """The loss, half of it of real images beside the conditions of others, where these differ."""
-        others = {key: ops.roll(tensor, 1, axis=0) for key, tensor in condition.items()}
-        if real_logits is None:
-            real_logits = self.logits(real, condition, training, seed)
-        mismatched = _per_image(self.loss.discriminator(real_logits, self.logits(real, others, training, seed)))
+        mismatched = _per_image(self.loss.discriminator(real_logits, mismatched_logits))
         # A neighbour with the very same condition is no mismatch.
         differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
         return ops.where(differs, 0.5 * (value + mismatched), value)
@@ -246,14 +266,41 @@ class Adversary:
             error = losses.label_cross_entropy(condition["pooled"], on_fake["labels"])
             value = value + self.classification_weight * error
         if self.feature_matching:
-            distance = losses.feature_matching(on_real["features"], on_fake["features"])
+            distance = backend.on_whole_batch(losses.feature_matching, on_real["features"], on_fake["features"])
             value = value + self.feature_matching * distance
         return value
+
+
+def _neighbours(tensors):
+    """The same tensors, in any structure, with the row before it in place of each row of a batch."""
+    return keras.tree.map_structure(lambda tensor: ops.roll(tensor, 1, axis=0), tensors)
+
+
+def _neighbour_accuracy(logits, share):
+    """`pair_accuracy` of each mixed image with its neighbour."""
+    return losses.pair_accuracy(logits, _neighbours(logits), share - _neighbours(share))
 
 
 def _per_image(values):
     """`(batch,)`: the means over patches, if there are any."""
     return ops.mean(values, axis=1) if len(values.shape) == 2 else values
+
+
+def _judges_each_alone(network):
+    """Whether what a network says of an image surely does not depend on the others in its batch.
+
+    It does with batch normalisation and with layers that have a function `on_whole_batch`. Of layers that neither Keras
+    nor kgen wrote, and of operations outside of layers, nobody knows.
+    """
+    layers = network._flatten_layers()
+    steps = [step for layer in layers for step in (layer, *getattr(layer, "operations", ()))]
+    return not _normalizes_batches(network) and not any(
+        isinstance(step, keras.layers.Lambda)
+        or hasattr(step, "on_whole_batch")
+        or not isinstance(step, keras.layers.Layer)
+        or type(step).__module__.partition(".")[0] not in ("keras", "kgen")
+        for step in steps
+    )
 
 
 def _normalizes_batches(network):

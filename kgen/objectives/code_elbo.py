@@ -11,7 +11,7 @@ from kgen import checks
 from kgen.networks.interface import feed
 from kgen.objectives.adversary import Adversary
 from kgen.serializable import serializable
-from kgen.training import Phase
+from kgen.training import Phase, backend
 from kgen.types import Tensor
 
 # A code word says something if its mean divergence over a batch is above this, in nats.
@@ -101,12 +101,11 @@ class CodeELBO:
         images, condition, logits, codes = self.found(batch, training)
         outputs = ops.cast(feed(model.generator, "latents", codes, condition, training), "float32")
         by_word = model.codes.divergence(logits, codes, condition, training)
-        used = ops.sum(ops.cast(ops.mean(by_word, axis=0) > _USED, "float32"))
         parts = {
             "reconstruction": reconstruction.loss(images, outputs),
             "kl": self.beta * ops.sum(by_word, axis=-1),
             model.space.error_name: model.space.error(images, model.space.location(reconstruction, outputs)),
-            "used_codes": used * ops.ones_like(by_word[:, 0]),
+            "used_codes": backend.on_whole_batch(_used_codes, by_word),
         }
         if self.adversary is not None:
             fake = model.sampler.generated(images, condition, training)
@@ -129,3 +128,9 @@ class CodeELBO:
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The adversary's loss on images and on what is drawn from the prior."""
         return self.adversary.loss_on_draws(self.model, batch, training)
+
+
+def _used_codes(by_word):
+    """How many code words say something of this batch, beside each image, from their divergences `(batch, words)`."""
+    used = ops.sum(ops.cast(ops.mean(by_word, axis=0) > _USED, "float32"))
+    return used * ops.ones_like(by_word[:, 0])

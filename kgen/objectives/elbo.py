@@ -13,7 +13,7 @@ from kgen.networks import ladder
 from kgen.objectives.adversary import Adversary
 from kgen.objectives.perceptual_term import PerceptualTerm
 from kgen.serializable import serializable
-from kgen.training import Phase
+from kgen.training import Phase, backend
 from kgen.types import Tensor
 
 
@@ -166,12 +166,13 @@ class ELBO:
         if self.divergence == "kl":
             divergence = losses.gaussian_kl(mean, log_variance, self.free_nats)
         else:
-            divergence = losses.maximum_mean_discrepancy(latents, model.sampler.noise(images, training))
+            noise = model.sampler.noise(images, training)
+            divergence = backend.on_whole_batch(losses.maximum_mean_discrepancy, latents, noise)
         parts = {
             "reconstruction": reconstruction.loss(images, scales[-1]),
             self.divergence: self.divergence_weight(training) * divergence,
             model.space.error_name: model.space.error(images, model.space.location(reconstruction, scales[-1])),
-            "active_units": losses.active_units(mean),
+            "active_units": backend.on_whole_batch(losses.active_units, mean),
         }
         if self.multiscale:
             coarser = sum(reconstruction.loss(ladder.averaged_down(images, scale), scale) for scale in scales[:-1])

@@ -10,7 +10,7 @@ from keras import ops
 from kgen import checks
 from kgen.networks.interface import feed
 from kgen.serializable import serializable
-from kgen.training import Phase
+from kgen.training import Phase, backend
 from kgen.types import Tensor
 
 # Squared distance of a draw that is not to be chosen.
@@ -77,7 +77,8 @@ class IMLE:
     def chosen(self, images: Tensor, condition: dict[str, Tensor], seed: keras.random.SeedGenerator) -> Tensor:
         """Latents `(batch, latent_dim)`: of each image's draws the nearest that is not too near."""
         model, count = self.model, ops.shape(images)[0]
-        noise = keras.random.normal((count * self.samples, model.latent_dim), dtype="float32", seed=seed)
+        shape = count * self.samples, model.latent_dim
+        noise = backend.like_batch(keras.random.normal(shape, dtype="float32", seed=seed))
         repeated = {name: ops.repeat(value, self.samples, axis=0) for name, value in condition.items()}
         drawn = ops.stop_gradient(ops.cast(feed(model.generator, "latents", noise, repeated, False), "float32"))
         drawn = ops.reshape(drawn, (count, self.samples, *images.shape[1:]))

@@ -1,6 +1,7 @@
 """How a model learns: phases, optimizers by phase, moving averages, seeds, gradients on every backend."""
 
 from kgen.training.adaptive_probability import AdaptiveProbability
+from kgen.training.layout_map import layout_map
 from kgen.training.moving_average import MovingAverage, network_copy
 from kgen.training.phase_optimizer import Phase, PhaseOptimizer
 from kgen.training.phased_model import PhasedModel
@@ -14,5 +15,6 @@ __all__ = [
     "PhasedModel",
     "SeedGenerator",
     "image_noise",
+    "layout_map",
     "network_copy",
 ]

@@ -51,6 +51,8 @@ class AdaptiveProbability(keras.layers.Layer):
         """
         signs = ops.stop_gradient(ops.convert_to_tensor(signs, "float32"))
         with backend.without_gradients():
+            # NaN says nothing of any image, and would stay for good.
+            signs = ops.where(ops.isnan(signs), 0.0, signs)
             # As if the others' shares were like this one: then the mean of what replicas assign is the sum of them all.
             self.total.assign(self.total + backend.replicas() * ops.sum(signs))
             self.seen.assign(self.seen + backend.replicas() * ops.cast(ops.shape(signs)[0], "float32"))

@@ -49,7 +49,9 @@ class MovingAverage(keras.layers.Layer):
             )
         self.momentum = checks.number("MovingAverage", "momentum", momentum, least=0.0, below=1.0)
         # === Layers ===
-        self.network = network_copy(network)
+        # Paths of variables tell the average from the network.
+        with keras.name_scope(self.name):
+            self.network = network_copy(network)
         self._trained_id = id(network)
         self.network.trainable = False
         self.updates = self.add_weight(shape=(), dtype="float32", initializer="zeros", trainable=False, name="updates")

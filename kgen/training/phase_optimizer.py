@@ -26,9 +26,15 @@ class Phase:
         every: run in every `every`-th step only, beginning with the first.
         terms: names of the parts of the loss, which is their sum; they are reported one by one.
         measures: names of what the loss computes beside it; reported, but not part of the loss.
+        forward: what this phase's variables make for the losses of all phases, once a step, before the first phase:
+            `forward(batch, training)` gives two dicts of tensors, which every loss of the step finds in its batch, a
+            dict too. The gradient of this phase's loss goes through the first of them, and nowhere else: the loss
+            does not use the variables again. The others' gradients stop at both. So a GAN's two players see the same
+            generated images, for one pass of the generator.
 
     Raises:
-        ValueError: if `every` is not an integer of at least 1, two parts have one name, or there is nothing to train.
+        ValueError: if `every` is not an integer of at least 1, or above 1 with `forward`; two parts have one name; or
+            there is nothing to train.
 
     Example:
 
@@ -43,6 +49,7 @@ class Phase:
     every: int = 1
     terms: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
+    forward: Callable | None = None
 
     def __post_init__(self):
         checks.integer(f"Phase {self.name!r}", "every", self.every)
@@ -50,6 +57,10 @@ class Phase:
             raise ValueError(
                 f"Phase {self.name!r}: terms and measures need names of their own, which are not 'loss'; got the terms "
                 f"{list(self.terms)} and the measures {list(self.measures)}."
+            )
+        if self.forward is not None and self.every > 1:
+            raise ValueError(
+                f"Phase {self.name!r}: what forward makes is there in every step, so every must be 1; got {self.every}."
             )
         if not self.variables:
             raise ValueError(
@@ -89,6 +100,8 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
                 f"{{'generator': 'adam'}}; got {optimizers!r}."
             )
         super().__init__(learning_rate=0.0, name=name)
+        # Whether the call of `fit` that ends is one part of a training.
+        self.goes_on = False
         self.by_phase = {phase: keras.optimizers.get(optimizer) for phase, optimizer in optimizers.items()}
         if len({id(optimizer) for optimizer in self.by_phase.values()}) < len(self.by_phase):
             raise ValueError("PhaseOptimizer: each phase needs an optimizer of its own; one was given for two phases.")
@@ -106,8 +119,8 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
             optimizer: `"auto"`; one optimizer, of which each phase gets a copy; a dict by phase; a `PhaseOptimizer`.
             phases: list of `Phase`.
             default: what `"auto"` means: a function from phase name to optimizer.
-            mixed_precision: name of the model's dtype policy. Under a mixed one, a step whose gradients are not all
-                finite is skipped, and under float16 losses are scaled dynamically.
+            mixed_precision: name of the model's dtype policy. Under "mixed_float16" losses are scaled dynamically, and
+                a step whose scaled gradients are not all finite is skipped.
 
         Raises:
             ValueError: if there is not one optimizer for each phase.
@@ -116,13 +129,13 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         if isinstance(optimizer, cls):
             result = optimizer
         elif isinstance(optimizer, dict) and "class_name" not in optimizer:
-            result = cls({name: _guarded(keras.optimizers.get(o), mixed_precision) for name, o in optimizer.items()})
+            result = cls({name: _scaled(keras.optimizers.get(o), mixed_precision) for name, o in optimizer.items()})
         elif isinstance(optimizer, str) and optimizer == "auto":
-            result = cls({name: _guarded(default(name), mixed_precision) for name in names})
+            result = cls({name: _scaled(default(name), mixed_precision) for name in names})
         else:
             config = keras.optimizers.serialize(keras.optimizers.get(optimizer))
             del config["config"]["name"]
-            result = cls({name: _guarded(keras.optimizers.deserialize(config), mixed_precision) for name in names})
+            result = cls({name: _scaled(keras.optimizers.deserialize(config), mixed_precision) for name in names})
         if sorted(result.by_phase) != sorted(names):
             raise ValueError(
                 f"PhaseOptimizer: this model's phases are {names}; got optimizers for {sorted(result.by_phase)}. "
@@ -179,9 +192,10 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         raise RuntimeError("PhaseOptimizer: apply the gradients of one phase through `by_phase[name].apply`.")
 
     def finalize_variable_values(self, var_list):
-        """Lets each phase's optimizer finish its own variables at the end of training."""
+        """Lets each phase's optimizer finish its own variables at the end of training, unless it `goes_on`."""
         for name, phase in self.phases.items():
-            self.by_phase[name].finalize_variable_values(list(phase.variables))
+            if not self.goes_on:
+                self.by_phase[name].finalize_variable_values(list(phase.variables))
 
     def save_own_variables(self, store):
         """Stores the step count; the phases' optimizers are saved as parts, like layers of a model."""
@@ -206,10 +220,8 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         return cls(optimizers, name=config["name"])
 
 
-def _guarded(optimizer, policy):
-    if not policy.startswith("mixed") or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+def _scaled(optimizer, policy):
+    # bfloat16 has the range of float32: nothing to scale, and `StepGuard` looks for bad steps.
+    if policy != "mixed_float16" or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
-    if policy == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    # bfloat16 has the range of float32: nothing to scale, so only the skipping of bad steps is used.
-    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=2**31 - 1)
+    return keras.optimizers.LossScaleOptimizer(optimizer)

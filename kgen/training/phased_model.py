@@ -1,7 +1,8 @@
-"""The training step of every kgen model, written once."""
+"""A `keras.Model` that says what it minimizes: how it is compiled, fitted and saved."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import keras
@@ -9,12 +10,15 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
+from kgen.files import save_whole
 from kgen.serializable import serializable
 from kgen.training import backend
 from kgen.training.compile_config import saved_arguments
+from kgen.training.fit_with_backup import backup_among, fit_with_backup
+from kgen.training.nonfinite import StepGuard, warn_of_slow_policy
 from kgen.training.phase_optimizer import Phase, PhaseOptimizer
-from kgen.training.regularization import gathering, layers_of, regularization
-from kgen.training.seeds import SeedGenerator
+from kgen.training.seeds import SeedGenerator, adopt_seeds
+from kgen.training.training_step import TrainingStep
 
 
 @serializable
@@ -27,9 +31,11 @@ class PhasedModel(keras.Model):
     regularizers and `add_loss`, once for each of their calls, is part of it, and reported as `regularization`. Of
     several phases the log `loss` is the sum: no measure of quality, but what `TerminateOnNaN` looks at.
 
-    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision. All
-    state, random seeds included, is saved with the model, so training goes on where it stopped. The config is the
-    constructor's arguments: each must be an attribute of the same name.
+    It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision.
+    Several devices come to what one would with the same batches: the batch normalisation of its networks is that of the
+    whole batch, and a loss that compares samples does so in `kgen.training.backend.on_whole_batch`. All state, random
+    seeds included, is saved with the model, so training goes on where it stopped. The config is the constructor's
+    arguments: each must be an attribute of the same name.
 
     Args:
         seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
@@ -61,11 +67,14 @@ class PhasedModel(keras.Model):
     ```
     """
 
+    train_function: Any
+
     def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed = checks.seed(type(self).__name__, seed)
         # Evaluation draws from a generator of its own, or it would change the training that follows it.
         self.objective: Any = None
+        self.step = TrainingStep(self)
         self.training_seeds = SeedGenerator(seed)
         self.evaluation_seeds = SeedGenerator(None if seed is None else seed + 1)
 
@@ -125,6 +134,7 @@ class PhasedModel(keras.Model):
         *,
         metrics: list | None = None,
         config: dict | None = None,
+        on_nonfinite: str | None = "raise",
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
@@ -138,10 +148,16 @@ class PhasedModel(keras.Model):
             config: for subclasses: the other arguments that their `compile` was given, by name. They are saved with the
                 model, and given to `compile` again when it is loaded. A warning names those that cannot be saved: other
                 models, layers with weights, and what Keras cannot serialize.
+            on_nonfinite: what to do where the loss or the gradient of a phase is NaN or infinite. The phase is left
+                out of that step, so weights stay as they were; then "raise" a FloatingPointError that names phase and
+                step; or "skip", and the logs have `skipped_steps`, the number in this epoch. None: such steps are made.
+                Under mixed_float16 gradients that overflow are usual, and left out in any case: there only the loss
+                counts.
             run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
 
         Raises:
             TypeError: for arguments of `keras.Model.compile` that have no meaning here, such as `loss_weights`.
+            ValueError: for another `on_nonfinite`.
         """
         phases = self.phases()
         if refused:
@@ -152,6 +168,7 @@ class PhasedModel(keras.Model):
             names = ", ".join(sorted(refused))
             raise TypeError(f"{type(self).__name__}.compile: {names} has no meaning for this model{hint}")
         policy = self.dtype_policy.name
+        warn_of_slow_policy(policy)
         optimizer = PhaseOptimizer.from_argument(optimizer, phases, self.default_optimizer, policy)
         metrics = list(metrics or []) if isinstance(metrics, (list, tuple, type(None))) else [metrics]
         config = dict(config or {})
@@ -163,23 +180,15 @@ class PhasedModel(keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=False,
         )
+        backend.adapt_trainer(self)
         # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
         # as Keras would take layers among the arguments for layers of the model.
         self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
-        self.trackers: dict[str, Any] = {name: keras.metrics.Mean(name=name) for name in self._reported(phases)}
-        if len(phases) > 1:
-            self.trackers = {"loss": _Sum([self.trackers[f"{each.name}_loss"] for each in phases]), **self.trackers}
-        # Whether layers add to a loss is known once they are called; what none did is left out of the logs.
-        self._added = {name: keras.metrics.Mean(name=name) for name in map(self._added_name, phases)}
-        self._adds: set[str] = set()
-
-    @staticmethod
-    def _reported(phases):
-        totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
-        return [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
-
-    def _added_name(self, phase):
-        return f"{phase.name}_regularization" if f"{phase.name}_loss" in self.trackers else "regularization"
+        self.trackers, self.additions = self.step.trackers(phases)
+        # Statistics of networks that learn: a batch of NaN would spoil them, too. No averages, which wait for the end.
+        frozen = {id(v) for layer in self._flatten_layers() if not layer.trainable for v in layer.variables}
+        state = [v for v in self.non_trainable_variables if id(v) not in frozen and "float" in v.dtype]
+        self.guard = StepGuard(self, on_nonfinite, [phase.name for phase in phases], state)
 
     def get_compile_config(self) -> dict:
         """What `compile` was called with, but for what cannot be saved, of which it warns."""
@@ -190,6 +199,7 @@ class PhasedModel(keras.Model):
         return {
             **saved_arguments(type(self).__name__, config, metrics),
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "on_nonfinite": self.guard.mode,
             "run_eagerly": self.run_eagerly,
             "steps_per_execution": self.steps_per_execution,
         }
@@ -201,12 +211,16 @@ class PhasedModel(keras.Model):
     @property
     def metrics(self) -> list:
         """The loss, one mean for that of each of several phases, and one for each of their terms and measures."""
-        return [*self.trackers.values(), *self._added.values()] if self.compiled else []
+        if not self.compiled:
+            return []
+        skipped = [] if self.guard.skipped is None else [self.guard.skipped]
+        return [*self.trackers.values(), *self.additions.values(), *skipped]
 
     def logs(self) -> dict[str, Any]:
         """What is reported now, by name."""
-        added = {name: tracker for name, tracker in self._added.items() if name in self._adds}
-        return {name: tracker.result() for name, tracker in (self.trackers | added).items()}
+        added = {name: tracker for name, tracker in self.additions.items() if name in self.step.additions}
+        skipped = {"skipped_steps": self.guard.skipped} if self.guard.mode == "skip" else {}
+        return {name: tracker.result() for name, tracker in (self.trackers | added | skipped).items()}
 
     def get_metrics_result(self) -> dict:
         """As `logs`."""
@@ -215,97 +229,59 @@ class PhasedModel(keras.Model):
     # === The step ===
     def train_step(self, *args):
         """One batch: every phase that is due, in order."""
-        groups = [
-            self.trainable_variables,
-            self.non_trainable_variables,
-            self.optimizer.variables,
-            self.metrics_variables,
-        ]
-        return backend.run_step(self._train_on, groups, args)
+        return backend.run_step(self.step.train, self._trained_state(), args, self._flatten_layers)
 
     def test_step(self, *args):
         """One batch: every phase's loss, with nothing trained."""
-        groups = [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
-        return backend.run_step(self._test_on, groups, args)
+        return backend.run_step(self.step.test, self._tested_state(), args, self._flatten_layers)
 
-    def _train_on(self, data):
-        batch = self._batch(data)
-        step = self.optimizer.iterations
-        for phase in self.phases():
-            if phase.every == 1:
-                self._train_phase(phase, batch)
-            else:
-                due = ops.equal(ops.mod(step, phase.every), 0)
-                backend.run_if(due, lambda phase=phase: self._train_phase(phase, batch))
-        self.after_step()
-        step.assign(step + 1)
-        return self.logs()
+    def _trained_state(self):
+        """What Keras' trainer on JAX passes to a training step, in this order."""
+        variables = self.trainable_variables, self.non_trainable_variables
+        return [*variables, self.optimizer.variables, self.metrics_variables]
 
-    def _test_on(self, data):
-        batch = self._batch(data)
-        with backend.without_gradients():
-            for phase in self.phases():
-                self._report(phase, *self._loss(phase, batch, training=False))
-            self.after_test(batch)
-        return self.logs()
-
-    def _batch(self, data):
-        # Keras makes weights of samples of a `class_weight`.
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        batch = self.prepare(x, y)
-        return batch if sample_weight is None else self.weighted(batch, sample_weight)
-
-    def _train_phase(self, phase, batch):
-        optimizer = self.optimizer.by_phase[phase.name]
-
-        def scaled_loss():
-            values, parts = self._loss(phase, batch, training=True)
-            return optimizer.scale_loss(backend.batch_mean(values)), (values, parts)
-
-        (_, (values, parts)), gradients = backend.value_and_grad(scaled_loss, phase.variables)
-        backend.apply_gradients(optimizer, gradients, list(phase.variables))
-        self._report(phase, values, parts)
-
-    def _loss(self, phase, batch, training):
-        """`(one value per sample in float32, dict of its terms and measures)` of a phase."""
-        with gathering(layers_of(self.layers, phase.variables)) as added:
-            result = phase.loss(batch, training)
-        parts = result if isinstance(result, dict) else {"loss": result}
-        terms = phase.terms or ("loss",)
-        if set(parts) != {*terms, *phase.measures}:
-            raise ValueError(
-                f"{type(self).__name__}: the loss of phase {phase.name!r} gave {sorted(parts)}; the phase names the "
-                f"terms {sorted(terms)} and the measures {sorted(phase.measures)}."
-            )
-        for name, value in parts.items():
-            if len(value.shape) != 1:
-                raise ValueError(
-                    f"{type(self).__name__}: the loss of phase {phase.name!r} must give one value per sample, shape "
-                    f"(batch,); {name} has shape {tuple(value.shape)}."
-                )
-        parts = {name: ops.cast(value, "float32") for name, value in parts.items()}
-        values = sum(parts[name] for name in terms)
-        extra = regularization(phase.variables, added)
-        if extra is not None:
-            # Beside every sample: the mean over the samples of all replicas is right then, whatever their shares.
-            parts[self._added_name(phase)] = extra + ops.zeros_like(values)
-            values = values + extra
-        return values, parts
-
-    def _report(self, phase, values, parts):
-        total = f"{phase.name}_loss" if f"{phase.name}_loss" in self.trackers else "loss"
-        with backend.without_gradients():
-            for name in (*phase.terms, *phase.measures):
-                self.trackers[name].update_state(parts[name])
-            self.trackers[total].update_state(values)
-            name = self._added_name(phase)
-            if name in parts:
-                self._adds.add(name)
-                self._added[name].update_state(parts[name])
+    def _tested_state(self):
+        return [self.trainable_variables, self.non_trainable_variables, self.metrics_variables]
 
     # === Keras' hooks ===
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; with a `kgen.callbacks.Backup` among the callbacks it goes on from that.
+
+        Args:
+            x, y, **kwargs: of `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+
+        Raises:
+            FloatingPointError: if a loss is NaN or infinite, and `compile` was not told to go on; see `on_nonfinite`.
+        """
+        backup = backup_among(kwargs.get("callbacks"))
+        if self.compiled:
+            self.guard.begin()
+        with backend.interruptible() as guards:
+            if guards and not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
+                kwargs["callbacks"] = [*keras.tree.flatten(kwargs.get("callbacks") or []), *guards]
+            if backup is None:
+                history = super().fit(x, y, **kwargs)
+            else:
+                history = fit_with_backup(backup, self, super().fit, x, y, **kwargs)
+        # A callback has seen the NaN: TerminateOnNaN, for example.
+        if not self.stop_training:
+            self.guard.end()
+        return history
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.train_on_batch`; raises as `fit`."""
+        logs = super().train_on_batch(*args, **kwargs)
+        self.guard.end()
+        return logs
+
     def make_train_function(self, force: bool = False) -> Any:
-        """Also checks, at the start of each training, that the compiled phases still train all trainable variables."""
+        """Also checks, at the start of each training, that the compiled phases still train all trainable variables.
+
+        Random numbers of Keras' own layers are then drawn as those of kgen's: see `kgen.training.seeds.adopt_seeds`.
+        """
         trainable = {id(v) for v in self.trainable_variables}
         compiled = {id(v) for phase in self.optimizer.phases.values() for v in phase.variables}
         if trainable != compiled:
@@ -313,10 +289,42 @@ class PhasedModel(keras.Model):
                 f"{type(self).__name__}: its phases train {len(compiled)} variables, but {len(trainable)} are "
                 "trainable. Every trainable variable belongs to one phase; call compile() after changing `trainable`."
             )
-        return super().make_train_function(force)
+        adopt_seeds(self._flatten_layers())
+        before = self.train_function
+        super().make_train_function(force)
+        if self.train_function is not before:
+            kept = backend.kept_step(self, self.train_function, self._trained_state)
+            self.train_function: Any = self.guard.watching(kept)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """As `keras.Model.make_test_function`."""
+        super().make_test_function(force)
+        self.test_function: Any = backend.kept_step(self, self.test_function, self._tested_state)
+
+    def jax_state_sync(self) -> None:
+        """Gives the variables the values that a training on JAX came to, also where it was interrupted."""
+        backend.give_state(self, super().jax_state_sync)
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """As `keras.Model.save`. What fails or is killed half-way leaves an older `.keras` file as it was."""
+        options = {**kwargs, "overwrite": overwrite, "zipped": zipped}
+        save_whole(super().save, filepath, ".keras", overwrite and zipped is not False, options)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """As `keras.Model.save_weights`. What fails or is killed half-way leaves an older file as it was."""
+        options = {"overwrite": overwrite, "max_shard_size": max_shard_size}
+        save_whole(super().save_weights, filepath, ".weights.h5", overwrite and max_shard_size is None, options)
 
     def save_own_variables(self, store) -> None:
         """Also stores the seeds' state, which Keras leaves out, and the `saved_parts`."""
+        bad = checks.nonfinite_weights(self.variables)
+        if bad:
+            warnings.warn(
+                f"{type(self).__name__}: saves {len(bad)} weights that are NaN or infinite, the first is {bad[0]}. "
+                "What is loaded from that file will not work.",
+                stacklevel=2,
+            )
         super().save_own_variables(store)
         for i, state in enumerate(self._seed_states()):
             store[f"seed_{i}"] = ops.convert_to_numpy(state)
@@ -339,15 +347,3 @@ class PhasedModel(keras.Model):
 
     def _seed_states(self):
         return [v for v in self.non_trainable_variables if v.name == "seed_generator_state"]
-
-
-class _Sum(keras.metrics.Metric):
-    """The sum of other metrics, which keep its state."""
-
-    def __init__(self, parts):
-        super().__init__(name="loss")
-        # In a function: Keras would count their variables twice.
-        self.parts = lambda: parts
-
-    def result(self):
-        return sum(part.result() for part in self.parts())

@@ -243,3 +243,17 @@ def test_config_round_trip():
     assert type(adversary.loss) is NonSaturating and [penalty.weight for penalty in adversary.penalties] == [3.0]
     assert adversary.is_adaptive and (adversary.augmentation.target, adversary.augmentation.images) == (0.5, 1000)
     assert (again.discriminator_steps, again.classification_weight, again.feature_matching) == (2, 2.0, 0.5)
+
+
+@pytest.mark.parametrize(("steps", "passes"), [(1, (1, 2)), (2, (2, 2))])
+def test_passes_of_a_step(steps, passes):
+    """One of the generator for both players; one of the discriminator for both kinds of images, one for the other."""
+    gan = tiny.gan()
+    gan.compile(penalties=[], discriminator_steps=steps, run_eagerly=True)
+    found = []
+    for network in (gan.generator, gan.discriminator):
+        calls, call = [], network.call
+        network.call = lambda *args, call=call, calls=calls, **kwargs: calls.append(1) or call(*args, **kwargs)
+        found.append(calls)
+    gan.train_on_batch(np.zeros((4, *tiny.SHAPE), "uint8"))
+    assert tuple(map(len, found)) == passes

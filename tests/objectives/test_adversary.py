@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kgen.layers import AdaptiveAugment, DiffAugment, Modulation
+from kgen.layers import AdaptiveAugment, DiffAugment, MinibatchStandardDeviation, Modulation
 from kgen.losses import R1, R2, Dragan, Hinge, LeastSquares, Mixup, NonSaturating, Relativistic, Wasserstein
 from kgen.objectives.adversary import Adversary
 from kgen.training import SeedGenerator, backend
 from tests.models import tiny
+from tests.training.test_backend import in_step
 
 
 def softplus(x):
@@ -346,9 +347,10 @@ def test_what_the_discriminator_sees_is_augmented_in_training(plain):
     augmentation = DiffAugment(("color",))
     adversary = Adversary(plain, NonSaturating(), [], augmentation=augmentation)
     real, fake = images(0), images(1)
-    # The same numbers, drawn in the same order: first for the real pictures, then for the generated ones.
+    # The same numbers, drawn for the real pictures and the generated ones at once.
     seeds = SeedGenerator(3), SeedGenerator(3)
-    seen = [augmentation.apply(x, augmentation.parameters(4, 8, 8, seeds[0])) for x in (real, fake)]
+    both = ops.concatenate([real, fake])
+    seen = ops.split(augmentation.apply(both, augmentation.parameters(8, 8, 8, seeds[0])), 2)
     assert np.abs(numpy(seen[0]) - numpy(real)).max() > 0.05
     real_logits, fake_logits = (numpy(plain(x))[:, 0] for x in seen)
     values = numpy(adversary.discriminator_loss(real, fake, {}, True, seeds[1])["loss"])
@@ -367,3 +369,49 @@ def test_what_cannot_be_mixed(plain):
         Adversary(plain, "relativistic", [], Mixup())
     with pytest.raises(ValueError, match=r"the mixing must be one of \['mixup'\] or an object with mixed; got 0.2"):
         Adversary(plain, "hinge", [], 0.2)
+
+
+# === One pass ===
+@pytest.mark.backends
+@pytest.mark.parametrize("told", [False, True])
+def test_a_joined_pass_has_the_gradients_of_two(plain, conditional, told):
+    discriminator, condition = (conditional, one_hot(0, 1, 1, 2)) if told else (plain, {})
+    adversary = Adversary(discriminator, NonSaturating(), [])
+    passes, call = [], discriminator.call
+    found = {}
+    for joins in (True, False):
+        assert adversary.joins or not joins
+        adversary.joins = joins
+        values = discriminator.trainable_variables
+
+        def loss():
+            parts = adversary.discriminator_loss(images(0), images(1), condition, True, None)
+            return ops.mean(parts["loss"]), parts
+
+        discriminator.call = lambda *args, **kwargs: passes.append(joins) or call(*args, **kwargs)  # noqa: B023
+        found[joins] = in_step(lambda: backend.value_and_grad(loss, values), *discriminator.variables)  # noqa: B023
+        discriminator.call = call
+    assert passes == [True, *[False] * (3 if told else 2)]
+    flat, other = (keras.tree.flatten(found[joins]) for joins in (True, False))
+    for one, two in zip(flat, other, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def _discriminator(*layers):
+    return keras.Sequential([keras.Input(tiny.SHAPE), *layers, keras.layers.Flatten(), keras.layers.Dense(1)])
+
+
+class Own(keras.layers.Layer):
+    def call(self, x):
+        return x - ops.mean(x, axis=0)
+
+
+def test_what_compares_images_of_a_batch_is_called_for_each_kind():
+    layers = keras.layers
+    assert Adversary(_discriminator(layers.Conv2D(2, 3), layers.Dropout(0.1), layers.LayerNormalization())).joins
+    for layer in (layers.BatchNormalization(), Modulation("batch"), MinibatchStandardDeviation(), Own()):
+        assert not Adversary(_discriminator(layer)).joins
+        assert not Adversary(_discriminator(keras.Sequential([layer]))).joins
+    inputs = keras.Input(tiny.SHAPE)
+    x = layers.Flatten()(inputs - ops.mean(inputs, axis=0, keepdims=True))
+    assert not Adversary(keras.Model(inputs, layers.Dense(1)(x))).joins

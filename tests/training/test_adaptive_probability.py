@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kgen.training import AdaptiveProbability
-from tests.checks.processes import in_worker, two_replicas
+from tests.checks.processes import in_worker, replicas
 
 
 def state(probability):
@@ -61,7 +61,7 @@ def test_replicas_have_one_probability_of_all_their_pictures():
 def update_on_two_replicas():
     import tensorflow as tf
 
-    strategy = two_replicas()
+    strategy = replicas()
     alone = AdaptiveProbability()
     with strategy.scope():
         together = AdaptiveProbability()

@@ -8,7 +8,7 @@ from kgen.training import SeedGenerator, backend
 pytestmark = pytest.mark.backends
 
 
-def _in_step(function, *variables):
+def in_step(function, *variables):
     """What `function()` gives inside a step, as numpy arrays; the variables keep what it assigns."""
     if keras.backend.backend() == "jax":
         state = ([v.value for v in variables],)
@@ -28,13 +28,42 @@ def test_value_and_grad():
         count.assign(count + 1.0)
         return ops.sum(w**3), {"double": 2.0 * w}
 
-    (value, auxiliary), gradients = _in_step(lambda: backend.value_and_grad(loss, [w, unused]), w, unused, count)
+    (value, auxiliary), gradients = in_step(lambda: backend.value_and_grad(loss, [w, unused]), w, unused, count)
     assert value == 36.0
     np.testing.assert_array_equal(auxiliary["double"], [2.0, 4.0, 6.0])
     np.testing.assert_allclose(gradients[0], [3.0, 12.0, 27.0])
     np.testing.assert_array_equal(gradients[1], [[0.0, 0.0]])
     assert float(count) == 1.0
     np.testing.assert_array_equal(ops.convert_to_numpy(w), [1.0, 2.0, 3.0])
+
+
+def test_shared_forward():
+    """One run of the function, for two losses of what it gives; the gradients are those of the composition."""
+    w, other, unused = keras.Variable([1.0, 2.0]), keras.Variable([3.0, 4.0]), keras.Variable([1.0])
+    runs = keras.Variable(0.0, trainable=False)
+
+    def forward():
+        runs.assign(runs + 1.0)
+        return {"cube": w**3, "list": [ops.sum(w) ** 2]}, {"mask": ops.array([True, False])}
+
+    def loss(outputs):
+        return ops.sum(other * outputs["cube"]) + outputs["list"][0], 2.0 * outputs["cube"]
+
+    def step():
+        (outputs, beside), value_and_grad = backend.shared_forward(forward, [w, unused])
+        first = backend.value_and_grad(lambda: loss(outputs), [w, other])
+        # As an optimizer does between two phases.
+        other.assign(other + 1.0)
+        return first, value_and_grad(loss), beside
+
+    ((_, _), first), ((value, parts), second), beside = in_step(step, w, other, unused, runs)
+    np.testing.assert_array_equal(first[0], [0.0, 0.0])
+    np.testing.assert_allclose(first[1], [1.0, 8.0])
+    assert value == 4 * 1 + 5 * 8 + 9 and float(runs) == 1.0
+    np.testing.assert_allclose(parts, [2.0, 16.0])
+    np.testing.assert_allclose(second[0], [4 * 3 + 6, 5 * 12 + 6])
+    np.testing.assert_array_equal(second[1], [0.0])
+    np.testing.assert_array_equal(beside["mask"], [True, False])
 
 
 def test_input_gradient_and_its_gradient():
@@ -48,7 +77,7 @@ def test_input_gradient_and_its_gradient():
         gradient = backend.input_gradient(lambda points: ops.sum(w * points**3, axis=-1), points)
         return ops.sum(gradient**2), gradient
 
-    (found["penalty"], gradient), (second,) = _in_step(lambda: backend.value_and_grad(penalty, [w]), w)
+    (found["penalty"], gradient), (second,) = in_step(lambda: backend.value_and_grad(penalty, [w]), w)
     weights = np.array([0.5, 2.0])
     np.testing.assert_allclose(gradient, 3 * weights * x**2, rtol=1e-6)
     np.testing.assert_allclose(found["penalty"], np.sum(9 * weights**2 * x**4), rtol=1e-6)
@@ -63,14 +92,14 @@ def test_no_gradient_flows_on_from_an_input_gradient():
         gradient = backend.input_gradient(lambda points: points[:, 0] ** 3, ops.reshape(w * 1.0, (1, 1)))
         return ops.sum(gradient) * w[0], ()
 
-    (value, _), (gradient,) = _in_step(lambda: backend.value_and_grad(penalty, [w]), w)
+    (value, _), (gradient,) = in_step(lambda: backend.value_and_grad(penalty, [w]), w)
     assert value == 24.0
     np.testing.assert_allclose(gradient, [12.0])
 
 
 def test_what_does_not_depend_on_the_input_has_no_slope():
     x = ops.ones((2, 3))
-    slopes = _in_step(lambda: backend.input_gradient(lambda x: ops.stop_gradient(ops.sum(x, axis=-1)), x))
+    slopes = in_step(lambda: backend.input_gradient(lambda x: ops.stop_gradient(ops.sum(x, axis=-1)), x))
     np.testing.assert_array_equal(slopes, np.zeros((2, 3)))
 
 
@@ -84,7 +113,7 @@ def test_state_changed_inside_an_input_gradient_is_kept():
 
         return [backend.input_gradient(noisy, ops.ones((1, 2))) for _ in range(2)]
 
-    first, second = _in_step(gradient, seeds.state, w)
+    first, second = in_step(gradient, seeds.state, w)
     assert np.all(first != second)
     assert np.any(ops.convert_to_numpy(seeds.state) != before)
 
@@ -101,7 +130,7 @@ def test_run_if(condition):
         backend.run_if(ops.equal(ops.convert_to_tensor(1), 1 if condition else 2), change)
         return b + 1.0
 
-    result = _in_step(step, a, b)
+    result = in_step(step, a, b)
     np.testing.assert_array_equal(ops.convert_to_numpy(a), [10.0, 20.0] if condition else [1.0, 2.0])
     assert result == (31.0 if condition else 4.0)
 
@@ -117,7 +146,7 @@ def test_apply_gradients():
         return ()
 
     for _ in range(2):
-        _in_step(step, w, bias, *optimizer.variables)
+        in_step(step, w, bias, *optimizer.variables)
     # The second step is 1.5 times the first.
     np.testing.assert_allclose(ops.convert_to_numpy(w), [1.0 - 2.5, 2.0 - 5.0])
     np.testing.assert_allclose(float(bias), 1.0 - 1.25)
@@ -136,9 +165,36 @@ def test_a_step_that_fails_leaves_nothing_behind():
         raise KeyError("on purpose")
 
     with pytest.raises(KeyError, match="on purpose"):
-        _in_step(fail, keras.Variable(1.0))
-    _, (gradient,) = _in_step(lambda: backend.value_and_grad(lambda: (ops.sum(w**2), ()), [w]), w)
+        in_step(fail, keras.Variable(1.0))
+    _, (gradient,) = in_step(lambda: backend.value_and_grad(lambda: (ops.sum(w**2), ()), [w]), w)
     np.testing.assert_allclose(gradient, [6.0])
+
+
+def test_compiled_functions_give_rows_in_any_structure():
+    scale = keras.Variable(2.0)
+    compiled = backend.compiled(
+        lambda inputs: {"twice": scale * inputs["x"], "sums": [ops.sum(inputs["x"], axis=1)]}, lambda: [scale], axes=2
+    )
+    for rows, columns in ((3, 2), (1, 4), (5, 2)):
+        x = np.random.default_rng(0).normal(size=(rows, columns)).astype("float32")
+        found = compiled({"x": x})
+        np.testing.assert_allclose(found["twice"], 2.0 * x, rtol=1e-6)
+        np.testing.assert_allclose(found["sums"][0], x.sum(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_lengths_of_the_first_axes_make_no_other_graph(tensorflow_backend):
+    traced = []
+
+    def identity(inputs):
+        traced.append(1)
+        return inputs["x"]
+
+    for axes, traces in ((1, 2), (2, 1)):
+        before = len(traced)
+        compiled = backend.compiled(identity, list, axes)
+        for rows, columns in ((3, 2), (1, 4), (5, 2), (3, 2)):
+            assert compiled({"x": np.ones((rows, columns), "float32")}).shape == (rows, columns)
+        assert len(traced) - before == traces
 
 
 def test_a_compiled_gradient_follows_its_variables():

@@ -161,15 +161,14 @@ def test_config_round_trip():
     assert _rates(model) == {"second": 0.125, "first": 0.25}
 
 
-def test_guards_only_under_mixed_precision():
+def test_losses_are_scaled_under_float16_alone():
     optimizers = {}
     for policy in ("float32", "mixed_float16", "mixed_bfloat16"):
         model = toy.Lines(dtype=policy)
         model.compile("sgd")
         optimizers[policy] = model.optimizer.by_phase["first"]
-    assert isinstance(optimizers["float32"], SGD)
+    assert isinstance(optimizers["float32"], SGD) and isinstance(optimizers["mixed_bfloat16"], SGD)
     assert float(optimizers["mixed_float16"].dynamic_scale) == 2.0**15
-    assert float(optimizers["mixed_bfloat16"].dynamic_scale) == 1.0
     own = keras.optimizers.LossScaleOptimizer(SGD(), initial_scale=8.0)
     model = toy.Lines(dtype="mixed_float16")
     model.compile({"first": own, "second": "sgd"})
@@ -246,3 +245,17 @@ def test_average_of_the_optimizer_is_taken_at_the_end():
     expected = 0.5 * (0.5 * steps[1] + 0.5 * steps[2]) + 0.5 * steps[3]
     np.testing.assert_allclose(model.first.get_weights()[0], expected, rtol=1e-5)
     np.testing.assert_allclose(model.second.get_weights()[0], twin.second.get_weights()[0], rtol=1e-5)
+
+
+# === Memory ===
+@pytest.mark.backends
+def test_steps_that_are_accumulated_are_one_step_of_a_larger_batch():
+    one, two = models.make(toy.Lines), models.make(toy.Lines)
+    one.compile(keras.optimizers.Adam(0.1))
+    two.compile(keras.optimizers.Adam(0.1, gradient_accumulation_steps=2))
+    data = toy.line_data(32)
+    models.fit(one, data, 8, 3)
+    models.fit(two, data, 4, 3)
+    assert int(two.optimizer.iterations) == 2 * int(one.optimizer.iterations) == 24
+    for weight, expected in zip(two.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-6)

@@ -1,3 +1,6 @@
+import functools
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -484,3 +487,82 @@ def test_a_variable_that_no_phase_trains():
     model.compile("sgd")
     with pytest.raises(ValueError, match="Every trainable variable belongs to one phase"):
         models.fit(model, toy.line_data(), 10, 1)
+
+
+# === Ctrl-C ===
+class Interrupting(keras.utils.PyDataset):
+    """Lines in batches, with a Ctrl-C while one is read: on JAX within a step, in which variables have no values."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        if index == self.at:
+            signal.raise_signal(signal.SIGINT)
+        x, y = toy.line_data()
+        return x[index::4], y[index::4]
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("at", [0, 2])
+@pytest.mark.parametrize("validating", [True, False])
+def test_ctrl_c_leaves_a_model_that_goes_on(request, validating, at):
+    # Processes that a shell starts in the background ignore it.
+    handler = signal.default_int_handler
+    request.addfinalizer(functools.partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, handler)))
+    model = _lines(SGD(0.1))
+    x, y = toy.line_data()
+    model.fit(x, y, batch_size=5, verbose=0)
+    before = int(model.optimizer.iterations)
+    with pytest.raises(KeyboardInterrupt):
+        if validating:
+            model.fit(x, y, batch_size=5, verbose=0, validation_data=Interrupting(at))
+        else:
+            model.fit(Interrupting(at), verbose=0, shuffle=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    done = int(model.optimizer.iterations) - before
+    assert done <= 4
+    model.fit(x, y, batch_size=5, verbose=0, validation_data=(x, y))
+    assert int(model.optimizer.iterations) == before + done + 4
+    assert np.isfinite(model.get_weights()[0]).all()
+
+
+# === Files ===
+@pytest.mark.parametrize("name", ["model.keras", "model.weights.h5"])
+def test_what_fails_half_way_leaves_the_older_file(tmp_path, monkeypatch, name):
+    model = _lines(SGD(0.1))
+    file = tmp_path / name
+    save = model.save if name.endswith(".keras") else model.save_weights
+    save(file)
+    before = file.read_bytes()
+
+    def full(self, store):
+        store["some"] = np.ones(3)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(toy.Lines, "save_own_variables", full)
+        with pytest.raises(OSError, match="No space left"):
+            save(file)
+    assert [path.name for path in tmp_path.iterdir()] == [name] and file.read_bytes() == before
+    save(str(file))
+    with pytest.raises(FileNotFoundError, match="No such directory: '.*/none'"):
+        save(tmp_path / "none" / name)
+
+
+def test_other_ways_to_save_are_those_of_keras(tmp_path, monkeypatch):
+    model = _lines(SGD(0.1))
+    model.save(tmp_path / "folder", zipped=False)
+    assert (tmp_path / "folder" / "config.json").exists()
+    model.save_weights(tmp_path / "sharded.weights.json", max_shard_size=1.0)
+    assert (tmp_path / "sharded.weights.json").exists()
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda message: asked.append(message) or "n")
+    model.save(tmp_path / "model.keras")
+    before = (tmp_path / "model.keras").read_bytes()
+    model.save(tmp_path / "model.keras", overwrite=False)
+    assert len(asked) == 1 and (tmp_path / "model.keras").read_bytes() == before

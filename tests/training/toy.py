@@ -11,25 +11,26 @@ from kgen.training import MovingAverage, Phase, PhasedModel, backend
 class Toy(PhasedModel):
     """A GAN of points: BatchNorm, a penalty on the gradient by the input, a moving average, two phases.
 
-    `noisy` adds Dropout and draws the latents; otherwise they are in the data, and nothing is random.
+    `noisy` adds Dropout and draws the latents; otherwise they are in the data, and nothing is random. `shared`: both
+    phases see the same generated points, for one pass of the generator.
     """
 
-    def __init__(self, noisy=True, every=2, seed=0, **kwargs):
+    def __init__(self, noisy=True, every=2, shared=False, seed=0, **kwargs):
         super().__init__(seed=seed, **kwargs)
         self.noisy = noisy
+        self.shared = shared
         self.every = every
-        synchronized = keras.backend.backend() == "tensorflow"
         self.generator = keras.Sequential(
             [
                 keras.Input((4,)),
                 layers.Dense(6, use_bias=False),
-                layers.BatchNormalization(momentum=0.9, synchronized=synchronized),
+                layers.BatchNormalization(momentum=0.9),
                 layers.ReLU(),
                 layers.Dense(3),
             ]
         )
-        # Without a seed Keras' Dropout on torch draws from torch's global generator, which no model saves.
-        dropout = [layers.Dropout(0.2, seed=3)] if noisy else []
+        # Without a seed: on torch Keras' own would draw from torch's global numbers, which no model saves.
+        dropout = [layers.Dropout(0.2)] if noisy else []
         self.discriminator = keras.Sequential(
             [keras.Input((3,)), layers.Dense(6), layers.LeakyReLU(), *dropout, layers.Dense(1)]
         )
@@ -44,7 +45,13 @@ class Toy(PhasedModel):
                 self.discriminator.trainable_variables,
                 terms=("adversarial", "penalty"),
             ),
-            Phase("generator", self.generator_loss, self.generator.trainable_variables, every=self.every),
+            Phase(
+                "generator",
+                self.generator_loss,
+                self.generator.trainable_variables,
+                every=self.every,
+                forward=self.forward if self.shared else None,
+            ),
         ]
 
     def prepare(self, x, y=None):
@@ -58,9 +65,15 @@ class Toy(PhasedModel):
     def judge(self, points, training):
         return ops.cast(self.discriminator(points, training=training)[:, 0], "float32")
 
+    def forward(self, batch, training):
+        return {"fake": self.generator(self.latents(batch, training), training=training)}, {}
+
+    def fake(self, batch, training):
+        return batch["fake"] if self.shared else self.forward(batch, training)[0]["fake"]
+
     def discriminator_loss(self, batch, training):
         points = batch["points"]
-        fake = self.generator(self.latents(batch, training), training=training)
+        fake = self.fake(batch, training)
         gradient = backend.input_gradient(lambda x: self.judge(x, training), points)
         return {
             "adversarial": ops.softplus(-self.judge(points, training)) + ops.softplus(self.judge(fake, training)),
@@ -68,7 +81,7 @@ class Toy(PhasedModel):
         }
 
     def generator_loss(self, batch, training):
-        fake = self.generator(self.latents(batch, training), training=training)
+        fake = self.fake(batch, training)
         return ops.softplus(-self.judge(fake, training))
 
     def after_step(self):
@@ -92,6 +105,13 @@ def noisy():
     model = Toy()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.05, 10, 0.9)
     model.compile({"discriminator": keras.optimizers.RMSprop(0.02), "generator": keras.optimizers.Adam(schedule)})
+    return model
+
+
+def noisy_eager():
+    """As `noisy`, not compiled: for short trainings."""
+    model = noisy()
+    model.run_eagerly = True
     return model
 
 

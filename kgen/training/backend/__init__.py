@@ -8,6 +8,10 @@ Gradients. `function` may update `keras.Variable`s, and the updates are kept.
 - `value_and_grad(function, variables)`: `(scalar, auxiliary), gradients` of a function that takes nothing and returns
   `(scalar, auxiliary tensors)`, with respect to `keras.Variable`s. The gradient of a variable that the function does
   not use is zero.
+- `shared_forward(function, variables)`: `(outputs, auxiliary), value_and_grad`, for what several losses look at.
+  `function`, which takes nothing, runs once and returns `(outputs, auxiliary tensors)`; outputs are floating-point
+  tensors in any structure, and no gradient flows back through them. Then `value_and_grad(loss)`, to be called once, is
+  `(scalar, auxiliary), gradients` of a function of the outputs, with respect to the variables and through the outputs.
 - `input_gradient(function, inputs)`: the gradient of a per-sample function with respect to its input, a tensor of the
   input's shape that can be differentiated again. `function` maps `(batch, ...)` to `(batch,)`, and sample i of the
   result may depend on sample i of the input alone. No gradient flows on into what `inputs` were made from.
@@ -15,7 +19,8 @@ Gradients. `function` may update `keras.Variable`s, and the updates are kept.
 
 Conditions. `condition` is a boolean scalar tensor.
 
-- `run_if(condition, function)`: calls `function()` for its effects on variables where the condition holds.
+- `run_if(condition, function, otherwise)`: calls `function()` for its effects on variables where the condition holds,
+  and `otherwise()`, if given, where it does not.
 - `value_if(condition, function, otherwise)`: `function()` where the condition holds, else the tensor `otherwise`, with
   nothing run. Gradients flow through it, and updates of variables are kept.
 
@@ -25,16 +30,30 @@ Optimizers and replicas.
   it was built with.
 - `replicas()`: how many replicas share a batch under the `tf.distribute` strategy in scope; 1 elsewhere.
 - `replica_index()`: this replica's number, an integer or a tensor; 0 elsewhere.
+- `sum_over_replicas(value)`: the sum of a tensor over the replicas; the tensor itself where there is one.
 - `batch_mean(values)`: the mean of one value per sample, such that N replicas with shares of a batch equal one device
   with all of it.
+- `on_whole_batch(function, *tensors)`: what a function gives for the rows of this replica, if it is called with the
+  tensors of all replicas, joined along the first axis. Whatever compares the samples of a batch goes through it. The
+  tensors, in any structure, have a row for each sample of a share, and so have the results. Gradients flow from the
+  losses of all replicas into the tensors of each.
+- `like_batch(tensor)`: a tensor that a step drew, with a row for each sample; devices that share the batch share it.
 
 Steps and state.
 
-- `run_step(step, groups, args)`: runs `step(data)`, which updates variables and returns logs, as the `train_step` or
-  `test_step` that Keras' trainer calls. `args` is what the trainer passed. `groups` are lists of variables, in the
-  order in which Keras' JAX trainer passes their values; the others don't need them.
+- `adapt_trainer(model)`: whatever else Keras' trainer needs to train a model that was just compiled.
+- `run_step(step, groups, args, layers=list)`: runs `step(data)`, which updates variables and returns logs, as the
+  `train_step` or `test_step` that Keras' trainer calls. `args` is what the trainer passed. `groups` are lists of
+  variables, in the order in which Keras' JAX trainer passes their values; the others don't need them. `layers` is a
+  function that gives all layers of the model.
+- `step_logs(result)`: the dict of logs in what a model's `train_function` gives.
 - `attach_state(model)`: gives a model's variables the values that training came to, for a callback within an epoch to
   read or write.
+- `interruptible()`: a scope in which Ctrl-C leaves a model whose variables have values; it gives a list of callbacks
+  for the training within.
+- `give_state(model, synchronize)`: what a model's `jax_state_sync` does, from Keras' own.
+- `kept_step(model, function, groups)`: the trainer's function of a step, such that an interrupted training can give the
+  model the state that it came to. `groups` is a function that gives the lists of variables of `run_step`.
 - `compiled(function, state)`: a function from a dict of NumPy arrays `(rows, ...)` to a NumPy array `(rows, ...)`,
   compiled once whatever the number of rows. `function` does the same with tensors, each row by itself. `state` is a
   function that gives the list of `keras.Variable`s that are read; their values may change between calls.
@@ -42,6 +61,7 @@ Steps and state.
 Tensors.
 
 - `is_traced(tensor)`: whether code runs to be compiled, so that the tensor has a shape but no value yet.
+- `has_accelerator()`: whether there is a device other than a CPU.
 - `widest_float()`: the widest floating-point type of variables here.
 """
 
@@ -60,15 +80,25 @@ if keras.backend.backend() not in ("tensorflow", "jax", "torch"):
     )
 _chosen = importlib.import_module(f"kgen.training.backend.{keras.backend.backend()}")
 
+adapt_trainer = _chosen.adapt_trainer
 apply_gradients = _chosen.apply_gradients
 attach_state = _chosen.attach_state
 batch_mean = _chosen.batch_mean
 compiled = _chosen.compiled
+give_state = _chosen.give_state
+interruptible = _chosen.interruptible
+has_accelerator = _chosen.has_accelerator
 is_traced = _chosen.is_traced
+kept_step = _chosen.kept_step
+like_batch = _chosen.like_batch
+on_whole_batch = _chosen.on_whole_batch
 replica_index = _chosen.replica_index
 replicas = _chosen.replicas
 run_if = _chosen.run_if
 run_step = _chosen.run_step
+shared_forward = _chosen.shared_forward
+step_logs = _chosen.step_logs
+sum_over_replicas = _chosen.sum_over_replicas
 value_and_grad = _chosen.value_and_grad
 widest_float = _chosen.widest_float
 without_gradients = _chosen.without_gradients

@@ -8,8 +8,7 @@ leaves the variable alone. This module nests such scopes.
 
 1. Keras' trainer calls `train_step(state, data)`. `state` holds the values of all variables of the model, its optimizer
    and its metrics, as tracers of the trainer's `jax.jit`, and the trainer wants `(logs, new state)` back. `run_step`
-   opens a scope over the whole state, runs the step in it, and reads the new state from the scope. Within, code may
-   read and assign as on the other backends.
+   opens a scope over the whole state, runs the step in it, and reads the new state from the scope.
 
 2. A gradient or a branch inside the step is a function within that function, and it must be pure, too. If it assigned
    in the outer scope, tracers of the inner transformation would leak there, and JAX raises `UnexpectedTracerError`. So
@@ -28,18 +27,18 @@ leaves the variable alone. This module nests such scopes.
    `variable.value` there: the tracers of the outer gradient. That is why a gradient penalty can be differentiated with
    respect to weights.
 
-5. An optimizer is pure through `stateless_apply`: from values of its state and of the variables it gives new ones,
-   which are assigned in the scope of the step.
+5. An optimizer is pure through `stateless_apply`: its new values are assigned in the scope of the step.
 
-`_threaded` says which variables belong to the step that is being traced. It is empty outside of steps: there `_pure`
-threads nothing, and code reads the variables as they are. `compiled` puts its variables on it as well, or a gradient
-inside it would keep the values of the first call as constants. A variable that is not on the list, such as the state of
-a `SeedGenerator` that no layer or model tracks, is a constant of the compiled step: it draws the same noise each time.
+`_threaded` says which variables belong to the step that is being traced. Outside of steps it is empty, and code reads
+the variables as they are. `compiled` puts its variables on it as well, or a gradient inside it would keep the values of
+the first call as constants. A variable that is not on the list, such as the state of a `SeedGenerator` that no layer or
+model tracks, is a constant of the compiled step: it draws the same noise each time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +46,10 @@ import jax
 import keras
 import numpy as np
 
+from kgen.training.backend import jax_sharding
+from kgen.training.backend.jax_interrupts import interruptible as interruptible
+from kgen.training.backend.jax_interrupts import waiting
+from kgen.training.backend.jax_sharding import like_batch as like_batch
 from kgen.types import Tensor
 
 # The variables whose values are threaded through the step being traced, innermost step last.
@@ -85,27 +88,64 @@ def _stateless(variables, values):
 # === Gradients ===
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list]:
     """By `jax.value_and_grad` with respect to some of the threaded values."""
+    of_wanted, wanted, keep = _of_values(function, variables)
+
+    def loss_of(wanted):
+        (loss, auxiliary), after = of_wanted(wanted)
+        return loss, (auxiliary, after)
+
+    (loss, (auxiliary, after)), gradients = jax.value_and_grad(loss_of, has_aux=True)(wanted)
+    keep(after)
+    return (loss, auxiliary), gradients
+
+
+def _of_values(function, variables):
+    """`function` as a pure one of the values of some variables; these values; and what assigns the others' new ones."""
     threaded, pure = _pure(function)
     position = {id(v): i for i, v in enumerate(threaded)}
     indices = [position[id(v)] for v in variables]
     values = [v.value for v in threaded]
+    others = sorted(set(range(len(threaded))) - set(indices))
 
     def of_wanted(wanted):
         mixed = list(values)
         for i, value in zip(indices, wanted):
             mixed[i] = value
-        (loss, auxiliary), after = pure(mixed)
+        result, after = pure(mixed)
         # What the caller differentiates by is not changed by its own loss; its tracer must not leave.
-        for i in indices:
-            after[i] = values[i]
-        return loss, (auxiliary, after)
+        return result, [after[i] for i in others]
 
-    wanted = [values[i] for i in indices]
-    (loss, (auxiliary, after)), gradients = jax.value_and_grad(of_wanted, has_aux=True)(wanted)
-    kept = set(indices)
-    others = [i for i in range(len(threaded)) if i not in kept]
-    _assign([threaded[i] for i in others], [values[i] for i in others], [after[i] for i in others])
-    return (loss, auxiliary), gradients
+    def keep(after):
+        _assign([threaded[i] for i in others], [values[i] for i in others], after)
+
+    return of_wanted, [values[i] for i in indices], keep
+
+
+def shared_forward(function: Callable, variables: Sequence) -> tuple[Any, Callable]:
+    """By `jax.vjp`, whose second half is run when the loss is known."""
+    of_wanted, wanted, keep = _of_values(function, variables)
+
+    def outputs_of(wanted):
+        (outputs, auxiliary), after = of_wanted(wanted)
+        return outputs, (auxiliary, after)
+
+    outputs, pull_back, (auxiliary, after) = jax.vjp(outputs_of, wanted, has_aux=True)
+    keep(after)
+
+    def value_and_grad_of(loss_of):
+        threaded, pure = _pure(loss_of)
+        values = [v.value for v in threaded]
+
+        def of_outputs(made):
+            (loss, parts), after = pure(values, made)
+            return loss, (parts, after)
+
+        (loss, (parts, after)), slopes = jax.value_and_grad(of_outputs, has_aux=True)(outputs)
+        _assign(threaded, values, after)
+        (gradients,) = pull_back(slopes)
+        return (loss, parts), gradients
+
+    return (outputs, auxiliary), value_and_grad_of
 
 
 def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
@@ -123,11 +163,12 @@ def without_gradients() -> contextlib.AbstractContextManager:
 
 
 # === Conditions ===
-def run_if(condition: Tensor, function: Callable) -> None:
+def run_if(condition: Tensor, function: Callable, otherwise: Callable | None = None) -> None:
     """By `jax.lax.cond` over the values of all threaded variables."""
     threaded, pure = _pure(function)
+    _, other = _pure(otherwise or (lambda: None))
     values = [v.value for v in threaded]
-    after = jax.lax.cond(condition, lambda v: pure(v)[1], lambda v: v, values)
+    after = jax.lax.cond(condition, lambda v: pure(v)[1], lambda v: other(v)[1], values)
     _assign(threaded, values, after)
 
 
@@ -159,13 +200,23 @@ def replica_index() -> int:
     return 0
 
 
+def sum_over_replicas(value: Tensor) -> Tensor:
+    """The value."""
+    return value
+
+
 def batch_mean(values: Tensor) -> Tensor:
     """The mean."""
     return keras.ops.mean(values)
 
 
+def on_whole_batch(function: Callable, *tensors: Any) -> Any:
+    """The function of the tensors: under `keras.distribution`, too, they are those of the whole batch."""
+    return function(*tensors)
+
+
 # === Steps and state ===
-def run_step(step: Callable, groups: Sequence, args: Sequence) -> tuple[Any, tuple]:
+def run_step(step: Callable, groups: Sequence, args: Sequence, layers: Callable = list) -> tuple[Any, tuple]:
     """The trainer passes `(state, data)`: values of the groups of variables; it wants `(logs, new state)` back."""
     state, data = args
     variables = [v for group in groups for v in group]
@@ -175,12 +226,64 @@ def run_step(step: Callable, groups: Sequence, args: Sequence) -> tuple[Any, tup
     return logs, tuple([scope.get_current_value(v) for v in group] for group in groups)
 
 
+def has_accelerator() -> bool:
+    """Whether JAX computes on anything else than a CPU."""
+    return jax.default_backend() != "cpu"
+
+
+def step_logs(result: Any) -> dict:
+    """The result is `(logs, new state)`."""
+    return result[0]
+
+
+def adapt_trainer(model: keras.Model) -> None:
+    """To batches that devices do not divide."""
+    jax_sharding.adapt(model)
+
+
 def attach_state(model: keras.Model) -> None:
     """The values are in the trainer's hands until the epoch ends."""
     model.jax_state_sync()
 
 
-def compiled(function: Callable, state: Callable) -> Callable:
+# The state that each model's last step gave, until its variables have it.
+_given: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def kept_step(model: keras.Model, function: Callable, groups: Callable) -> Callable:
+    """A step that keeps the state it gave for `give_state`."""
+    if getattr(function, "keeps", False):
+        return function
+
+    def step(state, iterator):
+        waiting.within = True
+        try:
+            logs, state = function(state, iterator)
+            _given[model] = groups, state
+        finally:
+            waiting.within = False
+        waiting.end()
+        return logs, state
+
+    step.keeps = True  # type: ignore[attr-defined]
+    return step
+
+
+def give_state(model: keras.Model, synchronize: Callable) -> None:
+    """Also where the trainer was interrupted before it knew of the last step's state."""
+    groups, state = _given.pop(model, (list, ()))
+    try:
+        synchronize()
+    except RuntimeError:
+        # Values of which the last step has reused the memory.
+        if not state:
+            raise
+    for variables, values in zip(groups(), state):
+        for variable, value in zip(variables, values):
+            variable.assign(value)
+
+
+def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
     """By `jax.jit`, which wants fixed lengths: rows are filled up to a power of two with the last one, and cut off."""
 
     @jax.jit
@@ -192,7 +295,8 @@ def compiled(function: Callable, state: Callable) -> Callable:
         rows = len(next(iter(inputs.values())))
         fill = (1 << (rows - 1).bit_length()) - rows
         inputs = {k: np.concatenate([v, np.repeat(v[-1:], fill, axis=0)]) for k, v in inputs.items()}
-        return np.asarray(pure([v.value for v in state()], inputs))[:rows]
+        outputs = pure([v.value for v in state()], inputs)
+        return jax.tree.map(lambda output: np.asarray(output)[:rows], outputs)
 
     return call
 

@@ -9,7 +9,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kgen.training.backend import tensorflow_replicas
+from kgen.training.backend.fast_layers import fast_layers
 from kgen.training.backend.fused_adam import fused_adam
+from kgen.training.backend.tensorflow_replicas import on_whole_batch as on_whole_batch
 from kgen.types import Tensor
 
 
@@ -22,6 +25,27 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
         loss, auxiliary = function()
     gradients = tape.gradient(loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (loss, auxiliary), [tf.convert_to_tensor(g) for g in gradients]
+
+
+def shared_forward(function: Callable, variables: Sequence) -> tuple[Any, Callable]:
+    """By a tape of the function and a tape of the loss: the gradient of the one goes into the other."""
+    values = [v.value for v in variables]
+    with tf.GradientTape(watch_accessed_variables=False) as forward:
+        forward.watch(values)
+        made, auxiliary = function()
+    outputs = tf.nest.map_structure(tf.stop_gradient, made)
+
+    def value_and_grad_of(loss_of):
+        leaves = tf.nest.flatten(outputs)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(leaves)
+            loss, parts = loss_of(outputs)
+        none = tf.UnconnectedGradients.ZERO
+        slopes = tape.gradient(loss, leaves, unconnected_gradients=none)
+        gradients = forward.gradient(tf.nest.flatten(made), values, slopes, unconnected_gradients=none)
+        return (loss, parts), [tf.convert_to_tensor(g) for g in gradients]
+
+    return (outputs, auxiliary), value_and_grad_of
 
 
 def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
@@ -39,35 +63,36 @@ def without_gradients() -> contextlib.AbstractContextManager:
 
 
 # === Conditions ===
-def run_if(condition: Tensor, function: Callable) -> None:
-    """By `tf.cond`, entered from the cross-replica context where there are replicas."""
+def run_if(condition: Tensor, function: Callable, otherwise: Callable | None = None) -> None:
+    """By `tf.cond`, entered from the cross-replica context where there is a strategy."""
 
-    def nothing():
+    def operation(function):
+        if function is not None:
+            function()
         return tf.no_op()
 
-    def something():
-        function()
-        return tf.no_op()
-
-    if replicas() == 1:
-        tf.cond(condition, something, nothing)
+    # A strategy of one device has a context like that of many.
+    if not tf.distribute.has_strategy() or tf.distribute.in_cross_replica_context():
+        tf.cond(condition, lambda: operation(function), lambda: operation(otherwise))
         return
 
     # An optimizer step inside a branch must be entered from the cross-replica context; every replica counts the same
-    # steps, so the first one's condition is everyone's. The function is passed along with it, or all replicas would
-    # call the first one's, which holds the first one's share of the batch.
-    def from_above(strategy, condition, something):
-        def everywhere():
-            strategy.extended.call_for_each_replica(lambda own: own(), args=(something,))
+    # steps, so the first one's condition is everyone's. The functions are passed along with it, or all replicas would
+    # call the first one's, which hold the first one's share of the batch.
+    def from_above(strategy, condition, *functions):
+        def everywhere(function):
+            strategy.extended.call_for_each_replica(operation, args=(function,))
 
-        tf.cond(strategy.experimental_local_results(condition)[0], everywhere, lambda: None)
+        own = strategy.experimental_local_results(condition)[0]
+        tf.cond(own, lambda: everywhere(functions[0]), lambda: everywhere(functions[1]))
 
-    tf.distribute.get_replica_context().merge_call(from_above, args=(condition, something))
+    functions = function, otherwise or (lambda: None)
+    tf.distribute.get_replica_context().merge_call(from_above, args=(condition, *functions))
 
 
 def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor:
-    """By `tf.cond`."""
-    return tf.cond(condition, function, lambda: otherwise)
+    """By `tf.cond`, if replicas need not meet in the function."""
+    return tensorflow_replicas.value_if(condition, function, otherwise)
 
 
 # === Optimizers and replicas ===
@@ -78,9 +103,7 @@ def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, 
         with fused_adam(optimizer):
             optimizer.apply(gradients, variables)
         return
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        gradients = _bad_everywhere(gradients)
-    optimizer.apply(gradients, variables)
+    tensorflow_replicas.apply_gradients(optimizer, gradients, variables)
 
 
 def _of_one_type(gradients):
@@ -90,15 +113,9 @@ def _of_one_type(gradients):
     return gradients if len(types) == 1 else [tf.cast(gradient, widest) for gradient in gradients]
 
 
-def _bad_everywhere(gradients):
-    """The gradients; NaN on all replicas where one has any that is not finite: Keras asks the first replica alone."""
-    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients])
-    bad = _sum_over_replicas(tf.cast(~finite, "float32"))
-    return [tf.where(bad > 0.0, float("nan"), g) for g in gradients]
-
-
-def _sum_over_replicas(value):
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+def sum_over_replicas(value: Tensor) -> Tensor:
+    """By the replica's context."""
+    return value if tensorflow_replicas.context() is None else tensorflow_replicas.total(value)
 
 
 def replicas() -> int:
@@ -108,7 +125,7 @@ def replicas() -> int:
 
 def replica_index() -> Any:
     """0 outside of a replica's own code, too."""
-    context = tf.distribute.get_replica_context() if replicas() > 1 else None
+    context = tensorflow_replicas.context()
     return 0 if context is None else context.replica_id_in_sync_group
 
 
@@ -117,29 +134,71 @@ def batch_mean(values: Tensor) -> Tensor:
 
     TensorFlow's optimizers sum gradients over replicas; shares may differ, as in the last batch of an epoch.
     """
-    if replicas() == 1:
+    if tensorflow_replicas.context() is None:
         return keras.ops.mean(values)
-    return tf.reduce_sum(values) / _sum_over_replicas(tf.cast(tf.shape(values)[0], values.dtype))
+    return tf.reduce_sum(values) / sum_over_replicas(tf.cast(tf.shape(values)[0], values.dtype))
+
+
+def like_batch(tensor: Tensor) -> Tensor:
+    """The tensor: each replica has drawn its own share."""
+    return tensor
 
 
 # === Steps and state ===
-def run_step(step: Callable, groups: Sequence, args: Sequence) -> Any:
-    """The trainer passes the data alone."""
-    return step(*args)
+def run_step(step: Callable, groups: Sequence, args: Sequence, layers: Callable = list) -> Any:
+    """The trainer passes the data alone. Replicas look at their whole batch; one device has fast layers."""
+    alone = tensorflow_replicas.context() is None
+    with fast_layers(layers()) if alone else tensorflow_replicas.sharing(layers):
+        return tensorflow_replicas.reported(step(*args))
+
+
+def adapt_trainer(model: keras.Model) -> None:
+    """To several replicas, if there are any."""
+    tensorflow_replicas.adapt(model)
+
+
+def has_accelerator() -> bool:
+    """Whether TensorFlow sees a GPU or a TPU."""
+    return any(device.device_type != "CPU" for device in tf.config.list_physical_devices())
+
+
+def step_logs(result: Any) -> dict:
+    """The result is the logs."""
+    return result
 
 
 def attach_state(model: keras.Model) -> None:
     """Nothing to do: the variables themselves are trained."""
 
 
-def compiled(function: Callable, state: Callable) -> Callable:
-    """One graph, with the number of rows unknown."""
-    graph = tf.function(function, reduce_retracing=True, autograph=False)
+def interruptible() -> contextlib.AbstractContextManager:
+    """Nothing to do: the variables have their values at any moment."""
+    return contextlib.nullcontext([])
+
+
+def give_state(model: keras.Model, synchronize: Callable) -> None:
+    """Nothing to do."""
+
+
+def kept_step(model: keras.Model, function: Callable, groups: Callable) -> Callable:
+    """Nothing to do."""
+    return function
+
+
+def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
+    """A graph for each shape of what is behind the first axes, whose lengths are unknown in it."""
+    graph = tf.function(function, autograph=False)
+    # To ask `graph` for them takes longer than many a call.
+    made: dict[tuple, Any] = {}
 
     def call(inputs):
         rows = {k: tf.convert_to_tensor(v) for k, v in inputs.items()}
-        specification = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in rows.items()}
-        return graph.get_concrete_function(specification)(rows).numpy()
+        kind = tuple((k, v.dtype, tuple(v.shape[axes:])) for k, v in rows.items())
+        if kind not in made:
+            unknown = {k: [None] * min(axes, len(v.shape)) for k, v in rows.items()}
+            specification = {k: tf.TensorSpec([*unknown[k], *v.shape[axes:]], v.dtype) for k, v in rows.items()}
+            made[kind] = graph.get_concrete_function(specification)
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), made[kind](rows))
 
     return call
 
