@@ -11,7 +11,8 @@ from PIL import Image, ImageFilter
 
 import kgen
 from kgen.data.avatar_styles import AVATAR_STYLES
-from kgen.models import ClassificationHead, MultiTaskModel
+from kgen.heads import ClassificationHead
+from kgen.models import MultiTaskModel
 
 SIZE = 128
 # Rows and columns in which eyes and mouths are, which are small and alike.

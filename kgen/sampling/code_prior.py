@@ -136,6 +136,10 @@ class CodePrior(keras.layers.Layer):
         hard = ops.one_hot(ops.argmax(soft, axis=-1), self.values, dtype="float32")
         return self._flat(ops.stop_gradient(hard - soft) + soft)
 
+    def likeliest(self, logits: Tensor) -> Tensor:
+        """The likeliest value of each word, one-hot `(batch, K V)`, of logits `(batch, K V)`."""
+        return self._flat(ops.one_hot(ops.argmax(self._by_word(logits), axis=-1), self.values, dtype="float32"))
+
     def divergence(self, logits: Tensor, codes: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
         """KL(q(k_j|x, c) || p(k_j | k_1 ... k_{j-1}, c)) of each code word, `(batch, K)`, in nats.
 

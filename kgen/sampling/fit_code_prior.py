@@ -73,24 +73,28 @@ def fit_code_prior(
 def _found(model, batches, batch_size, value_range):
     """`(logits of q, pooled features)` of each caption beside its image, two arrays."""
 
-    def encoded_images(inputs):
-        """Images as the networks see them."""
-        return model.space.encode(pixels.in_network_range(inputs["images"]))
-
     def words_of_captions(inputs):
         """The logits of all words, and the features that the prior reads, side by side."""
         condition = model.condition({name: value for name, value in inputs.items() if name != "images"})
         logits = ops.cast(feed(model.encoder, "images", inputs["images"], condition, False), "float32")
         return ops.concatenate([logits, ops.cast(condition["pooled"], "float32")], axis=-1)
 
-    images = pixels.NetworkImages(batches.images, value_range)
-    seen = model.in_batches(encoded_images, {"images": images}, batch_size, verbose=0)
+    seen = seen_images(model, batches.images, batch_size, value_range)
     image_of, found = np.repeat(np.arange(len(seen)), batches.counts), []
     for start in range(0, len(image_of), _BATCH):
         some = slice(start, start + _BATCH)
         inputs = {"images": seen[image_of[some]], **batches.table.gather(batches.rows[some])}
         found.append(model.in_batches(words_of_captions, inputs, _BATCH, verbose=0))
     return np.split(np.concatenate(found), [model.latent_dim], axis=1)
+
+
+def seen_images(model: Any, images: Array, batch_size: int, value_range: Any) -> Array:
+    """Many images as the networks of a model see them: its space's, of the value range that was found."""
+
+    def encoded(inputs):
+        return model.space.encode(pixels.in_network_range(inputs["images"]))
+
+    return model.in_batches(encoded, {"images": pixels.NetworkImages(images, value_range)}, batch_size, verbose=0)
 
 
 class _Draws(keras.utils.PyDataset):

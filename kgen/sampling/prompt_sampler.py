@@ -12,9 +12,11 @@ from keras import ops
 from kgen import checks
 from kgen.inputs.prompt_input import PromptInput, split_inputs
 from kgen.layers import FeatureMemory
+from kgen.networks.interface import condition_names
 from kgen.sampling.latents import seeds_and_indices, truncation_inputs
 from kgen.sampling.prompt_walk import walk_inputs
 from kgen.sampling.sampler import Sampler
+from kgen.sampling.text_prior import TextPrior
 from kgen.types import Array, Tensor, Verbose
 
 # Of guidance away from a negative prompt, if no scale is given. Measured in docs/measured.
@@ -57,6 +59,10 @@ class PromptSampler(Sampler):
         condition = self.model.condition(features)
         return self.finished(self.synthesize(self.latents(given, condition), condition))
 
+    def draw_prompts(self, inputs: dict[str, Tensor]) -> Tensor:
+        """`draw`, of features that are yet to be drawn towards what is remembered."""
+        return self.draw(self.prompts.remembered(inputs))
+
     # === What a user asks for ===
     def generate_from_prompts(
         self,
@@ -76,9 +82,9 @@ class PromptSampler(Sampler):
         num_images = checks.integer(owner, "num_images", num_images)
         guidance = self._checked_guidance(owner, guidance_scale, negative_prompts)
         seeds, indices = seeds_and_indices(self.owner, seed, len(texts), num_images)
-        inputs = self.prompts.features(texts, negative_prompts, guidance, num_images, batch_size, verbose)
+        inputs = self._asked(texts, negative_prompts, guidance, num_images, batch_size, verbose)
         inputs |= {"seeds": seeds, "indices": indices, **truncation_inputs(self.owner, truncation, len(seeds))}
-        images = self.run(inputs, batch_size, verbose)
+        images = self.run(inputs, batch_size, verbose, self.draw_prompts)
         of_one = images[:num_images]
         if num_images > 1 and truncation is None and not self._told and _variety(of_one) < _LEAST_VARIETY:
             self._told = True
@@ -113,9 +119,16 @@ class PromptSampler(Sampler):
 
         Below two, seeds and truncation have nothing to change: the captions said all of what was trained on.
         """
-        inputs = self.prompts.features(self.prompts.read([prompt], self.owner, expand=False), images_each=8, verbose=0)
+        inputs = self._asked(self.prompts.read([prompt], self.owner, expand=False), images_each=8, verbose=0)
         numbers = np.arange(8, dtype="int32")
-        return _variety(self.run({**inputs, "seeds": numbers, "indices": 0 * numbers}, verbose=0))
+        inputs |= {"seeds": numbers, "indices": 0 * numbers}
+        return _variety(self.run(inputs, verbose=0, function=self.draw_prompts))
+
+    def _asked(self, *args, **kwargs):
+        """Features of texts; those of tokens only if something reads them."""
+        read = condition_names(self.model.generator, {"tokens": None})
+        tokens = bool({"tokens", "mask"} & read) or isinstance(self.prior, TextPrior)
+        return self.prompts.features(*args, **kwargs, tokens=tokens)
 
     def walk(self, prompts: Any, steps: int, seed: Any, batch_size: int, verbose: Verbose) -> Array:
         """`walk` of a text-to-image model; see there."""
@@ -125,7 +138,8 @@ class PromptSampler(Sampler):
             raise ValueError(f"{owner}: give two prompts or more to walk between; got {texts}.")
         steps = checks.integer(owner, "steps", steps)
         seeds, indices = seeds_and_indices(self.owner, seed, len(texts))
-        features = self.prompts.features(texts, batch_size=batch_size, verbose=verbose)
+        features = self.prompts.remembered(self.prompts.features(texts, batch_size=batch_size, verbose=verbose))
+        features = {name: ops.convert_to_numpy(values) for name, values in features.items()}
         latents = self.latents({"seeds": seeds, "indices": indices}, self.model.condition(features))
         on_sphere = self.model.text_encoder.normalize
         return self.run(walk_inputs(features, ops.convert_to_numpy(latents), steps, on_sphere), batch_size, verbose)
@@ -192,8 +206,8 @@ class PromptSampler(Sampler):
         model = self.model
         if model.prompt_cleaner is not None:
             asked = model.prompt_cleaner.clean_tensor(asked)
-        features = self._remembered(model.text_encoder(model.text_encoder.preprocess(asked)))
-        return {"images": self.draw({"seeds": seeds, "indices": ops.zeros_like(seeds), **features})}
+        features = model.text_encoder(model.text_encoder.preprocess(asked))
+        return {"images": self.draw_prompts({"seeds": seeds, "indices": ops.zeros_like(seeds), **features})}
 
     # === In a file of another format ===
     def tensor_signature(self) -> dict[str, keras.InputSpec]:
@@ -202,13 +216,8 @@ class PromptSampler(Sampler):
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """`{"images"}`: what `generate` gives of prompts with these tokens, from these standard normal numbers."""
-        features = self._remembered(self.model.text_encoder.from_tokens(inputs))
+        features = self.prompts.remembered(self.model.text_encoder.from_tokens(inputs))
         return {"images": self._from_normal(inputs, self.model.condition(features))}
-
-    def _remembered(self, features):
-        if self.model.memory is None:
-            return features
-        return {**features, "pooled": self.model.memory(features["pooled"])}
 
 
 def _variety(images):

@@ -16,7 +16,7 @@ from kgen.networks.interface import feed
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs
 from kgen.sampling.text_prior import TextPrior
-from kgen.training import image_noise
+from kgen.training import backend, image_noise
 from kgen.types import Array, ImageShape, Tensor, Verbose
 
 _OWN_INPUTS = ("latents", "seeds", "indices", "truncation")
@@ -59,7 +59,8 @@ class Sampler:
     def noise(self, like: Tensor, training: bool) -> Tensor:
         """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
         model = self.model
-        return keras.random.normal((ops.shape(like)[0], model.latent_dim), dtype="float32", seed=model.seeds(training))
+        shape = ops.shape(like)[0], model.latent_dim
+        return backend.like_batch(keras.random.normal(shape, dtype="float32", seed=model.seeds(training)))
 
     def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
         """What the network in training makes of random latents, one for each row of `like`."""
@@ -171,11 +172,13 @@ class Sampler:
         condition = label_condition(owner, self.model.num_classes, labels, len(latents))
         return self.run({"latents": latents, **condition}, batch_size, verbose)
 
-    def run(self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto") -> Array:
-        """uint8 images `(N, height, width, channels)` by `draw`, over long arrays."""
+    def run(
+        self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto", function: Any = None
+    ) -> Array:
+        """uint8 images `(N, height, width, channels)` by `draw`, or another graph of this sampler, over long arrays."""
         if not self.model.trained:
             warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
-        return self.model.in_batches(self.draw, inputs, batch_size, verbose)
+        return self.model.in_batches(function or self.draw, inputs, batch_size, verbose)
 
     # === In a SavedModel ===
     def served_layers(self) -> list:

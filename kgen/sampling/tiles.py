@@ -73,6 +73,7 @@ class Tiles:
         function: Callable[[dict[str, Array]], Array],
         arrays: dict[str, Array],
         finish: Callable[[Array], Array] = levels,
+        out: Array | None = None,
     ) -> Array:
         """The results of all tiles, as one image.
 
@@ -81,20 +82,21 @@ class Tiles:
                 `(n, scale * height, scale * width, C)` in [0, 1].
             arrays: dict of arrays `(height, width, c)`.
             finish: what is made of each part of the result; by default `levels`.
+            out: where the result is written, part by part; None: into a new array.
 
         Returns:
             Array `(scale * height, scale * width, C)`, of the dtype that `finish` gives; for a scale below 1 sides are
             rounded up.
         """
         height, width = (math.ceil(side * self.scale) for side in self.size)
-        result: Any = None
+        result: Any = out
         carried: Any = None
         for i, top in enumerate(self.rows):
             band = self._band(function, arrays, top) * self.row_weights[i][:, None, None]
             # What the rows of tiles above had to say of these pixels.
             if i:
                 band[: len(carried)] += carried
-            else:
+            elif result is None:
                 result = np.empty((height, width, band.shape[-1]), finish(band[:0]).dtype)
             done = int((self.rows[i + 1] - top if i + 1 < len(self.rows) else self.tile[0]) * self.scale)
             begin = int(top * self.scale)

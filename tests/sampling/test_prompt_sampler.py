@@ -142,6 +142,65 @@ def test_guidance_chooses_among_what_is_remembered(remembering):
     np.testing.assert_allclose(draw(asked, negative_prompts=[unwanted], guidance_scale=1.5), known[0], atol=2)
 
 
+def counted(monkeypatch, owner, name):
+    """Calls of a method, which a compiled graph has only when it is made."""
+    calls, method = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *args, **kwargs: calls.append(1) or method(*args, **kwargs))
+    return calls
+
+
+def test_a_prompt_runs_in_graphs_that_are_made_once(remembering, tensorflow_backend, monkeypatch):
+    encoder, memory = remembering.text_encoder, remembering.memory
+    calls = [
+        counted(monkeypatch, *each) for each in ((encoder, "call"), (memory, "call"), (remembering.sampler, "draw"))
+    ]
+    for prompt in ("a red picture", "blue", "a white sheet of paper and a green sheet"):
+        remembering.generate(prompt, seed=0)
+    remembering.generate(PROMPTS, num_images=2, seed=1)
+    # `remember` has made the graph of the encoder.
+    assert [len(each) for each in calls] == [0, 1, 1]
+
+
+@pytest.mark.backends
+def test_weights_and_memories_that_changed_after_a_call_are_seen(remembering):
+    def draw():
+        return remembering.generate("a red picture", seed=0).astype(int)
+
+    first = draw()
+    # The memory gives one of its own vectors: those of the encoder only choose.
+    remembering.memory.known.assign(-ops.convert_to_numpy(remembering.memory.known))
+    second = draw()
+    remembering.remember(None)
+    third = draw()
+    for weight in remembering.text_encoder.weights:
+        weight.assign(2.0 * ops.convert_to_numpy(weight))
+    fourth = draw()
+    remembering.remember(["a blue picture"])
+    fifth = draw()
+    images = [first, second, third, fourth, fifth]
+    assert all(np.abs(one - next_one).max() > 1 for one, next_one in zip(images, images[1:]))
+
+
+def test_a_quantized_text_encoder_is_read_anew(model):
+    encoder = tiny_text.text_encoder()
+    before = encoder.encode(PROMPTS)["pooled"]
+    encoder.quantize("int8")
+    after, wanted = encoder.encode(PROMPTS)["pooled"], encoder(encoder.tokenize(PROMPTS))["pooled"]
+    np.testing.assert_allclose(after, ops.convert_to_numpy(wanted), atol=1e-5)
+    assert np.abs(after - before).max() > 1e-4
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_tokens_are_encoded_only_for_what_reads_them(model, reads, monkeypatch):
+    asked = []
+    monkeypatch.setattr(model.sampler.prompts, "features", lambda *args, tokens: asked.append(tokens) or {})
+    monkeypatch.setattr(model.sampler, "run", lambda *args, **kwargs: np.zeros((1, 2, 2, 3), "uint8"))
+    if not reads:
+        monkeypatch.setattr("kgen.sampling.prompt_sampler.condition_names", lambda *_: {"pooled"})
+    model.generate("a red picture")
+    assert asked == [reads]
+
+
 @pytest.mark.parametrize("kwargs", [{"guidance_scale": 2.0}, {"negative_prompts": "a dog"}, {"guidance_scale": 1.0}])
 def test_guidance_is_refused_where_nothing_is_remembered(model, kwargs):
     with pytest.raises(ValueError, match="TextToImage.generate: guidance_scale .* remember.captions. first.*contrast"):

@@ -15,7 +15,7 @@ from kgen.metrics import (
     TextAlignment,
     peak_signal_to_noise_ratio,
 )
-from tests.checks.processes import in_new_process, two_replicas
+from tests.checks.processes import in_new_process, replicas
 from tests.models import tiny
 
 
@@ -196,7 +196,7 @@ def test_replicas_measure_every_picture(tensorflow_backend):
 
 
 def measure_on_two_replicas():
-    strategy = two_replicas()
+    strategy = replicas()
     results = []
     for scope in (None, strategy):
         keras.utils.set_random_seed(0)

@@ -72,6 +72,9 @@ def train(data, options):
     model = untrained(encoder, options)
     if options.start:
         model.set_weights(TextToImage.from_preset(options.start).get_weights())
+    if options.renew:
+        explained = kgen.sampling.renew_code_words(model, data, words=options.renew, steps=options.renew_steps)
+        print(f"{options.renew} renewed words tell {explained:.0%} of what was wrong", flush=True)
     batches = -(-len(data) // options.batch_size)
     epochs = max(1, options.steps // batches)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -82,7 +85,7 @@ def train(data, options):
     prompts = [prompt for prompt in PROMPTS for _ in range(8)]
     callbacks = [
         kgen.callbacks.SampleGrid(options.output.with_name(f"{options.output.name}_samples"), prompts, 3, columns=8),
-        kgen.callbacks.RunBackup(options.output.with_name(f"{options.output.name}_run"), run),
+        kgen.callbacks.Backup(options.output.with_name(f"{options.output.name}_run"), run),
     ]
     cache = options.output.with_name(f"{options.output.name}_latents")
     model.fit(
@@ -148,6 +151,8 @@ def main():
     parser.add_argument("--width", type=int, default=128, help="of the text encoder")
     parser.add_argument("--space", default="tiny_f8", help="a preset's name or directory")
     parser.add_argument("--start", help="a preset or its directory, made with the same sizes: go on from there")
+    parser.add_argument("--renew", type=int, default=0, help="words that first get another meaning, with --start")
+    parser.add_argument("--renew-steps", type=int, default=800, help="in which the encoder learns these")
     parser.add_argument("--picture", type=Path, help="train nothing; draw README's picture to this file")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     options = parser.parse_args()

@@ -1,0 +1,168 @@
+"""New meanings for the code words that say least."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgen import checks
+from kgen.networks.interface import feed, split_batch
+from kgen.sampling.fit_code_prior import seen_images
+from kgen.training import Phase, PhasedModel
+from kgen.types import Array, ValueRange, Verbose
+
+# More images than these tell nothing new of clusters, and each is held with what it lacks.
+_MOST_IMAGES = 10_000
+_ROUNDS, _BEGINNINGS = 20, 3
+_BATCH = 64
+
+
+def renew_code_words(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    words: int = 4,
+    steps: int = 800,
+    seed: int = 0,
+    batch_size: int = 64,
+    caption_cache: Any = None,
+    verbose: Verbose = "auto",
+    value_range: ValueRange = None,
+) -> float:
+    """Gives the code words that say least another meaning: how images differ from what the model makes of them.
+
+    Training finds words for what is large, such as hair, often several for the same; small parts, such as mouths, are
+    then a mean of all kinds, and no gradient leads away from that. This looks at what is wrong with the images that the
+    model makes of its own words, finds kinds of it by k-means, one word after the other, each of what the words before
+    leave [residual vector quantization: Juang and Gray 1982, "Multiple stage vector quantization for speech coding"],
+    and teaches the encoder to tell them. Go on with `fit` afterwards: the generator is to learn what the new words
+    mean, and the prior when they are said.
+
+    Args:
+        model: a `TextToImage` with `codes`, which has learned for a while.
+        x, y: captioned images as in `fit`, but no `tf.data.Dataset`.
+        words: how many of them.
+        steps: of 64 images each, in which the encoder learns.
+        seed: an integer; of the captions, the clusters and the order of the images.
+        batch_size: images looked at at once.
+        caption_cache, verbose, value_range: as in `TextToImage.fit_prior`.
+
+    Returns:
+        The share of the squared error that the kinds explain, in [0, 1].
+
+    Raises:
+        ValueError: for a model without codes, or numbers out of range.
+
+    Example:
+
+    ```python
+    model = kgen.models.TextToImage(encoder, (128, 128, 3), codes=(24, 8))
+    model.compile()
+    model.fit(data, epochs=20)
+    kgen.sampling.renew_code_words(model, data)
+    model.fit(data, epochs=10)
+    ```
+    """
+    owner = "renew_code_words"
+    codes = getattr(model, "codes", None)
+    if codes is None:
+        raise ValueError(f"{owner}: the model must be a TextToImage with codes; this {type(model).__name__} has none.")
+    words = checks.integer(owner, "words", words, most=codes.words)
+    steps = checks.integer(owner, "steps", steps)
+    random = np.random.default_rng(checks.integer(owner, "seed", seed, least=None) % 2**32)
+    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
+    rows = np.sort(random.permutation(len(batches.counts))[:_MOST_IMAGES])
+    captions = batches.rows[batches.first_row[rows] + random.integers(batches.counts[rows])]
+    seen = seen_images(model, batches.images[rows], batch_size, found_range)
+    batch = {"images": seen, **batches.table.gather(captions)}
+    logits, divergence, missing = _looked_at(model, batch, batch_size)
+
+    weakest = np.argsort(divergence.mean(axis=0), kind="stable")[:words]
+    targets = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    targets /= targets.sum(axis=-1, keepdims=True)
+    before = float(np.sum(missing**2, dtype="float64"))
+    for word in weakest:
+        kinds, means = k_means(missing, codes.values, random)
+        missing -= means[kinds]
+        targets[:, word] = np.eye(codes.values, dtype="float32")[kinds]
+    learner = _Learner(model)
+    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps), global_clipnorm=1.0))
+    in_an_epoch = -(-len(rows) // _BATCH)
+    epochs, shown = max(1, round(steps / in_an_epoch)), 0 if verbose == 0 else 2
+    learner.fit({**batch, "targets": targets}, batch_size=_BATCH, epochs=epochs, verbose=shown)
+    return 1.0 - float(np.sum(missing**2, dtype="float64")) / before
+
+
+def k_means(points: Array, count: int, random: np.random.Generator) -> tuple[Array, Array]:
+    """`(nearest mean of each point, means)` of points `(n, length)`: Lloyd's algorithm, the best of some beginnings.
+
+    It begins with points that are far from each other [Arthur and Vassilvitskii 2007, "k-means++"].
+    """
+    found = [_lloyd(points, _far_apart(points, count, random)) for _ in range(_BEGINNINGS)]
+    means = min(found, key=lambda each: _squared_distances(points, each).min(axis=1).sum())
+    return _squared_distances(points, means).argmin(axis=1), means
+
+
+def _far_apart(points, count, random):
+    means = points[random.integers(len(points))][None]
+    for _ in range(count - 1):
+        nearest = np.maximum(_squared_distances(points, means).min(axis=1), 1e-12)
+        means = np.concatenate([means, points[random.choice(len(points), p=nearest / nearest.sum())][None]])
+    return means
+
+
+def _lloyd(points, means):
+    for _ in range(_ROUNDS):
+        chosen = np.eye(len(means), dtype=points.dtype)[_squared_distances(points, means).argmin(axis=1)]
+        sizes = chosen.sum(axis=0)[:, None]
+        means = np.where(sizes > 0, chosen.T @ points / np.maximum(sizes, 1.0), means)
+    return means
+
+
+def _squared_distances(points, means):
+    points_squared = np.einsum("nd,nd->n", points, points)[:, None]
+    return points_squared - 2.0 * points @ means.T + np.einsum("kd,kd->k", means, means)
+
+
+def _looked_at(model, batch, batch_size):
+    """Of each image: the logits of its words `(n, K, V)`, their divergences `(n, K)`, and what the images lack."""
+    codes = model.codes
+
+    def look(inputs):
+        images, features = split_batch(inputs)
+        condition = model.condition(features)
+        logits = ops.cast(feed(model.encoder, "images", images, condition, False), "float32")
+        likeliest = codes.likeliest(logits)
+        divergence = codes.divergence(logits, likeliest, condition, False)
+        outputs = ops.cast(feed(model.average.network, "latents", likeliest, condition, False), "float32")
+        missing = images - model.space.location(model.reconstruction, outputs)
+        return ops.concatenate([logits, divergence, ops.reshape(missing, (ops.shape(images)[0], -1))], axis=-1)
+
+    found = model.in_batches(look, batch, batch_size, verbose=0)
+    logits, divergence, missing = np.split(found, np.cumsum([model.latent_dim, codes.words]), axis=1)
+    return logits.reshape((-1, codes.words, codes.values)), divergence, missing
+
+
+class _Learner(PhasedModel):
+    """Teaches a model's encoder words that are known."""
+
+    def __init__(self, model):
+        super().__init__(seed=0)
+        self.encoder = model.encoder
+        # In a function: Keras would take the model for a layer of this one.
+        self.model = lambda: model
+        self.built = True
+
+    def phases(self):
+        return [Phase("encoder", self.surprise, self.encoder.trainable_variables)]
+
+    def surprise(self, batch, training):
+        """The cross-entropy of the words of each image, in nats."""
+        model, targets = self.model(), batch["targets"]
+        images, features = split_batch({name: value for name, value in batch.items() if name != "targets"})
+        logits = feed(self.encoder, "images", images, model.condition(features), training)
+        by_word = ops.log_softmax(ops.reshape(ops.cast(logits, "float32"), ops.shape(targets)), axis=-1)
+        return -ops.sum(targets * by_word, axis=(1, 2))
