@@ -13,7 +13,7 @@ import numpy as np
 
 from kgen import checks
 from kgen.data.folder_captions import CAPTION_TABLES, text_files
-from kgen.data.image_folder import existing_folder, image_files, same_name
+from kgen.data.image_folder import existing_folder, image_files, same_name, visible_files
 from kgen.data.read_image import Color, check_image_options, read_image
 from kgen.data.resumable import CAPTIONER, SO_FAR, begin, fingerprint, was_begun
 from kgen.files import write_whole
@@ -129,7 +129,7 @@ def _claim(folder, files, description):
     if was_begun("caption_folder", file, description, "captioned", instead):
         return
     found = [name for name in CAPTION_TABLES if (folder / name).exists()]
-    found += text_files(folder, files).values()
+    found += text_files(visible_files(folder), files).values()
     if found:
         raise FileExistsError(f"caption_folder: '{folder}' has captions already: {', '.join(found[:_NAMED])}.")
     begin(file, description)

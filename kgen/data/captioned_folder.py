@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 
+from kgen.checks import one_line
 from kgen.data.captioned_images import CaptionedImages
 from kgen.data.folder_captions import folder_captions
 from kgen.data.image_folder import existing_folder
@@ -21,6 +22,7 @@ def captioned_folder(
     resize: str = "crop",
     on_error: str = "skip",
     verbose: int | str = "auto",
+    follow_links: bool = False,
 ) -> CaptionedImages:
     """Loads the images in a folder (of any format that Pillow reads, any size and mode) with their captions.
 
@@ -46,6 +48,8 @@ def captioned_folder(
         resize: `"crop"` to the centre square, or `"pad"` to a square.
         on_error: `"skip"` what cannot be used, or `"raise"` a ValueError at the first problem.
         verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
+        follow_links: whether to read links that lead out of the folder, as those of Hugging Face's cache do. Otherwise
+            each is a problem: a folder from somewhere else could link to any file of this machine.
 
     Returns:
         A `CaptionedImages` of uint8 `(N, image_size, image_size, channels)`.
@@ -65,13 +69,14 @@ def captioned_folder(
     report: list[str] = []
 
     def problem(file_name, what):
+        file_name, what = one_line(file_name), one_line(what)
         if on_error == "raise":
             raise ValueError(
                 f"captioned_folder: {file_name}: {what}, in '{folder}'. on_error=\"skip\" goes on without it."
             )
         report.append(f"{file_name}: {what}")
 
-    captions = folder_captions(folder, problem)
+    captions = folder_captions(folder, problem, follow_links)
     images = pixel_store((len(captions), image_size, image_size, channels))
     progress = Progress(len(captions), "image", verbose)
     kept: list[str] = []

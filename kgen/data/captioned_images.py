@@ -175,7 +175,9 @@ class CaptionedImages:
         """Batches `{"images": uint8 (B, H, W, C), "captions": string (B,)}`; every image once per epoch.
 
         With `shuffle`, each epoch has a new order and draws one caption of each image again; both follow from `seed`.
-        Without it (for validation), images keep their order and their first caption. The last batch may be smaller.
+        A model of captions draws them by the number of the epoch too, so that a training that is resumed sees what it
+        would have seen; that holds for the dataset as it is, before `map` and the like. Without `shuffle` (for
+        validation), images keep their order and their first caption. The last batch may be smaller.
 
         Args:
             batch_size: images per batch.
@@ -217,7 +219,14 @@ class CaptionedImages:
             return {"images": images, "captions": text}
 
         batches = tf.data.Dataset.zip((rows, draws)).batch(batch_size)
-        return batches.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        # Hosts of a `tf.distribute` strategy take parts of the same batches: there are no files to share out.
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        batches = batches.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        dataset = batches.with_options(options)
+        # For models of captions: a dataset does not know how many epochs there were before it.
+        dataset.drawn_from = {"data": self, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+        return dataset
 
 
 def _checked_images(images):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,18 @@ _COUNTS = {"two": 2, "three": 3}
 _RELATIONS = {"above": (0, -1), "below": (0, 1), "left of": (-1, 0), "right of": (1, 0)}
 # One in so many pairs of a word and a thing is held out.
 _HELD_OUT = 8
+# Plurals that no rule gives.
+_IRREGULAR = {
+    "calf": "calves",
+    "fish": "fish",
+    "goose": "geese",
+    "leaf": "leaves",
+    "loaf": "loaves",
+    "mouse": "mice",
+    "ox": "oxen",
+    "sheep": "sheep",
+    "wolf": "wolves",
+}
 _COLOR_WORDS = {*TINTS, "black", "white", "brown", "grey", "gray", "golden"}
 
 
@@ -42,9 +56,10 @@ def compose(
 ) -> CaptionedImages:
     """Draws scenes of cut-outs whose captions say how many, of which colour, and where: "two cats", "a blue apple".
 
-    A third of the images show a thing two or three times, a third one thing in another colour, a third two things in a
-    relation: "a cat left of an apple". An eighth of all pairs of a thing and a count or a colour are never in the
-    training split: a model that draws them from words has learned to compose. Which ones depends on the words alone.
+    A quarter of the images show a thing as it is, a quarter two or three of it, a quarter one in another colour, and a
+    quarter two things in a relation: "a cat left of an apple". An eighth of all pairs of a thing and a count or a
+    colour are never in the training split: a model that draws them from words has learned to compose. Which ones
+    depends on the words alone.
 
     Args:
         cutouts: images `(N, h, w, 4)` whose fourth channel is 0 where nothing is, each with its name for its first
@@ -85,29 +100,41 @@ def compose(
     if split not in SPLITS:
         raise ValueError(f"compose: split must be one of {', '.join(map(repr, SPLITS))}; got {split!r}.")
     names = [texts[0] for texts in cutouts.captions]
-    cropped: dict[int, Image.Image] = {}
+    picture = functools.cache(lambda thing: _cropped(cutouts.images[thing]))
     images, captions, attributes = pixel_store((n, image_size, image_size, 3)), [], []
     for i in range(n):
         random = np.random.default_rng([seed, SPLITS.index(split), i])
         things, scene = _scene(names, random, split == "held_out")
-        for thing in things:
-            if thing not in cropped:
-                picture = Image.fromarray(cutouts.images[thing], "RGBA")
-                cropped[thing] = picture.crop(picture.getchannel("A").getbbox())
-        canvas = Image.new("RGB", (image_size, image_size), rgb(background))
-        for thing, (x, y, side) in zip(things, _places(scene, random)):
-            picture = cropped[thing]
-            if scene["color"]:
-                picture = _tinted(picture, TINTS[scene["color"]])
-            scale = side * image_size / max(picture.size)
-            width, height = (max(1, round(scale * length)) for length in picture.size)
-            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-            corner = round(x * image_size - width / 2), round(y * image_size - height / 2)
-            canvas.paste(picture, corner, picture)
-        images[i] = np.asarray(canvas)
+        images[i] = _drawn([picture(thing) for thing in things], scene, image_size, random, background)
         captions.append(_caption(scene))
         attributes.append(scene)
     return CaptionedImages(images, captions, attributes=attributes)
+
+
+def _drawn(
+    pictures: Sequence[Image.Image],
+    scene: dict[str, Any],
+    image_size: int,
+    random: np.random.Generator,
+    background: Color = "white",
+) -> Array:
+    """One scene, uint8 `(image_size, image_size, 3)`.
+
+    Args:
+        pictures: RGBA, one for each thing in it, with nothing around.
+        scene: its `count`, `color` and `relation`; see `compose`.
+        image_size, background: as in `compose`.
+        random: of places and sizes.
+    """
+    canvas = Image.new("RGB", (image_size, image_size), rgb(background))
+    for picture, (x, y, side) in zip(pictures, _places(scene, random)):
+        if scene["color"]:
+            picture = _tinted(picture, TINTS[scene["color"]])
+        scale = side * image_size / max(picture.size)
+        width, height = (max(1, round(scale * length)) for length in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+        canvas.paste(picture, (round(x * image_size - width / 2), round(y * image_size - height / 2)), picture)
+    return np.asarray(canvas)
 
 
 def held_out(word: str, name: str) -> bool:
@@ -115,13 +142,21 @@ def held_out(word: str, name: str) -> bool:
     return zlib.crc32(f"{word} {name}".encode()) % _HELD_OUT == 0
 
 
+def _cropped(pixels: Array) -> Image.Image:
+    """A cut-out of uint8 `(h, w, 4)` as a picture with nothing around."""
+    picture = Image.fromarray(pixels, "RGBA")
+    return picture.crop(picture.getchannel("A").getbbox())
+
+
 def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple[list[int], dict[str, Any]]:
     """`(numbers of cut-outs, attributes)` of one image."""
     while True:
-        kinds = ["count", "color"] if wanted else ["count", "color", "relation"]
+        kinds = ["count", "color"] if wanted else ["count", "color", "relation", "alone"]
         kind = kinds[random.integers(len(kinds))]
         thing = int(random.integers(len(names)))
         scene: dict[str, Any] = {"names": [names[thing]], "count": None, "color": None, "relation": None}
+        if kind == "alone":
+            return [thing], scene
         if kind == "relation":
             other = int(random.integers(len(names)))
             if names[other] != names[thing]:
@@ -167,15 +202,15 @@ def _caption(scene):
     names = scene["names"]
     if scene["count"]:
         return f"{scene['count']} {_plural(names[0])}"
-    if scene["color"]:
-        return _with_article(f"{scene['color']} {names[0]}")
-    return f"{_with_article(names[0])} {scene['relation']} {_with_article(names[1])}"
+    if scene["relation"]:
+        return f"{_with_article(names[0])} {scene['relation']} {_with_article(names[1])}"
+    return _with_article(f"{scene['color']} {names[0]}" if scene["color"] else names[0])
 
 
 def _with_article(words):
     if _is_plural(words):
         return words
-    return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}"
+    return f"{'an' if re.match('(?!uni|eu|one)[aeiou]', words.lower()) else 'a'} {words}"
 
 
 def _noun_and_rest(name):
@@ -191,6 +226,9 @@ def _is_plural(name):
 def _plural(name):
     """The name with its main noun in the plural: "slices of pizza", "red apples"."""
     noun, rest = _noun_and_rest(name)
+    first, space, last = noun.rpartition(" ")
+    if last.lower() in _IRREGULAR:
+        return f"{first}{space}{_IRREGULAR[last.lower()]}{rest}"
     if re.search(r"(?:[sxz]|[cs]h)$", noun):
         return f"{noun}es{rest}"
     if re.search(r"[^aeiou]y$", noun):

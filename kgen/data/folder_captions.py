@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from kgen.captions import caption_fault
-from kgen.data.image_folder import image_files, same_name, visible_files
+from kgen.checks import one_line
+from kgen.data.image_folder import image_files, is_file, leads_out, links_out, same_name, visible_files
 from kgen.data.read_image import is_image_name
 from kgen.data.resumable import CAPTIONER, SO_FAR, TEACHER
 
@@ -17,12 +18,15 @@ _TEXT_SUFFIXES = (".txt", ".caption")
 _OF_KGEN = (CAPTIONER, SO_FAR, TEACHER)
 
 
-def folder_captions(folder: Path, problem: Callable[[str, str], None]) -> dict[str, list[str]]:
+def folder_captions(
+    folder: Path, problem: Callable[[str, str], None], follow_links: bool = False
+) -> dict[str, list[str]]:
     """Finds the images in a folder and the captions of each, in one of the three places that `captioned_folder` lists.
 
     Args:
         folder: path of a directory.
         problem: called with `(file_name, what)` for everything that had to be left out.
+        follow_links: whether to read links that lead out of the folder.
 
     Returns:
         A dict from file name (relative, with `/`) to a non-empty list of captions.
@@ -30,11 +34,14 @@ def folder_captions(folder: Path, problem: Callable[[str, str], None]) -> dict[s
     Raises:
         ValueError: the folder has no images, nothing that could be a caption, or an unreadable table.
     """
-    images = image_files(folder, "captioned_folder")
-    table = next((name for name in CAPTION_TABLES if (folder / name).is_file()), None)
-    texts = {} if table else text_files(folder, images)
+    images = image_files(folder, "captioned_folder", follow_links)
+    for name in () if follow_links else links_out(folder):
+        problem(name, "a link that leads out of the folder; follow_links=True reads it")
+    visible = visible_files(folder, follow_links)
+    table = next((name for name in CAPTION_TABLES if name in visible), None)
+    texts = {} if table else text_files(visible, images)
     if table:
-        captions = _from_table(folder, table, images, problem)
+        captions = _from_table(folder, table, images, problem, visible, follow_links)
     elif texts:
         captions = _from_text_files(folder, images, texts, problem)
     elif any("/" in name for name in images):
@@ -45,14 +52,14 @@ def folder_captions(folder: Path, problem: Callable[[str, str], None]) -> dict[s
             "the columns file_name,text, or a .txt file of the same name per image, or sort the images into "
             "sub-folders named after what they show."
         )
-    _name_unused(folder, {*images, table, *texts.values()}, table, problem)
+    _name_unused(visible, {*images, table, *texts.values()}, table, problem)
     return captions
 
 
-def text_files(folder: Path, images: list[str]) -> dict[str, str]:
-    """The text file of each image that has one: for `a.png` one of `a.txt`, `a.png.txt`, `a.caption`, `a.TXT`."""
+def text_files(visible: list[str], images: list[str]) -> dict[str, str]:
+    """The text file of each image that has one: for `a.png` a visible `a.txt`, `a.png.txt`, `a.caption` or `a.TXT`."""
     found: dict[str, str] = {}
-    for name in visible_files(folder):
+    for name in visible:
         stem, dot, suffix = same_name(name).rpartition(".")
         if dot + suffix.lower() in _TEXT_SUFFIXES:
             found.setdefault(stem, name)
@@ -60,9 +67,9 @@ def text_files(folder: Path, images: list[str]) -> dict[str, str]:
     return {name: found[stem] for name in images for stem in reversed(stems[name]) if stem in found}
 
 
-def _name_unused(folder, used, table, problem):
+def _name_unused(visible, used, table, problem):
     """Names the files that are neither images nor captions, or captions that were not read."""
-    for name in visible_files(folder):
+    for name in visible:
         if name in used or name in _OF_KGEN:
             continue
         is_text = name.lower().endswith(_TEXT_SUFFIXES)
@@ -74,19 +81,21 @@ def _name_unused(folder, used, table, problem):
             problem(name, "not used: neither an image nor a table or text file of captions")
 
 
-def _from_table(folder, table, images, problem):
-    files = {same_name(name): name for name in visible_files(folder)}
+def _from_table(folder, table, images, problem, visible, follow_links):
+    files = {same_name(name): name for name in visible}
     rows = _jsonl_rows if table.endswith(".jsonl") else _csv_rows
     captions, named = {}, set()
     for line, file_name, text in rows(folder / table, files, problem):
         name = _inside(file_name)
-        if name is not None and not (folder / name).is_file():
+        if name is not None and not is_file(folder / name):
             name = files.get(same_name(name), name)
         named.add(name)
         if name is None:
             problem(file_name, f"leads out of the folder ({table} line {line})")
-        elif not (folder / name).is_file():
+        elif not is_file(folder / name):
             problem(name, f"missing image ({table} line {line})")
+        elif not follow_links and leads_out(folder, name):
+            problem(name, f"a link that leads out of the folder ({table} line {line})")
         elif fault := caption_fault(text):
             problem(name, f"{fault} ({table} line {line})")
         elif text.strip() in captions.get(name, ()):
@@ -110,7 +119,7 @@ def _csv_rows(path, files, problem):
     if not columns or "file_name" not in columns or "text" not in columns:
         raise ValueError(
             f"captioned_folder: {path.name} must begin with a line naming the columns file_name,text; "
-            f"got {','.join(columns or ()) or 'an empty file'}."
+            f"got {one_line(','.join(columns or ()), 100) or 'an empty file'}."
         )
     name, text = columns.index("file_name"), columns.index("text")
     # Of the file's name in a row, from that end of it which is nearer than the text.
@@ -152,7 +161,7 @@ def _jsonl_rows(path, files, problem):
             continue
         try:
             row = json.loads(line.decode("utf-8-sig"))
-        except ValueError as error:  # broken JSON or broken UTF-8
+        except (ValueError, RecursionError) as error:  # broken JSON or broken UTF-8, or brackets in brackets
             problem(path.name, f"line {number} is not JSON: {error}")
             continue
         texts = row.get("text") if isinstance(row, dict) else None

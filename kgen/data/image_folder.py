@@ -36,6 +36,8 @@ class ImageFolder:
         resize: `"crop"` to the centre square, or `"pad"` to a square.
         limit: the largest number of images to read, the first by name; None for all.
         on_error: `"skip"` what cannot be read, or `"raise"` a ValueError at the first problem.
+        follow_links: whether to read links that lead out of the folder, as those of Hugging Face's cache do. They are
+            left out otherwise: a folder from somewhere else could link to any file of this machine.
 
     Raises:
         ValueError: the folder does not exist or has no images, or an option is unknown.
@@ -58,6 +60,7 @@ class ImageFolder:
         resize: str = "crop",
         limit: int | None = None,
         on_error: str = "skip",
+        follow_links: bool = False,
     ):
         image_size = check_image_options("ImageFolder", image_size, channels, background, resize)
         if limit is not None:
@@ -65,7 +68,7 @@ class ImageFolder:
         if on_error not in ("skip", "raise"):
             raise ValueError(f'ImageFolder: on_error must be "skip" or "raise"; got {on_error!r}.')
         self.path = existing_folder(path, "ImageFolder")
-        self.files = image_files(self.path, "ImageFolder")[:limit]
+        self.files = image_files(self.path, "ImageFolder", follow_links)[:limit]
         self.image_shape = (image_size, image_size, channels)
         self.background = background
         self.resize = resize
@@ -88,7 +91,7 @@ class ImageFolder:
                 try:
                     images.append(read_image(self.path / name, size, channels, self.background, self.resize))
                 except Exception as error:  # noqa: BLE001  (Pillow's decoders raise a dozen types for broken files)
-                    problems.append(f"{name}: {type(error).__name__}: {error}")
+                    problems.append(f"{name}: {type(error).__name__}: {checks.one_line(error)}")
                     if self.on_error == "raise":
                         raise ValueError(f"ImageFolder: unreadable image in '{self.path}': {problems[0]}") from error
             if images:
@@ -124,8 +127,39 @@ def existing_folder(path: str | os.PathLike, owner: str) -> Path:
     return folder
 
 
-def visible_files(folder: Path) -> list[str]:
-    """Names (relative, with `/`, sorted) of all files in a folder and its sub-folders, but for hidden ones."""
+def visible_files(folder: Path, follow_links: bool = False) -> list[str]:
+    """Names (relative, with `/`, sorted) of all files in a folder and its sub-folders, but for hidden ones.
+
+    Links that lead out of the folder are left out, unless `follow_links`.
+    """
+    names = _all_visible(folder)
+    return names if follow_links else [name for name in names if not _is_link_out(folder, name)]
+
+
+def links_out(folder: Path) -> list[str]:
+    """Names of those visible files that are links which lead out of the folder."""
+    return [name for name in _all_visible(folder) if _is_link_out(folder, name)]
+
+
+def leads_out(folder: Path, name: str) -> bool:
+    """Whether a file, or a folder that it is in, is a link to a place outside of a folder."""
+    return not (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def _is_link_out(folder, name):
+    # Sub-folders that are links are not looked into.
+    return (folder / name).is_symlink() and leads_out(folder, name)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; there is none whose name is too long for the system."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _all_visible(folder):
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     visible = (
         path.as_posix()
@@ -135,13 +169,15 @@ def visible_files(folder: Path) -> list[str]:
     return sorted(visible, key=same_name)
 
 
-def image_files(folder: Path, owner: str) -> list[str]:
+def image_files(folder: Path, owner: str, follow_links: bool = False) -> list[str]:
     """Those of `visible_files` whose names end as images' do; raises ValueError if there are none."""
-    images = [name for name in visible_files(folder) if is_image_name(name)]
+    images = [name for name in visible_files(folder, follow_links) if is_image_name(name)]
     if not images:
+        out = len(links_out(folder))
+        links = f" {out} files are links that lead out of it: follow_links=True reads them." if out else ""
         raise ValueError(
             f"{owner}: there are no images in '{folder}'; expected files ending in .png, .jpg, .webp, .tif or as "
-            "another format that Pillow reads, in it or its sub-folders."
+            f"another format that Pillow reads, in it or its sub-folders.{links}"
         )
     return images
 

@@ -274,3 +274,37 @@ def test_progress_is_shown_for_long_work_only(folder, monkeypatch, capsys):
     assert "3/3" in capsys.readouterr().out
     load(folder, verbose=False)
     assert capsys.readouterr().out == ""
+
+
+# === Folders from somewhere else ===
+def test_links_that_lead_out_are_read_only_on_request(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    paint(outside / "secret.png")
+    (outside / "captions.csv").write_text("file_name,text\nred.png,secret\n")
+    (folder / "link.png").symlink_to(outside / "secret.png")
+    (folder / "inside.png").symlink_to("red.png")
+    (folder / "elsewhere").symlink_to(outside, target_is_directory=True)
+    rows = ["red.png,red", "green.png,green", "blue.png,blue", "inside.png,red too", "link.png,a secret"]
+    table(folder, *rows, "elsewhere/secret.png,another")
+    data = load_with_problems(folder, 3)
+    assert data.file_names == ["red.png", "green.png", "blue.png", "inside.png"]
+    assert data.report[0] == "link.png: a link that leads out of the folder; follow_links=True reads it"
+    assert data.report[2] == "elsewhere/secret.png: a link that leads out of the folder (captions.csv line 7)"
+    assert len(load(folder, follow_links=True).file_names) == 6
+    with pytest.raises(ValueError, match="captioned_folder: link.png: a link that leads out"):
+        captioned_folder(folder, image_size=8, on_error="raise")
+    # A table that is such a link is not read, either.
+    (folder / "captions.csv").unlink()
+    (folder / "captions.csv").symlink_to(outside / "captions.csv")
+    with pytest.raises(ValueError, match="no captions"):
+        captioned_folder(folder, image_size=8)
+
+
+def test_a_name_that_is_too_long_and_brackets_in_brackets_are_problems(folder):
+    rows = ["red.png,red", "green.png,green", "blue.png,blue", "a" * 300 + ".png,long"]
+    table(folder, *rows)
+    assert "missing image (captions.csv line 5)" in load_with_problems(folder, 1).report[0]
+    (folder / "captions.csv").unlink()
+    lines = [json.dumps({"file_name": f"{color}.png", "text": color}) for color in COLORS]
+    table(folder, *lines[1:], "[" * 200_000, name="metadata.jsonl", header=lines[0])
+    assert "line 4 is not JSON" in load_with_problems(folder, 1).report[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kgen.data import CaptionedImages, compose
-from kgen.data.compose import TINTS, _plural, held_out
+from kgen.data.compose import TINTS, _plural, _with_article, held_out
 
 NAMES = ["cat", "apple", "red bus", "star", "slice of pizza", "owl", "key", "berry"]
 
@@ -54,10 +54,12 @@ def test_captions_say_what_is_drawn(data):
             assert caption.split(" ", 1)[1] == f"{scene['color']} {scene['names'][0]}"
             drawn = image[image.min(axis=-1) < 250].mean(axis=0)
             assert drawn.argmax() == np.argmax(TINTS[scene["color"]]), caption
-        else:
+        elif scene["relation"]:
             assert blobs(image) == 2 and f" {scene['relation']} " in caption
-    kinds = [next(name for name in ("count", "color", "relation") if scene[name]) for scene in data.attributes]
-    assert min(kinds.count(kind) for kind in ("count", "color", "relation")) > 20
+        else:
+            assert blobs(image) == 1 and caption.split(" ", 1)[1] == scene["names"][0]
+    said = [[name for name in ("count", "color", "relation") if scene[name]] for scene in data.attributes]
+    assert min(said.count(kind) for kind in ([], ["count"], ["color"], ["relation"])) > 20
 
 
 def test_relations_are_where_they_say(data):
@@ -71,7 +73,7 @@ def test_relations_are_where_they_say(data):
 
 def test_held_out_pairs_are_in_their_split_alone(data):
     def pairs(made):
-        return {(s["count"] or s["color"], s["names"][0]) for s in made.attributes if not s["relation"]}
+        return {(s["count"] or s["color"], s["names"][0]) for s in made.attributes if s["count"] or s["color"]}
 
     assert not any(held_out(*pair) for pair in pairs(data))
     apart = compose(cutouts(), 60, image_size=16, split="held_out")
@@ -89,6 +91,18 @@ def test_an_image_depends_on_its_number_alone(data):
 def test_plurals():
     plurals = ["cats", "apples", "red buses", "stars", "slices of pizza", "owls", "keys", "berries"]
     assert [_plural(name) for name in NAMES] == plurals
+    irregular = {
+        "wolf": "wolves",
+        "four leaf clover": "four leaf clovers",
+        "autumn leaf": "autumn leaves",
+        "ox": "oxen",
+    }
+    assert {name: _plural(name) for name in irregular} == irregular
+
+
+def test_articles():
+    words = {"unicorn": "a unicorn", "umbrella": "an umbrella", "owl": "an owl", "eucalyptus": "a eucalyptus"}
+    assert {name: _with_article(name) for name in words} == words
 
 
 def test_names_in_the_plural_are_not_counted():

@@ -195,3 +195,13 @@ def test_fingerprint_of_contents_that_changed_places(tmp_path):
         (tmp_path / directory / "b.png").write_bytes(b)
     prints = {ImageFolder(tmp_path / name, 8).fingerprint() for name in ("one", "other", "moved")}
     assert len(prints) == 3
+
+
+def test_links_that_lead_out_are_read_only_on_request(tmp_path):
+    paint(tmp_path / "outside" / "secret.png")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "outside" / "secret.png")
+    with pytest.raises(ValueError, match="1 files are links that lead out of it: follow_links=True reads them"):
+        ImageFolder(folder, 8)
+    assert ImageFolder(folder, 8, follow_links=True).files == ["link.png"]
