@@ -24,13 +24,14 @@ def restored_images(
     overlap: int,
     verbose: Verbose,
     value_range: ValueRange = None,
+    out: Any = None,
 ) -> Any:
     """What `ImageRestorer.restore` gives, which explains the arguments.
 
     Args:
         model: gives `restored_inputs`, a graph from `images` and `masks` to restored images in [0, 1], and says whether
             it is `masked`, its `reach` into holes, its number of `channels`, and by which `scale` it enlarges.
-        images, masks, tile, overlap, verbose, value_range: as in `ImageRestorer.restore`.
+        images, masks, tile, overlap, verbose, value_range, out: as in `ImageRestorer.restore`.
 
     Returns:
         uint8 array, or a list of them.
@@ -43,6 +44,8 @@ def restored_images(
         wanted = "needs masks of what is missing" if model.masked else "has no RandomMask; leave out masks"
         raise ValueError(f"{owner}: this model {wanted}.")
     if isinstance(images, (list, tuple)):
+        if out is not None:
+            raise TypeError(f"{owner}: out takes the result of one array; got {len(images)} images in a list.")
         masks = [None] * len(images) if masks is None else masks
         if len(masks) != len(images):
             raise ValueError(f"{owner}: {len(images)} images need as many masks; got {len(masks)}.")
@@ -56,11 +59,15 @@ def restored_images(
             f"got {got}."
         )
     images = np.asarray(images)
+    if out is not None:
+        _check_out(owner, out, images.shape, model.scale)
     if rank == 2:
-        return restored_images(model, images[..., None], masks, tile, overlap, verbose, value_range)[..., 0]
+        out = None if out is None else out[..., None]
+        return restored_images(model, images[..., None], masks, tile, overlap, verbose, value_range, out)[..., 0]
     if rank == 3:
         masks = None if masks is None else np.asarray(masks)[None]
-        return restored_images(model, images[None], masks, tile, overlap, verbose, value_range)[0]
+        out = None if out is None else out[None]
+        return restored_images(model, images[None], masks, tile, overlap, verbose, value_range, out)[0]
     # Networks for colours take grey images with three equal channels, and give such back.
     is_grey = model.channels == 3 and images.shape[-1] in (1, 2)
     channels = 1 if is_grey else model.channels
@@ -73,7 +80,8 @@ def restored_images(
     images = np.repeat(images, 3, axis=-1) if is_grey else images
     inputs = {"images": model.image_input.images(images, owner, value_range=value_range)}
     if masks is None:
-        restored = _in_tiles(model, inputs, images.shape[1:3], tile, overlap, verbose)
+        whole = not is_grey and not alpha.shape[-1]
+        restored = _in_tiles(model, inputs, images.shape[1:3], tile, overlap, verbose, out if whole else None)
     else:
         masks = _checked_masks(owner, masks, images.shape[:3])
 
@@ -84,15 +92,29 @@ def restored_images(
         if images.dtype != "uint8":
             images = ops.convert_to_numpy(pixels.to_uint8(inputs["images"][:]))
         restored = filled_from_coarse_to_fine(fill, images, masks, model.reach, model.scale)
+    if restored is out:
+        return out
     restored = restored[..., :channels]
-    return np.concatenate([restored, _scaled(alpha, model.scale)], axis=-1) if alpha.shape[-1] else restored
+    restored = np.concatenate([restored, _scaled(alpha, model.scale)], axis=-1) if alpha.shape[-1] else restored
+    if out is None:
+        return restored
+    out[...] = restored
+    return out
 
 
-def _in_tiles(model, inputs, size, tile, overlap, verbose):
+def _check_out(owner, out, shape, scale):
+    first = 1 if len(shape) == 4 else 0
+    wanted = (*shape[:first], *(scale * side for side in shape[first : first + 2]), *shape[first + 2 :])
+    if not isinstance(out, np.ndarray) or out.dtype != "uint8" or out.shape != wanted:
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"{owner}: out must be a NumPy array, uint8 {wanted}, for these images; got {got}.")
+
+
+def _in_tiles(model, inputs, size, tile, overlap, verbose, out=None):
     tiles = Tiles(size, tile, overlap, model.scale)
     # As many small images at once as have the pixels of two tiles.
     at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
-    return in_tiles(model, model.restored_inputs, inputs, tiles, levels, at_once, verbose)
+    return in_tiles(model, model.restored_inputs, inputs, tiles, levels, at_once, verbose, out)
 
 
 def _checked_masks(owner, masks, shape):

@@ -21,6 +21,7 @@ def in_tiles(
     finish: Callable[[Array], Array],
     at_once: int,
     verbose: Verbose,
+    out: Array | None = None,
 ) -> Array:
     """What a graph makes of images, or of grids of latents, each in these tiles.
 
@@ -32,6 +33,7 @@ def in_tiles(
         finish: what is made of each part of the results.
         at_once: tiles computed at once.
         verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
+        out: where the results are written; None: into a new array.
 
     Returns:
         Array `(N, scale * H, scale * W, C)`.
@@ -39,7 +41,11 @@ def in_tiles(
     count = len(next(iter(arrays.values())))
     if len(tiles.rows) == len(tiles.columns) == 1:
         height, width = (math.ceil(side * tiles.scale) for side in tiles.size)
-        return finish(model.in_batches(function, arrays, at_once, verbose))[:, :height, :width]
+        results = finish(model.in_batches(function, arrays, at_once, verbose))[:, :height, :width]
+        if out is None:
+            return results
+        out[:] = results
+        return out
     progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
 
     def row(parts: dict[str, Array]) -> Array:
@@ -48,4 +54,8 @@ def in_tiles(
         return results
 
     images = ({name: rows[i : i + 1][0] for name, rows in arrays.items()} for i in range(count))
-    return np.stack([tiles.computed(row, image, finish) for image in images])
+    if out is None:
+        return np.stack([tiles.computed(row, image, finish) for image in images])
+    for image, place in zip(images, out):
+        tiles.computed(row, image, finish, place)
+    return out

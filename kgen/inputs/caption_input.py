@@ -80,7 +80,7 @@ class CaptionInput(ImageInput):
         return {**x, "images": self.in_space(x["images"])}
 
     def encoded(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-        """Standardized features of captions: `pooled`, `tokens` (zero after the last one) and `mask`.
+        """Standardized features of captions: `pooled`, and if given `tokens` (zero after the last one) and `mask`.
 
         Args:
             features: dict of `pooled`, `tokens` and `mask`, or of the text encoder's own inputs.
@@ -88,13 +88,12 @@ class CaptionInput(ImageInput):
         """
         if "token_ids" in features:
             features = self.encoder(features, training=training)
+        pooled = self.standardize_pooled(features["pooled"])
+        if "tokens" not in features:
+            return {"pooled": pooled}
         mask = ops.cast(features["mask"], "bool")
         tokens = self.standardize_tokens(features["tokens"])
-        return {
-            "pooled": self.standardize_pooled(features["pooled"]),
-            "tokens": tokens * ops.cast(mask, tokens.dtype)[..., None],
-            "mask": mask,
-        }
+        return {"pooled": pooled, "tokens": tokens * ops.cast(mask, tokens.dtype)[..., None], "mask": mask}
 
     def withheld(
         self, condition: dict[str, Tensor], share: float, seed: keras.random.SeedGenerator
@@ -167,6 +166,10 @@ class CaptionInput(ImageInput):
         self.encoder.build_preprocessor()
         if isinstance(x, CaptionBatches):
             return x
+        seed = self.seed
+        if hasattr(x, "drawn_from"):
+            # Of `CaptionedImages.as_dataset`, which would begin again with its first order in a resumed training.
+            x, batch_size, shuffle, seed = (x.drawn_from[name] for name in ("data", "batch_size", "shuffle", "seed"))
         if hasattr(x, "captions") and hasattr(x, "images"):
             x, y = x.images, x.captions
         if isinstance(x, dict) and "captions" in x:
@@ -189,7 +192,7 @@ class CaptionInput(ImageInput):
         captions = caption_lists(self.owner, x, y)
         captions = [self._cleaned(each) for each in captions]
         table = self.table([caption for each in captions for caption in each], cache)
-        return CaptionBatches(x, captions, table, batch_size or 32, shuffle, self.seed, self.steps_done)
+        return CaptionBatches(x, captions, table, batch_size or 32, shuffle, seed, self.steps_done)
 
     def _cleaned(self, captions):
         return captions if self.cleaner is None else self.cleaner.clean(captions, self.owner)

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from kgen.text import CaptionFeatures, CaptionTokens, clean_prompts
-from kgen.text.caption_batches import addable
 from kgen.types import Array
 
 
@@ -77,7 +76,7 @@ class LoadedCaptions(keras.utils.PyDataset):
             self._coming = self._read()
             images, captions = next(self._coming)
         self.table.extend(captions)
-        return {"images": images, **addable(self.table.gather(self.table.index(captions)))}
+        return {"images": images, **self.table.gather(self.table.index(captions))}
 
     def _read(self) -> Iterator[tuple[Array, list[str]]]:
         for number, batch in zip(itertools.count(), self.loader):

@@ -35,7 +35,7 @@ class ImageInput:
         image_shape: `(height, width, channels)`; None where any size goes.
         float_scale: scalar variable of the model: 2 for float images in [0, 1], 1 for [-1, 1], 0 while not known.
         targets: dict from a name to what checks and prepares the answers that come with images: `ClassLabels`, a
-            `kgen.models.Head`.
+            `kgen.heads.Head`.
         space: what the networks see of images: a `kgen.spaces.LatentSpace`; None: the images.
 
     Example:

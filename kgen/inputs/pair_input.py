@@ -10,6 +10,7 @@ from keras import ops
 
 from kgen.inputs import pixels
 from kgen.inputs.image_input import ImageInput, look_at
+from kgen.training import backend
 from kgen.types import Array, Tensor
 
 
@@ -53,7 +54,7 @@ class PairInput(ImageInput):
         if self.second_set is None:
             raise self._missing()
         count = ops.shape(batch["images"])[0]
-        drawn = keras.random.randint((count,), 0, self.second_set.shape[0], seed=seed)
+        drawn = backend.like_batch(keras.random.randint((count,), 0, self.second_set.shape[0], seed=seed))
         return self.to_network(ops.take(self.second_set, drawn, axis=0))
 
     # === What comes in ===

@@ -129,7 +129,8 @@ class NetworkImages:
         images = self.images[rows]
         if self.value_range != (0, 255):
             images = to_network(images, self.value_range)
-        return ops.convert_to_numpy(images)
+        # Which would copy an array.
+        return images if isinstance(images, np.ndarray) else ops.convert_to_numpy(images)
 
 
 def in_network_range(images: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from kgen.layers import FeatureMemory
 from kgen.text import PromptCleaner, PromptExpander, TextEncoder, clean_prompts
@@ -59,15 +58,19 @@ class PromptInput:
         images_each: int = 1,
         batch_size: int = 64,
         verbose: int | str = "auto",
+        tokens: bool = True,
     ) -> dict[str, Array]:
         """Features as `TextEncoder.encode` gives them, `images_each` rows for each text; each text is encoded once.
+
+        They are not yet drawn towards what is known: `remembered` does that. It reads `unlike` and `guidance`, which
+        are among them if they were asked for.
 
         Args:
             texts: what `read` gave.
             negative: None; or a prompt for all texts, or one for each, that the memory's choice goes away from.
             guidance: how far; see `FeatureMemory`.
             images_each: rows for each text.
-            batch_size, verbose: as in `TextEncoder.encode`.
+            batch_size, verbose, tokens: as in `TextEncoder.encode`.
 
         Raises:
             TypeError: if a negative prompt is not a string.
@@ -83,14 +86,23 @@ class PromptInput:
                     f"{len(read) - len(texts)} for {len(texts)}."
                 )
         number = {text: i for i, text in enumerate(dict.fromkeys(read))}
-        encoded = self.encoder.encode(list(number), batch_size=batch_size, verbose=verbose)
+        encoded = self.encoder.encode(list(number), batch_size=batch_size, verbose=verbose, tokens=tokens)
         rows = [number[text] for text in read]
         asked, unlike = rows[: len(texts)], rows[len(texts) :]
         features = {name: values[asked] for name, values in encoded.items()}
-        if self.memory is not None:
-            away = encoded["pooled"][unlike] if unlike else None
-            features["pooled"] = ops.convert_to_numpy(self.memory(features["pooled"], away, guidance=guidance))
+        if unlike:
+            features["unlike"] = encoded["pooled"][unlike]
+        if guidance != 1.0:
+            features["guidance"] = np.full((len(texts), 1), guidance, "float32")
         return {name: np.repeat(values, images_each, axis=0) for name, values in features.items()}
+
+    def remembered(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What `features` gave, as arrays or in a graph, with pooled features drawn towards known ones."""
+        features = dict(features)
+        unlike, guidance = features.pop("unlike", None), features.pop("guidance", 1.0)
+        if self.memory is None:
+            return features
+        return {**features, "pooled": self.memory(features["pooled"], unlike, guidance=guidance)}
 
 
 def split_inputs(inputs: dict[str, Tensor]) -> tuple[dict, dict]:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from keras import ops
@@ -36,6 +38,42 @@ def test_one_image_a_batch_and_a_list(trained):
     assert [one.shape for one in found] == [one.shape for one in images]
     np.testing.assert_allclose(found[0].astype(int), batch[0], atol=1)
     np.testing.assert_allclose(trained.restore(CLEAN[:3] / 255.0).astype(int), batch, atol=1)
+
+
+def test_the_result_is_written_where_one_says(trained, tmp_path):
+    alpha = np.full((*PHOTO.shape[:2], 1), 7, "uint8")
+    in_tiles = {"tile": 48, "overlap": 24, "verbose": 0}
+    for images in CLEAN[:3], PHOTO, PHOTO[..., 0], np.concatenate([PHOTO, alpha], axis=-1), np.stack([PHOTO, PHOTO]):
+        for options in {}, in_tiles:
+            out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", images.dtype, images.shape)
+            assert trained.restore(images, out=out, **options) is out
+            out.flush()
+            np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), trained.restore(images, **options))
+    larger = moved(ImageRestorer(RandomMask(0.4, (1, 3)), network=network(masked=True), seed=0))
+    out, mask = np.empty_like(PHOTO), np.eye(*PHOTO.shape[:2])
+    np.testing.assert_array_equal(larger.restore(PHOTO, mask, out=out), larger.restore(PHOTO, mask))
+    assert out.any()
+
+
+def test_where_a_result_cannot_be_written(trained):
+    for out in np.empty((45, 70, 3)), np.empty((45, 71, 3), "uint8"), [0]:
+        with pytest.raises(ValueError, match=r"out must be a NumPy array, uint8 \(45, 70, 3\), for these images; got"):
+            trained.restore(PHOTO, out=out)
+    with pytest.raises(TypeError, match="out takes the result of one array; got 1 images in a list"):
+        trained.restore([PHOTO], out=np.empty_like(PHOTO))
+
+
+def test_memory_does_not_grow_with_the_height(trained, tmp_path):
+    peaks = []
+    for height in 512, 2048:
+        images = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", "uint8", (height, 64, 3))
+        out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", "uint8", (height, 64, 3))
+        trained.restore(images[:96], tile=64, overlap=16, out=out[:96], verbose=0)
+        tracemalloc.start()
+        trained.restore(images, tile=64, overlap=16, out=out, verbose=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0], peaks
 
 
 @pytest.mark.backends

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from kgen.heads import ClassificationHead, ReconstructionHead
 from kgen.losses import label_cross_entropy
 from kgen.models import ImageClassifier, ImageSegmenter, MultiTaskModel
-from kgen.models.heads import ClassificationHead, ReconstructionHead
 from tests.models import tiny
 from tests.models.test_recognition_model import backbone, masks
 

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from kgen.heads import ClassificationHead, SegmentationHead
 from kgen.inputs.batch_checks import check_numbers
 from kgen.models import ImageClassifier, ImageSegmenter, MultiTaskModel
-from kgen.models.heads import ClassificationHead, SegmentationHead
 from tests.models import tiny
 
 ROWS, BATCH = 8, 4

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kgen.data import CaptionedImages
 from kgen.inputs.caption_input import CaptionInput, as_dicts, caption_lists, feature_standards
 from kgen.models.image_model import ImageModel
 from kgen.serializable import serializable
@@ -54,6 +55,26 @@ def test_a_share_is_held_out_to_validate_with(encoder):
     for share, message in ((0.95, "=0.95 of 8 images leaves none"), (1.5, " must be in")):
         with pytest.raises(ValueError, match=f"Model.fit: validation_split{message}"):
             made.for_training(images, captions, None, 3, True, validation_split=share)
+
+
+def test_a_dataset_of_captioned_images_has_the_order_of_its_epoch(encoder, tensorflow_backend):
+    images, _ = tiny_text.pictures(8)
+    data = CaptionedImages(images, [[f"{i} a", f"{i} b"] for i in range(8)])
+
+    def epochs(first, count):
+        """The features of epochs, as a process that goes on after so many of two steps sees them."""
+        made, rows = intake(encoder), []
+        for epoch in range(first, first + count):
+            made.steps_done = lambda epoch=epoch: 2 * epoch
+            batches = made.opened(data.as_dataset(4, seed=3), None, None, False)
+            rows.append(np.concatenate([batches[i]["pooled"] for i in range(len(batches))]))
+        return rows
+
+    whole = epochs(0, 3)
+    np.testing.assert_array_equal(whole[2], epochs(2, 1)[0])
+    assert not np.array_equal(whole[1], whole[2])
+    unshuffled = intake(encoder).opened(data.as_dataset(4, shuffle=False), None, None, True)
+    np.testing.assert_array_equal(unshuffled[0]["images"], images[:4])
 
 
 def test_an_encoder_in_training_is_given_tokens():

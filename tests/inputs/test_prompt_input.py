@@ -10,7 +10,7 @@ class Encoder:
     def __init__(self):
         self.asked = []
 
-    def encode(self, texts, batch_size, verbose):
+    def encode(self, texts, batch_size, verbose, tokens):
         self.asked += texts
         return {"pooled": np.array([[len(text)] for text in texts], "float32")}
 
@@ -42,9 +42,10 @@ def test_each_text_is_encoded_once():
 
 def test_the_memory_chooses_away_from_negative_prompts():
     intake = PromptInput(Encoder(), expander=Twice(), memory=lambda x, unlike, guidance: guidance * x - unlike)
-    features = intake.features(["cat", "horse", "cat"], "dogs", 2.0, images_each=2)
+    features = intake.remembered(intake.features(["cat", "horse", "cat"], "dogs", 2.0, images_each=2))
     assert intake.encoder.asked == ["cat", "horse", "dogs"]
-    assert features["pooled"][:, 0].tolist() == [2, 2, 6, 6, 2, 2]
+    assert set(features) == {"pooled"} and features["pooled"][:, 0].tolist() == [2, 2, 6, 6, 2, 2]
+    assert PromptInput(Encoder()).remembered({"pooled": 1}) == {"pooled": 1}
 
 
 def test_inputs_are_told_apart_by_name():
