@@ -99,6 +99,8 @@ class CaptionBatches(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.seed = seed
         self.steps_done = steps_done
+        # Of the steps that the model has made, those in the epoch that begins: not 0 where a training goes on.
+        self.steps_into_epoch = 0
         counts = np.array([len(each) for each in captions])
         self.first_row = np.concatenate([[0], np.cumsum(counts)[:-1]])
         self.counts = counts
@@ -144,19 +146,14 @@ class CaptionBatches(keras.utils.PyDataset):
         self.order = np.arange(len(self.images))
         chosen = np.zeros(len(self.images), int)
         if self.shuffle:
-            random = np.random.default_rng([self.seed, self.steps_done() // len(self)])
+            random = np.random.default_rng([self.seed, (self.steps_done() - self.steps_into_epoch) // len(self)])
             self.order = random.permutation(self.order)
             chosen = random.integers(self.counts)
         self.chosen = self.rows[self.first_row + chosen]
 
     def __getitem__(self, index: int) -> dict[str, Array]:
         at = np.sort(self.order[index * self.batch_size : (index + 1) * self.batch_size])
-        return {"images": np.asarray(self.images[at]), **addable(self.table.gather(self.chosen[at]))}
-
-
-def addable(features: dict[str, Array]) -> dict[str, Array]:
-    """Features with integers for booleans: with `tf.distribute`, Keras averages the first batch over replicas."""
-    return {name: values.astype("int32") if values.dtype == bool else values for name, values in features.items()}
+        return {"images": np.asarray(self.images[at]), **self.table.gather(self.chosen[at])}
 
 
 def attach_features(dataset: tf.data.Dataset, table: CaptionFeatures | CaptionTokens) -> tf.data.Dataset:
@@ -174,14 +171,14 @@ def attach_features(dataset: tf.data.Dataset, table: CaptionFeatures | CaptionTo
     """
     import tensorflow as tf
 
-    sample = addable(table.gather(np.zeros(1, "int32")))
+    sample = table.gather(np.zeros(1, "int32"))
     names = list(sample)
 
     def gather(captions):
         captions = [caption.decode("utf-8") for caption in captions]
         # A dataset may draw another of an image's captions in each epoch.
         table.extend(captions)
-        features = addable(table.gather(table.index(captions)))
+        features = table.gather(table.index(captions))
         return [features[name] for name in names]
 
     def attach(batch):

@@ -95,13 +95,21 @@ class EncoderByScript(keras.Model):
         batch_size: int = 64,
         verbose: int | str = "auto",
         cut: list[str] | None = None,
+        tokens: bool = True,
     ) -> dict[str, Array]:
-        """The features of captions, as in `TextEncoder.encode`; what `others` cuts is told, for it gives the tokens."""
-        features = self.others.encode(captions, batch_size, verbose, cut)
-        rows = [row for row, caption in enumerate(captions) if is_latin(caption)]
-        if rows:
-            latin = self.latin.encode([captions[row] for row in rows], batch_size, verbose, cut=[])
-            features["pooled"][rows] = latin["pooled"]
+        """The features of captions, as in `TextEncoder.encode`; without tokens, one encoder reads each caption.
+
+        With tokens `others` reads all captions, for it gives the tokens, and tells of those that it cuts.
+        """
+        latin = np.array([is_latin(caption) for caption in captions])
+        features: dict[str, Array] = {"pooled": np.empty((len(latin), self.pooled_dim), "float32")}
+        for encoder, rows, told in ((self.others, ~latin | tokens, cut), (self.latin, latin, [] if tokens else cut)):
+            if rows.any():
+                part = encoder.encode(
+                    [captions[row] for row in np.flatnonzero(rows).tolist()], batch_size, verbose, told, tokens
+                )
+                features["pooled"][rows] = part.pop("pooled")
+                features = {**part, **features}
         return features
 
     def tokenize(self, captions: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from kgen.serializable import serializable
 from kgen.text.unicode_tensors import nfkc
 from kgen.types import Tensor
 
+# Characters of a prompt. Text encoders read some dozens of words, and the time of Unicode's forms grows by the square.
+_LONGEST = 20_000
 # All that Python's `str.split` takes for white space and NFKC leaves: ASCII controls, NEL and Unicode's separators.
 _WHITE_SPACE = r"[\t-\r\x{1c}-\x{20}\x{85}\p{Z}]+"
 # Articles, copulas, pronouns and politeness. Not here: words of place, number and negation, which an image does show.
@@ -115,7 +117,7 @@ def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
 
     Raises:
         TypeError: for a single string, or a prompt that is not a string.
-        ValueError: for no prompts, or a prompt without a visible character.
+        ValueError: for no prompts, or a prompt without a visible character, or of more than 20,000.
 
     Example:
 
@@ -136,6 +138,8 @@ def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
             prompt = prompt.decode("utf-8")
         if not isinstance(prompt, str):
             raise TypeError(f"{owner}: caption {i} must be a string; got {prompt!r}, a {type(prompt).__name__}.")
+        if len(prompt) > _LONGEST:
+            raise ValueError(f"{owner}: caption {i} has {len(prompt):,} characters; at most {_LONGEST:,} are read.")
         cleaned.append(clean_prompt(prompt))
         if not cleaned[-1]:
             raise ValueError(f"{owner}: caption {i} is empty ({prompt!r}); write what the image shows.")

@@ -49,7 +49,8 @@ class PromptExpander(keras.layers.Layer):
         seed: integer from 0 to 2**31 - 1, for drawing tokens.
         batch_size: prompts expanded at once.
         cache: file to keep expansions in, one line of JSON each; None: memory. Those of another model, template or
-            seed are left alone. A function is recognised by its name.
+            seed are left alone. A function is recognised by its name. It is not saved with a model: set the attribute
+            `cache` of a loaded expander before its first use.
         **kwargs: `name`.
 
     Raises:
@@ -201,8 +202,32 @@ class PromptExpander(keras.layers.Layer):
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in constructor_arguments(type(self))},
+            # A path of this machine; and no file should say where another machine writes.
+            "cache": None,
             "language_model": source if isinstance(source, str) else keras.saving.serialize_keras_object(source),
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PromptExpander:
+        """An expander without a cache, whatever the config names."""
+        if config.get("cache") is not None:
+            warnings.warn(
+                f"PromptExpander: the saved model wants to write to {config['cache']!r}, which is left out; give a "
+                "cache by expander.cache = path.",
+                stacklevel=2,
+            )
+        model = config.get("language_model")
+        if isinstance(model, str) and ("/" in model or "\\" in model):
+            warnings.warn(
+                f"PromptExpander: the saved model expands prompts by the language model at {model!r}.", stacklevel=2
+            )
+        return cls(
+            **{
+                name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+                for name, value in config.items()
+                if name != "cache"
+            }
+        )
 
 
 class _Memory:

@@ -29,7 +29,8 @@ from kgen.text.text_models import (
     too_long,
     with_length,
 )
-from kgen.text.word_pieces import word_piece_tokenizer, word_pieces
+from kgen.text.word_pieces import packed_pieces, word_piece_tokenizer, word_pieces
+from kgen.training import backend
 from kgen.types import Array, Tensor
 
 # Characters of a caption that a warning shows.
@@ -94,6 +95,7 @@ class TextEncoder(keras.Model):
         self.projection = None if projection_dim is None else self._projection()
         self.trainable = trainable
         self.built = True
+        self._forget_graphs()
 
     @classmethod
     def of(cls, source: Any, sequence_length: int | None = None) -> TextEncoder:
@@ -203,7 +205,7 @@ class TextEncoder(keras.Model):
         """
         captions = clean_prompts(captions, "TextEncoder")
         try:
-            inputs = as_int32(token_inputs(self.preprocessor, captions))
+            inputs = self._read(captions)
         except ImportError as error:
             raise ImportError(
                 "TextEncoder: this KerasHub tokenizes with TensorFlow and TensorFlow Text on every backend: "
@@ -215,6 +217,13 @@ class TextEncoder(keras.Model):
         else:
             cut += longer
         return inputs
+
+    def _read(self, captions):
+        tokenizer = word_piece_tokenizer(self)
+        if tokenizer is None:
+            return as_int32(token_inputs(self.preprocessor, captions))
+        # KerasHub's packer takes a millisecond, whatever the backend.
+        return packed_pieces(tokenizer, self.sequence_length, captions)
 
     def preprocess(self, captions: Tensor) -> dict[str, Tensor]:
         """`tokenize` for a `tf.string` tensor (B,), inside a `tf.function` or `tf.data.Dataset.map`.
@@ -277,21 +286,23 @@ class TextEncoder(keras.Model):
         batch_size: int = 64,
         verbose: int | str = "auto",
         cut: list[str] | None = None,
+        tokens: bool = True,
     ) -> dict[str, Array]:
         """The features of captions, as a dict of arrays; row i belongs to caption i.
 
-        Captions run sorted by length, in batches as long as their longest caption and padded to a power of two, so that
-        short captions cost little and few shapes are compiled; a backbone that takes no padding mask gets the whole
-        length. Up to rounding, a caption's features do not depend on the others.
+        Captions run sorted by length, in batches as long as their longest caption, up to a power of two, so that short
+        captions cost little and few shapes are compiled; a backbone that takes no padding mask gets the whole length.
+        Up to rounding, a caption's features do not depend on the others.
 
         Args:
             captions: list of N strings.
             batch_size: captions per batch.
             verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
             cut: as in `tokenize`.
+            tokens: whether features of tokens are wanted too.
 
         Returns:
-            `pooled` (N, P) and `tokens` (N, T, D) in float32, `mask` (N, T) in bool.
+            `pooled` (N, P) and `tokens` (N, T, D) in float32, `mask` (N, T) in bool; `pooled` alone without tokens.
 
         Raises:
             TypeError: for a single string, or a caption that is not a string.
@@ -303,23 +314,28 @@ class TextEncoder(keras.Model):
         lengths = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
         shortest = 8 if "padding_mask" in self.backbone.input else mask.shape[1]
         order = np.argsort(-lengths, kind="stable")
-        features = {
-            "pooled": np.empty((len(mask), self.pooled_dim), "float32"),
-            "tokens": np.zeros((*mask.shape, self.token_dim), "float32"),
-            "mask": mask,
-        }
+        features = {"pooled": np.empty((len(mask), self.pooled_dim), "float32")}
+        if tokens:
+            features |= {"tokens": np.zeros((*mask.shape, self.token_dim), "float32"), "mask": mask}
         progress = Progress(len(mask), "caption", verbose)
         for start in range(0, len(mask), batch_size):
             rows = order[start : start + batch_size]
             length = min(max(shortest, _power_of_two(lengths[rows[0]])), mask.shape[1])
-            missing = min(_power_of_two(len(rows)), batch_size) - len(rows)
-            batch = {name: np.pad(v[rows, :length], [(0, missing), (0, 0)], "edge") for name, v in inputs.items()}
-            outputs = self.predict_on_batch(batch)
-            # With tf.distribute every replica answers; the first answer is enough.
-            features["pooled"][rows] = outputs["pooled"][: len(rows)]
-            features["tokens"][rows, :length] = outputs["tokens"][: len(rows)]
+            outputs = self._encode({name: values[rows, :length] for name, values in inputs.items()})
+            features["pooled"][rows] = outputs["pooled"]
+            if tokens:
+                features["tokens"][rows, :length] = outputs["tokens"]
             progress.add(len(rows))
         return features
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.quantize`."""
+        super().quantize(*args, **kwargs)
+        self._forget_graphs()
+
+    def _forget_graphs(self):
+        """Makes the compiled function of tokens anew, as other variables need."""
+        self._encode = backend.compiled(lambda inputs: self(inputs, training=False), lambda: self.variables, axes=2)
 
     def fingerprint(self) -> str:
         """A hash of all that the features depend on: config, vocabulary and weights; the same in every process."""

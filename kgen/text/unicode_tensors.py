@@ -33,7 +33,7 @@ def nfkc(strings: Tensor) -> Tensor:
 
 
 def unless_ascii(strings: Tensor, plain: Callable[[], Tensor], full: Callable[[], Tensor]) -> Tensor:
-    """What `plain` gives if all characters are ASCII's, which takes a third of the time; else what `full` gives."""
+    """What `plain` gives if all characters are ASCII's, which saves a quarter of the time; else what `full` gives."""
     import tensorflow as tf
 
     return tf.cond(tf.reduce_all(tf.strings.regex_full_match(strings, r"[\x00-\x7f]*")), plain, full)

@@ -1,4 +1,4 @@
-"""Word pieces of strings in a TensorFlow graph, by TensorFlow's own operations [Wu et al. 2016]."""
+"""Word pieces of strings [Wu et al. 2016]: in a TensorFlow graph, by its own operations, and out of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kgen.text.unicode_tensors import spelled, unless_ascii
-from kgen.types import Tensor
+from kgen.types import Array, Tensor
 
 # As KerasHub and the library tokenizers split: each punctuation mark and each Chinese character is a word of its own.
 _APART = (
@@ -67,6 +67,17 @@ def word_pieces(tokenizer: Any, sequence_length: int, captions: Tensor) -> dict[
     token_ids = pieces.to_tensor(padding, shape=[None, sequence_length])
     mask = tf.sequence_mask(pieces.row_lengths(), sequence_length, "int32")
     return {"token_ids": token_ids, "padding_mask": mask, "segment_ids": tf.zeros_like(token_ids)}
+
+
+def packed_pieces(tokenizer: Any, sequence_length: int, captions: list[str]) -> dict[str, Array]:
+    """As `word_pieces`, of a list of N strings, in NumPy and without TensorFlow."""
+    start, end, padding = map(tokenizer.token_to_id, (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token))
+    token_ids = np.full((len(captions), sequence_length), padding, "int32")
+    mask = np.zeros_like(token_ids)
+    for row, pieces in enumerate(tokenizer.tokenize(captions)):
+        pieces = [start, *np.asarray(pieces)[: sequence_length - 2], end]
+        token_ids[row, : len(pieces)], mask[row, : len(pieces)] = pieces, 1
+    return {"token_ids": token_ids, "padding_mask": mask, "segment_ids": np.zeros_like(token_ids)}
 
 
 def _words(captions, tokenizer):

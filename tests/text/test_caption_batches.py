@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from kgen.text import CaptionBatches, CaptionFeatures, CaptionTokens, attach_features
+from kgen.training.epochs import epochs_of
 
 SEVERAL = [["a blue square"], ["a green circle", "a green disc"], ["a red square", "red"], ["a red circle"], ["one"]]
 IMAGES = np.arange(5, dtype="uint8")[:, None, None, None] * np.ones((1, 2, 2, 1), "uint8")
@@ -58,6 +59,19 @@ def test_order_follows_from_seed_and_steps_alone(encoder, flat):
     second.on_epoch_begin()
     assert seen(first) == seen(second) != seen(batches(encoder, flat, seed=3))
     assert seen(first) != seen(batches(encoder, flat, seed=4))
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_an_epoch_that_goes_on_is_the_one_that_began(encoder, flat, before):
+    """Whatever the model had learned from before, in epochs of another length."""
+    whole = epochs_of("fit", batches(encoder, flat, steps_done=lambda: before)).begin(0, 0)["x"]
+    left = epochs_of("fit", batches(encoder, flat, steps_done=lambda: before + 2)).begin(0, 2)["x"]
+    for each in (whole, left):
+        each.on_epoch_begin()
+    assert len(left) == 1
+    np.testing.assert_array_equal(left.batches.order, whole.batches.order)
+    for name, values in left[0].items():
+        np.testing.assert_array_equal(values, whole[2][name])
 
 
 def test_without_shuffling_the_first_captions_in_order(encoder, flat):

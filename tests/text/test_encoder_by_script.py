@@ -12,11 +12,11 @@ class Encoder:
     def __init__(self, number, pooled_dim=3):
         self.number, self.pooled_dim, self.read = number, pooled_dim, []
 
-    def encode(self, captions, batch_size=64, verbose="auto", cut=None):
+    def encode(self, captions, batch_size=64, verbose="auto", cut=None, tokens=True):
         self.read += captions
         ones = np.ones((len(captions), 2), "float32")
         pooled = np.full((len(captions), self.pooled_dim), self.number, "float32")
-        return {"pooled": pooled, "tokens": self.number * ones[..., None], "mask": ones > 0}
+        return {"pooled": pooled} | ({"tokens": self.number * ones[..., None], "mask": ones > 0} if tokens else {})
 
     def preprocess(self, captions):
         return {}
@@ -31,6 +31,14 @@ def test_each_reads_its_own_script():
     assert features["mask"].all() and latin.read == ["a cat", "un café"]
 
 
+@pytest.mark.backends
+def test_without_tokens_one_encoder_reads_each_text():
+    latin, others = Encoder(1.0), Encoder(2.0)
+    features = EncoderByScript(latin, others).encode(["a cat", "猫", "un café"], tokens=False)
+    assert set(features) == {"pooled"} and features["pooled"][:, 0].tolist() == [1.0, 2.0, 1.0]
+    assert latin.read == ["a cat", "un café"] and others.read == ["猫"]
+
+
 def test_without_latin_the_other_is_not_asked():
     latin = Encoder(1.0)
     np.testing.assert_array_equal(EncoderByScript(latin, Encoder(2.0)).encode(["猫"])["pooled"], 2.0)
@@ -40,6 +48,9 @@ def test_without_latin_the_other_is_not_asked():
 def test_what_is_cut_is_told_once(encoder):
     with pytest.warns(UserWarning, match="1 of 2 captions") as caught:
         EncoderByScript(encoder, encoder).encode(["a " * 20, "猫"])
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match="1 of 1 captions") as caught:
+        EncoderByScript(encoder, encoder).encode(["a " * 20, "猫"], tokens=False)
     assert len(caught) == 1
 
 

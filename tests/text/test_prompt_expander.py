@@ -170,3 +170,15 @@ def test_prompts_are_checked():
     with pytest.raises(TypeError, match="PromptExpander: captions must be a list"):
         PromptExpander(shout).expand("a cat")
     assert np.size(PromptExpander(shout).expand(["a cat"])) == 1
+
+
+# === Files from somewhere else ===
+def test_a_file_does_not_say_where_to_write(tmp_path):
+    expander = PromptExpander("gpt2_base_en", cache=tmp_path / "cache.jsonl")
+    config = expander.get_config()
+    assert config["cache"] is None and str(tmp_path) not in str(config)
+    with pytest.warns(UserWarning, match="wants to write to '/etc/evil', which is left out"):
+        loaded = PromptExpander.from_config({**config, "cache": "/etc/evil"})
+    assert loaded.cache is None and loaded.language_model == "gpt2_base_en"
+    with pytest.warns(UserWarning, match="by the language model at 'hf://evil/model'"):
+        PromptExpander.from_config({**config, "language_model": "hf://evil/model"})

@@ -10,7 +10,7 @@ import pytest
 from kgen.captions import clean_prompt
 from kgen.text.prompt_cleaner import clean_prompt_tensor
 from kgen.text.text_models import token_inputs
-from kgen.text.word_pieces import word_piece_tokenizer, word_pieces
+from kgen.text.word_pieces import packed_pieces, word_piece_tokenizer, word_pieces
 
 tf = pytest.importorskip("tensorflow")
 models = pytest.importorskip("keras_hub").models
@@ -55,12 +55,13 @@ def in_graph(preprocessor, captions):
 
 
 def check(preprocessor, captions):
-    wanted = token_inputs(preprocessor, [clean_prompt(caption) for caption in captions])
-    found = in_graph(preprocessor, captions)
-    assert set(found) == set(wanted)
-    for name, values in wanted.items():
-        wrong = np.flatnonzero(np.any(found[name] != np.asarray(values), axis=1))
-        assert len(wrong) == 0, f"{name} of {[captions[i] for i in wrong[:9]]}"
+    clean = [clean_prompt(caption) for caption in captions]
+    wanted = token_inputs(preprocessor, clean)
+    for found in in_graph(preprocessor, captions), packed_pieces(preprocessor.tokenizer, LENGTH, clean):
+        assert set(found) == set(wanted)
+        for name, values in wanted.items():
+            wrong = np.flatnonzero(np.any(found[name] != np.asarray(values), axis=1))
+            assert len(wrong) == 0, f"{name} of {[captions[i] for i in wrong[:9]]}"
 
 
 def test_by_hand():
