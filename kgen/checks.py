@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,3 +97,34 @@ def number(owner: str, name: str, value: Any, least: float = -math.inf, below: f
             wanted = "a finite number" if least == -math.inf else f"a number of at least {least:g}"
         raise ValueError(f"{owner}: {name} must be {wanted}; got {value!r}.")
     return value
+
+
+def finite_weights(owner: str, weights: Sequence) -> None:
+    """Raises a FloatingPointError that names the first of these `keras.Variable`s that is not finite."""
+    bad = nonfinite_weights(weights)
+    if bad:
+        raise FloatingPointError(
+            f"{owner}: {len(bad)} of {len(weights)} weights are NaN or infinite, the first is {bad[0]}. Load an "
+            "earlier file of the model, or train it anew; docs/questions.md says how to avoid it."
+        )
+
+
+def nonfinite_weights(weights: Sequence) -> list[str]:
+    """Paths of those `keras.Variable`s that have a NaN or an infinity in them; their sum says so."""
+    from keras import ops
+
+    kinds = [v for v in weights if "float" in v.dtype]
+    return [v.path for v in kinds if not np.isfinite(np.sum(ops.convert_to_numpy(v), dtype="float64"))]
+
+
+def one_line(text: object, most: int = 300) -> str:
+    r"""A text from somewhere else as part of an error: in one line, and not longer than that.
+
+    Example:
+
+    ```python
+    one_line("a\n b" + 999 * "!", 8)      # "a b!!..."
+    ```
+    """
+    line = " ".join("".join(each if each.isprintable() else " " for each in str(text)).split())
+    return line if len(line) <= most else line[: most - 3] + "..."

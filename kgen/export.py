@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 
 import keras
 
-from kgen.files import write_whole
+from kgen.files import PARTIAL, whole_directory, write_whole
 from kgen.text.tokenizer_file import tokenizer_json
 from kgen.types import Tensor
 
@@ -80,25 +79,32 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
         )
     parent = os.path.dirname(os.path.abspath(path))
     os.makedirs(parent, exist_ok=True)
+    if format == "tf_saved_model":
+        with whole_directory(path) as partial:
+            _write(model, os.fspath(partial), format)
+        return
     # A folder of its own for what is written until it is whole.
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        written = os.path.join(folder, os.path.basename(os.path.abspath(path)))
-        if format != "torch" and backend != "tensorflow":
-            _write_elsewhere(model, written, format)
-        elif format == "tf_saved_model":
-            _write_saved_model(model, written)
-        else:
-            _write_file(model, written, format)
-        if format != "tf_saved_model":
-            for ending in (_TOKENIZER, _CLEANER):
-                # An older one, of a model that had another way with prompts.
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(os.path.splitext(path)[0] + ending)
-        for name in os.listdir(folder):
-            target = os.path.join(parent, name)
-            if os.path.isdir(target):
-                shutil.rmtree(target)
-            os.replace(os.path.join(folder, name), target)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{os.path.basename(path)}.", suffix=PARTIAL) as folder:
+        _write(model, os.path.join(folder, os.path.basename(path)), format)
+        names = sorted(os.listdir(folder))
+        # The file last: what it needs is beside it by then.
+        names.sort(key=lambda name: name == os.path.basename(path))
+        for name in names:
+            os.replace(os.path.join(folder, name), os.path.join(parent, name))
+    for ending in (_TOKENIZER, _CLEANER):
+        # An older one, of a model that had another way with prompts.
+        if os.path.basename(os.path.splitext(path)[0]) + ending not in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.splitext(path)[0] + ending)
+
+
+def _write(model, path, format):
+    if format != "torch" and keras.backend.backend() != "tensorflow":
+        _write_elsewhere(model, path, format)
+    elif format == "tf_saved_model":
+        _write_saved_model(model, path)
+    else:
+        _write_file(model, path, format)
 
 
 def _check_directory(path):

@@ -92,13 +92,16 @@ def _get_config_of(cls):
 
 def _from_config(cls, config):
     """An object with these arguments."""
+    return cls(**{name: _deserialized(name, value) for name, value in config.items()})
+
+
+def _deserialized(name, value):
     # Keras looks at each of thousands of names by itself, which takes longer than to make the networks.
-    return cls(
-        **{
-            name: value if _is_plain(value) else keras.saving.deserialize_keras_object(value)
-            for name, value in config.items()
-        }
-    )
+    if _is_plain(value):
+        return value
+    # Paths of variables tell the networks of a model apart.
+    with keras.name_scope(name):
+        return keras.saving.deserialize_keras_object(value)
 
 
 def _serialized(value):

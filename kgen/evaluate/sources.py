@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import keras
 import numpy as np
 
 from kgen.data import ImageFolder
 from kgen.data.folder_captions import folder_captions
 from kgen.data.read_image import opened_image
+from kgen.keras_file import load_keras_file
 from kgen.models import GAN, VAE, TextToImage
 from kgen.presets import is_preset, load_preset
 from kgen.presets.hub import is_address
@@ -34,7 +34,7 @@ def source_of(options: argparse.Namespace) -> Source:
     if path.suffix == ".keras":
         if not path.is_file():
             raise ValueError(f"there is no file '{path}'.")
-        return FromModel(keras.saving.load_model(path, compile=False), options)
+        return FromModel(load_keras_file(path, "evaluate"), options)
     if is_address(name) or is_preset(path):
         return FromModel(load_preset(name if is_address(name) else path), options)
     if (path / "saved_model.pb").is_file():

@@ -5,7 +5,6 @@ from kgen.models.cycle_gan import CycleGAN
 from kgen.models.distillation import distill
 from kgen.models.dual_encoder import DualEncoder
 from kgen.models.gan import GAN
-from kgen.models.heads import ClassificationHead, Head, ReconstructionHead, SegmentationHead
 from kgen.models.image_captioner import ImageCaptioner
 from kgen.models.image_classifier import ImageClassifier
 from kgen.models.image_restorer import ImageRestorer
@@ -19,17 +18,13 @@ __all__ = [
     "GAN",
     "VAE",
     "Autoencoder",
-    "ClassificationHead",
     "CycleGAN",
     "DualEncoder",
-    "Head",
     "ImageCaptioner",
     "ImageClassifier",
     "ImageRestorer",
     "ImageSegmenter",
     "MultiTaskModel",
-    "ReconstructionHead",
-    "SegmentationHead",
     "StyleTransfer",
     "TextToImage",
     "distill",

@@ -87,9 +87,11 @@ class CycleGAN(ImageModel):
         if discriminator is None:
             discriminator = networks.MultiscaleEncoder(image_shape, 1, filters=128)
         if inverse_generator is None:
-            inverse_generator = network_copy(generator, weights=False)
+            with keras.name_scope("inverse"):
+                inverse_generator = network_copy(generator, weights=False)
         if inverse_discriminator is None:
-            inverse_discriminator = network_copy(discriminator, weights=False)
+            with keras.name_scope("inverse"):
+                inverse_discriminator = network_copy(discriminator, weights=False)
         self.generator = _checked(generator, "generator", image_shape)
         self.inverse_generator = _checked(inverse_generator, "inverse_generator", image_shape)
         self.discriminator, self.inverse_discriminator = discriminator, inverse_discriminator

@@ -14,14 +14,13 @@ from kgen.inputs import CaptionInput
 from kgen.inputs.caption_input import feature_standards
 from kgen.inputs.pixels import in_network_range
 from kgen.layers import SimilarityScale
-from kgen.losses.contrastive import as_pairs
 from kgen.metrics import DualFeatureExtractor
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import feed, split_batch
 from kgen.networks.towers import check_towers, image_tower, named_image_tower
 from kgen.serializable import serializable
 from kgen.text import TextEncoder, clean_prompts
-from kgen.training import Phase
+from kgen.training import Phase, backend
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
@@ -156,17 +155,30 @@ class DualEncoder(ImageModel):
 
     def contrast(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The objective on a batch, and how often the best match within it is the right one."""
-        images, features = split_batch(batch)
-        logits, same = self.logits(images, features, training), same_captions(features)
-        return {
-            "loss": self.objective.loss(logits, same),
-            "matching_accuracy": losses.matching_accuracy(logits, same),
-        }
+        return self._of_all_pairs(
+            lambda logits, same: {
+                "loss": self.objective.loss(logits, same),
+                "matching_accuracy": losses.matching_accuracy(logits, same),
+            },
+            *split_batch(batch),
+            training,
+        )
+
+    def _of_all_pairs(self, function, images, features, training=False):
+        """A function of the logits of a whole batch and of which of its captions are equal; see `on_whole_batch`."""
+
+        def compared(image_vectors, text_vectors, told_by):
+            return function(self._scaled_cosines(image_vectors, text_vectors), _equal_rows(told_by))
+
+        vectors = self.image_vectors(images, training), self.text_vectors(features, training)
+        return backend.on_whole_batch(compared, *vectors, _told_by(features))
 
     def logits(self, images: Tensor, features: dict[str, Tensor], training: bool = False) -> Tensor:
         """How well each image fits each caption, `(images, captions)`: scaled cosines."""
-        vectors = self.image_vectors(images, training), self.text_vectors(features, training)
-        return self.scale(ops.matmul(vectors[0], ops.transpose(vectors[1])))
+        return self._scaled_cosines(self.image_vectors(images, training), self.text_vectors(features, training))
+
+    def _scaled_cosines(self, image_vectors, text_vectors):
+        return self.scale(ops.matmul(image_vectors, ops.transpose(text_vectors)))
 
     def matching_loss(self, images: Tensor, features: dict[str, Tensor]) -> Tensor:
         """The objective of images in [-1, 1] with their captions' features, `(batch,)`; nothing here is trained.
@@ -174,7 +186,7 @@ class DualEncoder(ImageModel):
         For the training of a generator: each image is to fit its own caption better than the others of the batch, as
         by the contrastive losses of Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image generation".
         """
-        return self.objective.loss(self.logits(images, features), same_captions(features))
+        return self._of_all_pairs(self.objective.loss, images, features)
 
     def image_vectors(self, images: Tensor, training: bool = False) -> Tensor:
         """Unit vectors `(batch, embedding_dim)` of images in [-1, 1]."""
@@ -192,11 +204,14 @@ class DualEncoder(ImageModel):
         self.updates.assign(self.updates + 1.0)
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Which caption of the batch is each image's (equal captions share the 1), and probabilities of captions."""
-        images, features = split_batch(batch)
-        logits = self.logits(images, features)
-        truth = as_pairs(same_captions(features), logits)
-        return truth / ops.sum(truth, axis=1, keepdims=True), ops.softmax(logits, axis=-1)
+        """Which caption of the batch is each image's, one-hot, and probabilities; equal captions count as the first."""
+
+        def judged(logits, same):
+            first = ops.argmax(ops.cast(same, "int32"), axis=1)
+            truth = ops.one_hot(first, ops.shape(logits)[1], dtype="float32")
+            return truth, ops.matmul(ops.softmax(logits, axis=-1), truth)
+
+        return self._of_all_pairs(judged, *split_batch(batch))
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """The logits of `{"images", **features}`, images in [-1, 1]."""
@@ -366,5 +381,12 @@ class DualEncoder(ImageModel):
 
 def same_captions(features: dict[str, Tensor]) -> Tensor:
     """Which captions of a batch are equal, bool `(batch, batch)`, from their features or tokens."""
-    told_by = features["token_ids"] if "token_ids" in features else features["pooled"]
+    return _equal_rows(_told_by(features))
+
+
+def _told_by(features):
+    return features["token_ids"] if "token_ids" in features else features["pooled"]
+
+
+def _equal_rows(told_by):
     return ops.all(ops.equal(told_by[:, None], told_by[None, :]), axis=-1)

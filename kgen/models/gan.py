@@ -26,6 +26,8 @@ class GAN(ImageModel):
     """A generator and a discriminator that learn from each other [Goodfellow et al. 2014].
 
     Each step first trains the discriminator to tell real images from generated ones, then the generator to deceive it.
+    Both look at the same generated images, which the generator makes once; with `discriminator_steps` above 1, each of
+    these draws its own.
     The logs name `discriminator_loss` and `generator_loss`, and `discriminator_accuracy`: of pairs of a real and a
     generated image, the share in which the real one is judged the more real. At 0.5 the discriminator cannot tell, at 1
     it always wins. `loss` is the sum of the two, by which `keras.callbacks.TerminateOnNaN` works; it says nothing of

@@ -9,8 +9,9 @@ import keras
 from keras import ops
 
 from kgen import checks, losses, networks
+from kgen.heads import ClassificationHead
+from kgen.heads.classification_head import known
 from kgen.inference.classify import named
-from kgen.models.heads import ClassificationHead, known
 from kgen.models.recognition_model import RecognitionModel
 from kgen.networks.interface import warn_of_ending
 from kgen.serializable import python_numbers, serializable

@@ -260,6 +260,9 @@ class ImageModel(PhasedModel):
 
         Returns:
             Array `(N, ...)`.
+
+        Raises:
+            FloatingPointError: if nothing comes out because the model's weights are NaN or infinite.
         """
         batch_size = checks.integer(type(self).__name__, "batch_size", batch_size)
         self.forget_stale_graphs()
@@ -276,6 +279,8 @@ class ImageModel(PhasedModel):
                 results = np.empty((count, *part.shape[1:]), part.dtype)
             results[start : start + batch_size] = part
             progress.add(len(part))
+        if count and not _says_something(results):
+            checks.finite_weights(type(self).__name__, self.variables)
         return results
 
     def constants(self) -> list:
@@ -396,6 +401,11 @@ class ImageModel(PhasedModel):
             f"{type(self).__name__}.quantize: kgen's models are not quantized. save_to_preset(directory, "
             "dtype='float16') writes a file of half the size."
         )
+
+
+def _says_something(results):
+    """Whether they are not what NaN gives: pixels that are all 0, or numbers that are not finite."""
+    return results.any() if results.dtype.kind in "iub" else np.isfinite(np.sum(results, dtype="float64"))
 
 
 class _Graphs:

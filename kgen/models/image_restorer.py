@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kgen import checks, networks
@@ -172,12 +173,21 @@ class ImageRestorer(ImageModel):
         overlap: int = 64,
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
+        out: np.ndarray | None = None,
     ) -> Any:
         """Restored images, `scale` times as large.
 
-        What is larger than a tile is computed in tiles, in memory that does not grow with the image, but for the
-        result itself. Grey images stay grey. Wide holes are filled from coarse to fine: first in the image at half the
-        size, or a quarter and so on, until the network reaches across them; this takes some copies of the whole image.
+        What is larger than a tile is computed in tiles, in memory that grows with the width of the image alone, but for
+        the result itself, which may lie in a file:
+
+        ```python
+        photo = np.load("photo.npy", mmap_mode="r")                         # uint8 (9000, 12000, 3)
+        clean = np.lib.format.open_memmap("clean.npy", "w+", photo.dtype, photo.shape)
+        restorer.restore(photo, out=clean)
+        ```
+
+        Grey images stay grey. Wide holes are filled from coarse to fine: first in the image at half the size, or a
+        quarter and so on, until the network reaches across them; this takes some copies of the whole image.
 
         Args:
             images: one image `(H, W, channels)`, a batch `(N, H, W, channels)`, or a list of images of any sizes;
@@ -190,6 +200,8 @@ class ImageRestorer(ImageModel):
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
             value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
                 without one in the range that the model was trained on, or else in [0, 1].
+            out: array that the result is written to, of its shape and dtype: a memory map for images that do not fit
+                into memory. Images without alpha and masks are written part by part. None: a new array.
 
         Returns:
             uint8 array `(scale * H, scale * W, channels)`, a batch or a list of them, as `images` came, of as many
@@ -198,11 +210,12 @@ class ImageRestorer(ImageModel):
         Raises:
             TypeError: if `images` is none of these.
             ValueError: for images of other channels or range; masks that are missing, out of place, or of another
-                size; or another tile or overlap.
+                size; an `out` of another shape or dtype; or another tile or overlap.
         """
         if not self.trained:
             warnings.warn("ImageRestorer has not been trained: images stay as they are.", stacklevel=2)
-        return restored_images(self, images, masks, tile, overlap, verbose, value_range)
+        restored = restored_images(self, images, masks, tile, overlap, verbose, value_range, out)
+        return restored if out is None else out
 
     def restored(self, degraded: Tensor, network: Any, training: bool = False) -> Tensor:
         """What a network makes of degraded images in [0, 1], float32; known pixels as they were."""

@@ -8,7 +8,8 @@ import keras
 from keras import ops
 
 from kgen import networks
-from kgen.models.heads import SegmentationHead, of_pixels
+from kgen.heads import SegmentationHead
+from kgen.heads.segmentation_head import of_pixels
 from kgen.models.recognition_model import RecognitionModel
 from kgen.serializable import python_numbers, serializable
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kgen.models.heads import Head
+from kgen.heads import Head
 from kgen.models.recognition_model import RecognitionModel
 from kgen.serializable import serializable
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
@@ -23,7 +23,7 @@ class MultiTaskModel(RecognitionModel):
 
     Args:
         backbone: a network from images, as in `ImageClassifier`; it is copied.
-        heads: dict from name to `kgen.models.Head`: `ClassificationHead`, `SegmentationHead`, `ReconstructionHead`.
+        heads: dict from name to `kgen.heads.Head`: `ClassificationHead`, `SegmentationHead`, `ReconstructionHead`.
         image_shape, value_range, frozen, ema_momentum, seed: as in `ImageClassifier`.
         **kwargs: `name`, `dtype`.
 
@@ -37,8 +37,8 @@ class MultiTaskModel(RecognitionModel):
     model = kgen.models.MultiTaskModel(
         kgen.networks.residual_encoder((28, 28, 1)),
         {
-            "clothes": kgen.models.ClassificationHead(10),
-            "copy": kgen.models.ReconstructionHead(kgen.networks.dcgan_generator((28, 28, 1), latent_dim=64)),
+            "clothes": kgen.heads.ClassificationHead(10),
+            "copy": kgen.heads.ReconstructionHead(kgen.networks.dcgan_generator((28, 28, 1), latent_dim=64)),
         },
     )
     model.compile(weights={"copy": 0.01})

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from kgen import networks
+from kgen.heads import Head
 from kgen.inputs import AnswerInput, pixels
-from kgen.models.heads import Head
 from kgen.models.image_model import ImageModel
 from kgen.networks.backbone import adapted_images
 from kgen.networks.interface import split_batch
@@ -39,7 +39,7 @@ class RecognitionModel(ImageModel):
         """Makes the network of a backbone and heads; the arguments are those of `MultiTaskModel`."""
         owner = type(self).__name__
         if not heads or not all(isinstance(head, Head) for head in heads.values()):
-            raise TypeError(f"{owner}: heads must be a dict from name to kgen.models.Head; got {heads!r}.")
+            raise TypeError(f"{owner}: heads must be a dict from name to kgen.heads.Head; got {heads!r}.")
         if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(f"{owner}: value_range must be (low, high), such as (0, 255); got {value_range!r}.")
         wanted = sorted({head.reads for head in heads.values()})

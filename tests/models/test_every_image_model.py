@@ -6,23 +6,21 @@ import keras
 import numpy as np
 import pytest
 
+from kgen.heads import ClassificationHead, ReconstructionHead
 from kgen.layers import GaussianNoise
 from kgen.models import (
     GAN,
     VAE,
     Autoencoder,
-    ClassificationHead,
     CycleGAN,
     ImageCaptioner,
     ImageClassifier,
     ImageRestorer,
     ImageSegmenter,
     MultiTaskModel,
-    ReconstructionHead,
     TextToImage,
 )
 from kgen.networks import restoration_network
-from kgen.training import backend
 from tests.models import tiny, tiny_latents, tiny_style, tiny_text
 from tests.models.test_autoencoder import networks
 from tests.models.test_recognition_model import backbone
@@ -158,16 +156,7 @@ CASES = {
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Graphs that run once cost more to make than to run."""
-
-    def compiled(function, state):
-        def call(inputs):
-            inputs = {key: keras.ops.convert_to_tensor(value) for key, value in inputs.items()}
-            return keras.ops.convert_to_numpy(function(inputs))
-
-        return call
-
-    monkeypatch.setattr(backend, "compiled", compiled)
+    tiny_latents.run_eagerly(monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ def test_resume(tmp_path):
 
 
 @pytest.mark.slow
+def test_survival(tmp_path):
+    models.check_survival(conditional, (tiny.pictures(27), tiny.labels(27)), tmp_path)
+
+
+@pytest.mark.slow
 def test_replicas(tensorflow_backend):
     models.check_replicas(quiet, tiny.pictures(19))
 
@@ -354,3 +359,19 @@ def test_two_sequential_networks(tmp_path):
 def test_a_discriminator_that_has_nothing_to_do_with_classes():
     with pytest.raises(ValueError, match="GAN: the discriminator .* neither takes the class, as 'pooled'"):
         GAN(tiny.decoder(3), tiny.encoder(1), tiny.LATENT_DIM, num_classes=3)
+
+
+# === Memory ===
+@pytest.mark.slow
+@pytest.mark.backends
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="RematScope does not go with TensorFlow's graphs")
+def test_activations_that_are_computed_again_change_no_gradient():
+    one = tiny.gan()
+    with keras.RematScope("full"):
+        other = tiny.gan()
+    other.set_weights(one.get_weights())
+    for model in (one, other):
+        model.compile(keras.optimizers.SGD(0.1))
+        models.fit(model, tiny.pictures(16), 8, 2)
+    for weight, expected in zip(other.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, atol=1e-6)

@@ -1,3 +1,9 @@
+import concurrent.futures
+import gc
+import resource
+import warnings
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +12,7 @@ from keras import ops
 from kgen.inputs import ImageInput
 from kgen.models.image_model import ImageModel
 from kgen.training import Phase
+from tests.models import tiny
 
 SHAPE = (2, 3, 1)
 
@@ -227,3 +234,37 @@ def test_a_subclass_says_what_it_generates_answers_and_serves():
 def test_quantization_is_refused():
     with pytest.raises(NotImplementedError, match=r"Shade.quantize: .*save_to_preset\(directory, dtype='float16'\)"):
         Shade().quantize("int8")
+
+
+# === Many calls ===
+@pytest.mark.slow
+@pytest.mark.backends
+def test_threads_get_their_own_images():
+    model, other, seeds = tiny.gan(), tiny.gan(), range(24)
+    other.set_weights(model.get_weights())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = [other.generate(3, seed=seed, verbose=0) for seed in seeds]
+        # The first calls, in which graphs are made, come together.
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda seed: model.generate(3, seed=seed, batch_size=1 + seed % 3, verbose=0), seeds))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.astype(int), other, atol=1)
+
+
+@pytest.mark.slow
+@pytest.mark.backends
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much memory there is")
+def test_many_calls_leave_nothing_behind():
+    model = tiny.gan()
+
+    def megabytes(calls):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for i in range(calls):
+                model.generate(1 + i % 5, seed=i, verbose=0)
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+    before = megabytes(200)
+    assert megabytes(500) - before < 5

@@ -79,7 +79,7 @@ def test_backends_agree():
 @models.in_ci
 def test_replicas():
     # The units that vary among the images of a share may be fewer than among those of a batch.
-    models.check_replicas(tiny_latents.quiet_vae, pictures(19), of_a_share=["active_units"])
+    models.check_replicas(tiny_latents.quiet_vae, pictures(19))
 
 
 @models.in_ci

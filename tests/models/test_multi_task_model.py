@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 import kgen  # noqa: F401  load_model knows its classes by it
-from kgen.models import ClassificationHead, MultiTaskModel, ReconstructionHead
+from kgen.heads import ClassificationHead, ReconstructionHead
+from kgen.models import MultiTaskModel
 from tests.models import tiny
 
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from kgen.models import ClassificationHead, MultiTaskModel, SegmentationHead
+from kgen.heads import ClassificationHead, SegmentationHead
+from kgen.models import MultiTaskModel
 from tests.checks import models
 from tests.models import tiny
 
@@ -86,8 +87,8 @@ def test_images_are_adapted_to_the_backbone():
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        ({"heads": {}}, TypeError, "heads must be a dict from name to kgen.models.Head; got {}"),
-        ({"heads": {"a": 3}}, TypeError, "heads must be a dict from name to kgen.models.Head"),
+        ({"heads": {}}, TypeError, "heads must be a dict from name to kgen.heads.Head; got {}"),
+        ({"heads": {"a": 3}}, TypeError, "heads must be a dict from name to kgen.heads.Head"),
         ({"value_range": (1, 0)}, ValueError, r"value_range must be \(low, high\)"),
         ({"image_shape": (8, 8)}, ValueError, r"image_shape must be \(height, width, channels\)"),
         ({"image_shape": (8, 8, 2)}, ValueError, "the backbone takes images of 3 channels; image_shape"),

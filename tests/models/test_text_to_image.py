@@ -345,6 +345,11 @@ def _load_and_generate(file):
 
 
 @pytest.mark.slow
+def test_survival(tmp_path):
+    checks.check_survival(tiny_text.compiled, tiny_text.pictures(27), tmp_path)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("factory", ["compiled", "compiled_with_trainable_encoder"])
 def test_training_that_was_interrupted_goes_on_bitwise(factory, tmp_path):
     images, captions = tiny_text.pictures(8)
@@ -485,7 +490,8 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     size = model.count_params()
     model.remember(["a red picture", "a blue picture"], sharpness=1000.0)
     assert model.count_params() == size
-    features = model.sampler.prompts.features([unknown], verbose=0)["pooled"][0]
+    prompts = model.sampler.prompts
+    features = ops.convert_to_numpy(prompts.remembered(prompts.features([unknown], verbose=0))["pooled"])[0]
     known = ops.convert_to_numpy(model.memory.known)
     assert np.abs(known - features).max(axis=1).min() < 1e-4
     # Known captions stay what they are.

@@ -16,10 +16,10 @@ LATENT_DIM = tiny.LATENT_DIM
 def run_eagerly(monkeypatch):
     """Graphs that run once cost more to make than to run."""
 
-    def compiled(function, state):
+    def compiled(function, state, axes=1):
         def call(inputs):
-            inputs = {key: ops.convert_to_tensor(value) for key, value in inputs.items()}
-            return ops.convert_to_numpy(function(inputs))
+            results = function({key: ops.convert_to_tensor(value) for key, value in inputs.items()})
+            return keras.tree.map_structure(ops.convert_to_numpy, results)
 
         return call
 
