@@ -140,8 +140,8 @@ def tasks(options):
     def model(*names):
         keras.utils.set_random_seed(options.seed)
         heads = {
-            "clothes": kgen.models.ClassificationHead(class_names=FASHION_MNIST_NAMES, dropout=0.3),
-            "copy": kgen.models.ReconstructionHead(
+            "clothes": kgen.heads.ClassificationHead(class_names=FASHION_MNIST_NAMES, dropout=0.3),
+            "copy": kgen.heads.ReconstructionHead(
                 kgen.networks.dcgan_generator(SHAPE, latent_dim=64, filters=64, patch=2)
             ),
         }
