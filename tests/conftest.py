@@ -36,6 +36,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_runtest_setup(item):
+    """Slow tests are skipped after a deadline, in seconds since 1970, as a run of CI that takes too long is lost."""
+    deadline = float(os.environ.get("KGEN_DEADLINE", "inf"))
+    if time.time() > deadline and item.get_closest_marker("slow"):
+        pytest.skip("no time is left: KGEN_DEADLINE has passed")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """In CI a test that takes too long without the mark fails, on the backend that all tests run on."""

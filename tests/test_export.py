@@ -5,10 +5,12 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kgen import export
 from tests.models import tiny_text
 from tests.models.tiny import gan
 
@@ -48,6 +50,22 @@ def test_strings_to_pixels_without_kgen(tmp_path):
     assert np.abs(images.astype(int) - expected).max() <= 1
     model.export(path)  # an older one is replaced
     assert (path / "saved_model.pb").exists()
+
+
+def test_what_fails_half_way_leaves_the_older_model(tmp_path, monkeypatch, tensorflow_backend):
+    def write(model, path):
+        os.makedirs(path)
+        Path(path, "saved_model.pb").write_text(model)
+        if model == "bad":
+            raise RuntimeError("half-way")
+
+    monkeypatch.setattr(export, "_write_saved_model", write)
+    for model in ("old", "new"):
+        export.export_model(model, tmp_path / "saved_model")
+        with pytest.raises(RuntimeError, match="half-way"):
+            export.export_model("bad", tmp_path / "saved_model")
+        assert [path.name for path in tmp_path.rglob("*")] == ["saved_model", "saved_model.pb"]
+        assert (tmp_path / "saved_model" / "saved_model.pb").read_text() == model
 
 
 def test_a_conditional_gan(tmp_path, tensorflow_backend):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kgen.training import backend
-from tests.checks.processes import in_worker, name_of, resolve, two_replicas
+from tests.checks.processes import in_worker, name_of, replicas, resolve
 
 
 def check_metric(make_metric, real, generated, tolerance=1e-9, in_step=None):
@@ -139,7 +139,7 @@ def check_metric_replicas(cases, tolerance=1e-9):
 def _on_two_replicas(cases):
     import tensorflow as tf
 
-    strategy = two_replicas()
+    strategy = replicas()
     results = []
     for name, real, generated in cases:
         make_metric = resolve(name)

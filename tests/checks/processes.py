@@ -76,15 +76,21 @@ def resolve(function):
     return getattr(importlib.import_module(module), name)
 
 
-@functools.cache
-def two_replicas():
-    """The `MirroredStrategy` over the two logical CPU devices that a process of this module has on TensorFlow.
+def replicas(count=2):
+    """A `MirroredStrategy` over some of the four logical CPU devices that a process of this module has on TensorFlow.
 
-    One for all calls: a second one would number its collective operations as the first did, and they would meet.
+    One for all calls, and one of four replicas without collective operations: a second one would number these as the
+    first did, and they would meet.
     """
+    return _replicas(count)
+
+
+@functools.cache
+def _replicas(count):
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    across = None if count == 2 else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)], across)
 
 
 # === The side of the tests ===
@@ -148,9 +154,14 @@ def _answer_calls():
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # For `two_replicas`; only possible before TensorFlow is used.
-        devices = [tf.config.LogicalDeviceConfiguration()] * 2
+        # For `replicas`; only possible before TensorFlow is used.
+        devices = [tf.config.LogicalDeviceConfiguration()] * 4
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        # For `keras.distribution`; a computation that asks for nothing runs on the first.
+        jax.config.update("jax_num_cpu_devices", 4)
     while True:
         try:
             name, args = pickle.load(sys.stdin.buffer)

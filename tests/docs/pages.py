@@ -13,7 +13,7 @@ PAGES = ["README.md", *SITE]
 TEXTS = [*PAGES, *CARDS, "benchmarks/README.md", "CONTRIBUTING.md"]
 
 # `<!-- alone NAME=VALUE -->` above a block says that it is a program of its own, and its environment.
-_PYTHON = re.compile(r"(?:<!-- alone ?(.*?) -->\n)?```python\n(.*?)```", re.DOTALL)
+_PYTHON = re.compile(r"(?:<!-- alone([^>]*?) -->\n)?```python\n(.*?)```", re.DOTALL)
 _SHELL = re.compile(r"^ *```bash\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 
 

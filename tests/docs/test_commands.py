@@ -9,10 +9,18 @@ import pytest
 from kgen.command import main, program
 from tests.docs.pages import ROOT, TEXTS, commands_of
 
-COMMANDS = {tuple(words): page for page in TEXTS for words in commands_of(page)}
+
+def as_script(words):
+    """`python -m benchmarks.run` as the script that it runs."""
+    if words[:2] == ["python", "-m"] and words[2].startswith("benchmarks."):
+        return ("python", words[2].replace(".", "/") + ".py", *words[3:])
+    return tuple(words)
+
+
+COMMANDS = {as_script(words): page for page in TEXTS for words in commands_of(page)}
 KGEN = [words for words in COMMANDS if words[0] == "kgen" or words[:3] == ("python", "-m", "kgen")]
 SCRIPTS = [words for words in COMMANDS if words[0] == "python" and words[1].endswith(".py")]
-OTHERS = {"pip", "apt-get", "for", "npm", "pytest", "ruff", "mypy", "bash", "zensical", "docker"}
+OTHERS = {"pip", "apt-get", "for", "npm", "pytest", "ruff", "mypy", "bash", "zensical", "docker", "export"}
 
 
 def name(words):

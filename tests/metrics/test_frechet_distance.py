@@ -86,14 +86,14 @@ def test_never_called_by_another_networks_name():
 
 @pytest.mark.slow
 def test_speed_beside_the_root_of_a_matrix():
-    """At 2048 features: statistics of 5,000 within a second, the distance several times faster than by sqrtm."""
+    """Statistics of 5,000 images of 1,024 features within a second; the distance several times faster than sqrtm."""
     import time
 
     linalg = pytest.importorskip("scipy.linalg")
     random = np.random.default_rng(0)
-    real = random.normal(size=(5000, 2048)).astype("float32")
+    real = random.normal(size=(5000, 1024)).astype("float32")
     metric = FrechetDistance()
-    metric.build(2048)
+    metric.build(1024)
     assert isinstance(metric.real, RunningMoments)
     seconds = []
     for _ in range(3):
@@ -106,8 +106,8 @@ def test_speed_beside_the_root_of_a_matrix():
     middle = time.process_time()
     root = linalg.sqrtm(moments.covariance @ (2.0 * moments.covariance)).real
     ratio = (time.process_time() - middle) / (middle - start)
-    theirs = 2048 * 0.1**2 + 3.0 * np.trace(moments.covariance) - 2.0 * np.trace(root)
+    theirs = 1024 * 0.1**2 + 3.0 * np.trace(moments.covariance) - 2.0 * np.trace(root)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
-    # Processor time, all threads together, as tests run beside each other. By it the root takes 2.8 times as long, by
-    # the clock of an idle machine 11 times (docs/measured).
-    assert min(seconds) < 4.0 and ratio > 1.4, (seconds, ratio)
+    # Processor time, all threads together, as tests run beside each other. By it, at 2,048 features, the root takes 2.8
+    # times as long, by the clock of an idle machine 11 times (docs/measured).
+    assert min(seconds) < 2.0 and ratio > 1.4, (seconds, ratio)
