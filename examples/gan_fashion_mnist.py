@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def main():
@@ -70,7 +72,7 @@ def train(options):
     named = ("epochs", "batch_size", "seed", "architecture", "conditioning")
     run = {"data": str(options.data), "images": len(images), **{name: getattr(options, name) for name in named}}
     try:
-        backup = kgen.callbacks.RunBackup(options.output, run)
+        backup = kgen.callbacks.Backup(options.output, run, keep=True)
     except FileExistsError as error:
         sys.exit(str(error))
     gan.fit(
@@ -87,6 +89,7 @@ def train(options):
     )
     gan.save(options.output / "model.keras")
     gan.export(options.output / "saved_model")
+    backup.delete()
 
     every_class = np.repeat(np.arange(len(names)), 10)
     kgen.visualization.save_images(options.output / "images.png", gan.generate(labels=every_class, seed=0), columns=10)

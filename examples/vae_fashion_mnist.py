@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def main():
@@ -82,7 +84,7 @@ def train(options):
     named = ("epochs", "batch_size", "seed", "latent_dim", "units")
     run = {"data": str(options.data), "images": len(images), **{name: getattr(options, name) for name in named}}
     try:
-        backup = kgen.callbacks.RunBackup(options.output, run)
+        backup = kgen.callbacks.Backup(options.output, run, keep=True)
     except FileExistsError as error:
         sys.exit(str(error))
     vae.fit(
@@ -98,6 +100,7 @@ def train(options):
     gained = vae.fit_prior(images[:10_000], verbose=0)
     vae.save(options.output / "model.keras")
     vae.export(options.output / "saved_model")
+    backup.delete()
 
     def save(name, shown, columns):
         kgen.visualization.save_images(options.output / name, shown, columns=columns, scale=2)

@@ -85,7 +85,7 @@ one = alone.fit(images, epochs=epochs, batch_size=batch_size, verbose=2).history
 # %% [markdown]
 # ## On all of them
 #
-# One line, and the same code. The batch is that of all devices together, and must be a multiple of their number.
+# One line, and the same code. The batch is that of all devices together; if they do not divide it, all compute all.
 
 # %%
 keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
