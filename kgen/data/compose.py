@@ -28,6 +28,8 @@ TINTS = {
     "pink": (245, 130, 180),
 }
 _COUNTS = {"two": 2, "three": 3}
+# The middles of two or three things whose places do not vary.
+_STILL = {2: ((0.27, 0.5), (0.73, 0.5)), 3: ((0.27, 0.27), (0.73, 0.27), (0.5, 0.73))}
 _RELATIONS = {"above": (0, -1), "below": (0, 1), "left of": (-1, 0), "right of": (1, 0)}
 # One in so many pairs of a word and a thing is held out.
 _HELD_OUT = 8
@@ -53,6 +55,7 @@ def compose(
     seed: int = 0,
     split: str = "train",
     background: Color = "white",
+    vary: bool = True,
 ) -> CaptionedImages:
     """Draws scenes of cut-outs whose captions say how many, of which colour, and where: "two cats", "a blue apple".
 
@@ -71,6 +74,8 @@ def compose(
         split: `"train"`; `"seen"`, other images of the same kinds, to test with; or `"held_out"`, images of held-out
             pairs.
         background: a name, `"#rrggbb"` or `(r, g, b)`.
+        vary: whether images of one caption differ in places and sizes. False: each caption has one image, which a model
+            learns sooner.
 
     Returns:
         A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`; `attributes` are dicts of `names`, a list, and
@@ -105,7 +110,8 @@ def compose(
     for i in range(n):
         random = np.random.default_rng([seed, SPLITS.index(split), i])
         things, scene = _scene(names, random, split == "held_out")
-        images[i] = _drawn([picture(thing) for thing in things], scene, image_size, random, background)
+        places = _places(scene, random if vary else None)
+        images[i] = _drawn([picture(thing) for thing in things], scene, places, image_size, background)
         captions.append(_caption(scene))
         attributes.append(scene)
     return CaptionedImages(images, captions, attributes=attributes)
@@ -114,8 +120,8 @@ def compose(
 def _drawn(
     pictures: Sequence[Image.Image],
     scene: dict[str, Any],
+    places: Sequence[tuple[float, float, float]],
     image_size: int,
-    random: np.random.Generator,
     background: Color = "white",
 ) -> Array:
     """One scene, uint8 `(image_size, image_size, 3)`.
@@ -123,11 +129,11 @@ def _drawn(
     Args:
         pictures: RGBA, one for each thing in it, with nothing around.
         scene: its `count`, `color` and `relation`; see `compose`.
+        places: `(x, y, side)` of each, see `_places`.
         image_size, background: as in `compose`.
-        random: of places and sizes.
     """
     canvas = Image.new("RGB", (image_size, image_size), rgb(background))
-    for picture, (x, y, side) in zip(pictures, _places(scene, random)):
+    for picture, (x, y, side) in zip(pictures, places):
         if scene["color"]:
             picture = _tinted(picture, TINTS[scene["color"]])
         scale = side * image_size / max(picture.size)
@@ -173,19 +179,27 @@ def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple
             return [thing] * _COUNTS.get(word, 1), {**scene, kind: word}
 
 
-def _places(scene, random):
-    """`(x, y, side)` of each cut-out, its middle and its longer side, from 0 to 1."""
+def _places(scene: dict[str, Any], random: np.random.Generator | None) -> list[tuple[float, float, float]]:
+    """`(x, y, side)` of each cut-out, its middle and its longer side, from 0 to 1; without `random` in the middle."""
+
+    def between(low, high, size=None):
+        return 0.5 * (low + high) if random is None else random.uniform(low, high, size)
+
     if scene["relation"]:
-        step = np.array(_RELATIONS[scene["relation"]]) * random.uniform(0.23, 0.26)
-        drift = step[::-1] * random.uniform(-0.4, 0.4)
-        return [(*(0.5 + sign * step + sign * drift), random.uniform(0.36, 0.44)) for sign in (1, -1)]
+        step = np.array(_RELATIONS[scene["relation"]]) * between(0.23, 0.26)
+        drift = step[::-1] * between(-0.4, 0.4)
+        return [(*(0.5 + sign * step + sign * drift), between(0.36, 0.44)) for sign in (1, -1)]
     if scene["count"]:
-        corners = random.permutation(4)[: _COUNTS[scene["count"]]]
+        count = _COUNTS[scene["count"]]
+        if random is None:
+            return [(x, y, 0.37) for x, y in _STILL[count]]
+        corners = random.permutation(4)[:count]
         middles = 0.27 + 0.46 * np.stack([corners % 2, corners // 2], axis=1)
         side = random.uniform(0.34, 0.4)
         return [(*middle, side) for middle in middles + random.uniform(-0.015, 0.015, middles.shape)]
-    side = random.uniform(0.6, 0.9)
-    return [(*random.uniform(side / 2, 1 - side / 2, 2), side)]
+    side = between(0.6, 0.9)
+    x, y = np.broadcast_to(between(side / 2, 1 - side / 2, 2), 2)
+    return [(x, y, side)]
 
 
 def _tinted(picture: Image.Image, color: tuple[int, int, int]) -> Image.Image:

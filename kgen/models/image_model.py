@@ -314,7 +314,7 @@ class ImageModel(PhasedModel):
 
         Args:
             directory: created if needed; an older preset there is replaced.
-            dtype: "float16" for a file of half the size; see `kgen.presets.save_preset`.
+            dtype: "float16" for a file of half the size, "int8" for a quarter; see `kgen.presets.save_preset`.
             shared_with, **remarks: see there.
         """
         save_preset(self, directory, dtype, shared_with, **remarks)

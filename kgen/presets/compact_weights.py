@@ -19,6 +19,8 @@ _WEIGHTS = "model.weights.h5"
 _WORTHWHILE = 512
 # The attribute of a weight that was left out: the other file's name, a colon, and the weight's place in it.
 _KEPT_IN = "kept_in"
+# The attribute of a weight in int8: what its columns are multiplied by.
+_SCALE = "scale"
 
 Files = Mapping[str, str | os.PathLike]
 
@@ -26,13 +28,14 @@ Files = Mapping[str, str | os.PathLike]
 def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: Files | None = None) -> set[str]:
     """Rewrites a `.keras` file: equal weights only once, float32 weights in `dtype`, everything compressed.
 
-    Without `others`, Keras reads it like any other file, and casts weights to the dtype of their variables.
+    Without `others` and int8, Keras reads it like any other file, and casts weights to the dtype of their variables.
 
     Args:
         file: path of the file.
-        dtype: "float16", or None to keep the dtypes.
+        dtype: "float16"; "int8", for kernels and tables with a scale for each of their columns, the others in float16;
+            or None to keep the dtypes.
         others: other `.keras` files by name. A weight that one of them has, to the bit, is left out;
-            `completed_weights` gets it back.
+            `completed_weights` gets it back, and weights in int8.
 
     Returns:
         Names of those files that have weights which were left out.
@@ -54,7 +57,8 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: F
             weights.visititems(lambda place, item, name=name: _note(elsewhere, f"{name}:{place}", item))
     compact = io.BytesIO()
     used: set[str] = set()
-    with _weights(contents) as source, h5py.File(compact, "w") as target:
+    # Scales of many columns are too long for an attribute of an older version.
+    with _weights(contents) as source, h5py.File(compact, "w", libver="latest") as target:
         _copy(source, target, dtype, {}, elsewhere)
         target.visititems(lambda _, item: used.update(item.attrs.get(_KEPT_IN, "").split(":")[:1]))
     contents[_WEIGHTS] = compact.getvalue()
@@ -64,7 +68,7 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: F
 
 
 def completed_weights(file: str | os.PathLike, others: Files, target: str | os.PathLike) -> None:
-    """Writes a `.keras` file again, with the weights that `compact_weights` left out.
+    """Writes a `.keras` file that Keras reads, with the weights that `compact_weights` left out, and none in int8.
 
     Args:
         file: path of the file.
@@ -111,14 +115,16 @@ def _copy(source, target, dtype, kept, elsewhere):
         if isinstance(item, h5py.Group):
             _copy(item, target.create_group(name), dtype, kept, elsewhere)
             continue
-        array = item[()]
+        exact = array = item[()]
         if dtype is not None and array.dtype == np.float32 and array.ndim:
             with np.errstate(over="ignore"):
-                array = array.astype(dtype)
+                array = array.astype("float16")
             if not np.isfinite(array).all():
-                raise ValueError(f"save_to_preset: the weight {item.name} is too large for {dtype}, or not finite.")
+                raise ValueError(f"save_to_preset: the weight {item.name} is too large for float16, or not finite.")
         worthwhile = array.nbytes > _WORTHWHILE
-        key = _key(array)
+        key, scale = _key(array), None
+        if dtype == "int8" and worthwhile and exact.dtype == np.float32 and array.ndim > 1 and key not in elsewhere:
+            array, scale = _quantized(exact)
         if worthwhile and key in elsewhere:
             target.create_dataset(name, (0,), array.dtype).attrs[_KEPT_IN] = elsewhere[key]
         elif key in kept:
@@ -128,16 +134,30 @@ def _copy(source, target, dtype, kept, elsewhere):
             # Bytes of one significance side by side compress better.
             smaller = {"compression": "gzip", "shuffle": True} if worthwhile else {}
             kept[key] = target.create_dataset(name, data=array, **smaller)
+            if scale is not None:
+                kept[key].attrs[_SCALE] = scale
         target[name].attrs.update(item.attrs)
+
+
+def _quantized(array):
+    """`(int8, scales of the columns)`: the multiple of its scale that is nearest to each number."""
+    scale = np.abs(array).max(axis=tuple(range(array.ndim - 1))) / 127.0
+    scale = np.where(scale > 0.0, scale, 1.0).astype("float32")
+    return np.rint(array / scale).astype("int8"), scale
 
 
 def _fill(group, opened):
     for name, item in list(group.items()):
         if isinstance(item, h5py.Group):
             _fill(item, opened)
-        elif _KEPT_IN in item.attrs:
-            attributes = {key: value for key, value in item.attrs.items() if key != _KEPT_IN}
-            other, place = item.attrs[_KEPT_IN].split(":", 1)
+            continue
+        attributes = dict(item.attrs)
+        if _KEPT_IN in attributes:
+            other, place = attributes.pop(_KEPT_IN).split(":", 1)
             del group[name]
             opened[other].copy(place, group, name)
             group[name].attrs.update(attributes)
+        elif _SCALE in attributes:
+            array = item[()] * attributes.pop(_SCALE)
+            del group[name]
+            group.create_dataset(name, data=array).attrs.update(attributes)

@@ -27,8 +27,8 @@ _MODEL = "model.keras"
 # The model of a description that was written just before a kill.
 _NEXT = "next.keras"
 _DESCRIPTION_BYTES = 16 << 20
-# A preset with weights of its own only is of the first.
-_FORMATS = (1, 2)
+# 1: with weights of its own only; 2: with some of another preset; 3: with some in int8.
+_NEWEST_FORMAT = 3
 
 
 def preset_names() -> list[str]:
@@ -55,9 +55,10 @@ def save_preset(
     Args:
         model: a kgen model.
         directory: where to write; created if it does not exist. An older preset there is replaced.
-        dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; they are float32 again when the
-            preset is loaded. None keeps the dtypes. Equal weights are saved only once: for a smaller file that nobody
-            will train further, set a network to its averaged weights first.
+        dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; "int8" for a quarter, where
+            kernels and tables are whole multiples of a 127th of the largest number in their column. They are float32
+            again when the preset is loaded. None keeps the dtypes. Equal weights are saved only once: for a smaller
+            file that nobody will train further, set a network to its averaged weights first.
         shared_with: names of `preset_names()`. Weights that these have too, to the bit, are left out, and read from
             them when the preset is loaded: a smaller file, for those who have the same presets.
         **remarks: facts for `preset_description` to give under "remarks"; anything that JSON can hold.
@@ -80,8 +81,8 @@ def save_preset(
     from kgen.presets.compact_weights import compact_weights
 
     checks.finite_weights("save_to_preset", model.variables)
-    if dtype not in (None, "float16"):
-        raise ValueError(f"save_to_preset: dtype must be None or 'float16'; got {dtype!r}.")
+    if dtype not in (None, "float16", "int8"):
+        raise ValueError(f"save_to_preset: dtype must be None, 'float16' or 'int8'; got {dtype!r}.")
     shared_with = [shared_with] if isinstance(shared_with, str) else list(shared_with)
     for name in shared_with:
         if name not in preset_names() or _shared(preset_description(_OWN / name)):
@@ -99,7 +100,7 @@ def save_preset(
         used = compact_weights(partial, dtype, {name: _OWN / name / _MODEL for name in shared_with})
         shared = {name: _sha256(_OWN / name / _MODEL) for name in sorted(used)}
         description = {
-            "format": _FORMATS[bool(shared)],
+            "format": 3 if dtype == "int8" else 2 if shared else 1,
             "class": keras.saving.get_registered_name(type(model)),
             # A text encoder has none.
             "image_shape": list(getattr(model, "image_shape", ())) or None,
@@ -139,9 +140,9 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     """
     directory = _directory(name)
     description = preset_description(directory)
-    if description["format"] > _FORMATS[-1]:
+    if description["format"] > _NEWEST_FORMAT:
         raise ValueError(
-            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_FORMATS[-1]}. "
+            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_NEWEST_FORMAT}. "
             "Upgrade: pip install --upgrade keras-kgen"
         )
     files = [file for file in (directory / _MODEL, directory / _NEXT) if file.is_file()]
@@ -151,7 +152,7 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
             f"from_preset: {directory / _MODEL} is missing, damaged or changed: it does not match its checksum."
         )
     held = check_keras_file(file, "from_preset")
-    with _complete(file, _shared(description)) as complete:
+    with _complete(file, description) as complete:
         model = load_checked(complete, held, "from_preset", file)
     if expected is not None and not isinstance(model, expected):
         raise ValueError(
@@ -240,14 +241,15 @@ def _shared(description):
 
 
 @contextlib.contextmanager
-def _complete(file, shared):
-    """The file of a model with all its weights."""
-    if not shared:
+def _complete(file, description):
+    """The file of a model with all its weights, as Keras reads it."""
+    if description["format"] == 1:
         yield file
         return
     from kgen.presets.compact_weights import completed_weights
 
     # Never of a directory of that name that a user has.
+    shared = _shared(description)
     others = {name: _OWN / name / _MODEL for name in shared}
     for name, checksum in shared.items():
         if name not in preset_names() or _sha256(others[name]) != checksum:

@@ -121,3 +121,14 @@ def test_wrong_arguments():
         compose(cutouts(), 1, split="test")
     with pytest.raises(ValueError, match="compose: n must be an integer of at least 1; got 0"):
         compose(cutouts(), 0)
+
+
+def test_without_variation_a_caption_has_one_image():
+    data = compose(cutouts(), 80, image_size=48, vary=False)
+    images = {}
+    for image, (caption,), scene in zip(data.images, data.captions, data.attributes):
+        np.testing.assert_array_equal(image, images.setdefault(caption, image))
+        drawn = np.argwhere(image.min(axis=-1) < 250)
+        if not scene["count"]:
+            np.testing.assert_allclose(drawn.mean(axis=0), 23.5, atol=1.0)
+    assert len(images) < 80

@@ -70,3 +70,30 @@ def test_weights_of_another_file_are_left_out_and_come_back(tmp_path):
     for found, weight in zip(keras.models.load_model(tmp_path / "whole.keras").get_weights(), wanted, strict=True):
         np.testing.assert_array_equal(found, weight)
     assert compact_weights(tmp_path / "whole.keras", None) == set()
+
+
+def test_int8_quarters_the_file_and_rounds_within_each_column(tmp_path):
+    model, path = saved(tmp_path, shared=False)
+    before = path.stat().st_size
+    wide = np.random.default_rng(0).normal(size=(128, 128)) * np.geomspace(1e-3, 1e3, 128)
+    wide[:, 5] = 0.0
+    model.layers[1].set_weights([wide, np.arange(128) / 7.0])
+    model.save(path)
+    compact_weights(path, "int8")
+    assert path.stat().st_size < 0.35 * before
+    completed_weights(path, {}, tmp_path / "whole.keras")
+    found = keras.models.load_model(tmp_path / "whole.keras").get_weights()
+    assert {each.dtype for each in found} == {np.dtype("float32")}
+    for kernel, wanted in zip(found[::2], model.get_weights()[::2]):
+        assert np.all(np.abs(kernel - wanted) <= np.abs(wanted).max(axis=0) / 127.0 * 0.501)
+    # What is no kernel is in float16.
+    np.testing.assert_allclose(found[3], model.get_weights()[3], rtol=2.0**-11)
+
+
+def test_int8_of_so_many_columns_that_scales_fit_no_attribute_of_old(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(40000)])
+    model.save(tmp_path / "model.keras")
+    compact_weights(tmp_path / "model.keras", "int8")
+    completed_weights(tmp_path / "model.keras", {}, tmp_path / "whole.keras")
+    found = keras.models.load_model(tmp_path / "whole.keras").get_weights()[0]
+    np.testing.assert_allclose(found, model.get_weights()[0], atol=np.abs(found).max() / 127.0)

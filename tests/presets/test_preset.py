@@ -111,17 +111,19 @@ def test_a_kill_at_any_moment_leaves_the_older_preset_or_the_new_one(tmp_path, m
     assert len(found) >= 3 and set(found) == {"older" if older else "none", "new"}
 
 
-def test_float16_draws_nearly_the_same_from_a_smaller_file(trained, tmp_path):
+def test_smaller_files_draw_nearly_the_same(trained, tmp_path):
     sizes = {}
-    for dtype in (None, "float16"):
+    for dtype, levels in ((None, 0), ("float16", 2), ("int8", 8)):
         trained.save_to_preset(tmp_path / str(dtype), dtype)
         sizes[dtype] = (tmp_path / str(dtype) / "model.keras").stat().st_size
         model = VAE.from_preset(tmp_path / str(dtype))
-        assert np.abs(model.generate(3, seed=1).astype(int) - trained.generate(3, seed=1)).max() <= 2
+        assert np.abs(model.generate(3, seed=1).astype(int) - trained.generate(3, seed=1)).max() <= levels
         assert {weight.dtype for weight in model.decoder.weights} == {"float32"}
-    assert sizes["float16"] < sizes[None]
-    with pytest.raises(ValueError, match="None or 'float16'; got 'int8'"):
-        trained.save_to_preset(tmp_path / "small", "int8")
+    assert sizes["int8"] < sizes["float16"] < sizes[None]
+    # An older kgen would take the whole numbers for the weights.
+    assert preset_description(tmp_path / "int8")["format"] == 3
+    with pytest.raises(ValueError, match="None, 'float16' or 'int8'; got 'int4'"):
+        trained.save_to_preset(tmp_path / "small", "int4")
 
 
 def test_a_damaged_file_is_refused(trained, tmp_path):
@@ -173,6 +175,10 @@ def test_weights_that_a_preset_of_kgens_own_has_are_read_from_there(trained, tmp
     loaded = [load_preset(tmp_path / name) for name in ("alone", "sharing")]
     for alone, sharing in zip(*(model.get_weights() for model in loaded), strict=True):
         np.testing.assert_array_equal(alone, sharing)
+    trained.save_to_preset(tmp_path / "coarse", "int8", shared_with=["first"])
+    assert preset_description(tmp_path / "coarse")["format"] == 3
+    for alone, coarse in zip(loaded[0].get_weights(), load_preset(tmp_path / "coarse").get_weights(), strict=True):
+        np.testing.assert_array_equal(alone, coarse)
     # A directory of that name is a user's own.
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
