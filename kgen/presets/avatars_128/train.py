@@ -2,7 +2,7 @@
 
     pip install "keras-kgen[demo]"
     python kgen/presets/avatars_128/train.py --steps 4500 --output avatars_128
-    python kgen/presets/avatars_128/train.py --picture docs/text_to_image.png   # README's, with openmoji_128
+    python kgen/presets/avatars_128/train.py --picture docs/text_to_image.png   # README's, with scenes_128 and openmoji_128
 
 A small text encoder and a conditional VAE in the latents of tiny_f8 learn together. The VAE's latents are code words,
 which say what a caption leaves out, and their prior reads the caption.
@@ -31,10 +31,9 @@ PROMPTS = [
 ]
 # Of README's picture.
 SHOWN = ["a person with pigtails and sunglasses", "a person with short red curls and a smile"]
-THINGS = [
-    "a red apple", "a black cat", "a rocket", "a slice of pizza", "a smiling face", "a guitar",
-    "an umbrella", "a bicycle", "a penguin", "a snowman", "a hamburger", "a sunflower",
-]  # fmt: skip
+# Pairs of words that scenes_128 never saw.
+SCENES = ["two mushrooms", "two doughnuts", "a blue dog", "a pink rabbit", "a green owl", "a purple penguin"]
+THINGS = ["a red apple", "a black cat", "a rocket", "a smiling face", "a guitar", "a snowman"]
 
 
 def text_encoder(captions, options):
@@ -122,11 +121,12 @@ def grid(model, file):
 
 
 def picture(file):
-    """Two prompts under six seeds each, and twelve other things."""
-    people, things = (TextToImage.from_preset(name) for name in ("avatars_128", "openmoji_128"))
+    """Two prompts under six seeds each, six scenes, and six other things."""
+    people = TextToImage.from_preset("avatars_128")
     images = [people.generate(prompt, num_images=6, seed=0, verbose=0) for prompt in SHOWN]
-    images.append(things.generate(THINGS, seed=0, verbose=0))
-    prompts = [prompt for prompt in SHOWN for _ in range(6)] + THINGS
+    for name, prompts in (("scenes_128", SCENES), ("openmoji_128", THINGS)):
+        images.append(TextToImage.from_preset(name).generate(prompts, seed=0, verbose=0))
+    prompts = [prompt for prompt in SHOWN for _ in range(6)] + SCENES + THINGS
     kgen.visualization.save_images(file, np.concatenate(images), prompts, columns=6)
 
 
