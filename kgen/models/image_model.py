@@ -13,7 +13,7 @@ from keras import ops
 
 from kgen import checks
 from kgen.export import export_model
-from kgen.inputs.image_input import batches
+from kgen.inputs.batches import batches
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
 from kgen.progress import Progress
