@@ -29,7 +29,7 @@ class Posterior:
     """What a model with an encoder says of images: `VAE` and `TextToImage` each hold one.
 
     The model gives `encoder`, `average` (the averaged decoder, which `generate` uses too), `reconstruction`,
-    `latent_dim`, `num_classes`, `image_input`, `sampler` and `in_batches`.
+    `latent_dim`, `num_classes`, `image_input`, `sampler` and `graphs`.
 
     Args:
         model: with an encoder.
@@ -145,7 +145,7 @@ class Posterior:
             size = len(block["images"])
             repeated: dict[str, Any] = {key: _Repeated(value, samples) for key, value in block.items()}
             repeated["seeds"] = _seeds_of_draws(repeated["seeds"][:], samples)
-            both = self.model.in_batches(self.bounds, repeated, batch_size, verbose=0)
+            both = self.model.graphs.in_batches(self.bounds, repeated, batch_size, verbose=0)
             both = both.astype("float64").reshape(size, samples, 2)
             results[start : start + size, 0] = np.logaddexp.reduce(both[..., 0], axis=1) - np.log(samples)
             results[start : start + size, 1] = both[..., 1].mean(axis=1)

@@ -238,7 +238,7 @@ class DualEncoder(ImageModel):
             ValueError: for images of another shape or range.
         """
         checked = self.image_input.images(images, "DualEncoder.encode_images", value_range=value_range)
-        return self.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
+        return self.graphs.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
 
     def encode_texts(self, texts: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
         """The vectors of a list of strings; as in `encode_images`.
@@ -251,7 +251,7 @@ class DualEncoder(ImageModel):
         different = list(dict.fromkeys(texts))
         features = self.text_encoder.encode(different, batch_size, verbose)
         rows = {text: row for row, text in enumerate(different)}
-        return self.in_batches(self.embed_texts, features, batch_size, verbose)[[rows[text] for text in texts]]
+        return self.graphs.in_batches(self.embed_texts, features, batch_size, verbose)[[rows[text] for text in texts]]
 
     def embed_images(self, inputs: dict[str, Tensor]) -> Tensor:
         """Unit vectors from a dict of `images`, uint8 or in [-1, 1]: the graph of `encode_images`."""

@@ -465,10 +465,6 @@ class TextToImage(ImageModel):
         """
         return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
 
-    def constants(self) -> list:
-        """As in `ImageModel`, and the memory, which `remember` replaces."""
-        return [*super().constants(), self.memory]
-
     # === How prompts are read ===
     def remember(
         self, captions: Any, images: Any = None, *, sharpness: float = 400.0, verbose: Verbose = "auto"

@@ -278,7 +278,7 @@ class VAE(ImageModel):
         """
         inputs = self.posterior.inputs("encode", images, labels, 0 if seed is None else seed, value_range=value_range)
         graph = self.posterior.posterior_means if seed is None else self.posterior.posterior_draws
-        return self.in_batches(graph, inputs, batch_size, verbose)
+        return self.graphs.in_batches(graph, inputs, batch_size, verbose)
 
     def reconstruct(
         self,
@@ -290,7 +290,7 @@ class VAE(ImageModel):
     ) -> Array:
         """`decode(encode(images))`, uint8 `(N, height, width, channels)`; arguments as in `encode`."""
         inputs = self.posterior.inputs("reconstruct", images, labels, value_range=value_range)
-        return self.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
+        return self.graphs.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
 
     def elbo(self, images: Any, labels: Any = None, samples: int = 1, seed: int = 0, **options: Any) -> Array:
         """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises.

@@ -178,7 +178,7 @@ class Sampler:
         """uint8 images `(N, height, width, channels)` by `draw`, or another graph of this sampler, over long arrays."""
         if not self.model.trained:
             warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
-        return self.model.in_batches(function or self.draw, inputs, batch_size, verbose)
+        return self.model.graphs.in_batches(function or self.draw, inputs, batch_size, verbose)
 
     # === In a SavedModel ===
     def served_layers(self) -> list:
@@ -228,6 +228,10 @@ class Sampler:
         return self.finished(self.synthesize(latents, condition))
 
     # === The learned prior is state ===
+    def constants(self) -> list:
+        """What a graph has in it that is not a variable: the learned prior."""
+        return [self.prior]
+
     def drop_prior(self) -> None:
         """Drops a learned prior: the latents that it was fitted to move when training goes on."""
         if self.prior is not None and not self.learns_prior:
