@@ -196,18 +196,7 @@ class TextToImage(ImageModel):
             self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
         self.postprocessing = checked_postprocessing(owner, postprocessing)
         # === Parts ===
-        standards = self.standardize_pooled, self.standardize_tokens
-        self.image_input = CaptionInput(
-            owner,
-            self.image_shape,
-            self.float_scale,
-            text_encoder,
-            *standards,
-            prompt_cleaner,
-            seed or 0,
-            self.steps_done,
-            self.space,
-        )
+        self.image_input = CaptionInput.of(self)
         self.sampler = PromptSampler(self)
         self.posterior = Posterior(self) if "vae" in recipe and codes is None else None
         self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
