@@ -25,7 +25,8 @@ class ImageModel(PhasedModel):
 
     A subclass sets `image_input`, which checks what `fit` is given and makes the batches that its losses see, and gives
     `phases()`. For `export` it has a `sampler`, or gives `served_layers()`, `serving_signature()` and `serve()`; for
-    `compile(metrics=...)` it gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and `judges`.
+    `compile(metrics=...)` it has one, or gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and
+    `judges`.
 
     Args:
         seed: integer or None; where training's random numbers begin.
@@ -214,7 +215,10 @@ class ImageModel(PhasedModel):
             batch: what `prepare` made of what `evaluate` was given.
             paired: whether image i must be the counterpart of image i, such as its reconstruction.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
+        if self.sampler is None:
+            raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
+        images, condition = self.conditioned(batch, False)
+        return images, self.sampler.counterparts(images, condition)
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """What is true of a batch and what the model says, and perhaps weights of samples, for Keras' metrics."""

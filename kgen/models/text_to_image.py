@@ -16,7 +16,7 @@ from kgen.inputs.caption_input import feature_standards
 from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import condition_names, split_batch
+from kgen.networks.interface import condition_names
 from kgen.objectives import ELBO, IMLE, Adversarial, CodeELBO
 from kgen.objectives.matching import Matching
 from kgen.presets import preset_description
@@ -322,8 +322,7 @@ class TextToImage(ImageModel):
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch; in training some captions are withheld."""
-        images, features = split_batch(batch)
-        images = self.space.viewed(images, self.seeds(True) if training else None)
+        images, features = super().conditioned(batch, training)
         return images, self.condition(features, training)
 
     def condition(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
@@ -343,11 +342,6 @@ class TextToImage(ImageModel):
         self.average.update(self.generator)
         if self.codes is not None:
             self.codes.average.update(self.codes.network)
-
-    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Real images, and images generated from their captions."""
-        images, condition = self.conditioned(batch, False)
-        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === A learned prior ===
     def fit_prior(

@@ -69,13 +69,13 @@ class Sampler:
             noise = ops.stop_gradient(self.prior.draw(noise, None, None, condition))
         return self._made(feed(self.model.generator, "latents", noise, condition, training))
 
-    def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Latents of the prior for metrics, one for each of a batch of images."""
-        noise = self.noise(images, training=False)
-        if self.prior is None:
-            return noise
-        seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
-        return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
+    def counterparts(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """For metrics: what the averaged weights make of the prior, one for each image, of its condition."""
+        latents = self.noise(images, training=False)
+        if self.prior is not None:
+            seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
+            latents = self.from_noise(latents, seeds, ops.zeros_like(seeds), condition)
+        return self.synthesize(latents, condition)
 
     # === Graphs, row by row ===
     def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
