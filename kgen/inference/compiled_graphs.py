@@ -21,12 +21,6 @@ class CompiledGraphs:
 
     Args:
         model: whose graphs they are.
-
-    Example:
-
-    ```python
-    model.graphs.in_batches(model.embed_images, {"images": images}, batch_size=64)
-    ```
     """
 
     def __init__(self, model: Any):
@@ -51,14 +45,17 @@ class CompiledGraphs:
         Raises:
             FloatingPointError: if nothing comes out because the model's weights are NaN or infinite.
         """
-        owner = type(self.model).__name__
+        owner, name = type(self.model).__name__, function.__name__
         batch_size = checks.integer(owner, "batch_size", batch_size)
-        compiled = self._compiled(function)
+        self.forget_stale()
+        compiled = self.compiled
+        if name not in compiled:
+            compiled[name] = backend.compiled(function, lambda: self.model.variables)
         results: Any = None
         count = len(next(iter(inputs.values())))
         progress = Progress(count, verbose=verbose)
         for start in range(0, count, batch_size):
-            part = compiled({key: value[start : start + batch_size] for key, value in inputs.items()})
+            part = compiled[name]({key: value[start : start + batch_size] for key, value in inputs.items()})
             if results is None:
                 results = np.empty((count, *part.shape[1:]), part.dtype)
             results[start : start + batch_size] = part
@@ -66,13 +63,6 @@ class CompiledGraphs:
         if count and not _says_something(results):
             checks.finite_weights(owner, self.model.variables)
         return results
-
-    def _compiled(self, function):
-        self.forget_stale()
-        name = function.__name__
-        if name not in self.compiled:
-            self.compiled[name] = backend.compiled(function, lambda: self.model.variables)
-        return self.compiled[name]
 
     def forget_stale(self) -> None:
         """Lets go of graphs in which there is a constant that is no longer the model's."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from kgen.inputs import ImageInput
 from kgen.inputs.batches import batches
-from kgen.types import ValueRange, Verbose
+from kgen.types import ValueRange
 
 
 def predict(
@@ -19,28 +19,20 @@ def predict(
     method: Callable,
     image_input: ImageInput,
     x: Any,
-    batch_size: int | None = None,
-    verbose: Verbose = "auto",
     steps: int | None = None,
     value_range: ValueRange = None,
+    **options: Any,
 ) -> Any:
     """What a method of a model says of all images in `x`, whatever `x` is; see `ImageModel.predict`.
 
-    Args:
-        owner: method that errors begin with.
-        method: takes images, `verbose` and `value_range`, and perhaps `labels` and `batch_size`.
-        image_input: the model's.
-        x, batch_size, verbose, steps, value_range: as in `ImageModel.predict`.
-
-    Raises:
-        ValueError: if there are no images.
+    The method takes images, `value_range` and `verbose`, and perhaps `labels` and `batch_size`.
     """
     known = inspect.signature(method).parameters
     results = []
     for images, others in batches(owner, x, steps):
-        options = {"batch_size": batch_size, "labels": others.get("labels", others.get("y"))}
-        options = {name: value for name, value in options.items() if name in known and value is not None}
-        results.append(method(images, **options, verbose=verbose, value_range=value_range))
+        given = {**options, "labels": others.get("labels", others.get("y"))}
+        given = {name: value for name, value in given.items() if name in known and value is not None}
+        results.append(method(images, **given, value_range=value_range))
         if value_range is None and not hasattr(x, "shape") and "float" in str(getattr(images, "dtype", "")):
             # One range for all batches.
             value_range = image_input.range_of(images, owner, (None, None, None))

@@ -167,7 +167,8 @@ class ImageModel(PhasedModel):
         if self.predicts_by is None:
             raise NotImplementedError(f"{owner}: it has no one meaning for this model; call {self.instead_of_predict}.")
         method = getattr(self, self.predicts_by)
-        return predict(owner, method, self.image_input, x, batch_size, verbose, steps, value_range)
+        options = {"batch_size": batch_size, "verbose": verbose}
+        return predict(owner, method, self.image_input, x, steps, value_range, **options)
 
     def predict_on_batch(self, x: Any) -> Any:
         """What `predict` gives of one batch."""

@@ -13,8 +13,14 @@ from kgen.inference.posterior import Posterior
 from kgen.inputs import ClassLabels, ImageInput
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.autoencoders import check_autoencoder
-from kgen.networks.interface import check_generator, split_batch, warn_of_ending
+from kgen.networks.interface import (
+    check_discriminator,
+    check_generator,
+    check_network,
+    named_input,
+    split_batch,
+    warn_of_ending,
+)
 from kgen.objectives import ELBO
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.sampler import Sampler, checked_postprocessing
@@ -94,8 +100,18 @@ class VAE(ImageModel):
         self.space.check(owner, self.reconstruction)
         logits = isinstance(self.reconstruction, losses.Logistic)
         warn_of_ending(owner, "decoder", decoder, logits, latents=self.space.stores)
-        fitting = self.latent_dim, num_classes, self.reconstruction, self.space
-        self.image_shape = check_autoencoder(owner, encoder, decoder, discriminator, *fitting)
+        check_network(owner, "encoder", encoder)
+        shape = tuple(named_input(owner, encoder, "images").shape[1:])
+        self.image_shape = self.space.image_shape(owner, shape)
+        wanted, made = losses.decoded_shape(shape, self.reconstruction), tuple(decoder.output_shape[1:])
+        if made != wanted:
+            raise ValueError(
+                f"{owner}: the encoder takes images of shape {shape}, but the decoder gives {made}; "
+                f"{type(self.reconstruction).__name__} needs {wanted} for them."
+            )
+        ladder.check_posterior(owner, encoder, decoder, self.latent_dim)
+        if discriminator is not None:
+            check_discriminator(owner, discriminator, shape, num_classes)
         self.latent_dims = ladder.latent_dims(decoder, self.latent_dim)
         self.ema_momentum = ema_momentum
         # === Layers ===

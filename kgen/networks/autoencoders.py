@@ -1,4 +1,4 @@
-"""Encoders, and pairs of an encoder and a decoder, by size; and what a pair must fit."""
+"""Encoders, and pairs of an encoder and a decoder, by size."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Any
 
 import keras
 
-from kgen import losses
-from kgen.networks import ladder
-from kgen.networks.interface import check_discriminator, check_network, named_input
 from kgen.networks.ladder_decoder import LadderDecoder
 from kgen.networks.ladder_encoder import LadderEncoder
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
@@ -116,42 +113,6 @@ def encoder_and_decoder(
         LadderEncoder(image_shape, latent_dim, end=coarsest, **sizes, name="encoder"),
         LadderDecoder(decoded, latent_dim, start=coarsest, all_scales=all_scales, **sizes, name="decoder"),
     )
-
-
-def check_autoencoder(
-    owner: str,
-    encoder: Any,
-    decoder: keras.Model,
-    discriminator: Any,
-    latent_dim: int,
-    num_classes: int | None,
-    reconstruction: Any,
-    space: Any,
-) -> ImageShape:
-    """The shape of the images of a VAE, whose networks are checked: they must fit together, and the space.
-
-    Args:
-        owner: name that errors begin with.
-        encoder, discriminator: what the user gave; None for no discriminator.
-        decoder: a network that passes `check_generator`.
-        latent_dim, num_classes, reconstruction, space: the model's.
-
-    Raises:
-        TypeError, ValueError: naming the network that does not fit.
-    """
-    check_network(owner, "encoder", encoder)
-    shape = tuple(named_input(owner, encoder, "images").shape[1:])
-    image_shape = space.image_shape(owner, shape)
-    wanted, given = losses.decoded_shape(shape, reconstruction), tuple(decoder.output_shape[1:])
-    if given != wanted:
-        raise ValueError(
-            f"{owner}: the encoder takes images of shape {shape}, but the decoder gives {given}; "
-            f"{type(reconstruction).__name__} needs {wanted} for them."
-        )
-    ladder.check_posterior(owner, encoder, decoder, latent_dim)
-    if discriminator is not None:
-        check_discriminator(owner, discriminator, shape, num_classes)
-    return image_shape
 
 
 def _sizes(owner: str, image_shape: ImageShape, size: str) -> tuple[dict[str, Any], int]:

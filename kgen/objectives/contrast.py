@@ -60,21 +60,9 @@ class Contrast:
     def _of_all_pairs(self, function, images, features, training=False):
         """A function of the logits of a whole batch and of which of its captions are equal; see `on_whole_batch`."""
 
-        def compared(image_vectors, text_vectors, told_by):
-            return function(self.logits(image_vectors, text_vectors), _equal_rows(told_by))
+        def compared(image_vectors, text_vectors, read):
+            same = ops.all(ops.equal(read[:, None], read[None, :]), axis=-1)
+            return function(self.logits(image_vectors, text_vectors), same)
 
         vectors = self.model.image_vectors(images, training), self.model.text_vectors(features, training)
-        return backend.on_whole_batch(compared, *vectors, _told_by(features))
-
-
-def same_captions(features: dict[str, Tensor]) -> Tensor:
-    """Which captions of a batch are equal, bool `(batch, batch)`, from their features or tokens."""
-    return _equal_rows(_told_by(features))
-
-
-def _told_by(features):
-    return features["token_ids"] if "token_ids" in features else features["pooled"]
-
-
-def _equal_rows(told_by):
-    return ops.all(ops.equal(told_by[:, None], told_by[None, :]), axis=-1)
+        return backend.on_whole_batch(compared, *vectors, features.get("token_ids", features.get("pooled")))

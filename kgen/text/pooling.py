@@ -11,12 +11,9 @@ POOLINGS = ("mean", "cls", "max", "last", "backbone")
 
 
 def pooled_tokens(pooling: str, tokens: Tensor, real: Tensor) -> Tensor:
-    """One vector for each caption, `(batch, D)`.
+    """One vector for each caption, `(batch, D)`, of `tokens` `(batch, T, D)`, which are zero where they are not `real`.
 
-    Args:
-        pooling: "mean", "cls", "max" or "last": the mean of the tokens, the first, the largest numbers, the last token.
-        tokens: `(batch, T, D)`, zero after the last token.
-        real: `(batch, T, 1)`, 1 at the real tokens and 0 after the last.
+    `real` `(batch, T, 1)` is 1 up to the last token and 0 after it.
     """
     if pooling == "mean":
         return ops.sum(tokens, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)

@@ -19,7 +19,7 @@ def test_answers_are_joined_whatever_they_are():
     def method(images, verbose, value_range):
         return {"sums": images.sum(axis=(1, 2, 3)), "images": images}
 
-    found = predict("Model.predict", method, image_input(), ((SIGNED[i : i + 2],) for i in (0, 2)))
+    found = predict("Model.predict", method, image_input(), ((SIGNED[i : i + 2],) for i in (0, 2)), verbose=0)
     np.testing.assert_allclose(found["sums"], SIGNED.sum(axis=(1, 2, 3)))
     np.testing.assert_array_equal(found["images"], SIGNED)
 
@@ -31,7 +31,7 @@ def test_the_first_batch_shows_the_range_of_all():
         asked.append(value_range)
         return images
 
-    predict("Model.predict", method, image_input(), ((SIGNED[i : i + 2],) for i in (0, 2)))
+    predict("Model.predict", method, image_input(), ((SIGNED[i : i + 2],) for i in (0, 2)), verbose=0)
     assert asked == [None, (-1, 1)]
 
 
@@ -43,9 +43,9 @@ def test_a_method_is_given_what_it_takes():
     for given in ((SIGNED, labels), {"images": SIGNED, "labels": labels}):
         assert predict("Model.predict", method, image_input(), given, batch_size=3, verbose=0).tolist() == [6, 3, 0]
     # Labels mean nothing to a method without them.
-    predict("Model.predict", lambda images, verbose, value_range: images, image_input(), (SIGNED, labels))
+    predict("Model.predict", lambda images, value_range: images, image_input(), (SIGNED, labels))
 
 
 def test_no_images():
     with pytest.raises(ValueError, match=r"^Model.predict: there are no images"):
-        predict("Model.predict", lambda images, verbose, value_range: images, image_input(), iter(()))
+        predict("Model.predict", lambda images, value_range: images, image_input(), iter(()))
