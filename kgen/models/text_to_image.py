@@ -133,8 +133,8 @@ class TextToImage(ImageModel):
         # === Config ===
         self.image_shape: Any = tuple(image_shape)
         networks_given = generator, encoder, discriminator
-        automatic = isinstance(space, str) and space == "auto"
-        space = automatic_space(self.image_shape, reconstruction, networks_given) if automatic else space
+        if isinstance(space, str) and space == "auto":
+            space = automatic_space(self.image_shape, reconstruction, networks_given)
         self.space = space_of(owner, space)
         self.size = size
         self.recipe = recipe
@@ -250,16 +250,11 @@ class TextToImage(ImageModel):
         return images, self.condition(features, training)
 
     def condition(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-        """What the generator is given: standardized features; in training some captions are withheld.
-
-        Args:
-            features: dict of `pooled`, `tokens` and `mask`, or of the text encoder's own inputs.
-            training: whether this is for a training step.
-        """
+        """What the generator is given: `CaptionInput.encoded` features; in training some captions are withheld."""
         condition = self.image_input.encoded(features, training)
-        if not training or not self.caption_dropout:
-            return condition
-        return self.image_input.withheld(condition, self.caption_dropout, self.seeds(training))
+        if training and self.caption_dropout:
+            return self.image_input.withheld(condition, self.caption_dropout, self.seeds(training))
+        return condition
 
     def after_step(self) -> None:
         """Updates the averaged generator, and the averaged prior of code words."""
