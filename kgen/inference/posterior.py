@@ -31,7 +31,7 @@ class Posterior:
     """What a model with an encoder says of images: `VAE` and `TextToImage` each hold one.
 
     The model gives `encoder`, `average` (the averaged decoder, which `generate` uses too), `reconstruction`,
-    `latent_dim`, `num_classes`, `image_input`, `sampler` and `graphs`.
+    `latent_dim`, `num_classes`, `discriminator`, `image_input`, `sampler` and `graphs`.
 
     Args:
         model: with an encoder.

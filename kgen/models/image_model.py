@@ -21,7 +21,7 @@ from kgen.types import Tensor, ValueRange
 
 
 class ImageModel(PhasedModel):
-    """Base of kgen's models. What they share they hold: an input, a sampler, an objective.
+    """Base of kgen's models. What they share they hold: an input, a sampler, an objective, compiled graphs.
 
     A subclass sets `image_input`, which checks what `fit` is given and makes the batches that its losses see, and gives
     `phases()`. For `export` it has a `sampler`, or gives `served_layers()`, `serving_signature()` and `serve()`; for
