@@ -126,10 +126,10 @@ class TextToImage(ImageModel):
             raise TypeError(
                 f"{owner}: prompt_cleaner must be a PromptCleaner or None; got {type(prompt_cleaner).__name__}."
             )
+        reconstruction = recipes.reconstruction_of(owner, recipe, reconstruction, codes)
         if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
             prompt_expander = PromptExpander(prompt_expander)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
-        reconstruction = recipes.reconstruction_of(owner, recipe, reconstruction, codes)
         # === Config ===
         self.image_shape: Any = tuple(image_shape)
         networks_given = generator, encoder, discriminator
