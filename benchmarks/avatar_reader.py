@@ -158,7 +158,7 @@ def read(reader, images):
 
     # Graphs are kept by name, and this one is of one size of images.
     read_all.__name__ = f"read_{images.shape[1]}"
-    found = reader.in_batches(read_all, {"images": images}, 100, verbose=0)
+    found = reader.graphs.in_batches(read_all, {"images": images}, 100, verbose=0)
     return {name: found[:, i] for i, name in enumerate(names)}
 
 

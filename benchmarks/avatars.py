@@ -69,7 +69,7 @@ def through_space(model, images):
     def encode_and_decode(inputs):
         return to_uint8(model.space.decode(model.space.encode(ops.cast(inputs["images"], "float32") / 127.5 - 1.0)))
 
-    return model.in_batches(encode_and_decode, {"images": images}, 16, verbose=0)
+    return model.graphs.in_batches(encode_and_decode, {"images": images}, 16, verbose=0)
 
 
 # === What captions leave out ===
@@ -181,7 +181,7 @@ def how_long(model, options):
 
     def latents(text):
         features = model.sampler.prompts.features(model.sampler.prompts.read([text], "avatars"), verbose=0)
-        model.in_batches(before_the_decoder, {**zero, **features}, verbose=0)
+        model.graphs.in_batches(before_the_decoder, {**zero, **features}, verbose=0)
 
     tasks = {"generate": lambda text: model.generate(text, seed=0, verbose=0)}
     if model.space.stores:

@@ -36,7 +36,7 @@ def classifier_probabilities(
         return ops.softmax(ops.cast(labels, "float32"), axis=-1)
 
     checked = model.image_input.images(images, owner, value_range=value_range)
-    return model.in_batches(class_probabilities, {"images": checked}, batch_size, verbose)
+    return model.graphs.in_batches(class_probabilities, {"images": checked}, batch_size, verbose)
 
 
 def named(owner: str, probabilities: Array, class_names: Any, top: int | None) -> Any:

@@ -115,7 +115,7 @@ def posterior_mean(
         def ask(function, moments, number, rows=rows, drawn=drawn):
             progress.add(1)
             given = {**rows, "moments": moments, "seeds": drawn + np.int32((seed + number) % 2**31)}
-            return model.in_batches(function, given, batch_size, verbose=0)
+            return model.graphs.in_batches(function, given, batch_size, verbose=0)
 
         moments = np.concatenate([means, np.full_like(means, _LOG_VARIANCE)], axis=1)
         moments = descend(functools.partial(ask, slope_of_posterior), moments, steps)

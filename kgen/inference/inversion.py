@@ -66,7 +66,7 @@ def invert(
         best = _Best(len(target), model.latent_dim)
 
         def slope(points, step, inputs=inputs, best=best):
-            both = model.in_batches(slope_of_latents, {"latents": points, **inputs}, batch_size, verbose=0)
+            both = model.graphs.in_batches(slope_of_latents, {"latents": points, **inputs}, batch_size, verbose=0)
             best.take(points, both[:, -1])
             progress.add(1)
             return both[:, :-1]
@@ -113,7 +113,7 @@ class Starts:
         key = tuple(value.tobytes() for value in condition.values())
         if key not in self.images:
             many = {name: np.repeat(value[None], _CANDIDATES, axis=0) for name, value in condition.items()}
-            drawn = self.model.in_batches(
+            drawn = self.model.graphs.in_batches(
                 self.model.sampler.made, {"latents": self.latents, **many}, self.batch_size, verbose=0
             )
             images = drawn.reshape((_CANDIDATES, -1))

@@ -10,12 +10,14 @@ import numpy as np
 from keras import ops
 
 from kgen import checks, losses
+from kgen.inference.classify import classifier_probabilities
 from kgen.inputs import pixels
 from kgen.inputs.class_labels import label_condition
 from kgen.networks import ladder
+from kgen.networks.interface import outputs_of
 from kgen.progress import Progress
 from kgen.training import image_noise
-from kgen.types import Array, Tensor, ValueRange
+from kgen.types import Array, Tensor, ValueRange, Verbose
 
 # Draws whose weights are kept at once: memory grows neither with the images nor with the draws.
 _HELD = 2**14
@@ -29,7 +31,7 @@ class Posterior:
     """What a model with an encoder says of images: `VAE` and `TextToImage` each hold one.
 
     The model gives `encoder`, `average` (the averaged decoder, which `generate` uses too), `reconstruction`,
-    `latent_dim`, `num_classes`, `image_input`, `sampler` and `in_batches`.
+    `latent_dim`, `num_classes`, `discriminator`, `image_input`, `sampler` and `graphs`.
 
     Args:
         model: with an encoder.
@@ -61,6 +63,10 @@ class Posterior:
         *inferred, scales = ladder.infer(self.model.encoder, decoder, images, condition, sample, False)
         return *inferred, scales[-1]
 
+    def reconstructed(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """What the averaged decoder makes of the means of images, all in the model's space."""
+        return self.model.space.location(self.model.reconstruction, self.infer(images, condition)[-1])
+
     def posterior_means(self, inputs: dict[str, Tensor]) -> Tensor:
         """Latents `(N, latent_dim)`: the graph of `encode`."""
         return self._inferred(inputs)[2]
@@ -71,8 +77,8 @@ class Posterior:
 
     def reconstructions(self, inputs: dict[str, Tensor]) -> Tensor:
         """uint8 images: the graph of `reconstruct`."""
-        space = self.model.space
-        return pixels.to_uint8(space.decode(space.location(self.model.reconstruction, self._inferred(inputs)[3])))
+        images = self._in_space(inputs["images"])
+        return pixels.to_uint8(self.model.space.decode(self.reconstructed(images, _condition(inputs))))
 
     def bounds(self, inputs: dict[str, Tensor]) -> Tensor:
         """`(N, 2)`: for one draw from q(z|x), the logarithm of its importance weight, and its part of the ELBO."""
@@ -86,8 +92,7 @@ class Posterior:
         return ops.stack([weight, bound], axis=-1)
 
     def _inferred(self, inputs, sample=None):
-        condition = {key: value for key, value in inputs.items() if key not in ("images", "seeds", "indices")}
-        return self.infer(self._in_space(inputs["images"]), condition, sample)
+        return self.infer(self._in_space(inputs["images"]), _condition(inputs), sample)
 
     def _in_space(self, images):
         return self.model.space.encode(pixels.in_network_range(images))
@@ -113,6 +118,21 @@ class Posterior:
         seeds = np.full(len(images), seed, "int32")
         return {"images": images, "seeds": seeds, "indices": image_numbers(images), **condition}
 
+    def encode(
+        self, images: Any, labels: Any, seed: int | None, batch_size: int, verbose: Verbose, value_range: ValueRange
+    ) -> Array:
+        """Latents of images: means of q(z|x), or with a seed draws; see `VAE.encode`."""
+        inputs = self.inputs("encode", images, labels, 0 if seed is None else seed, value_range=value_range)
+        graph = self.posterior_means if seed is None else self.posterior_draws
+        return self.model.graphs.in_batches(graph, inputs, batch_size, verbose)
+
+    def reconstruct(
+        self, images: Any, labels: Any, batch_size: int, verbose: Verbose, value_range: ValueRange
+    ) -> Array:
+        """What the averaged decoder makes of the means, uint8; see `VAE.reconstruct`."""
+        inputs = self.inputs("reconstruct", images, labels, value_range=value_range)
+        return self.model.graphs.in_batches(self.reconstructions, inputs, batch_size, verbose)
+
     def bounds_of(
         self,
         asked: str,
@@ -121,7 +141,7 @@ class Posterior:
         samples: int,
         seed: int,
         batch_size: int = 64,
-        verbose: int | str = "auto",
+        verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Array:
         """Two bounds of log p(x) for each image, float64 `(N, 2)` in nats; see `importance_bounds`."""
@@ -145,7 +165,7 @@ class Posterior:
             size = len(block["images"])
             repeated: dict[str, Any] = {key: _Repeated(value, samples) for key, value in block.items()}
             repeated["seeds"] = _seeds_of_draws(repeated["seeds"][:], samples)
-            both = self.model.in_batches(self.bounds, repeated, batch_size, verbose=0)
+            both = self.model.graphs.in_batches(self.bounds, repeated, batch_size, verbose=0)
             both = both.astype("float64").reshape(size, samples, 2)
             results[start : start + size, 0] = np.logaddexp.reduce(both[..., 0], axis=1) - np.log(samples)
             results[start : start + size, 1] = both[..., 1].mean(axis=1)
@@ -155,16 +175,21 @@ class Posterior:
     def class_probabilities(
         self,
         images: Any,
-        samples: int,
+        samples: int | None,
         class_shares: Any,
         seed: int,
         batch_size: int,
-        verbose: int | str,
+        verbose: Verbose,
         value_range: ValueRange = None,
     ) -> Array:
-        """p(label|x) by Bayes' rule, float32 `(N, num_classes)`; see `VAE.classify`."""
-        owner, num_classes = f"{self.owner}.classify", self.model.num_classes
-        samples = checks.integer(owner, "samples", samples)
+        """p(label|x) by Bayes' rule, or by an auxiliary classifier, float32 `(N, num_classes)`; see `VAE.classify`."""
+        owner, num_classes, discriminator = f"{self.owner}.classify", self.model.num_classes, self.model.discriminator
+        if num_classes is None and discriminator is None:
+            raise ValueError(f"{owner}: this model knows no classes; build it with num_classes.")
+        has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
+        if num_classes is None or (has_classifier and samples is None):
+            return classifier_probabilities(self.model, images, batch_size, verbose, value_range)
+        samples = 1 if samples is None else checks.integer(owner, "samples", samples)
         shares = np.ones(num_classes) if class_shares is None else np.asarray(class_shares, "float64")
         if shares.shape != (num_classes,) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
             raise ValueError(
@@ -197,6 +222,10 @@ def image_numbers(images: Any) -> Array:
             block = ops.convert_to_numpy(pixels.to_uint8(block))
         numbers += [zlib.crc32(np.ascontiguousarray(image).data) for image in block]
     return np.array(numbers, "uint32").view("int32")
+
+
+def _condition(inputs):
+    return {key: value for key, value in inputs.items() if key not in ("images", "seeds", "indices")}
 
 
 def _seeds_of_draws(seeds, samples):

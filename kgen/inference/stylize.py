@@ -88,7 +88,7 @@ def stylized_images(
         if texture:
             given |= {"texture_own": texture_own[rows], "mixture": mixture[rows]}
         given = {name: _repeated(each, len(parts["images"])) for name, each in given.items()}
-        results = model.in_batches(model.restyled, given, at_once, verbose)
+        results = model.graphs.in_batches(model.restyled, given, at_once, verbose)
         images = _floats(parts["images"])
         if preserve_color:
             # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
@@ -136,7 +136,7 @@ def _statistics(model, images, look, tile, batch_size):
     mean = square = 0.0
     for (share, rows), (other_share, columns) in parts:
         part = {"images": look(images[:, rows][:, :, columns])}
-        found = model.in_batches(model.statistics, part, batch_size, verbose=0)
+        found = model.graphs.in_batches(model.statistics, part, batch_size, verbose=0)
         mean = mean + share * other_share * found[:, is_mean]
         square = square + share * other_share * (found[:, is_mean] ** 2 + found[:, ~is_mean] ** 2)
     statistics = np.empty((len(images), len(is_mean)), "float32")

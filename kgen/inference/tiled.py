@@ -27,7 +27,7 @@ def in_tiles(
 
     Args:
         model: an `ImageModel`.
-        function: a graph from a dict of `(n, h, w, c)`, for its `in_batches`.
+        function: a graph from a dict of `(n, h, w, c)`, for its `graphs`.
         arrays: dict of `(N, H, W, c)`: arrays, or what can be sliced.
         tiles: of images of that size.
         finish: what is made of each part of the results.
@@ -41,7 +41,7 @@ def in_tiles(
     count = len(next(iter(arrays.values())))
     if len(tiles.rows) == len(tiles.columns) == 1:
         height, width = (math.ceil(side * tiles.scale) for side in tiles.size)
-        results = finish(model.in_batches(function, arrays, at_once, verbose))[:, :height, :width]
+        results = finish(model.graphs.in_batches(function, arrays, at_once, verbose))[:, :height, :width]
         if out is None:
             return results
         out[:] = results
@@ -49,7 +49,7 @@ def in_tiles(
     progress = Progress(count * len(tiles.rows) * len(tiles.columns), "tile", verbose)
 
     def row(parts: dict[str, Array]) -> Array:
-        results = model.in_batches(function, parts, at_once, verbose=0)
+        results = model.graphs.in_batches(function, parts, at_once, verbose=0)
         progress.add(len(results))
         return results
 

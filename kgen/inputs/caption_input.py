@@ -74,6 +74,13 @@ class CaptionInput(ImageInput):
         self.steps_done = steps_done
         self.features: CaptionFeatures | None = None
 
+    @classmethod
+    def of(cls, model: Any) -> CaptionInput:
+        """The door of a model with a `text_encoder`, `standardize_pooled`, `standardize_tokens` and a `space`."""
+        encoder, standards = model.text_encoder, (model.standardize_pooled, model.standardize_tokens)
+        options: Any = getattr(model, "prompt_cleaner", None), model.seed or 0, model.steps_done, model.space
+        return cls(type(model).__name__, model.image_shape, model.float_scale, encoder, *standards, *options)
+
     # === What the losses see ===
     def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
         """The batch that losses see: `images` as networks see them, with features or tokens of their captions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from keras import ops
 
 from kgen.inputs import pixels
 from kgen.inputs.batch_checks import assert_numbers, every_batch
+from kgen.inputs.batches import in_memory, look_at
 from kgen.types import Tensor
 
 _FEATURES = ("pooled", "tokens", "mask")
@@ -188,9 +188,9 @@ class ImageInput:
         """Data with latents in place of images, if networks see latents and the images are at hand."""
         if self.latents is None:
             return x
-        if isinstance(x, dict) and _in_memory(x.get("images")):
+        if isinstance(x, dict) and in_memory(x.get("images")):
             return {**x, "images": self.stored(x["images"], found, training, cache)}
-        if _in_memory(x):
+        if in_memory(x):
             return self.latents.latents(pixels.NetworkImages(x, self._as_trained(found)), training, cache)
         if cache is not None:
             raise ValueError(
@@ -246,7 +246,7 @@ class ImageInput:
 
     def _of_latents(self, x):
         """Whether there are latents in place of images: those that Keras has split off for `validation_split`."""
-        if self.latents is None or not _in_memory(x):
+        if self.latents is None or not in_memory(x):
             return False
         return tuple(x.shape[-3:]) == self.latents.shape(self.owner, self.image_shape)
 
@@ -330,44 +330,3 @@ class ImageInput:
         if y is None or len(self.targets) != 1:
             return y
         return next(iter(self.targets.values())).numbered(self.owner, y)
-
-
-def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
-    """`(images, others)` of what was given, or of its first batch; `(None, {})` if one cannot look."""
-    if hasattr(x, "element_spec"):
-        batch = next(iter(x.take(1)), None)
-        if batch is None:
-            raise ValueError(f"{owner}: the dataset is empty.")
-        x = batch
-    elif isinstance(x, keras.utils.PyDataset):
-        x = x[0]
-    elif not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
-        return None, {}
-    if isinstance(x, tuple):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(x)
-    if isinstance(x, dict):
-        if "images" not in x:
-            raise ValueError(f"{owner}: a dict of data must have 'images'; got {sorted(x)}.")
-        return x["images"], {**x, "y": y}
-    return x, {"y": y}
-
-
-def _in_memory(x):
-    return hasattr(x, "shape") and not hasattr(x, "element_spec")
-
-
-def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any, dict]]:
-    """Yields `(images, others)` of each batch of a dataset or a generator; of arrays all at once.
-
-    Args:
-        owner: method that errors begin with.
-        x: what `fit` takes.
-        steps: batches to look at; None for all.
-    """
-    source: Any = [x]
-    if isinstance(x, keras.utils.PyDataset):
-        source = (x[number] for number in range(len(x)))
-    elif hasattr(x, "element_spec") or not hasattr(x, "shape") and not isinstance(x, (tuple, list, dict)):
-        source = x
-    for batch in itertools.islice(source, steps):
-        yield look_at(owner, tuple(batch) if source is x and isinstance(batch, list) else batch)

@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 
 from kgen.inputs import pixels
-from kgen.inputs.image_input import ImageInput, look_at
+from kgen.inputs.batches import look_at
+from kgen.inputs.image_input import ImageInput
 from kgen.training import backend
 from kgen.types import Array, Tensor
 

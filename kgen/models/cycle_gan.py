@@ -186,7 +186,7 @@ class CycleGAN(ImageModel):
         images = images[None] if single else images
         checked = self.image_input.images(images, "CycleGAN.translate", takes, value_range)
         function = self.inverted if inverse else self.translated
-        drawn = self.in_batches(function, {"images": checked}, batch_size, verbose)
+        drawn = self.graphs.in_batches(function, {"images": checked}, batch_size, verbose)
         drawn = ops.convert_to_numpy(pixels.to_uint8(drawn))
         return drawn[0] if single else drawn
 

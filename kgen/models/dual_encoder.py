@@ -18,9 +18,10 @@ from kgen.metrics import DualFeatureExtractor
 from kgen.models.image_model import ImageModel
 from kgen.networks.interface import feed, split_batch
 from kgen.networks.towers import check_towers, image_tower, named_image_tower
+from kgen.objectives.contrast import Contrast
 from kgen.serializable import serializable
 from kgen.text import TextEncoder, clean_prompts
-from kgen.training import Phase, backend
+from kgen.training import Phase
 from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 
@@ -119,16 +120,8 @@ class DualEncoder(ImageModel):
         self.scale.build((None, None))
         self.updates = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="float32", name="updates")
         # === Parts ===
-        self.image_input = CaptionInput(
-            "DualEncoder",
-            self.image_shape,
-            self.float_scale,
-            text_encoder,
-            self.standardize_pooled,
-            self.standardize_tokens,
-            seed=self.seed or 0,
-            steps_done=self.steps_done,
-        )
+        self.image_input = CaptionInput.of(self)
+        self.contrast = Contrast(self)
         self.space = SharedSpace(self)
         self.built = True
 
@@ -149,36 +142,11 @@ class DualEncoder(ImageModel):
 
     def phases(self) -> list[Phase]:
         """Both towers together, with the temperature."""
-        parts = (self.image_network, self.image_projection, self.text_network, self.scale, self.text_encoder)
-        variables = [variable for part in parts for variable in part.trainable_variables]
-        return [Phase("towers", self.contrast, variables, measures=("matching_accuracy",))]
-
-    def contrast(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """The objective on a batch, and how often the best match within it is the right one."""
-        return self._of_all_pairs(
-            lambda logits, same: {
-                "loss": self.objective.loss(logits, same),
-                "matching_accuracy": losses.matching_accuracy(logits, same),
-            },
-            *split_batch(batch),
-            training,
-        )
-
-    def _of_all_pairs(self, function, images, features, training=False):
-        """A function of the logits of a whole batch and of which of its captions are equal; see `on_whole_batch`."""
-
-        def compared(image_vectors, text_vectors, told_by):
-            return function(self._scaled_cosines(image_vectors, text_vectors), _equal_rows(told_by))
-
-        vectors = self.image_vectors(images, training), self.text_vectors(features, training)
-        return backend.on_whole_batch(compared, *vectors, _told_by(features))
+        return self.contrast.phases()
 
     def logits(self, images: Tensor, features: dict[str, Tensor], training: bool = False) -> Tensor:
         """How well each image fits each caption, `(images, captions)`: scaled cosines."""
-        return self._scaled_cosines(self.image_vectors(images, training), self.text_vectors(features, training))
-
-    def _scaled_cosines(self, image_vectors, text_vectors):
-        return self.scale(ops.matmul(image_vectors, ops.transpose(text_vectors)))
+        return self.contrast.logits(self.image_vectors(images, training), self.text_vectors(features, training))
 
     def matching_loss(self, images: Tensor, features: dict[str, Tensor]) -> Tensor:
         """The objective of images in [-1, 1] with their captions' features, `(batch,)`; nothing here is trained.
@@ -186,7 +154,7 @@ class DualEncoder(ImageModel):
         For the training of a generator: each image is to fit its own caption better than the others of the batch, as
         by the contrastive losses of Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image generation".
         """
-        return self._of_all_pairs(self.objective.loss, images, features)
+        return self.contrast.matching_loss(images, features)
 
     def image_vectors(self, images: Tensor, training: bool = False) -> Tensor:
         """Unit vectors `(batch, embedding_dim)` of images in [-1, 1]."""
@@ -205,13 +173,7 @@ class DualEncoder(ImageModel):
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Which caption of the batch is each image's, one-hot, and probabilities; equal captions count as the first."""
-
-        def judged(logits, same):
-            first = ops.argmax(ops.cast(same, "int32"), axis=1)
-            truth = ops.one_hot(first, ops.shape(logits)[1], dtype="float32")
-            return truth, ops.matmul(ops.softmax(logits, axis=-1), truth)
-
-        return self._of_all_pairs(judged, *split_batch(batch))
+        return self.contrast.judged(batch)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """The logits of `{"images", **features}`, images in [-1, 1]."""
@@ -238,7 +200,7 @@ class DualEncoder(ImageModel):
             ValueError: for images of another shape or range.
         """
         checked = self.image_input.images(images, "DualEncoder.encode_images", value_range=value_range)
-        return self.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
+        return self.graphs.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
 
     def encode_texts(self, texts: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
         """The vectors of a list of strings; as in `encode_images`.
@@ -251,7 +213,7 @@ class DualEncoder(ImageModel):
         different = list(dict.fromkeys(texts))
         features = self.text_encoder.encode(different, batch_size, verbose)
         rows = {text: row for row, text in enumerate(different)}
-        return self.in_batches(self.embed_texts, features, batch_size, verbose)[[rows[text] for text in texts]]
+        return self.graphs.in_batches(self.embed_texts, features, batch_size, verbose)[[rows[text] for text in texts]]
 
     def embed_images(self, inputs: dict[str, Tensor]) -> Tensor:
         """Unit vectors from a dict of `images`, uint8 or in [-1, 1]: the graph of `encode_images`."""
@@ -377,16 +339,3 @@ class DualEncoder(ImageModel):
     def _compared(self, images, features):
         of_images, of_texts = self.embed_images({"images": images}), self.embed_texts(features)
         return {"images": of_images, "texts": of_texts, "cosines": ops.matmul(of_images, ops.transpose(of_texts))}
-
-
-def same_captions(features: dict[str, Tensor]) -> Tensor:
-    """Which captions of a batch are equal, bool `(batch, batch)`, from their features or tokens."""
-    return _equal_rows(_told_by(features))
-
-
-def _told_by(features):
-    return features["token_ids"] if "token_ids" in features else features["pooled"]
-
-
-def _equal_rows(told_by):
-    return ops.all(ops.equal(told_by[:, None], told_by[None, :]), axis=-1)

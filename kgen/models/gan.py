@@ -198,11 +198,6 @@ class GAN(ImageModel):
         """Updates the averaged generator."""
         self.average.update(self.generator)
 
-    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Real images, and generated ones of the same condition."""
-        images, condition = self.conditioned(batch, False)
-        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
-
     # === Images out ===
     def call(self, inputs: Any) -> Tensor:
         """Images in [-1, 1] from latents, or from `{"latents", "pooled"}`."""

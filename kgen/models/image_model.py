@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from kgen import checks
 from kgen.export import export_model
-from kgen.inputs.image_input import batches
+from kgen.inference.compiled_graphs import CompiledGraphs
+from kgen.inference.predict import predict
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
-from kgen.progress import Progress
 from kgen.sampling.sample_metrics import SampleMetrics
 from kgen.spaces import PixelSpace
-from kgen.training import PhasedModel, backend
-from kgen.types import Array, Tensor, ValueRange
+from kgen.training import PhasedModel
+from kgen.types import Tensor, ValueRange
 
 
 class ImageModel(PhasedModel):
-    """Base of kgen's models. What they share they hold: an input, a sampler, an objective.
+    """Base of kgen's models. What they share they hold: an input, a sampler, an objective, compiled graphs.
 
     A subclass sets `image_input`, which checks what `fit` is given and makes the batches that its losses see, and gives
     `phases()`. For `export` it has a `sampler`, or gives `served_layers()`, `serving_signature()` and `serve()`; for
-    `compile(metrics=...)` it gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and `judges`.
+    `compile(metrics=...)` it has one, or gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and
+    `judges`.
 
     Args:
         seed: integer or None; where training's random numbers begin.
@@ -53,7 +51,7 @@ class ImageModel(PhasedModel):
         self.space: Any = PixelSpace()
         self.sample_metrics: Any = None
         self.sampler: Any = None
-        self._graphs = _Graphs()
+        self.graphs = CompiledGraphs(self)
 
     # === Training ===
     def prepare(self, x: Any, y: Any = None) -> dict[str, Tensor]:
@@ -105,7 +103,7 @@ class ImageModel(PhasedModel):
             return super().fit(**data, **kwargs)
         finally:
             self.image_input.end()
-            self.forget_stale_graphs()
+            self.graphs.forget_stale()
 
     def evaluate(
         self,
@@ -169,20 +167,8 @@ class ImageModel(PhasedModel):
         if self.predicts_by is None:
             raise NotImplementedError(f"{owner}: it has no one meaning for this model; call {self.instead_of_predict}.")
         method = getattr(self, self.predicts_by)
-        known = inspect.signature(method).parameters
-        results = []
-        for images, others in batches(owner, x, steps):
-            options = {"batch_size": batch_size, "labels": others.get("labels", others.get("y"))}
-            options = {name: value for name, value in options.items() if name in known and value is not None}
-            results.append(method(images, **options, verbose=verbose, value_range=value_range))
-            if value_range is None and not hasattr(x, "shape") and "float" in str(getattr(images, "dtype", "")):
-                # One range for all batches.
-                value_range = self.image_input.range_of(images, owner, (None, None, None))
-        if not results:
-            raise ValueError(f"{owner}: there are no images.")
-        if len(results) == 1:
-            return results[0]
-        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *results)
+        options = {"batch_size": batch_size, "verbose": verbose}
+        return predict(owner, method, self.image_input, x, steps, value_range, **options)
 
     def predict_on_batch(self, x: Any) -> Any:
         """What `predict` gives of one batch."""
@@ -230,7 +216,10 @@ class ImageModel(PhasedModel):
             batch: what `prepare` made of what `evaluate` was given.
             paired: whether image i must be the counterpart of image i, such as its reconstruction.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
+        if self.sampler is None:
+            raise NotImplementedError(f"{type(self).__name__} must define counterparts().")
+        images, condition = self.conditioned(batch, False)
+        return images, self.sampler.counterparts(images, condition)
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """What is true of a batch and what the model says, and perhaps weights of samples, for Keras' metrics."""
@@ -246,64 +235,17 @@ class ImageModel(PhasedModel):
         if self.sample_metrics is not None:
             self.sample_metrics.update(self, batch)
 
-    # === Long work ===
-    def in_batches(
-        self, function: Callable, inputs: dict[str, Any], batch_size: int = 64, verbose: int | str = "auto"
-    ) -> Array:
-        """A method that works row by row over long arrays: in batches, compiled once, with progress.
-
-        Args:
-            function: from a dict of tensors `(rows, ...)` to a tensor `(rows, ...)`; compiled once under its name.
-            inputs: dict of arrays of one length N, or of what has a length and can be sliced.
-            batch_size: rows computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-
-        Returns:
-            Array `(N, ...)`.
-
-        Raises:
-            FloatingPointError: if nothing comes out because the model's weights are NaN or infinite.
-        """
-        batch_size = checks.integer(type(self).__name__, "batch_size", batch_size)
-        self.forget_stale_graphs()
-        compiled = self._graphs.compiled
-        if function.__name__ not in compiled:
-            compiled[function.__name__] = backend.compiled(function, lambda: self.variables)
-        results: Any = None
-        count = len(next(iter(inputs.values())))
-        progress = Progress(count, verbose=verbose)
-        for start in range(0, count, batch_size):
-            rows = {key: value[start : start + batch_size] for key, value in inputs.items()}
-            part = compiled[function.__name__](rows)
-            if results is None:
-                results = np.empty((count, *part.shape[1:]), part.dtype)
-            results[start : start + batch_size] = part
-            progress.add(len(part))
-        if count and not _says_something(results):
-            checks.finite_weights(type(self).__name__, self.variables)
-        return results
-
-    def constants(self) -> list:
-        """Objects, not variables, that compiled graphs have in them; with others the graphs are made anew."""
-        return [*self.image_input.constants(), self.sampler and self.sampler.prior]
-
-    def forget_stale_graphs(self) -> None:
-        """Lets go of graphs in which there is a constant that is no longer this model's."""
-        constants, known = self.constants(), self._graphs.constants
-        if len(constants) != len(known) or any(new is not old for new, old in zip(constants, known)):
-            self._graphs = _Graphs(constants)
-            self.test_function = self.train_function = None
-
+    # === Graphs ===
     def make_train_function(self, force: bool = False) -> Any:
         """As in `PhasedModel`; drops a learned prior, whose latents training moves."""
         if self.sampler is not None:
             self.sampler.drop_prior()
-        self.forget_stale_graphs()
+        self.graphs.forget_stale()
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """As `keras.Model.make_test_function`; anew if a constant of the graph has changed."""
-        self.forget_stale_graphs()
+        self.graphs.forget_stale()
         return super().make_test_function(force)
 
     # === On disk ===
@@ -401,16 +343,3 @@ class ImageModel(PhasedModel):
             f"{type(self).__name__}.quantize: kgen's models are not quantized. save_to_preset(directory, "
             "dtype='float16') writes a file of half the size."
         )
-
-
-def _says_something(results):
-    """Whether they are not what NaN gives: pixels that are all 0, or numbers that are not finite."""
-    return results.any() if results.dtype.kind in "iub" else np.isfinite(np.sum(results, dtype="float64"))
-
-
-class _Graphs:
-    """Compiled functions by name, with the constants that they have in them; Keras tracks nothing in here."""
-
-    def __init__(self, constants=()):
-        self.compiled = {}
-        self.constants = list(constants)

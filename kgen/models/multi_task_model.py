@@ -105,11 +105,7 @@ class MultiTaskModel(RecognitionModel):
 
         Args:
             head: its name.
-            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            batch_size: images computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
+            images, batch_size, verbose, value_range: as in `ImageClassifier.classify`.
 
         Returns:
             For a `ClassificationHead` probabilities `(N, num_classes)`, for a `SegmentationHead` classes, uint8

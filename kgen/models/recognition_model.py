@@ -219,7 +219,7 @@ class RecognitionModel(ImageModel):
 
         answer.__name__ = f"answer_{name}"
         checked = self.image_input.images(images, f"{type(self).__name__}.{method}", value_range=value_range)
-        return self.in_batches(answer, {"images": checked}, batch_size, verbose)
+        return self.graphs.in_batches(answer, {"images": checked}, batch_size, verbose)
 
     def call(self, images: Tensor) -> Any:
         """Dict from each head to its outputs, of images in [-1, 1]."""

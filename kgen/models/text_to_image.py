@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from typing import Any
 
 import keras
 
-from kgen import checks, losses, networks
+from kgen import checks, networks
+from kgen.inference.change_text_encoder import with_larger_encoder, with_text_encoder
 from kgen.inference.posterior import Posterior
 from kgen.inputs import CaptionInput
 from kgen.inputs.caption_input import feature_standards
 from kgen.layers import FeatureMemory
 from kgen.models.image_model import ImageModel
 from kgen.networks import ladder
-from kgen.networks.interface import condition_names, split_batch
-from kgen.objectives import ELBO, IMLE, Adversarial, CodeELBO
+from kgen.objectives import recipes
 from kgen.objectives.matching import Matching
-from kgen.presets import preset_description
 from kgen.presets.hub import fetched, is_address
 from kgen.sampling.code_prior import CodePrior
 from kgen.sampling.fit_code_prior import fit_code_prior
 from kgen.sampling.prompt_sampler import PromptSampler
 from kgen.sampling.sampler import checked_postprocessing
-from kgen.sampling.text_prior import TextPrior, fit_text_prior
-from kgen.serializable import arguments_of, serializable, split_arguments
+from kgen.sampling.text_prior import fit_text_prior
+from kgen.serializable import serializable
 from kgen.spaces import automatic_space, space_of
-from kgen.text import EncoderByScript, PromptCleaner, PromptExpander, TextEncoder
-from kgen.text.text_models import installed_model
-from kgen.training import AdaptiveProbability, MovingAverage, network_copy
+from kgen.text import PromptCleaner, PromptExpander, TextEncoder
+from kgen.training import AdaptiveProbability, MovingAverage
 from kgen.types import Array, ImageShape, Tensor, Verbose
-
-RECIPES = ("vae", "gan", "vae_gan", "imle")
-# So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
-# latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
-# fewer images drawn from the prior are the right ones (docs/measured).
-_SIGMA = 8.0
 
 
 @serializable
@@ -129,40 +120,26 @@ class TextToImage(ImageModel):
         codes: Any = None,
         **kwargs: Any,
     ):
-        if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
-            raise TypeError(
-                f"TextToImage: prompt_cleaner must be a PromptCleaner or None; got {type(prompt_cleaner).__name__}."
-            )
         super().__init__(seed=seed, **kwargs)
         owner = type(self).__name__
-        if recipe not in RECIPES:
-            raise ValueError(f"{owner}: recipe must be one of {', '.join(map(repr, RECIPES))}; got {recipe!r}.")
-        if reconstruction is not None and "vae" not in recipe:
-            raise ValueError(f"{owner}: the recipe {recipe!r} has no reconstruction; leave it out.")
+        if not isinstance(prompt_cleaner, (PromptCleaner, type(None))):
+            raise TypeError(
+                f"{owner}: prompt_cleaner must be a PromptCleaner or None; got {type(prompt_cleaner).__name__}."
+            )
+        reconstruction = recipes.reconstruction_of(owner, recipe, reconstruction, codes)
         if prompt_expander is not None and not isinstance(prompt_expander, PromptExpander):
             prompt_expander = PromptExpander(prompt_expander)
         text_encoder = TextEncoder.of(text_encoder, sequence_length)
-        if "vae" in recipe:
-            reconstruction = losses.reconstruction_of(
-                losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction
-            )
         # === Config ===
         self.image_shape: Any = tuple(image_shape)
-        automatic = isinstance(space, str) and space == "auto"
         networks_given = generator, encoder, discriminator
-        self.space = (
-            automatic_space(self.image_shape, reconstruction, networks_given) if automatic else space_of(owner, space)
-        )
+        if isinstance(space, str) and space == "auto":
+            space = automatic_space(self.image_shape, reconstruction, networks_given)
+        self.space = space_of(owner, space)
         self.size = size
         self.recipe = recipe
-        if codes is not None:
-            if "vae" not in recipe:
-                raise ValueError(
-                    f"{owner}: the recipe {recipe!r} has no encoder that could find codes; leave them out."
-                )
-            codes = CodePrior.of(owner, codes, text_encoder.pooled_dim, ema_momentum)
-            latent_dim = codes.words * codes.values
-        self.codes = codes
+        self.codes = None if codes is None else CodePrior.of(owner, codes, text_encoder.pooled_dim, ema_momentum)
+        latent_dim = latent_dim if self.codes is None else self.codes.words * self.codes.values
         self.latent_dim = checks.integer(owner, "latent_dim", latent_dim)
         self.caption_dropout = checks.number(owner, "caption_dropout", caption_dropout, least=0.0, below=1.0)
         self.sequence_length = text_encoder.sequence_length
@@ -177,42 +154,21 @@ class TextToImage(ImageModel):
             memory.build((None, text_encoder.pooled_dim))
         self.space.check(owner, reconstruction)
         self.reconstruction = reconstruction
-        dims = text_encoder.pooled_dim, text_encoder.token_dim
-        shape, latents = self.space.shape(owner, self.image_shape), self.space.stores
-        self.generator, self.encoder, self.discriminator = networks.text_networks(
-            owner,
-            shape,
-            self.latent_dim,
-            dims,
-            recipe,
-            reconstruction,
-            *networks_given,
-            size,
-            latents,
-            codes is not None,
-        )
+        shape, dims = self.space.shape(owner, self.image_shape), (text_encoder.pooled_dim, text_encoder.token_dim)
+        options = *networks_given, size, self.space.stores, codes is not None
+        made = networks.text_networks(owner, shape, self.latent_dim, dims, recipe, reconstruction, *options)
+        self.generator, self.encoder, self.discriminator = made
         self.average = MovingAverage(self.generator, ema_momentum)
         if self.discriminator is not None:
             self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
         self.postprocessing = checked_postprocessing(owner, postprocessing)
         # === Parts ===
-        standards = self.standardize_pooled, self.standardize_tokens
-        self.image_input = CaptionInput(
-            owner,
-            self.image_shape,
-            self.float_scale,
-            text_encoder,
-            *standards,
-            prompt_cleaner,
-            seed or 0,
-            self.steps_done,
-            self.space,
-        )
+        self.image_input = CaptionInput.of(self)
         self.sampler = PromptSampler(self)
         self.posterior = Posterior(self) if "vae" in recipe and codes is None else None
         self.latent_dims = ladder.latent_dims(self.generator, self.latent_dim)
         self.matching: Matching | None = None
-        self.use_objective(self.objective_class())
+        self.use_objective(recipes.objective_of(self, None, {})[0])
         self.built = True
 
     def with_text_encoder(self, text_encoder: Any) -> TextToImage:
@@ -235,33 +191,7 @@ class TextToImage(ImageModel):
         model = kgen.models.TextToImage.from_preset("openmoji_64").with_text_encoder("all_minilm_l6_v2_en")
         ```
         """
-        encoder, own = TextEncoder.of(text_encoder), self.text_encoder
-        reads_tokens = isinstance(self.sampler.prior, TextPrior)
-        networks.check_text_features("TextToImage.with_text_encoder", self.generator, own, encoder, reads_tokens)
-        parts = {name: getattr(self, name) for name in ("generator", "encoder", "discriminator")}
-        copies = {name: None if part is None else network_copy(part) for name, part in parts.items()}
-        arguments = {**arguments_of(self), **copies, "text_encoder": encoder, "sequence_length": None}
-        memory = self.memory
-        names = None if memory is None else memory.names
-        arguments["memory"] = None if names else memory
-        arguments["codes"] = None if self.codes is None else (self.codes.words, self.codes.values)
-        if isinstance(self.reconstruction, keras.layers.Layer):
-            arguments["reconstruction"] = type(self.reconstruction).from_config(self.reconstruction.get_config())
-        model = type(self)(**arguments)
-        if isinstance(self.reconstruction, keras.layers.Layer):
-            model.reconstruction.set_weights(self.reconstruction.get_weights())
-        shared = ["average", "standardize_pooled"] + ["standardize_tokens"] * (encoder.token_dim == own.token_dim)
-        shared += ["codes"] * (self.codes is not None)
-        for name in shared:
-            getattr(model, name).set_weights(getattr(self, name).get_weights())
-        if not model.sampler.learns_prior:
-            model.sampler.prior = self.sampler.prior
-        model.image_input.float_range = self.image_input.float_range
-        if memory is not None and names:
-            model.remember(names, sharpness=memory.sharpness)
-            remembered: Any = model.memory
-            remembered.stands_for = memory.stands_for
-        return model
+        return with_text_encoder(self, text_encoder)
 
     # === Training ===
     def compile(
@@ -290,29 +220,12 @@ class TextToImage(ImageModel):
             TypeError: for options that the objective does not have, or together with an objective.
             ValueError: for numbers out of range; for a GAN in which nothing tells whether images fit their captions.
         """
-        terms, options = split_arguments(self.objective_class, options)
-        if objective is not None and terms:
-            raise TypeError(f"TextToImage.compile: give {', '.join(terms)} to the objective itself.")
-        self.use_objective(self.objective_class(**terms) if objective is None else objective)
+        objective, config, options = recipes.objective_of(self, objective, options)
+        self.use_objective(objective)
         self.matching = None if matching is None else Matching(matching, matching_weight, self)
-        adversarial = isinstance(self.objective, Adversarial)
-        judge = self.discriminator if adversarial and matching is None else None
-        if judge is not None and not condition_names(judge, {"pooled": None}):
-            raise ValueError(
-                f"TextToImage.compile: the discriminator {judge.name!r} takes no text, and nothing would "
-                "teach the generator to follow prompts. Give it the input 'pooled' beside 'images', or compile with "
-                "matching=, a trained DualEncoder."
-            )
-        config = arguments_of(self.objective) if objective is None else {"objective": objective}
+        recipes.check_text_counts(self)
         config |= {} if matching is None else {"matching": matching}
         super().compile(optimizer, config=config, **options)
-
-    @property
-    def objective_class(self) -> Any:
-        """The class of the recipe's objective."""
-        if self.codes is not None:
-            return CodeELBO
-        return {"gan": Adversarial, "imle": IMLE}.get(self.recipe, ELBO)
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
         """The objective's choice, with gradients of at most unit norm."""
@@ -333,32 +246,21 @@ class TextToImage(ImageModel):
 
     def conditioned(self, batch: dict[str, Tensor], training: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """`(images, condition)` of a batch; in training some captions are withheld."""
-        images, features = split_batch(batch)
-        images = self.space.viewed(images, self.seeds(True) if training else None)
+        images, features = super().conditioned(batch, training)
         return images, self.condition(features, training)
 
     def condition(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-        """What the generator is given: standardized features; in training some captions are withheld.
-
-        Args:
-            features: dict of `pooled`, `tokens` and `mask`, or of the text encoder's own inputs.
-            training: whether this is for a training step.
-        """
+        """What the generator is given: `CaptionInput.encoded` features; in training some captions are withheld."""
         condition = self.image_input.encoded(features, training)
-        if not training or not self.caption_dropout:
-            return condition
-        return self.image_input.withheld(condition, self.caption_dropout, self.seeds(training))
+        if training and self.caption_dropout:
+            return self.image_input.withheld(condition, self.caption_dropout, self.seeds(training))
+        return condition
 
     def after_step(self) -> None:
         """Updates the averaged generator, and the averaged prior of code words."""
         self.average.update(self.generator)
         if self.codes is not None:
             self.codes.average.update(self.codes.network)
-
-    def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Real images, and images generated from their captions."""
-        images, condition = self.conditioned(batch, False)
-        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
 
     # === A learned prior ===
     def fit_prior(
@@ -465,10 +367,6 @@ class TextToImage(ImageModel):
         """
         return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
 
-    def constants(self) -> list:
-        """As in `ImageModel`, and the memory, which `remember` replaces."""
-        return [*super().constants(), self.memory]
-
     # === How prompts are read ===
     def remember(
         self, captions: Any, images: Any = None, *, sharpness: float = 400.0, verbose: Verbose = "auto"
@@ -522,13 +420,6 @@ class TextToImage(ImageModel):
                 f"TextToImage.from_preset: text_encoder must be 'auto' or 'own', another goes before the model by "
                 f"with_text_encoder; got {text_encoder!r}."
             )
-        if is_address(name):
-            name = fetched(name)
+        name = fetched(name) if is_address(name) else name
         model = super().from_preset(name)
-        larger = installed_model(preset_description(name).get("remarks", {}).get("latin_text_encoder"))
-        if text_encoder == "auto" and larger:
-            try:
-                return model.with_text_encoder(EncoderByScript(TextEncoder.of(larger), model.text_encoder))
-            except ImportError as error:
-                warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=2)
-        return model
+        return with_larger_encoder(model, name) if text_encoder == "auto" else model

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
 from kgen import losses, networks
-from kgen.inference.classify import classifier_probabilities, named
+from kgen.inference.classify import named
 from kgen.inference.denoising import posterior_mean
 from kgen.inference.posterior import Posterior
 from kgen.inputs import ClassLabels, ImageInput
@@ -19,7 +18,6 @@ from kgen.networks.interface import (
     check_generator,
     check_network,
     named_input,
-    outputs_of,
     split_batch,
     warn_of_ending,
 )
@@ -60,9 +58,7 @@ class VAE(ImageModel):
         num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
         ema_momentum: of the average of the decoder's weights, which is what `generate` uses, in [0, 1).
         seed: integer or None; where training's random numbers begin.
-        postprocessing: as in `GAN`.
-        space: what the networks see and make in place of pixels: a `kgen.spaces.LatentSpace`, of whose latents
-            they then have the shape, or the name of its autoencoder's preset; None: images.
+        postprocessing, space: as in `GAN`.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -107,11 +103,11 @@ class VAE(ImageModel):
         check_network(owner, "encoder", encoder)
         shape = tuple(named_input(owner, encoder, "images").shape[1:])
         self.image_shape = self.space.image_shape(owner, shape)
-        wanted = losses.decoded_shape(shape, self.reconstruction)
-        if tuple(decoder.output_shape[1:]) != wanted:
+        wanted, made = losses.decoded_shape(shape, self.reconstruction), tuple(decoder.output_shape[1:])
+        if made != wanted:
             raise ValueError(
-                f"{owner}: the encoder takes images of shape {shape}, but the decoder gives "
-                f"{tuple(decoder.output_shape[1:])}; {type(self.reconstruction).__name__} needs {wanted} for them."
+                f"{owner}: the encoder takes images of shape {shape}, but the decoder gives {made}; "
+                f"{type(self.reconstruction).__name__} needs {wanted} for them."
             )
         ladder.check_posterior(owner, encoder, decoder, self.latent_dim)
         if discriminator is not None:
@@ -212,19 +208,16 @@ class VAE(ImageModel):
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
         """Real images, and their reconstructions or images generated from the prior."""
+        if not paired:
+            return super().counterparts(batch, paired)
         images, condition = self.conditioned(batch, False)
-        if paired:
-            return images, self._reconstructed(images, condition)
-        return images, self.sampler.synthesize(self.sampler.prior_draws(images, condition), condition)
+        return images, self.posterior.reconstructed(images, condition)
 
     # === Images out ===
     def call(self, images: Any) -> Tensor:
         """Reconstructions in [-1, 1] of images in [-1, 1], or of `{"images", "pooled", ...}`."""
         images, condition = split_batch(images if isinstance(images, dict) else {"images": images})
-        return self.space.decode(self._reconstructed(self.space.encode(images), condition))
-
-    def _reconstructed(self, images, condition):
-        return self.space.location(self.reconstruction, self.posterior.infer(images, condition)[-1])
+        return self.space.decode(self.posterior.reconstructed(self.space.encode(images), condition))
 
     def generate(
         self,
@@ -260,14 +253,9 @@ class VAE(ImageModel):
         """The latents of images: one pass through the encoder.
 
         Args:
-            images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            labels: integers `(N,)` for a model with `num_classes`, else None.
+            images, labels, batch_size, verbose, value_range: as in `GAN.encode`.
             seed: None for the means of q(z|x); an integer for a draw from it, which depends on the image and the seed
                 alone.
-            batch_size: images at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
 
         Returns:
             float32 array `(N, latent_dim)`, for `decode`.
@@ -276,9 +264,7 @@ class VAE(ImageModel):
             TypeError: if `images` is not an array of images.
             ValueError: for images of another shape or range, or wrong labels.
         """
-        inputs = self.posterior.inputs("encode", images, labels, 0 if seed is None else seed, value_range=value_range)
-        graph = self.posterior.posterior_means if seed is None else self.posterior.posterior_draws
-        return self.in_batches(graph, inputs, batch_size, verbose)
+        return self.posterior.encode(images, labels, seed, batch_size, verbose, value_range)
 
     def reconstruct(
         self,
@@ -289,8 +275,7 @@ class VAE(ImageModel):
         value_range: ValueRange = None,
     ) -> Array:
         """`decode(encode(images))`, uint8 `(N, height, width, channels)`; arguments as in `encode`."""
-        inputs = self.posterior.inputs("reconstruct", images, labels, value_range=value_range)
-        return self.in_batches(self.posterior.reconstructions, inputs, batch_size, verbose)
+        return self.posterior.reconstruct(images, labels, batch_size, verbose, value_range)
 
     def elbo(self, images: Any, labels: Any = None, samples: int = 1, seed: int = 0, **options: Any) -> Array:
         """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises.
@@ -367,15 +352,9 @@ class VAE(ImageModel):
         Raises:
             TypeError, ValueError: as in `encode`; for a model without classes, or wrong shares.
         """
-        owner, discriminator = f"{type(self).__name__}.classify", self.discriminator
-        if self.num_classes is None and discriminator is None:
-            raise ValueError(f"{owner}: this model knows no classes; build it with num_classes.")
-        has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
-        if self.num_classes is None or (has_classifier and samples is None):
-            probabilities = classifier_probabilities(self, images, batch_size, verbose, value_range)
-            return named(owner, probabilities, class_names, top)
-        options = 1 if samples is None else samples, class_shares, seed, batch_size, verbose, value_range
-        return named(owner, self.posterior.class_probabilities(images, *options), class_names, top)
+        options = samples, class_shares, seed, batch_size, verbose, value_range
+        probabilities = self.posterior.class_probabilities(images, *options)
+        return named(f"{type(self).__name__}.classify", probabilities, class_names, top)
 
     def denoise(
         self, images: Any, noise_std: float, labels: Any = None, value_range: tuple | None = None, **options: Any
@@ -422,12 +401,9 @@ class VAE(ImageModel):
         Raises:
             TypeError, ValueError: as in `encode`; and for more components than there are images for.
         """
-        latents = self.encode(images, labels, seed, **options)
-        labels = np.zeros(len(latents), int) if self.num_classes is None else np.asarray(labels)
-        owner, classes = f"{type(self).__name__}.fit_prior", self.num_classes or 1
-        prior = LatentPrior.fit(owner, latents, labels, classes, components, iterations, seed)
-        self.sampler.prior = prior
-        return prior.gain
+        latents, owner = self.encode(images, labels, seed, **options), f"{type(self).__name__}.fit_prior"
+        self.sampler.prior = LatentPrior.fit(owner, latents, labels, self.num_classes, components, iterations, seed)
+        return self.sampler.prior.gain
 
     @property
     def discriminator_features(self) -> keras.Model:

@@ -84,7 +84,7 @@ def _found(model, batches, batch_size, value_range):
     for start in range(0, len(image_of), _BATCH):
         some = slice(start, start + _BATCH)
         inputs = {"images": seen[image_of[some]], **batches.table.gather(batches.rows[some])}
-        found.append(model.in_batches(words_of_captions, inputs, _BATCH, verbose=0))
+        found.append(model.graphs.in_batches(words_of_captions, inputs, _BATCH, verbose=0))
     return np.split(np.concatenate(found), [model.latent_dim], axis=1)
 
 
@@ -94,7 +94,9 @@ def seen_images(model: Any, images: Array, batch_size: int, value_range: Any) ->
     def encoded(inputs):
         return model.space.encode(pixels.in_network_range(inputs["images"]))
 
-    return model.in_batches(encoded, {"images": pixels.NetworkImages(images, value_range)}, batch_size, verbose=0)
+    return model.graphs.in_batches(
+        encoded, {"images": pixels.NetworkImages(images, value_range)}, batch_size, verbose=0
+    )
 
 
 class _Draws(keras.utils.PyDataset):

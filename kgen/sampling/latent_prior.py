@@ -47,7 +47,14 @@ class LatentPrior:
 
     @classmethod
     def fit(
-        cls, owner: str, latents: Array, labels: Array, num_classes: int, components: int, iterations: int, seed: int
+        cls,
+        owner: str,
+        latents: Array,
+        labels: Any,
+        num_classes: int | None,
+        components: int,
+        iterations: int,
+        seed: int,
     ) -> LatentPrior:
         """The mixture that is found by expectation and maximisation, with its `gain` over the standard normal prior.
 
@@ -55,13 +62,15 @@ class LatentPrior:
             owner: name that errors begin with.
             latents: `(N, latent_dim)`.
             labels: integers `(N,)` below `num_classes`.
-            num_classes: mixtures to fit; 1 where there are no classes.
+            num_classes: mixtures to fit; None for one, whatever the labels.
             components: of each mixture.
             iterations: at most.
             seed: of where it begins.
         """
         components = checks.integer(owner, "components", components)
         iterations = checks.integer(owner, "iterations", iterations)
+        labels = np.zeros(len(latents), int) if num_classes is None else np.asarray(labels)
+        num_classes = num_classes or 1
         fewest = np.bincount(labels, minlength=num_classes).min()
         if fewest < 2 * components:
             raise ValueError(

@@ -187,6 +187,10 @@ class PromptSampler(Sampler):
         gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]
         return [best[image] if gain else number for number, (image, gain) in enumerate(zip(image_of, gains))]
 
+    def constants(self) -> list:
+        """As in `Sampler`, and the memory, which `remember` replaces."""
+        return [*super().constants(), self.model.memory]
+
     # === In a SavedModel ===
     def served_layers(self) -> list:
         """The text encoder with its tokenizer, the standards of its features, the averaged generator."""

@@ -141,7 +141,7 @@ def _looked_at(model, batch, batch_size):
         missing = images - model.space.location(model.reconstruction, outputs)
         return ops.concatenate([logits, divergence, ops.reshape(missing, (ops.shape(images)[0], -1))], axis=-1)
 
-    found = model.in_batches(look, batch, batch_size, verbose=0)
+    found = model.graphs.in_batches(look, batch, batch_size, verbose=0)
     logits, divergence, missing = np.split(found, np.cumsum([model.latent_dim, codes.words]), axis=1)
     return logits.reshape((-1, codes.words, codes.values)), divergence, missing
 

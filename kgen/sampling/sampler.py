@@ -69,13 +69,13 @@ class Sampler:
             noise = ops.stop_gradient(self.prior.draw(noise, None, None, condition))
         return self._made(feed(self.model.generator, "latents", noise, condition, training))
 
-    def prior_draws(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Latents of the prior for metrics, one for each of a batch of images."""
-        noise = self.noise(images, training=False)
-        if self.prior is None:
-            return noise
-        seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
-        return self.from_noise(noise, seeds, ops.zeros_like(seeds), condition)
+    def counterparts(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
+        """For metrics: what the averaged weights make of the prior, one for each image, of its condition."""
+        latents = self.noise(images, training=False)
+        if self.prior is not None:
+            seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
+            latents = self.from_noise(latents, seeds, ops.zeros_like(seeds), condition)
+        return self.synthesize(latents, condition)
 
     # === Graphs, row by row ===
     def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
@@ -178,7 +178,7 @@ class Sampler:
         """uint8 images `(N, height, width, channels)` by `draw`, or another graph of this sampler, over long arrays."""
         if not self.model.trained:
             warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
-        return self.model.in_batches(function or self.draw, inputs, batch_size, verbose)
+        return self.model.graphs.in_batches(function or self.draw, inputs, batch_size, verbose)
 
     # === In a SavedModel ===
     def served_layers(self) -> list:
@@ -228,6 +228,10 @@ class Sampler:
         return self.finished(self.synthesize(latents, condition))
 
     # === The learned prior is state ===
+    def constants(self) -> list:
+        """What a graph has in it that is not a variable: the learned prior."""
+        return [self.prior]
+
     def drop_prior(self) -> None:
         """Drops a learned prior: the latents that it was fitted to move when training goes on."""
         if self.prior is not None and not self.learns_prior:

@@ -186,7 +186,7 @@ def fit_text_prior(
     for number in range(len(batches)):
         batch = batches[number]
         batch["images"] = pixels.NetworkImages(batch["images"], found_range)[:]
-        moments.append(model.in_batches(posterior_moments, batch, batch_size, verbose=0))
+        moments.append(model.graphs.in_batches(posterior_moments, batch, batch_size, verbose=0))
         progress.add(1)
     encoded = model.image_input.encoded
     return TextPrior.fit(owner, batches, encoded, np.concatenate(moments), components, steps, seed, verbose)

@@ -15,7 +15,8 @@ import numpy as np
 from kgen.files import whole_file
 from kgen.progress import Progress
 from kgen.text.prompt_cleaner import clean_prompts
-from kgen.text.text_encoder import TextEncoder, warn_of_cut
+from kgen.text.text_encoder import TextEncoder
+from kgen.text.text_models import warn_of_cut
 from kgen.types import Array
 
 _CHUNK = 512  # captions: the most that a killed run loses

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from kgen import checks
 from kgen.presets import is_preset, load_preset
 from kgen.progress import Progress
 from kgen.serializable import constructor_arguments, serializable
+from kgen.text.pooling import pooled_tokens
 from kgen.text.prompt_cleaner import clean_prompt_tensor, clean_prompts
 from kgen.text.text_models import (
     as_int32,
@@ -27,16 +27,14 @@ from kgen.text.text_models import (
     sequence_output,
     token_inputs,
     too_long,
+    warn_of_cut,
     with_length,
 )
 from kgen.text.word_pieces import packed_pieces, word_piece_tokenizer, word_pieces
 from kgen.training import backend
 from kgen.types import Array, Tensor
 
-# Characters of a caption that a warning shows.
-_SHOWN = 80
 _SEGMENTS = "segment_ids"
-_POOLINGS = ("mean", "cls", "max", "last", "backbone")
 
 
 @serializable
@@ -84,7 +82,7 @@ class TextEncoder(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        check_parts(backbone, preprocessor, pooling, _POOLINGS)
+        check_parts(backbone, preprocessor, pooling)
         # === Config ===
         self.pooling = pooling
         self.normalize = normalize
@@ -145,7 +143,7 @@ class TextEncoder(keras.Model):
                 f"TextEncoder: cannot make a text encoder from {type(source).__name__}; give a preset's name, a "
                 "directory, a KerasHub TextEmbedder or CausalLM, a tuple (backbone, preprocessor), or a TextEncoder."
             )
-        check_parts(parts["backbone"], parts["preprocessor"], parts.get("pooling", "mean"), _POOLINGS)
+        check_parts(parts["backbone"], parts["preprocessor"], parts.get("pooling", "mean"))
         parts["preprocessor"] = with_length(parts["preprocessor"], sequence_length, parts["backbone"])
         encoder = cls(**parts)
         if encoder.projection is not None:
@@ -262,23 +260,12 @@ class TextEncoder(keras.Model):
         if self.pooling == "backbone":
             pooled = ops.cast(outputs["pooled_output"], "float32")
         else:
-            pooled = self._pool(tokens, real)
+            pooled = pooled_tokens(self.pooling, tokens, real)
         if self.projection is not None:
             pooled = self.projection(pooled)
         if self.normalize:
             pooled = ops.normalize(pooled, axis=-1)
         return {"pooled": pooled, "tokens": tokens, "mask": mask}
-
-    def _pool(self, tokens, real):
-        if self.pooling == "mean":
-            return ops.sum(tokens, axis=1) / ops.maximum(ops.sum(real, axis=1), 1.0)
-        if self.pooling == "cls":
-            return tokens[:, 0]
-        if self.pooling == "max":
-            return ops.max(ops.where(real > 0, tokens, -1e9), axis=1)
-        # The last token is the one that no real token follows.
-        following = ops.pad(real, [[0, 0], [0, 1], [0, 0]])[:, 1:]
-        return ops.sum(tokens * real * (1.0 - following), axis=1)
 
     def encode(
         self,
@@ -346,24 +333,6 @@ class TextEncoder(keras.Model):
             if "seed" not in weight.name:
                 digest.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
         return digest.hexdigest()
-
-
-def warn_of_cut(cut: Sequence[str], count: int, length: int) -> None:
-    """Warns of captions that a text encoder cut, if there are any.
-
-    Args:
-        cut: these captions.
-        count: number of captions in all.
-        length: number of tokens that the encoder reads.
-    """
-    if cut:
-        first = cut[0] if len(cut[0]) <= _SHOWN else f"{cut[0][:_SHOWN]}..."
-        warnings.warn(
-            f"TextEncoder: {len(cut)} of {count} captions are longer than the {length} tokens that the encoder reads; "
-            f"what is beyond was cut. The first is {first!r}. Shorten them, or give the encoder more: "
-            f"TextEncoder.of(encoder, sequence_length={2 * length}).",
-            stacklevel=3,
-        )
 
 
 def _power_of_two(number):

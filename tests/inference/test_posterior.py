@@ -278,6 +278,7 @@ class Model:
     def __init__(self):
         self.rows = []
         self.posterior = Posterior(self)
+        self.graphs = self
 
     def in_batches(self, function, inputs, batch_size, verbose):
         assert function == self.posterior.bounds and verbose == 0

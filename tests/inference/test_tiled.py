@@ -15,6 +15,7 @@ class Model:
 
     def __init__(self):
         self.rows = []
+        self.graphs = self
 
     def in_batches(self, function, inputs, batch_size, verbose):
         self.rows.append(len(inputs["images"]))

@@ -4,7 +4,6 @@ import pytest
 from keras import ops
 
 from kgen.inputs import ClassLabels, ImageInput
-from kgen.inputs.image_input import look_at
 from tests.models import tiny
 
 SHAPE = (2, 3, 1)
@@ -118,18 +117,7 @@ def test_labels_that_are_ignored_are_told_of():
         made.for_training(floats(0, 1), None, (floats(0, 1), labels), None, True)
 
 
-# === Looking ===
-def test_looking_at_what_was_given():
-    images, labels = floats(0, 1), np.arange(4)
-    assert look_at("Model", images, labels)[1]["y"] is labels
-    assert look_at("Model", (images, labels))[0] is images
-    found, others = look_at("Model", {"images": images, "labels": labels})
-    assert found is images and others["labels"] is labels
-    assert look_at("Model", (image for image in images)) == (None, {})
-    with pytest.raises(ValueError, match=r"Model: a dict of data must have 'images'; got \['x'\]"):
-        look_at("Model", {"x": images})
-
-
+# === What a training holds ===
 def test_validation_is_known_again_until_the_end():
     made, images, other = image_input(), floats(0, 1), floats(0, 1, 2)
     made.for_training(images, None, (other,), 2, False)

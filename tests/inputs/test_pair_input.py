@@ -20,9 +20,6 @@ class Shade(ImageModel):
         self.seen = []
         self.built = True
 
-    def constants(self):
-        return [self.image_input.second_set]
-
     def phases(self):
         return [Phase("shade", self.shade_loss, [self.shade])]
 
@@ -82,7 +79,7 @@ def test_a_second_fit_sees_its_own_second_set():
 def test_what_was_given_to_fit_is_let_go():
     model = shade()
     model.fit(FIRST[:4], grey(0), verbose=0)
-    assert model.image_input.second_set is None and model.constants() == [None]
+    assert model.image_input.second_set is None and model.graphs.constants == [False, None]
     with pytest.raises(ValueError, match="Divide by 255"):
         model.fit(FIRST * 1.0, grey(0))
     assert model.image_input.second_set is None

@@ -8,7 +8,6 @@ from keras import ops
 from kgen.data import CaptionedImages
 from kgen.metrics import FeatureExtractor, FrechetDistance, TextAlignment
 from kgen.models import DualEncoder
-from kgen.models.dual_encoder import same_captions
 from kgen.networks import TextProjection
 from tests.checks import models as checks
 from tests.models import tiny_text
@@ -53,22 +52,6 @@ def test_vectors_have_length_one_whatever_the_batch(trained):
     texts = trained.encode_texts(["a red picture", "a blue picture", "a red  picture"])
     assert texts.shape == (3, 8) and np.array_equal(texts[0], texts[2])
     np.testing.assert_allclose(trained.encode_texts(["a blue picture"])[0], texts[1], atol=1e-5)
-
-
-@pytest.mark.backends
-@pytest.mark.parametrize("objective", ["info_nce", "sigmoid_contrastive"])
-def test_equal_captions_are_no_contrast(objective):
-    model = tiny_text.dual_encoder(objective=objective)
-    features = model.text_encoder.encode(["a red picture", "a blue picture", "a red picture"])
-    same = ops.convert_to_numpy(same_captions(features))
-    assert same.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
-    tokens = model.text_encoder.tokenize(["a red picture", "a blue picture", "a red picture"])
-    assert np.array_equal(ops.convert_to_numpy(same_captions(tokens)), same)
-    images = np.random.default_rng(0).uniform(-1, 1, (3, *tiny_text.SHAPE)).astype("float32")
-    expected = model.objective.loss(model.logits(images, features), same)
-    batch = {"images": images, **features}
-    for value in (model.contrast(batch, training=True)["loss"], model.matching_loss(images, features)):
-        np.testing.assert_allclose(ops.convert_to_numpy(value), ops.convert_to_numpy(expected), rtol=1e-5)
 
 
 def test_a_bias_is_learned_where_the_objective_has_one(trained):

@@ -1,0 +1,63 @@
+"""The recipes of a text-to-image model: what its networks learn by, and what the generator's outputs mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kgen import losses
+from kgen.networks.interface import condition_names
+from kgen.objectives.adversarial import Adversarial
+from kgen.objectives.code_elbo import CodeELBO
+from kgen.objectives.elbo import ELBO
+from kgen.objectives.imle import IMLE
+from kgen.serializable import arguments_of, split_arguments
+
+OBJECTIVES: dict[str, Any] = {"vae": ELBO, "gan": Adversarial, "vae_gan": ELBO, "imle": IMLE}
+# So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
+# latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
+# fewer images drawn from the prior are the right ones (docs/measured).
+_SIGMA = 8.0
+
+
+def reconstruction_of(owner: str, recipe: str, reconstruction: Any, codes: Any) -> Any:
+    """What a generator's outputs mean, by these arguments of `TextToImage`: a `Reconstruction`, or None for images.
+
+    Raises:
+        ValueError: for an unknown recipe, or what the recipe does not have; it begins with `owner`.
+    """
+    if recipe not in OBJECTIVES:
+        raise ValueError(f"{owner}: recipe must be one of {', '.join(map(repr, OBJECTIVES))}; got {recipe!r}.")
+    if "vae" in recipe:
+        return losses.reconstruction_of(losses.Gaussian(_SIGMA) if reconstruction is None else reconstruction)
+    if reconstruction is not None:
+        raise ValueError(f"{owner}: the recipe {recipe!r} has no reconstruction; leave it out.")
+    if codes is not None:
+        raise ValueError(f"{owner}: the recipe {recipe!r} has no encoder that could find codes; leave them out.")
+    return None
+
+
+def objective_of(model: Any, objective: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """`(objective, what of it is saved, options of others)`: what `TextToImage.compile` makes of its arguments.
+
+    Raises:
+        TypeError: for options of the recipe's objective beside another objective.
+    """
+    own = OBJECTIVES[model.recipe] if model.codes is None else CodeELBO
+    terms, options = split_arguments(own, options)
+    if objective is None:
+        objective = own(**terms)
+        return objective, arguments_of(objective), options
+    if terms:
+        raise TypeError(f"{type(model).__name__}.compile: give {', '.join(terms)} to the objective itself.")
+    return objective, {"objective": objective}, options
+
+
+def check_text_counts(model: Any) -> None:
+    """Raises ValueError for a GAN in which nothing would teach the generator to follow prompts."""
+    judge = model.discriminator if isinstance(model.objective, Adversarial) and model.matching is None else None
+    if judge is not None and not condition_names(judge, {"pooled": None}):
+        raise ValueError(
+            f"{type(model).__name__}.compile: the discriminator {judge.name!r} takes no text, and nothing would "
+            "teach the generator to follow prompts. Give it the input 'pooled' beside 'images', or compile with "
+            "matching=, a trained DualEncoder."
+        )
