@@ -92,6 +92,8 @@ class TextEncoder(keras.Model):
         self.preprocessor = preprocessor
         self.projection = None if projection_dim is None else self._projection()
         self.trainable = trainable
+        # With TensorFlow, Keras passes on only what is new for this model.
+        backbone.trainable = trainable
         self.built = True
         self._forget_graphs()
 

@@ -120,6 +120,14 @@ def test_frozen_unless_asked(encoder):
 
 
 @pytest.mark.backends
+def test_a_backbone_that_was_frozen_learns_where_it_is_asked_to(encoder):
+    frozen = TextEncoder.from_config(encoder.get_config())
+    assert not frozen.backbone.trainable_variables
+    again = TextEncoder(frozen.backbone, frozen.preprocessor, trainable=True)
+    assert len(again.trainable_variables) == len(again.backbone.weights)
+
+
+@pytest.mark.backends
 def test_dropout_is_for_training_a_trainable_one(encoder):
     backbone = keras_hub.models.BertBackbone(encoder.backbone.vocabulary_size, 1, 2, 16, 32, dropout=0.5)
     tokens = encoder.tokenize(ENGLISH)
