@@ -2,7 +2,7 @@
 
     pip install "keras-kgen[demo]"
     python kgen/presets/avatars_128/train.py --steps 4500 --output avatars_128
-    python kgen/presets/avatars_128/train.py --picture docs/text_to_image.png   # README's, with scenes_128 and openmoji_128
+    python kgen/presets/avatars_128/train.py --picture docs/text_to_image.png   # README's, with two other presets
 
 A small text encoder and a conditional VAE in the latents of tiny_f8 learn together. The VAE's latents are code words,
 which say what a caption leaves out, and their prior reads the caption.
