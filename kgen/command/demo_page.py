@@ -21,7 +21,7 @@ _PROMPTS = {
         "a person with a black afro, glasses and a yellow sweater",
         "一个人，戴着眼镜，黑色长发",
     ],
-    "scenes_128": ["two mushrooms", "three cats", "a pink rabbit", "a dog above a pizza"],
+    "scenes_128": ["two foxes", "three pandas", "a pink rabbit", "a purple penguin"],
     "openmoji_128": ["a smiling cat", "a red apple", "a black cat", "一只黑色的猫"],
 }
 _PROMPTS["openmoji_64"] = _PROMPTS["openmoji_128"]

@@ -31,8 +31,8 @@ PROMPTS = [
 ]
 # Of README's picture.
 SHOWN = ["a person with pigtails and sunglasses", "a person with short red curls and a smile"]
-# Pairs of words that scenes_128 never saw.
-SCENES = ["two mushrooms", "two doughnuts", "a blue dog", "a pink rabbit", "a green owl", "a purple penguin"]
+# Things in colours that scenes_128 never saw them in.
+SCENES = ["two foxes", "three pandas", "a blue dog", "a pink rabbit", "a green owl", "a purple penguin"]
 THINGS = ["a red apple", "a black cat", "a rocket", "a smiling face", "a guitar", "a snowman"]
 
 

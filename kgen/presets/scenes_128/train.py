@@ -1,4 +1,4 @@
-"""How the preset scenes_128 is made: animals and food, several of them, in colours, above and beside each other.
+"""How the preset scenes_128 is made: animals and food, one to three of them, in colours.
 
     pip install "keras-kgen[demo]"
     npm pack @iconify-json/noto && tar xzf iconify-json-noto-*.tgz
@@ -28,7 +28,7 @@ from kgen.models import TextToImage
 SHOWN = [
     "two doughnuts", "two mushrooms", "three bananas", "three frogs", "three lemons", "three hamburgers",
     "a blue pear", "a blue dog", "a pink rabbit", "a green owl", "a purple penguin", "a red elephant",
-    "a cat", "two cats", "three cats", "a blue cat", "a dog above a pizza", "a cat left of a dog",
+    "a cat", "two cats", "three cats", "a blue cat", "two pandas", "a fish above an onion",
 ]  # fmt: skip
 GROUPS = ["animals-nature", "food-drink"]
 KINDS = {"one": [None], "two or three": ["two", "three"], "in another colour": list(TINTS)}
