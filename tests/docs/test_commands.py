@@ -20,7 +20,7 @@ def as_script(words):
 COMMANDS = {as_script(words): page for page in TEXTS for words in commands_of(page)}
 KGEN = [words for words in COMMANDS if words[0] == "kgen" or words[:3] == ("python", "-m", "kgen")]
 SCRIPTS = [words for words in COMMANDS if words[0] == "python" and words[1].endswith(".py")]
-OTHERS = {"pip", "apt-get", "for", "npm", "pytest", "ruff", "mypy", "bash", "zensical", "docker", "export"}
+OTHERS = {"pip", "apt-get", "for", "npm", "tar", "pytest", "ruff", "mypy", "bash", "zensical", "docker", "export"}
 
 
 def name(words):
