@@ -34,10 +34,10 @@ GROUPS = ["animals-nature", "food-drink"]
 KINDS = {"one": [None], "two or three": ["two", "three"], "in another colour": list(TINTS)}
 
 
-def scenes(options, n, split="train"):
+def scenes(options, n, split="train", seed=0):
     """Scenes of the icons, each caption always the same image."""
     cutouts = kgen.data.icons(options.icons, 128, styles=False, groups=GROUPS, background=None, verbose=0)
-    return kgen.data.compose(cutouts, n, seed=0, split=split, vary=False)
+    return kgen.data.compose(cutouts, n, seed=seed, split=split, vary=False)
 
 
 def untrained():
@@ -49,9 +49,11 @@ def train(options):
     """The model in float32, whatever it was trained in, with the averaged weights."""
     keras.utils.set_random_seed(0)
     run = {name: str(value) for name, value in vars(options).items()}
-    data = scenes(options, options.images)
+    data = scenes(options, options.images, seed=options.seed)
     keras.config.set_dtype_policy(options.policy)
     model = untrained()
+    if options.start:
+        model.set_weights(TextToImage.from_preset(options.start).get_weights())
     batches = -(-len(data) // options.batch_size)
     epochs = max(1, options.steps // batches)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -118,6 +120,14 @@ def measure(model, options):
                 right.append((is_nearest(drawn, pair, things), is_nearest(drawn, pair, same)))
             shares = [*np.mean(right, axis=0), np.all(right, axis=1).mean()]
             print(f"| {kind}, {title} | {len(asked)} | {' | '.join(f'{share:.1%}' for share in shares)} |", flush=True)
+    # Two things: with so many of them, hardly a scene of another seed was in training.
+    data = scenes(options, 4 * options.asked, "seen")
+    pairs = [i for i, scene in enumerate(data.attributes) if scene["relation"]]
+    real = colours(data.images[pairs])
+    found = colours(model.generate([data.captions[i][0] for i in pairs], seed=0, verbose=0))
+    nearest = np.square(found[:, None] - real[None]).sum(axis=-1).argmin(axis=1)
+    share = np.mean(nearest == np.arange(len(pairs)))
+    print(f"two things beside or above each other: the right one of {len(pairs)} scenes for {share:.1%}")
 
 
 def main():
@@ -128,6 +138,8 @@ def main():
     parser.add_argument("icons", help="an unpacked npm package of Iconify's, such as @iconify-json/noto")
     parser.add_argument("--output", type=Path, default=Path("scenes_128"))
     parser.add_argument("--images", type=int, default=12000)
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
+    parser.add_argument("--start", help="a preset or its directory: go on from there")
     parser.add_argument("--steps", type=int, default=14000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.2e-3)
