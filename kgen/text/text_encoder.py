@@ -91,9 +91,10 @@ class TextEncoder(keras.Model):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.projection = None if projection_dim is None else self._projection()
-        self.trainable = trainable
-        # With TensorFlow, Keras passes on only what is new for this model.
-        backbone.trainable = trainable
+        for each in (self, backbone):
+            # Where nothing changes, TensorFlow leaves what is within as it is, and other backends do not.
+            if each.trainable != trainable:
+                each.trainable = trainable
         self.built = True
         self._forget_graphs()
 

@@ -128,6 +128,15 @@ def test_a_backbone_that_was_frozen_learns_where_it_is_asked_to(encoder):
 
 
 @pytest.mark.backends
+def test_what_a_user_froze_of_a_backbone_stays_frozen(encoder):
+    parts = TextEncoder.from_config({**encoder.get_config(), "trainable": True})
+    parts.backbone.token_embedding.trainable = False
+    learns = len(parts.backbone.trainable_variables)
+    again = TextEncoder(parts.backbone, parts.preprocessor, trainable=True)
+    assert 0 < len(again.trainable_variables) == learns < len(again.backbone.weights)
+
+
+@pytest.mark.backends
 def test_dropout_is_for_training_a_trainable_one(encoder):
     backbone = keras_hub.models.BertBackbone(encoder.backbone.vocabulary_size, 1, 2, 16, 32, dropout=0.5)
     tokens = encoder.tokenize(ENGLISH)
