@@ -31,6 +31,8 @@ SHOWN = [
     "a cat", "two cats", "three cats", "a blue cat", "two pandas", "a fish above an onion",
 ]  # fmt: skip
 GROUPS = ["animals-nature", "food-drink"]
+# What images are compared by: the mean colours of 16 x 16 areas.
+COLOURS = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
 KINDS = {"one": [None], "two or three": ["two", "three"], "in another colour": list(TINTS)}
 
 
@@ -80,12 +82,6 @@ def train(options):
 
 
 # === How good it is ===
-def colours(images):
-    """The mean colours of 16 x 16 areas, as vectors."""
-    areas = images.reshape(len(images), 16, 8, 16, 8, 3).astype("float32")
-    return areas.mean(axis=(2, 4)).reshape(len(images), -1)
-
-
 def measure(model, options):
     """Prints how often a drawing is nearest to its own, of 100 other things and of the same thing in other words."""
     known = {}
@@ -97,7 +93,10 @@ def measure(model, options):
                 known[word, scene["names"][0]] = caption, image, split
     at = {pair: number for number, pair in enumerate(known)}
     captions, images, splits = zip(*known.values())
-    real, random = colours(np.stack(images)), np.random.default_rng(0)
+    real, random = COLOURS.extract(np.stack(images), verbose=0), np.random.default_rng(0)
+
+    def drawn(texts):
+        return COLOURS.extract(model.generate(texts, seed=0, verbose=0), verbose=0)
 
     def is_nearest(found, pair, others):
         rows = [at[other] for other in others if other != pair]
@@ -111,20 +110,18 @@ def measure(model, options):
             asked = [asked[i] for i in random.permutation(len(asked))[: options.asked]]
             if not asked:
                 continue
-            found = colours(model.generate([captions[at[pair]] for pair in asked], seed=0, verbose=0))
             right = []
-            for pair, drawn in zip(asked, found):
+            for pair, found in zip(asked, drawn([captions[at[pair]] for pair in asked])):
                 things = [other for other in known if other[0] == pair[0] and other != pair]
                 things = [things[i] for i in random.permutation(len(things))[:99]]
                 same = [other for other in known if other[1] == pair[1]]
-                right.append((is_nearest(drawn, pair, things), is_nearest(drawn, pair, same)))
+                right.append((is_nearest(found, pair, things), is_nearest(found, pair, same)))
             shares = [*np.mean(right, axis=0), np.all(right, axis=1).mean()]
             print(f"| {kind}, {title} | {len(asked)} | {' | '.join(f'{share:.1%}' for share in shares)} |", flush=True)
     # Two things: with so many of them, hardly a scene of another seed was in training.
     data = scenes(options, 4 * options.asked, "seen")
     pairs = [i for i, scene in enumerate(data.attributes) if scene["relation"]]
-    real = colours(data.images[pairs])
-    found = colours(model.generate([data.captions[i][0] for i in pairs], seed=0, verbose=0))
+    real, found = COLOURS.extract(data.images[pairs], verbose=0), drawn([data.captions[i][0] for i in pairs])
     nearest = np.square(found[:, None] - real[None]).sum(axis=-1).argmin(axis=1)
     share = np.mean(nearest == np.arange(len(pairs)))
     print(f"two things beside or above each other: the right one of {len(pairs)} scenes for {share:.1%}")
