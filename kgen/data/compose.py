@@ -122,7 +122,7 @@ def _drawn(
     scene: dict[str, Any],
     places: Sequence[tuple[float, float, float]],
     image_size: int,
-    background: Color = "white",
+    background: Color,
 ) -> Array:
     """One scene, uint8 `(image_size, image_size, 3)`.
 
@@ -182,8 +182,8 @@ def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple
 def _places(scene: dict[str, Any], random: np.random.Generator | None) -> list[tuple[float, float, float]]:
     """`(x, y, side)` of each cut-out, its middle and its longer side, from 0 to 1; without `random` in the middle."""
 
-    def between(low, high, size=None):
-        return 0.5 * (low + high) if random is None else random.uniform(low, high, size)
+    def between(low, high):
+        return 0.5 * (low + high) if random is None else random.uniform(low, high)
 
     if scene["relation"]:
         step = np.array(_RELATIONS[scene["relation"]]) * between(0.23, 0.26)
@@ -198,8 +198,7 @@ def _places(scene: dict[str, Any], random: np.random.Generator | None) -> list[t
         side = random.uniform(0.34, 0.4)
         return [(*middle, side) for middle in middles + random.uniform(-0.015, 0.015, middles.shape)]
     side = between(0.6, 0.9)
-    x, y = np.broadcast_to(between(side / 2, 1 - side / 2, 2), 2)
-    return [(x, y, side)]
+    return [(between(side / 2, 1 - side / 2), between(side / 2, 1 - side / 2), side)]
 
 
 def _tinted(picture: Image.Image, color: tuple[int, int, int]) -> Image.Image:

@@ -341,5 +341,5 @@ class ImageModel(PhasedModel):
         """
         raise NotImplementedError(
             f"{type(self).__name__}.quantize: kgen's models are not quantized. save_to_preset(directory, "
-            "dtype='float16') writes a file of half the size."
+            "dtype='int8') writes a file of a quarter of the size, which is read as float32."
         )

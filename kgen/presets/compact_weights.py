@@ -57,8 +57,8 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: F
             weights.visititems(lambda place, item, name=name: _note(elsewhere, f"{name}:{place}", item))
     compact = io.BytesIO()
     used: set[str] = set()
-    # Scales of many columns are too long for an attribute of an older version.
-    with _weights(contents) as source, h5py.File(compact, "w", libver="latest") as target:
+    # HDF5 of 2008: before, an attribute had no room for the scales of many columns.
+    with _weights(contents) as source, h5py.File(compact, "w", libver="v108") as target:
         _copy(source, target, dtype, {}, elsewhere)
         target.visititems(lambda _, item: used.update(item.attrs.get(_KEPT_IN, "").split(":")[:1]))
     contents[_WEIGHTS] = compact.getvalue()
