@@ -232,7 +232,7 @@ def test_a_subclass_says_what_it_generates_answers_and_serves():
 
 
 def test_quantization_is_refused():
-    with pytest.raises(NotImplementedError, match=r"Shade.quantize: .*save_to_preset\(directory, dtype='float16'\)"):
+    with pytest.raises(NotImplementedError, match=r"Shade.quantize: .*save_to_preset\(directory, dtype='int8'\)"):
         Shade().quantize("int8")
 
 

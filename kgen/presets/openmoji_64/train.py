@@ -51,7 +51,7 @@ CHINESE = [
     "给我一个{}",
 ]
 # Names say 黑猫; people also say 黑色的猫.
-COLOURS = "黑白红绿蓝黄橙紫棕"
+CHINESE_COLOURS = "黑白红绿蓝黄橙紫棕"
 # Words around the subject of a prompt; the small encoder never sees them.
 STOP_WORDS = [*LISTS["en"], *"would like love want could can show draw paint see picture image".split()]
 NO_IMAGE, WIDTH = -1, 192
@@ -142,7 +142,7 @@ class Captions:
 
 def coloured(name):
     """A Chinese name with the long form of its colour."""
-    return f"{name[0]}色的{name[1:]}" if name[0] in COLOURS and len(name) > 1 else name
+    return f"{name[0]}色的{name[1:]}" if name[0] in CHINESE_COLOURS and len(name) > 1 else name
 
 
 def distilled_encoder(captions, options):
