@@ -84,8 +84,12 @@ class LatentSpace(keras.layers.Layer):
                 "LatentSpace: autoencoder must be a kgen.models.Autoencoder, or the name of its preset; got "
                 f"{autoencoder!r}."
             )
-        self.encoder = network_copy(autoencoder.encoder_average.network)
-        self.decoder = network_copy(autoencoder.average.network)
+        if isinstance(autoencoder, SimpleNamespace):
+            # Of a config, which nobody else has.
+            self.encoder, self.decoder = autoencoder.encoder, autoencoder.decoder
+        else:
+            self.encoder = network_copy(autoencoder.encoder_average.network)
+            self.decoder = network_copy(autoencoder.average.network)
         self.encoder.trainable = self.decoder.trainable = False
         self.channels, self.latent_channels = autoencoder.channels, autoencoder.latent_channels
         self.factor = autoencoder.factor
@@ -117,12 +121,8 @@ class LatentSpace(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LatentSpace:
         """A space of networks like these."""
-        encoder, decoder = (
-            SimpleNamespace(network=keras.saving.deserialize_keras_object(config[name]))
-            for name in ("encoder", "decoder")
-        )
-        sizes = {name: config[name] for name in _SIZES}
-        autoencoder = SimpleNamespace(encoder_average=encoder, average=decoder, **sizes)
+        networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
+        autoencoder = SimpleNamespace(**networks, **{name: config[name] for name in _SIZES})
         return cls(autoencoder, **{name: config[name] for name in ("name", "flip", "shift")})
 
     # === Shapes ===
