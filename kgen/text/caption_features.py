@@ -103,7 +103,7 @@ class CaptionFeatures:
                 chunk.write(self.path, self._fingerprint)
             self._stored.update(chunk.places())
             progress.add(len(chunk.captions))
-        warn_of_cut(cut, len(missing), self.encoder.sequence_length)
+        warn_of_cut(cut, len(missing), self.encoder)
         for caption in wanted:
             self._rows[caption] = len(self.vocabulary)
             self.vocabulary.append(caption)

@@ -214,7 +214,7 @@ class TextEncoder(keras.Model):
             ) from error
         longer = too_long(self.preprocessor, captions, inputs)
         if cut is None:
-            warn_of_cut(longer, len(captions), self.sequence_length)
+            warn_of_cut(longer, len(captions), self)
         else:
             cut += longer
         return inputs

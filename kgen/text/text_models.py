@@ -244,20 +244,22 @@ def too_long(preprocessor: Any, captions: list[str], tokens: dict[str, Array]) -
     return [caption for caption, length in zip(full, lengths) if length + marks > tokens["padding_mask"].shape[1]]
 
 
-def warn_of_cut(cut: Sequence[str], count: int, length: int) -> None:
+def warn_of_cut(cut: Sequence[str], count: int, encoder: Any) -> None:
     """Warns of captions that a text encoder cut, if there are any.
 
     Args:
         cut: these captions.
         count: number of captions in all.
-        length: number of tokens that the encoder reads.
+        encoder: a `TextEncoder` or `EncoderByScript`.
     """
     if cut:
+        length = encoder.sequence_length
+        longest = getattr(getattr(encoder, "backbone", None), "max_sequence_length", None) or length
+        more = f", or give the encoder more: TextEncoder.of(encoder, sequence_length={min(2 * length, longest)})"
         first = cut[0] if len(cut[0]) <= _SHOWN else f"{cut[0][:_SHOWN]}..."
         warnings.warn(
             f"TextEncoder: {len(cut)} of {count} captions are longer than the {length} tokens that the encoder reads; "
-            f"what is beyond was cut. The first is {first!r}. Shorten them, or give the encoder more: "
-            f"TextEncoder.of(encoder, sequence_length={2 * length}).",
+            f"what is beyond was cut. The first is {first!r}. Shorten them{more if longest > length else ''}.",
             stacklevel=3,
         )
 

@@ -426,7 +426,18 @@ def test_captions_that_are_cut_are_counted_and_the_first_is_shown(encoder):
         encoder.encode(["a", cut, whole, whole + " a"], batch_size=1)
     (message,) = (str(each.message) for each in caught if each.category is UserWarning)
     assert message.startswith("TextEncoder: 2 of 4 captions are longer than the 16 tokens that the encoder reads")
-    assert f"The first is '{cut[:80]}...'" in message and "sequence_length=32)" in message
+    assert f"The first is '{cut[:80]}...'" in message and message.endswith(". Shorten them.")
+
+
+ADVICE = "Shorten them, or give the encoder more: TextEncoder.of(encoder, sequence_length={})."
+
+
+@pytest.mark.parametrize("length, advised", [(6, ADVICE.format(12)), (10, ADVICE.format(16)), (16, ". Shorten them.")])
+def test_no_more_tokens_are_advised_than_the_encoder_can_take(length, advised):
+    shipped = TextEncoder.of("tiny_minilm_en_zh", sequence_length=length)
+    with pytest.warns(UserWarning) as caught:
+        shipped.encode(["a" + " cat" * 20])
+    assert str(caught[0].message).endswith(advised)
 
 
 def test_a_list_takes_what_is_cut_in_place_of_the_warning(encoder):
