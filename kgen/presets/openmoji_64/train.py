@@ -4,14 +4,15 @@
     python kgen/presets/openmoji_64/train.py --output openmoji_64
     python kgen/presets/openmoji_64/train.py --image-size 128 --text-encoder tiny_minilm_en_zh --output openmoji_128
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
-    python kgen/presets/openmoji_64/train.py --picture docs/text_to_image.png   # the README's, by the preset in kgen
+    python kgen/presets/openmoji_64/train.py --measure openmoji_128
 
 First a small text encoder learns the features of MiniLM: for an English caption those of the caption, for a Chinese
 one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence embeddings
 multilingual using knowledge distillation"]. Then a conditional VAE learns to generate each emoji from the features of
 its captions, both the small encoder's and MiniLM's, so that it can be used with either. Last it remembers the names
 that it was trained on, so that other words draw one of them in place of a blend of several. From 96 pixels the VAE
-learns in the latents of the preset tiny_f8.
+learns in the latents of the preset tiny_f8. With `--start` it goes on from a preset, and sees what that one's memory
+makes of the features, as it does when it generates.
 """
 
 import argparse
@@ -58,8 +59,6 @@ NO_IMAGE, WIDTH = -1, 192
 # The largest standard deviation of the noise on features (of vectors of length 1) in training, so that words of nearly
 # the same meaning generate the same image.
 NOISE = 0.03
-# Of the memory. 80 still blends names that are near each other: 97.3% of them are drawn right, 97.9% from 200 on.
-SHARPNESS = 400.0
 # What images are compared by: the mean colours of 16 x 16 areas.
 COLOURS = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
 PROMPTS = [
@@ -168,11 +167,14 @@ def distilled_encoder(captions, options):
 
 
 class Batches(keras.utils.PyDataset):
-    """Every image once per epoch, with one encoder's features of one of its captions, and noise."""
+    """Every image once per epoch, with one encoder's features of one of its captions, and noise.
 
-    def __init__(self, captions, images, student, teacher, batch_size, seed=0):
+    With a memory the features are what it makes of them, as in generation.
+    """
+
+    def __init__(self, captions, images, student, teacher, batch_size, memory=None, seed=0):
         super().__init__()
-        self.images, self.batch_size = images, batch_size
+        self.images, self.batch_size, self.memory = images, batch_size, memory
         self.random = np.random.default_rng(seed)
         texts = [text for text, image in zip(captions.texts, captions.image_of) if image != NO_IMAGE]
         image_of = captions.image_of[captions.image_of != NO_IMAGE]
@@ -196,6 +198,8 @@ class Batches(keras.utils.PyDataset):
         pooled = self.features[[self.random.choice(self.rows[image]) for image in at]]
         deviation = self.random.uniform(0.0, NOISE, (len(at), 1))
         pooled = pooled + deviation * self.random.normal(size=pooled.shape)
+        if self.memory is not None:
+            pooled = keras.ops.convert_to_numpy(self.memory(pooled))
         nothing = {"tokens": np.zeros((len(at), 1, WIDTH), "float32"), "mask": np.zeros((len(at), 1), bool)}
         return {"images": self.images[at], "pooled": pooled.astype("float32"), **nothing}
 
@@ -321,6 +325,8 @@ def main():
     parser.add_argument("--text-epochs", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=110)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--start", help="a preset of such a model: go on from there, with what its memory gives")
     parser.add_argument("--vocabulary", type=int, default=3500, help="pieces of words, Chinese characters among them")
     parser.add_argument("--condition-dim", type=int, default=512)
     parser.add_argument("--image-size", type=int, default=64)
@@ -328,12 +334,12 @@ def main():
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
     parser.add_argument("--measure", help="train nothing; measure the images of this preset at 128 pixels")
-    parser.add_argument("--picture", type=Path, help="train nothing; draw the README's picture to this file")
+    parser.add_argument(
+        "--sharpness", type=float, default=400.0, help="of the memory: 80 blends names, 400 some words between two"
+    )
     options = parser.parse_args()
     if options.measure:
         return quality(TextToImage.from_preset(options.measure))
-    if options.picture:
-        return picture(TextToImage.from_preset("openmoji_64"), options.picture)
     options.output.mkdir(parents=True, exist_ok=True)
 
     start = time.process_time()
@@ -349,17 +355,24 @@ def main():
     images = captions.data.images
     if model.space.stores:
         images = model.space.latents(NetworkImages(images, (0, 255)), training=True)
-    batches = Batches(captions, images, student, teacher, options.batch_size)
-    model.standardize_pooled.adapt(batches.features)
+    memory = None
+    if options.start:
+        before = TextToImage.from_preset(options.start)
+        memory = before.memory
+        before.remember(None)
+        model.set_weights(before.get_weights())
+    batches = Batches(captions, images, student, teacher, options.batch_size, memory)
+    if not options.start:
+        model.standardize_pooled.adapt(batches.features)
     steps = options.epochs * len(batches)
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=1.5e-3, warmup_steps=200)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=options.rate, warmup_steps=200)
     model.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
     model.fit(batches, epochs=options.epochs, verbose=2)
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
     # The averaged weights generate, and a preset saves equal weights only once.
     model.generator.set_weights(model.average.network.get_weights())
     model = in_float32(model, options)
-    model.remember(captions.names, captions.data.images, sharpness=SHARPNESS, verbose=0)
+    model.remember(captions.names, captions.data.images, sharpness=options.sharpness, verbose=0)
     model.save_to_preset(
         options.output,
         dtype="int8",
@@ -368,12 +381,8 @@ def main():
     )
     model = TextToImage.from_preset(options.output)
     report(model, teacher, captions)
-    picture(model, options.output / "images.png")
-
-
-def picture(model, file):
-    """Draws sixteen prompts."""
-    kgen.visualization.save_images(file, model.generate(PROMPTS, seed=0), PROMPTS, scale=2)
+    drawn = model.generate(PROMPTS, seed=0)
+    kgen.visualization.save_images(options.output / "images.png", drawn, PROMPTS, scale=2)
 
 
 if __name__ == "__main__":
