@@ -29,7 +29,7 @@ COMMANDS = {
     "presets": "list the trained models that come with kgen",
     "run": "repeat what a run file says, to the bit",
 }
-DEFAULT_MODEL = "openmoji_64"
+DEFAULT_MODEL = "openmoji_128"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,8 +60,8 @@ def test_a_prompt_alone_is_drawn_by_the_default_preset(kgen, monkeypatch):
     given = {}
     monkeypatch.setattr("kgen.command.generate.run", lambda options: given.update(vars(options)) or {"files": ["x"]})
     code, out, err = kgen("a red apple", "--seed", 3)
-    assert (code, out) == (0, "x\n") and "the preset openmoji_64 draws" in err
-    assert (given["model"], given["prompts"], given["seed"]) == ("openmoji_64", ["a red apple"], 3)
+    assert (code, out) == (0, "x\n") and "the preset openmoji_128 draws" in err
+    assert (given["model"], given["prompts"], given["seed"]) == ("openmoji_128", ["a red apple"], 3)
 
 
 def test_a_command_with_a_slip_is_no_prompt(failed):
