@@ -57,8 +57,8 @@ def save_preset(
         directory: where to write; created if it does not exist. An older preset there is replaced.
         dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; "int8" for a quarter, where
             kernels and tables are whole multiples of a 127th of the largest number in their column. They are float32
-            again when the preset is loaded. None keeps the dtypes. Equal weights are saved only once: for a smaller
-            file that nobody will train further, set a network to its averaged weights first.
+            again when the preset is loaded. None keeps the dtypes. Equal weights are saved only once: save an
+            `averaged_copy` for a file of half the size.
         shared_with: names of `preset_names()`. Weights that these have too, to the bit, are left out, and read from
             them when the preset is loaded: a smaller file, for those who have the same presets.
         **remarks: facts for `preset_description` to give under "remarks"; anything that JSON can hold.
@@ -96,7 +96,7 @@ def save_preset(
     directory.mkdir(parents=True, exist_ok=True)
     # First the new model beside the older one, then its description: from here on it is the one that is loaded.
     with whole_file(directory / _NEXT) as partial:
-        _save_without_training_state(model, partial)
+        save_without_training_state(model, partial)
         used = compact_weights(partial, dtype, {name: _OWN / name / _MODEL for name in shared_with})
         shared = {name: _sha256(_OWN / name / _MODEL) for name in sorted(used)}
         description = {
@@ -287,7 +287,8 @@ def _sha256(file):
     return digest.hexdigest()
 
 
-def _save_without_training_state(model, file):
+def save_without_training_state(model: keras.Model, file: str | os.PathLike) -> None:
+    """Writes a `.keras` file of a model as if it, and what is in it, had never been compiled."""
     models = list(_models_in(model))
     states = [(getattr(each, "optimizer", None), each.compiled) for each in models]
     for each in models:

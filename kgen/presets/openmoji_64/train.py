@@ -237,17 +237,6 @@ def generator(encoder, options):
     return TextToImage(encoder, image_shape, latent_dim=latent_dim, prompt_cleaner=cleaner, seed=0, **parts)
 
 
-def in_float32(model, options):
-    """The model with the dtype policy that it is to be loaded with, whatever it was trained in."""
-    if options.policy == "float32":
-        return model
-    keras.config.set_dtype_policy("float32")
-    plain = generator(model.text_encoder, options)
-    plain.set_weights(model.get_weights())
-    plain.image_input.float_range = model.image_input.float_range
-    return plain
-
-
 def retrieval(model, data, prompts):
     """How often the image generated for `{image: prompt}` is nearest to its own of 100, by 16 x 16 mean colours."""
     recall = kgen.metrics.RetrievalRecall(COLOURS, among=100, similarity="euclidean")
@@ -369,9 +358,8 @@ def main():
     model.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
     model.fit(batches, epochs=options.epochs, verbose=2)
     print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
-    # The averaged weights generate, and a preset saves equal weights only once.
-    model.generator.set_weights(model.average.network.get_weights())
-    model = in_float32(model, options)
+    keras.config.set_dtype_policy("float32")
+    model = kgen.presets.averaged_copy(model)
     model.remember(captions.names, captions.data.images, sharpness=options.sharpness, verbose=0)
     model.save_to_preset(
         options.output,

@@ -42,18 +42,13 @@ def scenes(options, n, split="train", seed=0):
     return kgen.data.compose(cutouts, n, seed=seed, split=split, vary=False)
 
 
-def untrained():
-    """The model, in the dtype policy that is set."""
-    return TextToImage("tiny_minilm_en_zh", (128, 128, 3), seed=0)
-
-
 def train(options):
     """The model in float32, whatever it was trained in, with the averaged weights."""
     keras.utils.set_random_seed(0)
     run = {name: str(value) for name, value in vars(options).items()}
     data = scenes(options, options.images, seed=options.seed)
     keras.config.set_dtype_policy(options.policy)
-    model = untrained()
+    model = TextToImage("tiny_minilm_en_zh", (128, 128, 3), seed=0)
     if options.start:
         model.set_weights(TextToImage.from_preset(options.start).get_weights())
     batches = -(-len(data) // options.batch_size)
@@ -73,12 +68,7 @@ def train(options):
         verbose=2,
     )
     keras.config.set_dtype_policy("float32")
-    plain = untrained()
-    plain.set_weights(model.get_weights())
-    # The averaged weights generate, and a preset saves equal weights only once.
-    plain.generator.set_weights(plain.average.network.get_weights())
-    plain.image_input.float_range = model.image_input.float_range
-    return plain
+    return kgen.presets.averaged_copy(model)
 
 
 # === How good it is ===

@@ -128,12 +128,7 @@ def train(options):
         batches = Patches(*data, options.batch_size, steps // epochs, seed=len(likeness))
         model.fit(batches, epochs=epochs, verbose=2)
     keras.config.set_dtype_policy("float32")
-    plain = Autoencoder.tiny(**SIZES)
-    for name, average in (("encoder", "encoder_average"), ("decoder", "average")):
-        weights = getattr(model, average).network.get_weights()
-        getattr(plain, name).set_weights(weights)
-        getattr(plain, average).set_weights(getattr(model, average).get_weights())
-    return plain
+    return kgen.presets.averaged_copy(model)
 
 
 def measure(model, limit=None):
