@@ -93,14 +93,17 @@ def report(model, icons, options):
     left_out = set(icons.held_out)
     known = [pair for pair in np.ndindex(*icons.images.shape[:2]) if pair not in left_out]
     known = [known[i] for i in random.permutation(len(known))[: len(icons.held_out)]]
+    seen, drawn = (
+        model.generate([icons.caption(*pair) for pair in pairs], seed=0, verbose=0) for pairs in (known, icons.held_out)
+    )
+    others = np.stack([icons.images[thing, (style + 1) % len(icons.styles)] for thing, style in icons.held_out])
     print(f"| {len(icons.held_out)} pairs each | right one of 100 | in the style |\n|-|-|-|")
-    for title, pairs in (("in training", known), ("never seen", icons.held_out)):
-        drawn = model.generate([icons.caption(*pair) for pair in pairs], seed=0, verbose=0)
-        print(f"| {title} | {' | '.join(f'{share:.1%}' for share in measure(icons, pairs, drawn))} |")
-    # The last ones drawn are those never seen.
-    count = len(icons.styles)
-    copies = np.stack([icons.images[thing, (style + 1) % count] for thing, style in icons.held_out])
-    print(f"| another set's icon in its place | {measure(icons, icons.held_out, copies)[0]:.1%} | 0% |")
+    for title, pairs, images in (
+        ("in training", known, seen),
+        ("never seen", icons.held_out, drawn),
+        ("another set's icon in its place", icons.held_out, others),
+    ):
+        print(f"| {title} | {' | '.join(f'{share:.1%}' for share in measure(icons, pairs, images))} |")
     real = np.stack([icons.images[pair] for pair in icons.held_out[:12]])
     titles, of_real = [icons.caption(*pair) for pair in icons.held_out[:12]], ["the icon"] * 6
     grid = np.concatenate([drawn[:6], real[:6], drawn[6:12], real[6:]])
@@ -115,7 +118,7 @@ def main():
     )
     parser.add_argument("directories", nargs="+", help="unpacked npm packages of Iconify's")
     parser.add_argument("--output", type=Path, default=Path("held_out_styles"), help="a run that was killed goes on")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")

@@ -20,7 +20,7 @@ def averaged_copy(model: keras.Model, dtype_policy: str = "float32") -> keras.Mo
     """A copy of a trained model, with the averaged weights in place of the trained ones, in a dtype policy of its own.
 
     It makes what the model makes, up to rounding. What was trained under `mixed_bfloat16` is then a model of float32,
-    for machines that are slow in bfloat16. A preset of the copy takes half the space, as equal weights are saved once.
+    for machines that are slow in bfloat16. A preset of the copy is smaller, as equal weights are saved once.
 
     Args:
         model: a kgen model; it stays as it is.

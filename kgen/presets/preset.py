@@ -57,8 +57,8 @@ def save_preset(
         directory: where to write; created if it does not exist. An older preset there is replaced.
         dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; "int8" for a quarter, where
             kernels and tables are whole multiples of a 127th of the largest number in their column. They are float32
-            again when the preset is loaded. None keeps the dtypes. Equal weights are saved only once: save an
-            `averaged_copy` for a file of half the size.
+            again when the preset is loaded. None keeps the dtypes. Equal weights are saved only once: the file
+            of an `averaged_copy` is smaller.
         shared_with: names of `preset_names()`. Weights that these have too, to the bit, are left out, and read from
             them when the preset is loaded: a smaller file, for those who have the same presets.
         **remarks: facts for `preset_description` to give under "remarks"; anything that JSON can hold.

