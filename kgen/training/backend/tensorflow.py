@@ -18,7 +18,7 @@ from kgen.types import Tensor
 
 # === Gradients ===
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list]:
-    """By a tape that watches these variables alone."""
+    """By a tape that watches only these variables."""
     values = [v.value for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
@@ -28,7 +28,7 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
 
 
 def shared_forward(function: Callable, variables: Sequence) -> tuple[Any, Callable]:
-    """By a tape of the function and a tape of the loss: the gradient of the one goes into the other."""
+    """By a tape for the function and a tape for the loss: the loss's gradient is passed back into the function's."""
     values = [v.value for v in variables]
     with tf.GradientTape(watch_accessed_variables=False) as forward:
         forward.watch(values)
@@ -64,21 +64,21 @@ def without_gradients() -> contextlib.AbstractContextManager:
 
 # === Conditions ===
 def run_if(condition: Tensor, function: Callable, otherwise: Callable | None = None) -> None:
-    """By `tf.cond`, entered from the cross-replica context where there is a strategy."""
+    """By `tf.cond`, entered from the cross-replica context if there is a strategy."""
 
     def operation(function):
         if function is not None:
             function()
         return tf.no_op()
 
-    # A strategy of one device has a context like that of many.
+    # Even a one-device strategy has a replica context.
     if not tf.distribute.has_strategy() or tf.distribute.in_cross_replica_context():
         tf.cond(condition, lambda: operation(function), lambda: operation(otherwise))
         return
 
     # An optimizer step inside a branch must be entered from the cross-replica context; every replica counts the same
-    # steps, so the first one's condition is everyone's. The functions are passed along with it, or all replicas would
-    # call the first one's, which hold the first one's share of the batch.
+    # steps, so the first one's condition holds for all. The functions are passed along too; otherwise all replicas
+    # would call the first one's, which hold the first one's share of the batch.
     def from_above(strategy, condition, *functions):
         def everywhere(function):
             strategy.extended.call_for_each_replica(operation, args=(function,))
@@ -91,13 +91,13 @@ def run_if(condition: Tensor, function: Callable, otherwise: Callable | None = N
 
 
 def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor:
-    """By `tf.cond`, if replicas need not meet in the function."""
+    """By `tf.cond`, unless layers look across the samples of several replicas."""
     return tensorflow_replicas.value_if(condition, function, otherwise)
 
 
 # === Optimizers and replicas ===
 def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence) -> None:
-    """By the optimizer; Adam on one device by TensorFlow's one kernel for it."""
+    """By the optimizer; on one device, Adam uses TensorFlow's fused kernel."""
     gradients = _of_one_type(gradients)
     if replicas() == 1:
         with fused_adam(optimizer):
@@ -107,7 +107,7 @@ def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, 
 
 
 def _of_one_type(gradients):
-    """The gradients in the widest of their types: Keras multiplies all by one number to clip their global norm."""
+    """The gradients, all in the widest of their types: Keras multiplies all by one number to clip their global norm."""
     types = {gradient.dtype for gradient in gradients}
     widest = max(types, key=lambda dtype: dtype.size)
     return gradients if len(types) == 1 else [tf.cast(gradient, widest) for gradient in gradients]
@@ -119,12 +119,12 @@ def sum_over_replicas(value: Tensor) -> Tensor:
 
 
 def replicas() -> int:
-    """Those of the strategy in scope."""
+    """The number of replicas of the strategy in scope."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def replica_index() -> Any:
-    """0 outside of a replica's own code, too."""
+    """Also 0 outside a replica's own code."""
     context = tensorflow_replicas.context()
     return 0 if context is None else context.replica_id_in_sync_group
 
@@ -146,14 +146,14 @@ def like_batch(tensor: Tensor) -> Tensor:
 
 # === Steps and state ===
 def run_step(step: Callable, groups: Sequence, args: Sequence, layers: Callable = list) -> Any:
-    """The trainer passes the data alone. Replicas look at their whole batch; one device has fast layers."""
+    """The trainer passes only the data. Replicas see the whole batch where they must; one device uses fast layers."""
     alone = tensorflow_replicas.context() is None
-    with fast_layers(layers()) if alone else tensorflow_replicas.sharing(layers):
+    with fast_layers(layers(), not has_accelerator()) if alone else tensorflow_replicas.sharing(layers):
         return tensorflow_replicas.reported(step(*args))
 
 
 def adapt_trainer(model: keras.Model) -> None:
-    """To several replicas, if there are any."""
+    """Prepares it for several replicas, if there are any."""
     tensorflow_replicas.adapt(model)
 
 
@@ -186,9 +186,9 @@ def kept_step(model: keras.Model, function: Callable, groups: Callable) -> Calla
 
 
 def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
-    """A graph for each shape of what is behind the first axes, whose lengths are unknown in it."""
+    """One graph for each shape beyond the first `axes` axes, whose lengths the graph leaves open."""
     graph = tf.function(function, autograph=False)
-    # To ask `graph` for them takes longer than many a call.
+    # Looking them up in `graph` takes longer than many a call.
     made: dict[tuple, Any] = {}
 
     def call(inputs):
@@ -205,7 +205,7 @@ def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
 
 # === Tensors ===
 def is_traced(tensor: Tensor) -> bool:
-    """Whether a graph is being made."""
+    """Whether a graph is being built."""
     return not tf.executing_eagerly()
 
 
