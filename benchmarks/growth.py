@@ -55,14 +55,14 @@ def pixels(size):
 
 
 def attention(size):
-    """`kgen.layers.SelfAttention` of 64 channels, forward and back, by places a side of its grid; per place."""
+    """`kgen.layers.SelfAttention2D` of 64 channels, forward and back, by places a side of its grid; per place."""
     import keras
     import numpy as np
 
     import kgen
 
     inputs = keras.Input((size, size, 64))
-    model = keras.Model(inputs, kgen.layers.SelfAttention(num_heads=2)(inputs))
+    model = keras.Model(inputs, kgen.layers.SelfAttention2D()(inputs))
     model.compile("sgd", "mse")
     grid = np.random.default_rng(0).normal(size=(2, size, size, 64)).astype("float32")
     model.train_on_batch(grid, grid)

@@ -6,6 +6,9 @@
 Each contender has a process of its own, pinned to one core, and they take turns, some seconds each. The median of the
 turns counts, in processor time of the process, so that other work on the machine matters less. Compare the ratios: they
 are to PyTorch as the tutorials write it. The data are random images, since the time does not depend on them.
+
+The last columns say how much room is left: the FLOPs of a step, counted in PyTorch's loop, and what share kgen reaches
+of the FLOP/s of a large matrix product on that core.
 """
 
 import argparse
@@ -76,14 +79,49 @@ def serve(contender, name, bfloat16):
         print(1000 * one, flush=True)
 
 
+def count(name, bfloat16):
+    """Prints the FLOPs of a step of PyTorch's loop, then the FLOP/s of a matrix product: the best of ten."""
+    train, _ = trainer("PyTorch", name, bfloat16)
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    class Counter(TorchDispatchMode):
+        """PyTorch's own FlopCounterMode fails where a loop calls `torch.autograd.grad`."""
+
+        total = 0
+
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            result = operation(*args, **(kwargs or {}))
+            if operation.overloadpacket in flop_registry:
+                self.total += flop_registry[operation.overloadpacket](*args, **(kwargs or {}), out_val=result)
+            return result
+
+    with Counter() as counter:
+        train(1)
+    side = 1024
+    a, b = (torch.randn(side, side, dtype=torch.bfloat16 if bfloat16 else torch.float32) for _ in range(2))
+    seconds = []
+    for _ in range(10):
+        begin = time.process_time()
+        torch.mm(a, b)
+        seconds.append(time.process_time() - begin)
+    print(counter.total, 2 * side**3 / min(seconds))
+
+
 # === In turns ===
+def command_for(contender, name, precision, options):
+    """The command of a contender's own process."""
+    command = [sys.executable, "-m", "benchmarks.run", "--alone", contender, "--work", name]
+    return [*command, "--precision", precision, "--core", str(options.core)]
+
+
 def measure(name, precision, options):
     """Milliseconds of a step in each turn, by contender; None for one that fails."""
     seconds, turns = (0.7, 3) if options.quick else (2.0, 7)
     processes = {}
     for contender in options.contenders:
-        command = [sys.executable, "-m", "benchmarks.run", "--alone", contender, "--work", name]
-        command += ["--precision", precision, "--core", str(options.core)]
+        command = command_for(contender, name, precision, options)
         processes[contender] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         # One after the other: what compiles would take the time of what is measured.
         processes[contender].stdout.readline()
@@ -115,15 +153,18 @@ def main():
     options = parser.parse_args()
     if options.alone:
         os.sched_setaffinity(0, {options.core})
-        serve(options.alone, options.work[0], options.precision == ["bfloat16"])
-        return
+        arguments = options.work[0], options.precision == ["bfloat16"]
+        return count(*arguments) if options.alone == "count" else serve(options.alone, *arguments)
     rows = []
-    print("| work | precision |", " | ".join(options.contenders), "|")
-    print("|-|-|" + "-|" * len(options.contenders))
+    print("| work | precision |", " | ".join(options.contenders), "| GFLOP | of a matrix product |")
+    print("|-|-|" + "-|" * (len(options.contenders) + 2))
     for name in options.work:
         for precision in options.precision:
+            command = command_for("count", name, precision, options)
+            flops, ceiling = map(float, subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.split())
             times = measure(name, precision, options)
-            rows.append({"work": name, "precision": precision, "milliseconds": times})
+            row = {"work": name, "precision": precision, "milliseconds": times}
+            rows.append({**row, "flops": flops, "flops_per_second_of_product": ceiling})
             medians = {contender: statistics.median(values) for contender, values in times.items() if values}
             base = medians.get("PyTorch")
             shown = []
@@ -131,7 +172,8 @@ def main():
                 median = medians.get(contender)
                 ratio = f", {base / median:.2f}" if base and median else ""
                 shown.append(f"{median:.1f} ms{ratio}" if median else "failed")
-            print(f"| {name} | {precision} |", " | ".join(shown), "|", flush=True)
+            share = f"{1000 * flops / medians['kgen'] / ceiling:.0%}" if medians.get("kgen") else ""
+            print(f"| {name} | {precision} |", " | ".join([*shown, f"{flops / 1e9:.1f}", share]), "|", flush=True)
     if options.json:
         with open(options.json, "w") as file:
             json.dump(rows, file, indent=1)
