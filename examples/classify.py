@@ -1,11 +1,11 @@
 """An image classifier on Fashion-MNIST: trained, measured, saved, and exported as a SavedModel.
 
     python examples/classify.py                             # trains
-    python examples/classify.py --classify shoe.png         # uses what was trained, on a plain background
+    python examples/classify.py --classify shoe.png         # uses the trained model, on a plain background
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), seen.png (test images with their
 predicted names; * marks mistakes) and confusion.png (rows: true classes; columns: predicted classes). With few labels
-begin from a trained network, as notebooks/classify_segment_caption.ipynb does.
+start from a trained network, as in notebooks/classify_segment_caption.ipynb.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+# Without AVX-512 TensorFlow turns these convolutions off, though they are two to three times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
@@ -38,7 +38,7 @@ def parse_arguments():
     parser.add_argument("--data", type=Path, help="folder with the four idx files; default: where kgen finds them")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--filters", type=int, default=32, help="of the network; more filters are slower and better")
+    parser.add_argument("--filters", type=int, default=32, help="network width; more filters are slower and better")
     parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1:
@@ -144,9 +144,9 @@ def classify(options):
 
 
 def like_fashion_mnist(image):
-    """uint8 `(28, 28)`: bright on black, and cut to what is shown unless it has this size.
+    """uint8 `(28, 28)`: bright on black, and cropped to the object unless the image already has this size.
 
-    The border tells what the background is: photographs in shops have a white one.
+    The border tells which brightness is the background: product photographs have a white one.
     """
     import numpy as np
     from PIL import Image, ImageOps

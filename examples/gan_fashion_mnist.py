@@ -1,12 +1,12 @@
 """A class-conditional GAN on Fashion-MNIST: trained, measured, saved, and exported as a SavedModel.
 
     python examples/gan_fashion_mnist.py                                  # trains, in three minutes on two cores
-    python examples/gan_fashion_mnist.py --generate sneaker bag           # uses what was trained
+    python examples/gan_fashion_mnist.py --generate sneaker bag           # uses the trained model
     python examples/gan_fashion_mnist.py --limit 60000 --epochs 5 --output longer     # half an hour, and better
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid after each
 epoch), images.png (a row for each class), and between.png (interpolations between two images). An interrupted run
-continues when it is started again with the same options; other options are refused. Explained in notebooks/gan.ipynb.
+continues when you start it again with the same options; other options are refused. Explained in notebooks/gan.ipynb.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+# Without AVX-512 TensorFlow turns these convolutions off, though they are two to three times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
@@ -39,7 +39,7 @@ def parse_arguments():
     parser.add_argument("--data", type=Path, help="folder with the four idx files; default: where kgen finds them")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--architecture", default="auto", help="of the networks, as in GAN.from_image_shape")
+    parser.add_argument("--architecture", default="auto", help="of both networks, as in GAN.from_image_shape")
     parser.add_argument("--conditioning", default="projection", choices=["projection", "classifier"])
     parser.add_argument("--limit", type=int, default=20_000, help="use this many of the 60,000 images; more are better")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """The smallest GAN: two Sequential networks learn Fashion-MNIST in kgen.models.GAN. Writes gan_minimal.png.
 
-What happens in there: notebooks/gan.ipynb.
+Explained in notebooks/gan.ipynb.
 """
 
 import keras

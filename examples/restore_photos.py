@@ -2,11 +2,11 @@
 
     python examples/restore_photos.py                               # removes noise; trains on scikit-image's photos
     python examples/restore_photos.py --task upscale --data my_photos
-    python examples/restore_photos.py --restore old.png             # uses what was trained
+    python examples/restore_photos.py --restore old.png             # uses the trained model
 
 Tasks: denoise; upscale (twice as large); inpaint (fill in missing parts); old (blur, noise and JPEG). Writes to
---output NAME_before.png and NAME_after.png for each held-out photo, and model.keras, to continue training or to restore
-with. Trained networks come with kgen: notebooks/enhancement_and_style.ipynb.
+--output: NAME_before.png and NAME_after.png for each held-out photo, and model.keras, to continue training or to
+restore. kgen also ships trained networks: notebooks/enhancement_and_style.ipynb.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+# Without AVX-512 TensorFlow turns these convolutions off, though they are two to three times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 TASKS = ("denoise", "upscale", "inpaint", "old")
@@ -38,18 +38,18 @@ def parse_arguments():
     parser.add_argument("--task", choices=TASKS, default="denoise", help="what the model learns to undo")
     parser.add_argument("--output", type=Path, default=Path("restore_photos"), help="directory for the results")
     parser.add_argument("--restore", nargs="+", type=Path, metavar="FILE", help="use the trained model on images")
-    parser.add_argument("--data", type=Path, help="folder of photographs; default: the ones of scikit-image")
-    parser.add_argument("--held-out", type=int, default=2, help="number of photographs, the last ones, to test on")
+    parser.add_argument("--data", type=Path, help="folder of photos; default: those of scikit-image and scikit-learn")
+    parser.add_argument("--held-out", type=int, default=2, help="how many photographs to test on: the last ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patches", type=int, default=2000, help="how many squares to cut from the photographs")
     parser.add_argument("--epochs", type=int, default=6, help="passes over the patches")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--filters", type=int, default=32, help="of the network; more filters are slower and better")
+    parser.add_argument("--filters", type=int, default=32, help="network width; more filters are slower and better")
     return parser.parse_args()
 
 
 def photographs(options):
-    """Dict from names to uint8 images."""
+    """A dict from names to uint8 images."""
     import numpy as np
     from PIL import Image, ImageOps
 
@@ -70,7 +70,7 @@ def photographs(options):
         except OSError as error:
             print(f"Left out: {error}")
             continue
-        # Photographs straight from a camera are soft and noisy at their full size.
+        # At full size, photographs straight from a camera are soft and noisy.
         image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
         place = file.relative_to(options.data)
         name = "_".join(place.with_suffix("").parts)
@@ -143,7 +143,7 @@ def decibels(clean, other):
 
 
 def restore(options):
-    """Restores images of any size. A model for inpaint fills in the fully transparent pixels."""
+    """Restores images of any size. A model of the task inpaint fills in fully transparent pixels."""
     model = options.output / "model.keras"
     if not model.is_file():
         sys.exit(f"There is no trained model in {options.output}. Train one first: python {sys.argv[0]}")

@@ -2,13 +2,13 @@
 
     python examples/style_transfer.py                                          # trains, and shows results
     python examples/style_transfer.py --contents my_photos --styles my_art     # on folders of your own
-    python examples/style_transfer.py --stylize photo.jpg --style painting.jpg # uses what was trained
+    python examples/style_transfer.py --stylize photo.jpg --style painting.jpg # uses the trained model
 
 By default the photos are those of scikit-image and scikit-learn, and the styles are patterns that kgen draws. Writes
 to --output: model.keras (to continue training), saved_model/ (for deployment), stylized.png (photos and styles),
-choices.png (one photo at four strengths, in a mix of two styles, and with its own colours). saved_model, which
---stylize uses, knows colours and contrasts of a style, but not its texture. To
-stylize without training: notebooks/enhancement_and_style.ipynb.
+choices.png (one photo at four strengths, in a mix of two styles, and with its own colours). --stylize uses saved_model,
+which copies colours and contrasts of a style, but not its texture. To stylize without training, see
+notebooks/enhancement_and_style.ipynb.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+# Without AVX-512 TensorFlow turns these convolutions off, though they are two to three times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 TRAINED_ON = ["astronaut", "camera", "coins", "hubble_deep_field", "immunohistochemistry", "rocket", "china"]
@@ -41,7 +41,7 @@ def parse_arguments():
     parser.add_argument("--output", type=Path, default=Path("style_transfer"), help="directory for the results")
     parser.add_argument("--stylize", type=Path, metavar="FILE", help="use the trained model on an image")
     parser.add_argument("--style", type=Path, metavar="FILE", help="image that gives the style")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the style, from 0 to 1")
+    parser.add_argument("--strength", type=float, default=1.0, help="strength of the style, from 0 to 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--contents", type=Path, help="folder of photos to learn from")
     parser.add_argument("--styles", type=Path, help="folder of images that give the styles")

@@ -1,12 +1,12 @@
-"""Text to image: trains kgen.models.TextToImage on OpenMoji, from its names.
+"""Text to image: trains kgen.models.TextToImage on OpenMoji images and their names.
 
-    python examples/text_to_image.py                                    # trains, in three minutes on two cores
-    python examples/text_to_image.py --generate "a red apple" "a cat"   # uses what was trained
+    python examples/text_to_image.py                                    # trains, in four to six minutes on two cores
+    python examples/text_to_image.py --generate "a red apple" "a cat"   # uses the trained model
     kgen train my_images                                                # the same on your own images with captions
 
 Writes to --output: model.keras (to continue training), saved_model/ (for deployment), samples/ (a grid every few
-epochs), and images.png. An interrupted run continues when it is started again with the same options; with others it is
-refused. Step by step, on a folder: notebooks/words_to_images.ipynb.
+epochs), and images.png. An interrupted run continues when you start it again with the same options; other
+options are refused. Step by step, on a folder: notebooks/words_to_images.ipynb.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+# Without AVX-512 TensorFlow turns these convolutions off, though they are two to three times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 PROMPTS = [
@@ -43,7 +43,7 @@ def parse_arguments():
     parser.add_argument("--generate", nargs="+", metavar="PROMPT", help="use the trained model instead of training")
     parser.add_argument("--seed", type=int, default=0, help="for training, or for the generated images")
     parser.add_argument("--image-size", type=int, default=64, choices=SIZES, help="height and width in pixels")
-    parser.add_argument("--steps", type=int, default=1600, help="training steps, rounded to whole passes of the images")
+    parser.add_argument("--steps", type=int, default=1600, help="training steps, rounded to whole epochs")
     parser.add_argument("--batch-size", type=int, default=32, help="images in a step")
     parser.add_argument("--prompts", nargs="+", help="prompts of the sample grids")
     parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
@@ -74,11 +74,11 @@ def train(options):
 
 
 def openmoji(image_size):
-    """OpenMoji with its names."""
+    """OpenMoji images with their names as captions."""
     import kgen
 
     data = kgen.data.openmoji(image_size, groups=GROUPS)
-    # Users write "a red apple", which has other text features than OpenMoji's "red apple".
+    # Users write "a red apple", whose text features differ from those of OpenMoji's "red apple".
     articles = [("an " if each[0][0] in "aeiou" else "a ") + each[0] for each in data.captions]
     captions = [[*each, extra] for each, extra in zip(data.captions, articles)]
     return kgen.data.CaptionedImages(data.images, captions, data.file_names)

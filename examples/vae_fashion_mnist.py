@@ -1,14 +1,14 @@
 """A variational autoencoder on Fashion-MNIST: reconstructions, samples, latents, denoising, and unusual images.
 
     python examples/vae_fashion_mnist.py                                  # trains
-    python examples/vae_fashion_mnist.py --denoise image.png --noise 0.2    # uses what was trained
+    python examples/vae_fashion_mnist.py --denoise image.png --noise 0.2    # uses the trained model
 
 Writes to --output: model.keras, saved_model/ (for deployment), samples/ (a grid after each epoch), and these grids:
 reconstructions.png (test images, and their reconstructions below), generated.png (from the learned prior), between.png
 (interpolations), traversal.png (a row for each of the most active latents), plane.png (the two most active latents),
 denoised.png (clean, noisy, denoised), strangest.png (the least likely test images).
-An interrupted run continues when it is started again with the same options; other options are refused. What each of
-these is good for: notebooks/vae.ipynb.
+An interrupted run continues when you start it again with the same options; other options are refused.
+notebooks/vae.ipynb explains what each of these is good for.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow leaves these convolutions, two to three times as fast, off where there is no AVX-512.
+# Without AVX-512 TensorFlow turns these convolutions off, though they are two to three times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
@@ -43,7 +43,7 @@ def parse_arguments():
     parser.add_argument("--epochs", type=int, default=10, help="passes over the images")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--latent-dim", type=int, default=32)
-    parser.add_argument("--units", type=int, default=512, help="of the hidden layers")
+    parser.add_argument("--units", type=int, default=512, help="width of the hidden layers")
     parser.add_argument("--limit", type=int, help="use only this many images, for a quick try")
     options = parser.parse_args()
     if options.epochs < 1 or options.batch_size < 1 or not options.noise > 0:
@@ -52,7 +52,7 @@ def parse_arguments():
 
 
 def build(options):
-    """A VAE of dense networks, which train fastest on a CPU; sigma is the optimal one of each image."""
+    """A VAE of dense networks, which train fastest on a CPU, with the optimal sigma for each image."""
     import keras
     from keras import layers
 

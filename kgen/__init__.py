@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    # The others on first use.
+    # The other modules are imported on first use.
     if name in __all__:
         return importlib.import_module(f"kgen.{name}")
     raise AttributeError(f"module 'kgen' has no attribute {name!r}")
@@ -68,12 +68,12 @@ def __dir__() -> list[str]:
 
 
 def _is_command() -> bool:
-    # Python calls a module's program "-m" for as long as it is looking for the module.
+    # Python calls the program "-m" while it is still looking for the module.
     program = PurePath(*getattr(sys, "argv", [])[:1]).name
     return program in ("kgen", "kgen.exe") or (program == "-m" and "kgen" in sys.orig_argv)
 
 
-# At once, for its classes to be known to `keras.models.load_model`. The command says at once what is wrong with its
-# options, and imports Keras when it is needed.
+# Imported at once, so that `keras.models.load_model` knows its classes. The command checks its options first, and
+# imports Keras only when needed.
 if not _is_command():
     importlib.import_module("kgen.models")

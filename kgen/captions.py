@@ -1,12 +1,12 @@
-"""Captions and prompts in one spelling."""
+"""Captions and prompts in one normal form."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Invisible characters: controls that are not white space, soft hyphens, zero-width spaces, marks of direction, byte
-# order marks. The joiners stay: emoji and Persian need them. Python and RE2 read this pattern alike.
+# Invisible characters: controls that are not white space, soft hyphens, zero-width spaces, direction marks, byte order
+# marks. Joiners stay: emoji and Persian need them. Python and RE2 read this pattern the same way.
 INVISIBLE = (
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad"
     "\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
@@ -16,8 +16,8 @@ INVISIBLE = (
 def clean_prompt(prompt: str) -> str:
     r"""The prompt in Unicode's NFKC form, without invisible characters, with single spaces and none at the ends.
 
-    Full-width letters, ligatures and no-break spaces become the plain ones that a vocabulary knows. Control characters,
-    zero-width spaces and lone surrogates are removed.
+    Full-width letters, ligatures and no-break spaces become plain characters, which vocabularies contain. Control
+    characters, zero-width spaces and lone surrogates are removed.
 
     Example:
 
@@ -31,7 +31,7 @@ def clean_prompt(prompt: str) -> str:
 
 
 def caption_fault(caption: str) -> str:
-    r"""What is wrong with a caption, in two or three words; "" if nothing is.
+    r"""The fault of a caption, in two or three words; "" if there is none.
 
     Example:
 

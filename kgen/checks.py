@@ -1,4 +1,4 @@
-"""Checks of arguments that more than one part of kgen takes: what came, and what was expected."""
+"""Checks of arguments that several parts of kgen share; errors say what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 
 
 def integer(owner: str, name: str, value: Any, least: int | None = 1, most: int | None = None) -> int:
-    """An argument that must be a whole number, of Python or NumPy, as an `int`.
+    """An argument that must be an integer, of Python or NumPy, as an `int`.
 
     Args:
-        owner: class or function that was given it, which the error begins with.
-        name: of the argument.
-        value: what was given.
+        owner: class or function that takes the argument; the error begins with it.
+        name: name of the argument.
+        value: the given value.
         least, most: bounds, both included; None for no bound.
 
     Raises:
-        ValueError: if it is no integer (True and False are none), or out of bounds.
+        ValueError: if it is not an integer (True and False are not), or out of bounds.
 
     Example:
 
@@ -45,7 +45,7 @@ def floats(owner: str, name: str, value: Any, shape: tuple[int | None, ...]) -> 
 
     Args:
         owner, name, value: as in `integer`.
-        shape: what is expected; None where any length from 1 on goes.
+        shape: the expected shape; None for any length from 1 on.
 
     Raises:
         ValueError: if it has another shape, is empty, or has values that are NaN or infinite.
@@ -67,7 +67,7 @@ def floats(owner: str, name: str, value: Any, shape: tuple[int | None, ...]) -> 
 
 
 def seed(owner: str, value: Any, optional: bool = True) -> int | None:
-    """A `seed` argument: an integer that fits 32 bits, or None where that is allowed.
+    """A `seed` argument: an integer that fits 32 bits, or None if that is allowed.
 
     Raises:
         ValueError: if it is something else.
@@ -81,7 +81,7 @@ def number(owner: str, name: str, value: Any, least: float = -math.inf, below: f
     """An argument that must be a finite number from `least` up to, but not including, `below`.
 
     Raises:
-        ValueError: if it is no such number.
+        ValueError: if it is not such a number.
 
     Example:
 
@@ -105,12 +105,12 @@ def finite_weights(owner: str, weights: Sequence) -> None:
     if bad:
         raise FloatingPointError(
             f"{owner}: {len(bad)} of {len(weights)} weights are NaN or infinite, the first is {bad[0]}. Load an "
-            "earlier file of the model, or train it anew; docs/questions.md says how to avoid it."
+            "earlier file of the model, or train it again; docs/questions.md explains how to avoid this."
         )
 
 
 def nonfinite_weights(weights: Sequence) -> list[str]:
-    """Paths of those `keras.Variable`s that have a NaN or an infinity in them; their sum says so."""
+    """Paths of the `keras.Variable`s with a NaN or an infinity in them, which their sum reveals."""
     from keras import ops
 
     kinds = [v for v in weights if "float" in v.dtype]
@@ -118,7 +118,7 @@ def nonfinite_weights(weights: Sequence) -> list[str]:
 
 
 def one_line(text: object, most: int = 300) -> str:
-    r"""A text from somewhere else as part of an error: in one line, and not longer than that.
+    r"""A foreign text for use in an error: on one line, of at most `most` characters.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""A model as a file that another library runs, without kgen and Keras."""
+"""Exports a model to a file that another library can run, without kgen and Keras."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kgen.files import PARTIAL, whole_directory, write_whole
 from kgen.text.tokenizer_file import tokenizer_json
 from kgen.types import Tensor
 
-# For each format but SavedModel, which is a directory: the ending of its file, and the packages that write it.
+# For each format except SavedModel, which is a directory: the file's ending, and the packages that write it.
 _FILES = {
     "onnx": (".onnx", ("onnx", "tf2onnx")),
     "litert": (".tflite", ("tensorflow",)),
@@ -27,9 +27,9 @@ _FILES = {
     "torch": (".pt2", ("torch",)),
 }
 FORMATS = ("tf_saved_model", *_FILES)
-# Beside the file of a text-to-image model, named like it: how prompts become token ids.
+# Next to the file of a text-to-image model, with the same name: how prompts become token ids.
 _TOKENIZER, _CLEANER = ".tokenizer.json", ".prompt_cleaner.json"
-# No directory is named like a file.
+# A directory must not be named like a file.
 _ENDINGS = {".litert", ".pb", ".keras", ".h5", ".hdf5", ".pt", ".safetensors", ".zip"} | {
     ending for ending, _ in _FILES.values()
 }
@@ -38,8 +38,8 @@ _ENDINGS = {".litert", ".pb", ".keras", ".h5", ".hdf5", ".pt", ".safetensors", "
 def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
     """Writes a model in one of `FORMATS`.
 
-    TensorFlow makes every graph but that of "torch". On another backend the model is saved to a temporary file, and a
-    TensorFlow process loads and exports it.
+    TensorFlow makes the graphs of all formats except "torch". On another backend the model is saved to a temporary
+    file, and a TensorFlow process loads and exports it.
 
     Args:
         model: an `ImageModel` with `served_layers()`; with `serve(*inputs)` and `serving_signature()` for a SavedModel,
@@ -48,10 +48,10 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
         format: one of `FORMATS`.
 
     Raises:
-        FileExistsError: if `path` is something else already.
+        FileExistsError: if `path` already exists and is something else.
         ImportError: if a package that writes the format is not installed.
-        ValueError: for another format, or a path that does not end like a file of it.
-        RuntimeError: if the format has no way to say what the model does.
+        ValueError: for any other format, or a path with the wrong ending.
+        RuntimeError: if the format cannot express what the model does.
     """
     path = os.fspath(path)
     if format not in FORMATS:
@@ -62,19 +62,19 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
     else:
         ending, packages = _FILES[format]
         if os.path.splitext(path)[1] != ending:
-            raise ValueError(f"export: a file of format {format!r} is named *{ending}; got the path {path}.")
+            raise ValueError(f"export: the path of a file of format {format!r} must end in {ending}; got {path}.")
         if os.path.isdir(path):
             raise FileExistsError(f"export: {path} is a directory; choose another name.")
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise ImportError(
-            f"export: the format {format!r} is written by {' and '.join(missing)}, which is not installed: "
+            f"export: the format {format!r} needs {' and '.join(missing)}, currently not installed: "
             "pip install 'keras-kgen[export]'"
         )
     backend = keras.backend.backend()
     if format == "torch" and backend != "torch":
         raise ValueError(
-            f"export: the format 'torch' is written by Keras on torch, and this process runs on {backend}: set "
+            f"export: the format 'torch' needs Keras on torch, but this process runs on {backend}. Set "
             "KERAS_BACKEND=torch before Python starts."
         )
     parent = os.path.dirname(os.path.abspath(path))
@@ -83,16 +83,16 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
         with whole_directory(path) as partial:
             _write(model, os.fspath(partial), format)
         return
-    # A folder of its own for what is written until it is whole.
+    # A separate folder for the files until they are complete.
     with tempfile.TemporaryDirectory(dir=parent, prefix=f"{os.path.basename(path)}.", suffix=PARTIAL) as folder:
         _write(model, os.path.join(folder, os.path.basename(path)), format)
         names = sorted(os.listdir(folder))
-        # The file last: what it needs is beside it by then.
+        # The file comes last: everything it needs is there by then.
         names.sort(key=lambda name: name == os.path.basename(path))
         for name in names:
             os.replace(os.path.join(folder, name), os.path.join(parent, name))
     for ending in (_TOKENIZER, _CLEANER):
-        # An older one, of a model that had another way with prompts.
+        # Left by an older model that treated prompts differently.
         if os.path.basename(os.path.splitext(path)[0]) + ending not in names:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.splitext(path)[0] + ending)
@@ -112,10 +112,10 @@ def _check_directory(path):
     if ending in _ENDINGS:
         formats = [name for name, (own, _) in _FILES.items() if own == ending]
         hint = f"Give the name of a directory{f', or format={formats[0]!r}' if formats else ''}."
-        raise ValueError(f"export: a SavedModel is a directory, and no {ending} file; got the path {path}. {hint}")
+        raise ValueError(f"export: a SavedModel is a directory, not a {ending} file; got the path {path}. {hint}")
     saved_model = os.path.exists(os.path.join(path, "saved_model.pb"))
     if os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path) and not saved_model):
-        raise FileExistsError(f"export: {path} exists and is no SavedModel; choose another directory.")
+        raise FileExistsError(f"export: {path} exists and is not a SavedModel; choose another directory.")
 
 
 def _write_saved_model(model, path):
@@ -132,7 +132,7 @@ def _write_file(model, path, format):
     signature = model.tensor_signature()
     if format == "torch" and any(None in spec.shape[1:] for spec in signature.values()):
         raise RuntimeError(
-            f"export: this {type(model).__name__} takes images of any size, and torch.export would fix the size; the "
+            f"export: this {type(model).__name__} takes images of any size, but torch.export would fix the size. The "
             "formats 'onnx' and 'openvino' leave it open."
         )
     options = {"dynamic_shapes": [(_dynamic(signature),)]} if format == "torch" else {}
@@ -150,7 +150,7 @@ def _write_file(model, path, format):
 
 
 def _dynamic(signature):
-    """Which sides torch is to leave open: those that a signature leaves open, as far as the operations allow it."""
+    """The dimensions that torch should leave open: those open in the signature, as far as the operations allow."""
     import torch
 
     return {
@@ -160,13 +160,13 @@ def _dynamic(signature):
 
 
 def _check_litert(model, path):
-    """Refuses a file with operations of TensorFlow: Keras writes it, and LiteRT's own runtime does not run it."""
+    """Refuses a file with TensorFlow operations: Keras writes it, but LiteRT's own runtime cannot run it."""
     with open(path, "rb") as file:
         operations = sorted(set(re.findall(rb"Flex([A-Z]\w+)", file.read())))
     if operations:
         raise RuntimeError(
-            f"export: a {type(model).__name__} like this needs TensorFlow's {b', '.join(operations).decode()}, which "
-            "LiteRT's runtime is without; take the format 'onnx' or 'openvino'."
+            f"export: this {type(model).__name__} needs TensorFlow's {b', '.join(operations).decode()}, which LiteRT's "
+            "runtime does not have. Use the format 'onnx' or 'openvino'."
         )
 
 
@@ -174,8 +174,8 @@ def _write_tokenizer(model, stem):
     described = tokenizer_json(model.text_encoder)
     if described is None:
         warnings.warn(
-            f"export: a {_TOKENIZER[1:]} can only say how a single tokenizer of word pieces works; make the token ids "
-            "by model.text_encoder.tokenize(captions).",
+            f"export: {_TOKENIZER[1:]} was not written, because it can describe only a single tokenizer of word "
+            "pieces. Make the token ids with model.text_encoder.tokenize(captions).",
             stacklevel=4,
         )
     else:
@@ -187,7 +187,7 @@ def _write_tokenizer(model, stem):
 
 
 class _Served(keras.Model):
-    """A model as Keras exports it: `call` is what the file does."""
+    """The model in the form that Keras exports: the file does what `call` does."""
 
     def __init__(self, model: Any):
         super().__init__(name="served")
@@ -196,7 +196,7 @@ class _Served(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-        # Graphs of ONNX and OpenVINO have one name for one tensor.
+        # In ONNX and OpenVINO graphs, an input and an output cannot share a name.
         outputs = self.serve_tensors(inputs)
         return {f"output_{name}" if name in inputs else name: value for name, value in outputs.items()}
 

@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all."""
+"""Files and directories that exist completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial"
-# Seconds since anyone wrote to what a process that was killed has left.
+# Seconds without a write after which a partial file counts as left by a killed process.
 _LEFT_ALONE = 3600
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """A context in which to write a file under another name; it gets its own at the end, at once.
+    """A context that writes a file under another name and renames it at the end, in one step.
 
-    Whoever reads `path` finds the old file or the new one, and never half of one. If the block raises, the old file
-    stays, and the other is removed. Two processes that write the same file do not meet: each has its own. What killed
-    ones have left is removed when it is an hour old.
+    Readers of `path` find the old file or the new one, never half of one. If the block raises, the old file stays, and
+    the new one is removed. Two processes can write the same file: each has its own partial file. Partial files of
+    killed processes are removed when they are an hour old.
 
     Args:
-        path: of the file, in a directory that exists.
+        path: path of the file, in an existing directory.
 
     Yields:
-        The path to write to; it keeps the ending, for writers that go by it.
+        The path to write to; it keeps the ending, because some writers depend on it.
 
     Raises:
         FileNotFoundError: if the directory does not exist.
@@ -53,19 +53,19 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_directory(path: str | os.PathLike) -> Iterator[Path]:
-    """As `whole_file`, for a directory: the block makes one under another name, and it takes the place of an older one.
+    """As `whole_file`, for a directory: the block creates it under another name, and then it replaces an older one.
 
-    A directory cannot replace another at once: the older one is first renamed. A kill between these two moments leaves
-    it under the name `*.old.partial`, and the next call gives it its name back.
+    A directory cannot replace another in one step, so the older one is renamed first. A kill in between leaves it as
+    `*.old.partial`, and the next call restores its name.
 
     Args:
-        path: of the directory, in a directory that exists.
+        path: path of the directory, in an existing directory.
 
     Yields:
-        The path to make a directory at.
+        The path at which to create the directory.
 
     Raises:
-        FileNotFoundError: if the directory that it is to be in does not exist.
+        FileNotFoundError: if the parent directory does not exist.
 
     Example:
 
@@ -74,7 +74,7 @@ def whole_directory(path: str | os.PathLike) -> Iterator[Path]:
         tf.saved_model.save(module, partial)
     ```
     """
-    # Not the name of a link, but where it leads.
+    # Follows a link to its target.
     path = Path(os.path.realpath(path))
     older = path.with_name(f"{path.name}.old{PARTIAL}")
     if older.is_dir() and not path.exists():
@@ -97,20 +97,20 @@ def whole_directory(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_whole(path: str | os.PathLike, content: bytes | str) -> None:
-    """Writes a file that is there whole or not at all; text as UTF-8."""
+    """Writes a file completely or not at all; text as UTF-8."""
     with whole_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def save_whole(save: Callable, path: Any, ending: str, one_file: bool, options: dict) -> None:
-    """Saves a Keras model beside the file, which is then replaced; what Keras writes in another way is left to it.
+    """Saves a Keras model under another name, then replaces the file; other kinds of output are left to Keras.
 
     Args:
-        save: `save(path, **options)` of Keras.
-        path: of the file.
-        ending: that such a file has.
-        one_file: whether Keras is to write one file, and without asking.
-        options: of `save`.
+        save: Keras' `save(path, **options)`.
+        path: path of the file.
+        ending: the ending of such files.
+        one_file: whether Keras should write one file, without asking before it overwrites.
+        options: options of `save`.
     """
     if not one_file or "://" in str(path) or not str(path).endswith(ending):
         save(path, **options)
@@ -120,17 +120,17 @@ def save_whole(save: Callable, path: Any, ending: str, one_file: bool, options: 
 
 
 def check_writable(owner: str, path: str | os.PathLike) -> Path:
-    """Checks, before long work, that its result can be written; makes the directory that the file is to be in.
+    """Checks before long work that its result can be written; creates the parent directory.
 
     Args:
-        owner: function or option that was given the path, which the error begins with.
-        path: of a file that may exist.
+        owner: function or option that was given the path; the error begins with it.
+        path: path of a file, which may exist.
 
     Returns:
-        The path, with the user's directory for `~`.
+        The path, with `~` replaced by the user's directory.
 
     Raises:
-        OSError: of the kind that writing would raise, if it cannot be written.
+        OSError: of the type that writing would raise, if the file cannot be written.
 
     Example:
 
@@ -169,6 +169,6 @@ def _to_disk(file):
 
 
 def _partial(path):
-    # Before the first dot, for endings of two parts such as .weights.h5.
+    # Inserted before the first dot, because of two-part endings such as .weights.h5.
     stem, dot, ending = path.name.partition(".")
     return path.with_name(f"{stem}.{os.getpid()}{PARTIAL}{dot}{ending}")

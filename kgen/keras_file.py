@@ -1,4 +1,4 @@
-"""`.keras` files that anyone may have written: looked at before they are loaded."""
+"""Checks `.keras` files from unknown sources before loading them."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
-# A config of a preset of kgen's has less than a megabyte.
+# The configs of kgen's presets are smaller than a megabyte.
 _CONFIG_BYTES = 64 << 20
-# Compressed weights are no smaller than this part of what they unpack to; little ones may be.
+# Weights may unpack to at most this many times their compressed size, or to this many bytes if that is more.
 _RATIO, _LITTLE = 100, 64 << 20
-# What loading may make more than the file holds: networks are copied, and some weights are only made to be replaced.
+# How much more loading may create than the file holds: networks are copied, and some weights are replaced later.
 _TIMES, _SPARE_NUMBERS, _SPARE_WEIGHTS = 4, 1 << 20, 200
-# Arguments that make kgen read a preset, or a file, by its name; a file from somewhere else must not choose one.
+# Arguments that make kgen read a preset or a file by name; a foreign file must not choose that name.
 _NAMES = {"autoencoder", "space", "text_encoder", "vocabulary"}
 _lock = threading.RLock()
 
 
 def load_keras_file(file: str | os.PathLike, owner: str = "load_model") -> keras.Model:
-    """The model of a `.keras` file, not compiled; the file may come from anyone.
+    """Loads the model of a `.keras` file, not compiled; the file may come from anyone.
 
-    Nothing in the file is run: Keras refuses Lambda layers, and classes that are neither of Keras or KerasHub nor
-    registered, as kgen's are. Beyond that, the file must not unpack to much more than its size, not name other files,
-    and its config must not ask for a network with many more weights than are in it. All this is seen before memory is
-    taken.
+    No code in the file is run: Keras refuses Lambda layers, and classes that are neither from Keras or KerasHub nor
+    registered, as kgen's are. The file must also not unpack to much more than its size, not name other files, and not
+    ask in its config for a network with many more weights than it holds. All this is checked before memory is
+    allocated.
 
     Args:
         file: path of the file.
         owner: function that errors begin with.
 
     Raises:
-        ValueError: if the file is damaged, is no model, or is refused; names the file, in one line.
+        ValueError: if the file is damaged, is not a model, or is refused; the message names the file, on one line.
 
     Example:
 
@@ -56,13 +56,13 @@ def load_keras_file(file: str | os.PathLike, owner: str = "load_model") -> keras
 
 
 def load_checked(file: str | os.PathLike, held: tuple[int, int], owner: str, called: str | os.PathLike) -> keras.Model:
-    """The model of a `.keras` file that `check_keras_file` has looked at.
+    """Loads the model of a `.keras` file that `check_keras_file` has accepted.
 
     Args:
         file: path of the file.
-        held: what `check_keras_file` gave.
+        held: the result of `check_keras_file`.
         owner: function that errors begin with.
-        called: how errors call the file.
+        called: the name of the file in errors.
 
     Raises:
         ValueError: as `load_keras_file`.
@@ -73,7 +73,7 @@ def load_checked(file: str | os.PathLike, held: tuple[int, int], owner: str, cal
     try:
         with _at_most(_TIMES * numbers + _SPARE_NUMBERS, _TIMES * weights + _SPARE_WEIGHTS):
             return keras.saving.load_model(os.fspath(file), compile=False)
-    except Exception as error:  # of whatever layer does not like its config
+    except Exception as error:  # from any layer that does not accept its config
         raise ValueError(f"{owner}: cannot load '{called}': {_short(error)}") from error
 
 
@@ -90,19 +90,19 @@ def read_config(file: str | os.PathLike, owner: str = "load_model") -> dict[str,
                 raise ValueError(f"its config has {size:,} bytes")
             config = json.loads(archive.read(_CONFIG))
         if not isinstance(config["class_name"], str) or not isinstance(config["config"], dict):
-            raise TypeError("its config does not say what it is of")
+            raise TypeError("its config does not name a class")
     except KeyError as error:
-        raise ValueError(f"{owner}: '{file}' is no model of Keras: {error} is missing.") from error
-    except Exception as error:  # zipfile, zlib and json raise a dozen types for what is no such file
-        raise ValueError(f"{owner}: '{file}' is no model of Keras, or damaged: {_short(error)}") from error
+        raise ValueError(f"{owner}: '{file}' is not a Keras model: {error} is missing.") from error
+    except Exception as error:  # zipfile, zlib and json raise a dozen types for other files
+        raise ValueError(f"{owner}: '{file}' is not a Keras model, or is damaged: {_short(error)}") from error
     return config
 
 
 def check_keras_file(file: str | os.PathLike, owner: str = "load_model") -> tuple[int, int]:
-    """What a `.keras` file holds, `(numbers, arrays of weights)`, without loading it.
+    """Counts what a `.keras` file holds, `(numbers, arrays of weights)`, without loading it.
 
     Raises:
-        ValueError: as `load_keras_file`, for all that can be seen from outside.
+        ValueError: as `load_keras_file`, for everything that can be seen without loading.
     """
     named = next(_names_in(read_config(file, owner)), None)
     if named:
@@ -118,14 +118,14 @@ def check_keras_file(file: str | os.PathLike, owner: str = "load_model") -> tupl
             for info in archive.infolist():
                 path = Path(info.filename)
                 if path.is_absolute() or ".." in path.parts:
-                    raise ValueError(f"it has a part that leads out of it, {info.filename!r}")
-            # HDF5's library reads what it is told to; bytes that changed by accident must not reach it.
+                    raise ValueError(f"the path of a file in it leads out of the archive, {info.filename!r}")
+            # The HDF5 library trusts its input, so accidentally changed bytes must not reach it.
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged!r} does not match its checksum")
-            # In memory, as Keras reads them too: going back and forth in a compressed part takes ten times as long.
+            # In memory, as in Keras: seeking in a compressed part takes ten times as long.
             return _held(io.BytesIO(archive.read(_WEIGHTS)), size)
     except KeyError as error:
-        raise ValueError(f"{owner}: '{file}' is no model of Keras: {error} is missing.") from error
+        raise ValueError(f"{owner}: '{file}' is not a Keras model: {error} is missing.") from error
     except Exception as error:  # h5py and zlib raise a dozen types for damaged files
         raise ValueError(f"{owner}: '{file}' is refused or damaged: {_short(error)}") from error
 
@@ -149,20 +149,20 @@ def _held(stream, size):
                 continue
             numbers += math.prod(item.shape)
             weights += 1
-            # What was left out for another preset has no numbers here; what is there twice is stored once.
+            # Weights left out for another preset have no numbers here; weights that appear twice are stored once.
             stored[item.id.get_offset() or item.name] = item.nbytes
             if item.external:
-                raise ValueError(f"{item.name} is kept in another file")
+                raise ValueError(f"{item.name} is stored in another file")
 
     with h5py.File(stream) as file:
         visit(file, 0)
     if sum(stored.values()) > max(_RATIO * size, _LITTLE):
-        raise ValueError(f"its {size:,} bytes say that they hold {sum(stored.values()):,} bytes of weights")
+        raise ValueError(f"its {size:,} bytes claim to hold {sum(stored.values()):,} bytes of weights")
     return numbers, weights
 
 
 def _names_in(value):
-    """`(key, value)` of all in a config that name a file or an address."""
+    """`(key, value)` of all entries in a config that name a file or an address."""
     left = [(None, value)]
     while left:
         key, each = left.pop()
@@ -176,7 +176,7 @@ def _names_in(value):
 
 @contextlib.contextmanager
 def _at_most(numbers: int, weights: int) -> Iterator[None]:
-    """A scope in which layers make no more weights than that, in this thread."""
+    """A scope in which layers in this thread can create at most this many weights and numbers."""
     import keras
 
     with _lock:
@@ -190,8 +190,8 @@ def _at_most(numbers: int, weights: int) -> Iterator[None]:
                 made["numbers"] += math.prod(shape if isinstance(shape, (tuple, list)) else (shape,))
                 if made["numbers"] > numbers or made["weights"] > weights:
                     raise ValueError(
-                        f"its config asks for {made['numbers']:,} numbers or more in {made['weights']:,} weights of a "
-                        "network, and not so many are in the file"
+                        f"its config asks for a network with at least {made['numbers']:,} numbers in "
+                        f"{made['weights']:,} weights, but the file holds fewer"
                     )
             return add_weight(self, *args, **kwargs)
 
@@ -203,5 +203,5 @@ def _at_most(numbers: int, weights: int) -> Iterator[None]:
 
 
 def _short(error):
-    # Keras puts the config first, and the reason of the innermost layer last.
+    # Keras puts the config first and the innermost layer's reason last.
     return f"{type(error).__name__}: {one_line(str(error).rpartition('Exception encountered:')[2])}"

@@ -1,4 +1,4 @@
-"""Types of the options of commands: numbers in a range, with an error that says which."""
+"""Types for command options: numbers in a range, with an error that names the range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations that the files of every format can say."""
+"""Operations that every export format supports."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from kgen.types import Tensor
 
 
 def largest(x: Tensor) -> Tensor:
-    """Where the largest number of the last axis is, int32; the first of equal ones.
+    """The index of the largest number along the last axis, int32; the first one if several are equal.
 
-    Keras' own `argmax` looks at the bits of floats, which no ONNX file that runtimes read today can do.
+    Keras' own `argmax` inspects the bits of floats, which current ONNX runtimes do not support.
 
     Example:
 

@@ -14,12 +14,12 @@ class Progress:
     """A progress bar that by default appears only once the work has taken two seconds.
 
     Args:
-        total: how many units there are; None where nobody knows.
+        total: how many units there are; None if unknown.
         unit: what is counted, such as "image".
         verbose: 0: no bar; 1: a bar from the beginning; "auto": a bar after two seconds.
 
     Raises:
-        ValueError: for another `verbose`.
+        ValueError: for any other `verbose`.
 
     Example:
 
@@ -42,7 +42,7 @@ class Progress:
         self.bar = None
 
     def add(self, count: int = 1, values: list[tuple[str, float]] | None = None) -> None:
-        """Counts units that were done; `values` are `(name, number)` to show beside them."""
+        """Counts finished units; `values` are `(name, number)` pairs to show next to them."""
         self.done += count
         is_long = time.monotonic() - self.began >= _PATIENCE and self.done != self.total
         if self.bar is None and (is_long if self.verbose == "auto" else self.verbose):

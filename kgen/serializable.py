@@ -1,4 +1,4 @@
-"""What lets an object travel in the config of a saved model: its constructor's arguments, named once."""
+"""Lets an object be saved in a model's config by its constructor's arguments."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def serializable(cls: Any) -> Any:
-    """Class decorator: registers a class with Keras, with its constructor's arguments for a config.
+    """Class decorator: registers a class with Keras, with its constructor's arguments as the config.
 
-    Each argument must be an attribute of the same name, with a value that the constructor takes again. An argument of a
-    base class counts where the constructor hands on `**kwargs`. Keras objects among the values, alone or in lists,
-    tuples and dicts, are serialized with it. A class that needs another config defines `get_config` itself. NumPy's
-    numbers among the arguments become Python's.
+    Each argument must be an attribute of the same name, with a value that the constructor accepts. Arguments of a base
+    class count if the constructor passes on `**kwargs`. Keras objects among the values, alone or in lists, tuples and
+    dicts, are serialized too. A class that needs another config defines `get_config` itself. NumPy numbers among the
+    arguments become Python numbers.
 
     Args:
         cls: a `keras.layers.Layer`, a `keras.Model`, or a plain class such as a loss.
 
     Returns:
-        The class, known as `kgen>Name`.
+        The class, registered as `kgen>Name`.
 
     Example:
 
@@ -50,7 +50,7 @@ def serializable(cls: Any) -> Any:
 
 
 def constructor_arguments(cls: type) -> list[str]:
-    """Names of the arguments of a class's constructor, those that it hands on to its kgen bases included."""
+    """Names of the arguments of a class's constructor, including those it passes on to its kgen bases."""
     names = []
     for base in cls.__mro__:
         if base is object or base.__module__.split(".")[0] == "keras":
@@ -65,12 +65,12 @@ def constructor_arguments(cls: type) -> list[str]:
 
 
 def arguments_of(instance: Any) -> dict[str, Any]:
-    """The constructor's arguments of an object, by name, as they are."""
+    """The current values of an object's constructor arguments, by name."""
     return {name: getattr(instance, name) for name in constructor_arguments(type(instance))}
 
 
 def split_arguments(cls: type, arguments: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`(those that a class's constructor takes, the others)` of some arguments by name."""
+    """Splits arguments by name into `(those that a class's constructor takes, the others)`."""
     own = constructor_arguments(cls)
     return {k: v for k, v in arguments.items() if k in own}, {k: v for k, v in arguments.items() if k not in own}
 
@@ -79,7 +79,7 @@ def _get_config_of(cls):
     def get_config(self):
         """The constructor's arguments, serialized."""
         config = getattr(super(cls, self), "get_config", dict)()
-        # A subclass that writes a `get_config` adds its own arguments there, whatever its attributes are called.
+        # A subclass with its own `get_config` adds its arguments there, whatever its attributes are called.
         mro = type(self).__mro__
         written = [vars(base)["get_config"] for base in mro[: mro.index(cls)] if "get_config" in vars(base)]
         owner = type(self) if all(hasattr(each, "generated") for each in written) else cls
@@ -91,15 +91,15 @@ def _get_config_of(cls):
 
 
 def _from_config(cls, config):
-    """An object with these arguments."""
+    """An object made with these arguments."""
     return cls(**{name: _deserialized(name, value) for name, value in config.items()})
 
 
 def _deserialized(name, value):
-    # Keras looks at each of thousands of names by itself, which takes longer than to make the networks.
+    # Keras would check each of thousands of names, which takes longer than building the networks.
     if _is_plain(value):
         return value
-    # Paths of variables tell the networks of a model apart.
+    # Gives the variables of each network in a model different paths.
     with keras.name_scope(name):
         return keras.saving.deserialize_keras_object(value)
 
@@ -117,9 +117,9 @@ def _is_plain(value):
 
 
 def python_numbers(function: _Function) -> _Function:
-    """Decorator: NumPy's numbers among the arguments, alone or in lists and tuples, become Python's.
+    """Decorator: NumPy numbers among the arguments, alone or in lists and tuples, become Python numbers.
 
-    Keras' layers and JSON refuse NumPy's, and sums of those of 8 bits overflow.
+    Keras layers and JSON refuse NumPy numbers, and sums of 8-bit ones overflow.
 
     Example:
 
@@ -135,7 +135,7 @@ def python_numbers(function: _Function) -> _Function:
     def called(*args, **kwargs):
         return function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
 
-    # Keras asks constructors for it without looking through the wrapping.
+    # Keras asks constructors for it and does not look inside the wrapper.
     called.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return called  # type: ignore[return-value]
 

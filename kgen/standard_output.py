@@ -1,4 +1,4 @@
-"""Standard output for results alone."""
+"""Keeps standard output for results only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def results_only() -> Iterator[None]:
-    """A context of long work: what it prints, and what it warns of, goes to standard error.
+    """A context for long work: everything printed, and all warnings, go to standard error.
 
-    What a program prints after it is its result, and can be read by another program.
+    What a program prints afterwards is its result, which another program can read.
 
     Example:
 
@@ -23,7 +23,7 @@ def results_only() -> Iterator[None]:
     ```
     """
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-        # The message alone, once, without the line of code that it comes from.
+        # Only the message, once, without its line of code.
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = lambda message, *_, **__: print(f"Note: {message}", file=sys.stderr)
         yield

@@ -25,7 +25,7 @@ _DTYPES = {
 
 
 def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The tensors of a state dict that `torch.save` wrote, in its format since torch 1.6 (zip) or the one before.
+    """The tensors of a state dict that `torch.save` wrote, in the format since torch 1.6 (zip) or the older one.
 
     A checkpoint is a pickle, and a pickle may call any function. Here only ordered dicts, tensors and their storages
     are allowed; everything else is refused.
@@ -55,7 +55,7 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
             file.seek(0)
             tensors, storages = _read_zip(file) if is_zip else _read_legacy(file)
         if not isinstance(tensors, dict) or not all(isinstance(t, _Tensor) for t in tensors.values()):
-            raise ValueError("expected a state dict, that is a flat dict of tensors, and found something else")
+            raise ValueError("expected a state dict, which is a flat dict of tensors, but found something else")
         return {name: _array(tensor, storages) for name, tensor in tensors.items()}
     except Exception as error:  # a damaged pickle raises a dozen types
         said = " ".join(str(error).split()) or type(error).__name__
@@ -76,14 +76,14 @@ class _Tensor(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the names that a state dict needs, and no others."""
+    """Accepts only the names that a state dict needs."""
 
     def __init__(self, file):
         super().__init__(file)
         self.storages = {}
 
     def find_class(self, module, name):
-        # The pickle must not be able to change what it gets here: new functions and strings it cannot.
+        # The pickle must not be able to change what it gets here; it cannot change new functions and strings.
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -91,26 +91,26 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _DTYPES:
             return name
         raise pickle.UnpicklingError(
-            f"it asks for {module}.{name}, which is no part of a dict of tensors, and loading it might run any code. "
-            "Save the model's state_dict() alone"
+            f"it asks for {module}.{name}, which does not belong in a dict of tensors, and loading it could run any "
+            "code. Save only the model's state_dict()"
         )
 
     def persistent_load(self, pid):
         if pid[0] != "storage" or any(pid[5:]):
-            raise pickle.UnpicklingError(f"it refers to {pid[0]!r}, which is no plain storage of a tensor")
+            raise pickle.UnpicklingError(f"it refers to {pid[0]!r}, which is not the plain storage of a tensor")
         _, name, key, _, length = pid[:5]
         self.storages[key] = storage = _Storage(key, np.dtype(_DTYPES[name]), length)
         return storage
 
 
 def _read_legacy(file):
-    """Pickles of a magic number, the version, the system, the tensors, and their storages' keys; then each storage."""
+    """Reads pickles (magic number, version, system, tensors, keys of their storages), then each storage."""
     try:
         magic = _Unpickler(file).load()
-    except Exception:  # any bytes may come here
+    except Exception:  # the bytes may be anything
         magic = None
     if magic != _MAGIC:
-        raise ValueError("it is no file of torch.save")
+        raise ValueError("it was not written by torch.save")
     _Unpickler(file).load()
     if not _Unpickler(file).load()["little_endian"]:
         raise ValueError("it was written by a big-endian machine, which is not supported")
@@ -118,19 +118,19 @@ def _read_legacy(file):
     tensors = unpickler.load()
     data = {}
     for key in _Unpickler(file).load():
-        file.seek(8, os.SEEK_CUR)  # its length, which the pickle has given
+        file.seek(8, os.SEEK_CUR)  # its length, already known from the pickle
         storage = unpickler.storages[key]
         data[key] = _data(file.read(_bytes(storage)), storage)
     return tensors, data
 
 
 def _read_zip(file):
-    """An archive of a pickle, and a file for each storage."""
+    """Reads an archive of a pickle and one file per storage."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         root = next((name[: -len("data.pkl")] for name in names if name.endswith("/data.pkl")), None)
         if root is None:
-            raise ValueError("it is a zip archive, but none of torch.save")
+            raise ValueError("it is a zip archive, but was not written by torch.save")
         if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
             raise ValueError("it was written by a big-endian machine, which is not supported")
         with archive.open(f"{root}data.pkl") as stream:
@@ -146,12 +146,12 @@ def _bytes(storage):
 
 def _data(content, storage):
     if len(content) != _bytes(storage):
-        raise ValueError(f"it is cut short: storage {storage.key} has {len(content)} of {_bytes(storage)} bytes")
+        raise ValueError(f"it is truncated: storage {storage.key} has {len(content)} of {_bytes(storage)} bytes")
     return np.frombuffer(content, storage.dtype)
 
 
 def _array(tensor, storages):
-    """The tensor's view of its storage, copied; one that reaches beyond would read foreign memory."""
+    """A copy of the tensor's view of its storage; a view beyond the storage would read foreign memory."""
     data = storages[tensor.storage.key]
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
     reach = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides))

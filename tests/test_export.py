@@ -79,16 +79,16 @@ def test_a_conditional_gan(tmp_path, tensorflow_backend):
 
 def test_nothing_else_is_overwritten(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
-    with pytest.raises(FileExistsError, match="is no SavedModel"):
+    with pytest.raises(FileExistsError, match="is not a SavedModel"):
         gan().export(tmp_path)
-    with pytest.raises(FileExistsError, match="is no SavedModel"):
+    with pytest.raises(FileExistsError, match="is not a SavedModel"):
         gan().export(tmp_path / "thesis.txt")
     assert (tmp_path / "thesis.txt").read_text() == "all of it"
 
 
 @pytest.mark.parametrize("name", ["x.onnx", "x.TFLITE", "x.keras"])
 def test_no_directory_is_named_like_a_file_of_another_format(name, tmp_path):
-    with pytest.raises(ValueError, match=rf"export: a SavedModel is a directory, and no {name[1:].lower()} file"):
+    with pytest.raises(ValueError, match=rf"export: a SavedModel is a directory, not a {name[1:].lower()} file"):
         gan().export(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -101,7 +101,7 @@ def test_formats(tmp_path, tensorflow_backend):
 
 
 def test_a_file_has_the_name_of_its_format(tmp_path):
-    with pytest.raises(ValueError, match=r"a file of format 'onnx' is named \*.onnx; got the path .*x.tflite"):
+    with pytest.raises(ValueError, match=r"the path of a file of format 'onnx' must end in .onnx; got .*x.tflite"):
         gan().export(tmp_path / "x.tflite", format="onnx")
     with pytest.raises(ValueError, match="Give the name of a directory, or format='onnx'"):
         gan().export(tmp_path / "x.onnx")
@@ -112,7 +112,7 @@ def test_a_file_has_the_name_of_its_format(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"written by onnx and tf2onnx.*pip install 'keras-kgen\[export\]'"):
+    with pytest.raises(ImportError, match=r"needs onnx and tf2onnx.*pip install 'keras-kgen\[export\]'"):
         gan().export(tmp_path / "x.onnx", format="onnx")
 
 

@@ -17,7 +17,7 @@
 #
 # *What is it? Which pixels are it? How do you say it in words?* A classifier answers the first question, a segmenter
 # the second, a captioner the third. They are less different than they look: each is a network that looks at the image,
-# the backbone, with a small head for the answer. Here you train all three, and let one learn from another.
+# the backbone, with a small head for the answer. Here you train all three, and one learns from another.
 
 # %%
 import importlib.util
@@ -47,8 +47,8 @@ print(f"Keras {keras.__version__} computes on {', '.join(devices)}.")
 # ## What is it?
 #
 # Suppose you must sort drawings into animals, food, and faces, and you have the patience to label twenty of each. That
-# is too little to learn to see. So we take a network that has learned to see from a million photos, EfficientNet-Lite0,
-# and leave it as it is: `frozen=True`. Only one layer on top of it learns.
+# is too few to learn to see. So we take a network that has learned to see from a million photos, EfficientNet-Lite0,
+# and leave it unchanged: `frozen=True`. Only one layer on top of it learns.
 
 # %%
 kinds = {"animals-nature": "animal or plant", "food-drink": "food", "smileys-emotion": "face or sign"}
@@ -87,9 +87,9 @@ show_images(emoji.images[rest[shown]], marks, columns=6)
 # %% [markdown]
 # ## Which pixels?
 #
-# A segmenter names the kind of each pixel. It needs masks to learn from, images of the answers. We take drawings of
-# shapes, which kgen makes together with their masks, and a backbone that begins from nothing. Below each drawing is its
-# mask: circles red, squares blue, triangles green, stars yellow, crosses purple, rings turquoise.
+# A segmenter names the class of each pixel. It learns from masks, images of the answers. We take drawings of shapes,
+# which kgen makes together with their masks, and a backbone that starts from scratch. Below each drawing is its mask:
+# circles red, squares blue, triangles green, stars yellow, crosses purple, rings turquoise.
 
 # %%
 data, masks = kgen.data.captioned_shapes(8000 if gpu else 2000, image_size=32, masks=True)
@@ -112,8 +112,8 @@ history = segmenter.fit(
 plot_history(history)
 
 # %% [markdown]
-# `mean_iou` is the overlap of what it marks with what is there, in the mean of the kinds: 1 is perfect. These are test
-# images, what the segmenter says, and the truth:
+# `mean_iou` is the overlap of what it marks with what is there, averaged over the classes: 1 is perfect. From top to
+# bottom: test images, what the segmenter says, and the truth.
 
 # %%
 marked = segmenter.segment(test.images[:10], verbose=0)
@@ -125,12 +125,11 @@ show_images(np.concatenate([test.images[:10], colours[marked], colours[test_mask
 # %% [markdown]
 # ## How do you say it?
 #
-# A `DualEncoder` turns images and captions into vectors, so that an image and a caption that fit point in one
-# direction. Then the captioner chooses, from a bank of captions, the one that is nearest.
+# A `DualEncoder` turns images and captions into vectors, so that an image and a caption that fit point in the same
+# direction. The captioner then chooses the nearest caption from a bank.
 #
 # Each drawing has one to three captions. The text encoder that comes with kgen reads 16 tokens, so we take the shortest
-# caption, and leave out drawings that need more than nine words. Of a few the end is still cut off, and a warning says
-# so.
+# caption, and leave out drawings that need more than nine words. A few are still cut off, and a warning says so.
 
 
 # %%
@@ -144,8 +143,8 @@ told, told_test = with_short_captions(data), with_short_captions(test)
 show_images(told.images[:8], [captions[0] for captions in told.captions[:8]], columns=4)
 
 # %% [markdown]
-# To tell "a red star" from "a red cross" it must see shapes. The segmenter can do that already. So we give its backbone
-# to the new model: the means of its feature maps are the vector that it starts from.
+# To tell "a red star" from "a red cross" the model must see shapes. The segmenter already can. So we give its backbone
+# to the new model, which starts from the means of its feature maps.
 
 # %%
 maps = segmenter.backbone.output["maps"]
@@ -167,9 +166,9 @@ show_images(told_test.images[:12], said[:12], columns=4)
 
 # %% [markdown]
 # Captions like these name a number, a size, a colour, a shape and a place. Most are right to the last word. A wrong one
-# is often near: the right shapes in other colours, or one of two things.
+# is often close: the right shapes in other colours, or one of two things.
 #
-# The same vectors work the other way round: search your drawings by words.
+# The same vectors also work the other way round: search your drawings by words.
 
 # %%
 questions = ["two big pink triangles", "a tiny green triangle"]
@@ -177,17 +176,17 @@ found, _ = dual.retrieve(questions, told.images, top=6, verbose=0)
 show_images(told.images[found.reshape(-1)], [words for words in questions for _ in range(6)], columns=6)
 
 # %% [markdown]
-# The first ones are right. After them comes what is near: three in place of two, or another colour.
+# The first ones are right. After them come near ones: three instead of two, or another colour.
 #
 # ## What to try next
 #
 # - Your own labels: `fit(images, names)` takes strings. When the head has learned, set `classifier.frozen = False`,
-#   compile with a small learning rate, and go on.
+#   compile with a small learning rate, and continue.
 # - Both questions at once: `MultiTaskModel` has several heads on one backbone, and labels may be missing.
 # - Your own photos: `ImageSegmenter("efficientnet_lite0", ...)`, `DualEncoder(...,
 #   image_network="efficientnet_lite0")`.
-# - Captions for a folder: `kgen.data.caption_folder(captioner, "my_images")`. With a language model of KerasHub that
-#   sees, such as PaliGemma, `ImageCaptioner` needs no bank. Then train on the folder, as in
+# - Captions for a folder: `kgen.data.caption_folder(captioner, "my_images")`. With a KerasHub model that reads images,
+#   such as PaliGemma, `ImageCaptioner` needs no bank. Then train on the folder, as in
 #   [words_to_images.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/words_to_images.ipynb).
 # - The script [classify.py](https://github.com/keras-kgen/keras-kgen/blob/main/examples/classify.py) learns all of
 #   Fashion-MNIST and exports a SavedModel.

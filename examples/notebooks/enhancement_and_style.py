@@ -15,9 +15,9 @@
 #
 # # Repair a photo, then repaint it
 #
-# A photo can be noisy, too small, or scratched. Another one is fine, but you want it in the style of a mosaic. kgen
-# ships small trained networks for all of these. They are part of the package: no download. At the end you train one of
-# your own, against damage that no shipped network knows.
+# A photo can be noisy, too small, or scratched. Another is fine, but you want it in the style of a mosaic. kgen ships
+# small trained networks for all of these. They are part of the package: no download. At the end you train your own,
+# against damage that no shipped network knows.
 
 # %%
 import importlib.util
@@ -61,8 +61,8 @@ show_images(photos, ["astronaut", "cat", "coffee"], columns=3)
 
 
 # %% [markdown]
-# To say how near a repaired photo is to the true one we use PSNR, in decibels. Higher is better; three more decibels
-# mean half of the squared error.
+# We measure how near a repaired photo is to the true one with PSNR, in decibels. Higher is better; three more decibels
+# mean half the squared error.
 
 
 # %%
@@ -79,7 +79,7 @@ def captions(words, true, other):
 # %% [markdown]
 # ## Noise
 #
-# A small sensor in bad light makes noise. We add some to photos that had none, so that we know the answer.
+# A small sensor in bad light makes noise. We add some to clean photos, so that we know the answer.
 
 # %%
 noise = np.random.default_rng(0).normal(scale=25, size=photos.shape)
@@ -97,12 +97,12 @@ show_images(
 
 # %% [markdown]
 # The network was not told how strong the noise is. It removes the grain, and with it some of the finest fur: what looks
-# like noise goes, too.
+# like noise goes too.
 #
 # ## Too small
 #
-# Now we shrink the photos to 128 pixels and enlarge them again. A bicubic kernel, which is what most programs use, is
-# the yardstick.
+# Now we shrink the photos to 128 pixels and enlarge them again. We compare with a bicubic kernel, which most programs
+# use.
 
 # %%
 small = np.stack([np.asarray(Image.fromarray(photo).resize((128, 128), Image.Resampling.BICUBIC)) for photo in photos])
@@ -146,8 +146,8 @@ show_images(
 # %% [markdown]
 # ## Damage of your own
 #
-# Your photos may suffer from something else. Then you describe the damage, and a network learns to undo it, from clean
-# photos alone: in each step they are damaged anew. Here it is a print that was scanned out of focus, with a little
+# Your photos may suffer from something else. Then you describe the damage, and a network learns to undo it from clean
+# photos alone, which are damaged anew in each step. Here it is a print that was scanned out of focus, with a little
 # grain. We train on other photos than those above.
 
 # %%
@@ -180,8 +180,8 @@ show_images(
 # %% [markdown]
 # ## In another style
 #
-# `StyleTransfer` draws a photo with the colours and the strokes of any other image. The style may be a painting. We
-# have none here, so we take patterns that kgen draws: strokes, dots, and a mosaic.
+# `StyleTransfer` draws a photo with the colours and strokes of any other image. The style may be a painting. We have
+# none here, so we take patterns that kgen draws: strokes, dots, and a mosaic.
 
 # %%
 strokes, dots, mosaic = kgen.data.textures(18, image_size=256, seed=0)[[9, 15, 17]]
@@ -190,11 +190,11 @@ rows = [np.stack([style, *(stylist.stylize(photo, style) for photo in photos)]) 
 show_images(np.concatenate(rows), columns=4)
 
 # %% [markdown]
-# The left column holds the styles. The network learned from patterns alone, and it copies strokes and threads better
-# than shapes: large tiles come out broken. What a photo shows can still be told.
+# The left column shows the styles. The network learned from patterns alone, and it copies strokes and threads better
+# than shapes: large tiles come out broken. You can still recognise what each photo shows.
 #
 # You choose how far to go. `strength` mixes the result with the photo. `preserve_color` changes the brush, but not the
-# colours. Two styles can be mixed, with weights. And `texture=0` takes the colours alone.
+# colours. You can mix two styles, with weights. `texture=0` takes only the colours.
 
 # %%
 choices = {
@@ -214,7 +214,7 @@ show_images(np.stack(list(choices.values())), list(choices), columns=3)
 #   photo.jpg --preset upscale_photo_2x` and `kgen stylize photo.jpg painting.jpg -o painted.png`.
 # - Other damage: `kgen.layers` has `JpegCompression`, `PoissonNoise`, `LowLight`, `ColorCast`, `Downscale` and
 #   `RandomMask`, in any order. Train longer, and on more photos: three are few.
-# - A discriminator, `ImageRestorer(..., discriminator=...)`, for results that look sharper and are less true.
+# - A discriminator, `ImageRestorer(..., discriminator=...)`, for results that look sharper but are less accurate.
 # - Your own styles: the script
 #   [style_transfer.py](https://github.com/keras-kgen/keras-kgen/blob/main/examples/style_transfer.py) learns from two
 #   folders, of photos and of art.

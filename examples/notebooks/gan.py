@@ -16,10 +16,10 @@
 # # Two networks play, and one learns to draw
 #
 # A generative adversarial network is a game. The *generator* draws images from random numbers. The *discriminator* sees
-# real images and drawn ones and must tell which is which. Each gets better because the other one does. In the end you
-# keep the generator: it draws in one pass, and sharply, as a blurred image would be found out at once.
+# real images and drawn ones and must tell which is which. Each improves because the other does. In the end you keep the
+# generator: it draws in one pass, and its images are sharp, because a blurred one would be found out at once.
 #
-# Here two small networks play it with shoes, trousers and bags, for about two minutes of a processor.
+# Here two small networks play it with shoes, trousers and bags, in about two minutes of processor time.
 
 # %%
 import importlib.util
@@ -50,8 +50,8 @@ print(f"Keras {keras.__version__} computes on {', '.join(devices)}.")
 # %% [markdown]
 # ## What is to be drawn
 #
-# Four of the ten kinds of Fashion-MNIST. Fewer kinds are learned sooner; take more of them on a GPU. The images come
-# from a system package or from Keras, and if neither has them, the error says what to do.
+# Four of the ten classes of Fashion-MNIST. Fewer classes are learned sooner; take more of them on a GPU. The images
+# come from a system package or from Keras. If neither has them, the error says what to do.
 
 # %%
 kinds = ["Trouser", "Sneaker", "Bag", "Ankle boot"]
@@ -65,8 +65,8 @@ show_images(images[one_row_each], columns=10)
 # %% [markdown]
 # ## The players
 #
-# Both are told the kind, as `pooled`, a vector with a 1 in its place: so the generator draws what you ask for, and the
-# discriminator also asks whether the image fits its kind. `GAN.from_image_shape` makes networks by itself; here we
+# Both networks are told the class, as `pooled`, a one-hot vector. So the generator draws what you ask for, and the
+# discriminator also judges whether the image fits its class. `GAN.from_image_shape` makes networks by itself; here we
 # choose narrow ones. Any Keras model with these inputs and outputs will do.
 
 # %%
@@ -85,13 +85,13 @@ print(f"{generator.count_params():,} weights draw, {discriminator.count_params()
 #
 # ## The game
 #
-# After each epoch we keep what the generator makes of the same random numbers. `AdversarialWatch` stops the game, and
+# After each epoch we keep what the generator makes from the same random numbers. `AdversarialWatch` stops the game, and
 # says why, if one player gives up or if all drawings become alike.
 
 # %%
 epochs, images_of_an_epoch = (20, len(images)) if gpu else (5, 5120)
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # that it has not been trained: this is to be seen
+    warnings.simplefilter("ignore")  # it warns that the model is untrained, which is what we want to show
     progress = [gan.generate(2, labels=range(len(kinds)), seed=0)]
 keep_drawings = keras.callbacks.LambdaCallback(
     on_epoch_end=lambda epoch, logs: progress.append(gan.generate(2, labels=range(len(kinds)), seed=0))
@@ -117,13 +117,12 @@ show_images(np.concatenate(rows), columns=8)
 plot_history(history)
 
 # %% [markdown]
-# These curves do not fall as others do, because each player's loss depends on the other. What to look for:
+# These curves do not fall like others, because each player's loss depends on the other. What to look for:
 #
 # - `discriminator_accuracy` is how often a real image is judged more real than a drawn one. At 1 the discriminator
 #   always wins, and the generator learns nothing more; at 0.5 it cannot tell them apart. In between there is something
 #   to learn.
-# - `diversity` is how different the drawings are. If it fell towards 0, the generator would draw one and the same
-#   thing.
+# - `diversity` is how different the drawings are. If it fell towards 0, the generator would always draw the same thing.
 #
 # No loss tells how good the drawings are. For that you look, and measure.
 #
@@ -135,10 +134,9 @@ plot_history(history)
 show_images(gan.generate(10, labels=range(len(kinds)), seed=1), columns=10)
 
 # %% [markdown]
-# The outlines are right, and sharp, but textures are coarse, and now and then a thing is misshapen: this was a short
-# game.
+# The outlines are right and sharp, but textures are coarse, and a few things are misshapen: this was a short game.
 #
-# Between two drawings of a kind there are others, all of that kind:
+# Between two drawings of a class there are others, all of that class:
 
 # %%
 between = [gan.interpolate(3, 4, steps=10, label=label) for label in range(len(kinds))]
@@ -148,7 +146,7 @@ show_images(np.concatenate(between), columns=10)
 # ## Does it copy?
 #
 # The first column is drawn. Beside it are the five real images nearest to it, in pixels. They are alike but not the
-# same: nothing was learned by heart.
+# same: nothing was memorised.
 
 # %%
 drawn = gan.generate(1, labels=range(len(kinds)), seed=5)
@@ -163,8 +161,9 @@ show_images(np.concatenate(rows), columns=6)
 # ## How good is it?
 #
 # *Precision* is the share of drawings that are as near to real images as real images are to each other. *Recall* is the
-# share of real images that are so near to drawings: it falls when kinds of things are left out. Here they are measured
-# in pixels, on images that were not trained on. For colour images take `"efficientnet_lite0"` in place of `"pixels"`.
+# share of real images that are equally near to drawings: it falls when kinds of things are left out. Here they are
+# measured in pixels, on images not used in training. For colour images use `"efficientnet_lite0"` instead of
+# `"pixels"`.
 
 # %%
 test_images, test_labels = kgen.data.fashion_mnist("test")
@@ -180,12 +179,12 @@ print(f"precision {precision:.0%}, recall {recall:.0%}")
 # %% [markdown]
 # ## What to try next
 #
-# - A longer game: more epochs, all the images, all ten kinds. `gan.fit` goes on from where it is.
+# - A longer game: more epochs, all the images, all ten classes. `gan.fit` continues from where it is.
 # - Other rules: `loss="hinge"`, `loss="wasserstein"` with `penalties=["gradient_penalty"]`, or `"relativistic"`.
-# - Few images of your own: `gan.compile(augmentation="adaptive_augment")` keeps the discriminator from learning them by
-#   heart, and `kgen.data.captioned_folder("my_images").images` reads them.
+# - Few images of your own: `gan.compile(augmentation="adaptive_augment")` keeps the discriminator from memorising them,
+#   and `kgen.data.captioned_folder("my_images").images` reads them.
 # - Back from an image to its random numbers: `gan.encode(images, labels)`.
 # - The script [gan_fashion_mnist.py](https://github.com/keras-kgen/keras-kgen/blob/main/examples/gan_fashion_mnist.py)
-#   plays with all kinds, resumes after a crash, and exports a SavedModel.
-# - If you want to measure how likely an image is, or to clean it, see
+#   uses all classes, resumes after a crash, and exports a SavedModel.
+# - To measure how likely an image is, or to denoise it, see
 #   [vae.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/vae.ipynb).

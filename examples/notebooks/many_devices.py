@@ -16,12 +16,12 @@
 # # One model on many devices, with TensorFlow
 #
 # With two GPUs a step can look at twice as many images in the same time. Each device holds a copy of the model and gets
-# a share of every batch. Then the devices add up their gradients and all make the same step. Nothing in the model has
-# to change: you make it in the scope of a `tf.distribute` strategy, and that is all.
+# a share of every batch. Then the devices add up their gradients and all make the same step. The model does not change:
+# you only make it in the scope of a `tf.distribute` strategy.
 #
 # This notebook shows that, and checks that two devices learn what one learns. It uses your GPUs if there are several.
-# If not, it cuts the processor into two virtual devices: that makes nothing faster, but all that matters can be seen.
-# The same on JAX is in
+# If not, it splits the processor into two virtual devices. That makes nothing faster, but shows all that matters. The
+# same on JAX is in
 # [many_devices_jax.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/many_devices_jax.ipynb).
 
 # %%
@@ -45,7 +45,7 @@ import tensorflow as tf
 
 gpus = tf.config.list_physical_devices("GPU")
 if len(gpus) < 2:
-    tf.config.set_visible_devices([], "GPU")  # a single one is left alone, so that like is compared with like
+    tf.config.set_visible_devices([], "GPU")  # a single GPU is not used, so that the devices are alike
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 kind = "GPU" if len(gpus) > 1 else "CPU"
@@ -62,8 +62,8 @@ from kgen.visualization import plot_history, show_images
 # %% [markdown]
 # ## The task
 #
-# A network that enlarges drawings: it sees them at 32 pixels a side and is to make 64 of them. kgen shrinks the images
-# itself, so emoji are all that it needs. We keep ten of them for later.
+# A network that enlarges drawings: it sees 32 x 32 pixels and must output 64 x 64. kgen shrinks the images itself, so
+# emoji are all it needs. We keep ten of them for later.
 
 # %%
 emoji = kgen.data.openmoji(64, groups=["animals-nature", "food-drink", "activities", "objects"]).images
@@ -75,7 +75,7 @@ show_images(held_out, columns=10)
 # %% [markdown]
 # ## One device
 #
-# A function makes the model, so that we can make it twice, from the same random numbers.
+# A function makes the model, so that we can make it twice from the same random numbers.
 
 
 # %%
@@ -97,7 +97,7 @@ one = alone.fit(images, epochs=epochs, batch_size=32, verbose=2).history
 # ## Two devices
 #
 # Only the scope is new. `batch_size` is that of the whole batch: each of two devices gets 16 of the 32 images. If you
-# want 32 on each, ask for 64, and think of a larger learning rate.
+# want 32 on each, ask for 64, and consider a larger learning rate.
 
 # %%
 strategy = tf.distribute.MirroredStrategy(devices)
@@ -110,9 +110,9 @@ print(type(together.network.weights[0].value).__name__, "has a copy on each devi
 # %% [markdown]
 # ## Do they learn the same?
 #
-# The gradients are added up as if one device had seen the whole batch, also where the last batch is short. So the two
-# curves lie on each other. (A model that draws random numbers while it learns, such as a VAE, draws other ones on each
-# device. Its curves then differ as those of two seeds do.)
+# The gradients are added up as if one device had seen the whole batch, even if the last batch is short. So the two
+# curves coincide. (A model that draws random numbers in training, such as a VAE, draws different ones on each device.
+# Its curves then differ like those of two seeds.)
 
 # %%
 plot_history({"one_device_loss": one["loss"], "two_devices_loss": two["loss"]})
@@ -122,7 +122,7 @@ apart = float(np.max(np.abs(np.array(one["loss"]) / np.array(two["loss"]) - 1)))
 print(f"The losses differ by {apart:.4%} at most.")
 
 # %% [markdown]
-# Images that were not trained on: at 32 pixels, enlarged by the first model, by the second one, and as they were.
+# Images not used in training: at 32 pixels, enlarged by the first model, by the second one, and the originals.
 
 # %%
 small = held_out.reshape(-1, 32, 2, 32, 2, 3).mean(axis=(2, 4)).round().astype("uint8")
@@ -134,7 +134,8 @@ show_images(np.concatenate(rows), columns=10)
 # %% [markdown]
 # ## What you can do with the result
 #
-# It is an ordinary model. Save it here and load it anywhere, on one device or eight, with the state of its optimizer.
+# The result is an ordinary model. Save it here and load it anywhere, on one device or eight, with the state of its
+# optimizer.
 
 # %%
 together.save("together.keras")
@@ -146,6 +147,7 @@ print("The loaded model gives the same:", same)
 # ## What to try next
 #
 # - Real devices, and a batch that keeps them busy: twice the devices, twice `batch_size`.
-# - A GAN or a `TextToImage` in the scope. Captions are read before they are dealt out; nothing else is different.
-# - Measures count every image once, however many devices share them: `compile(metrics=[...])`.
-# - Several machines: take JAX. Keras 3.15 cannot `fit` under `MultiWorkerMirroredStrategy` (its issue 20585).
+# - A GAN or a `TextToImage` in the scope. Captions are encoded before they are shared out; nothing else changes.
+# - Measures, `compile(metrics=[...])`, count every image once, however many devices share them.
+# - Several machines: `tf.distribute.MultiWorkerMirroredStrategy`, as in
+#   [scaling](https://github.com/keras-kgen/keras-kgen/blob/main/docs/scaling.md).

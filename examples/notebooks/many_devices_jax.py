@@ -15,13 +15,13 @@
 #
 # # One model on many devices, with JAX
 #
-# On JAX you write a step for one device, and the compiler cuts it up. `keras.distribution` says how: with
-# `DataParallel` the weights are copied to all devices and the images of a batch are dealt out. It needs one line,
-# before the model is made. kgen's models train with it as they are.
+# On JAX you write a step for one device, and the compiler splits it. `keras.distribution` says how: with `DataParallel`
+# the weights are copied to all devices and the images of a batch are shared out. It takes one line, before the model is
+# made. kgen's models train with it unchanged.
 #
-# The notebook takes the GPUs or TPU cores that it finds. On a processor alone it asks JAX for two virtual devices,
-# which share its cores: you see how it works, but it is no faster. With TensorFlow the same is done by `tf.distribute`,
-# in [many_devices.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/many_devices.ipynb).
+# The notebook uses the GPUs or TPU cores that it finds. On a processor alone it asks JAX for two virtual devices, which
+# share its cores: you see how it works, but it is no faster. For TensorFlow, which uses `tf.distribute`, see
+# [many_devices.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/many_devices.ipynb).
 
 # %%
 import importlib.util
@@ -31,14 +31,14 @@ if not all(map(importlib.util.find_spec, ["kgen", "jax"])):
     importlib.invalidate_caches()
 
 # %% [markdown]
-# The backend is chosen before Keras is imported, the number of virtual devices before JAX computes anything.
+# Choose the backend before you import Keras, and the number of virtual devices before JAX computes anything.
 
 # %%
 import os
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# With a single GPU there is nothing to share. This takes two virtual devices in its place:
+# With a single GPU there is nothing to share. This uses two virtual devices instead:
 # os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
@@ -85,7 +85,8 @@ one = alone.fit(images, epochs=epochs, batch_size=batch_size, verbose=2).history
 # %% [markdown]
 # ## On all of them
 #
-# One line, and the same code. The batch is that of all devices together; if they do not divide it, all compute all.
+# One line, and the same code. The batch is that of all devices together; if it does not divide evenly, all devices
+# compute all of it.
 
 # %%
 keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
@@ -93,7 +94,7 @@ together = make_model()
 two = together.fit(images, epochs=epochs, batch_size=batch_size, verbose=2).history
 
 # %% [markdown]
-# Where is what? A weight is on every device, whole. JAX can draw it:
+# Where are the weights? Each one is on every device, whole. JAX can tell:
 
 # %%
 kernel = together.encoder.weights[0].value
@@ -104,7 +105,7 @@ print("Whole on each of them:", kernel.sharding.is_fully_replicated)
 # ## The same curve
 #
 # The gradient is that of the whole batch, and the random numbers are those of one device. Sums are added up in another
-# order, so the last digits differ, and training slowly makes more of it.
+# order, so the last digits differ, and training slowly amplifies the difference.
 
 # %%
 apart = float(np.max(np.abs(np.array(one["loss"]) / np.array(two["loss"]) - 1)))
@@ -122,8 +123,8 @@ show_images(np.concatenate([shown, alone.reconstruct(shown), together.reconstruc
 # %% [markdown]
 # ## When one device is too small
 #
-# A large model does not fit on a device. Then its weights are cut up, too: a `LayoutMap` says which, by their names,
-# and along which axis. Here each device holds a part of the channels of every 3 x 3 convolution, and computes them.
+# A large model does not fit on one device. Then its weights are split too: a `LayoutMap` says which, by their names,
+# and along which axis. Here each device holds and computes a part of the channels of every 3 x 3 convolution.
 
 # %%
 mesh = keras.distribution.DeviceMesh((1, len(devices)), ["batch", "model"], devices)
@@ -141,7 +142,7 @@ print(f"Loss of the first epoch: {three['loss'][0]:.1f}; on one device it was {o
 # %% [markdown]
 # ## What is saved is whole
 #
-# Whatever it was trained on, a model is saved and loaded as one file.
+# Wherever a model was trained, it is saved and loaded as one file.
 
 # %%
 together.save("together.keras")

@@ -16,10 +16,10 @@
 # # What a VAE is good for
 #
 # A variational autoencoder squeezes an image into a few numbers, its latents, and draws it again from them. It learns
-# from images alone, nobody labels anything. Because it also learns how latents are spread, one small model does many
-# jobs: it draws new images, sorts those you have, cleans noisy ones, and finds the one that does not belong.
+# from images alone, without labels. Because it also learns how latents are spread, one small model does many jobs: it
+# draws new images, sorts those you have, cleans noisy ones, and finds the one that does not belong.
 #
-# Here it learns clothes, in half a minute of a processor.
+# Here it learns clothes, in half a minute of processor time.
 
 # %%
 import importlib.util
@@ -62,8 +62,8 @@ show_images(held_out[:40], columns=10)
 # %% [markdown]
 # ## Two networks
 #
-# The encoder gives, for each image, where its 24 latents are and how sure it is: 48 numbers. The decoder draws an image
-# from 24 numbers. Dense layers learn fastest on a processor. `"optimal_gaussian"` weighs the two things that a VAE
+# For each image the encoder says where its 24 latents are and how sure it is: 48 numbers. The decoder draws an image
+# from 24 numbers. Dense layers learn fastest on a processor. `"optimal_gaussian"` balances the two things that a VAE
 # minimises: how far the drawing is from the image, and how much the latents say.
 
 # %%
@@ -85,26 +85,26 @@ plot_history(history)
 # far they are off, in grey levels of 255. `active_units` counts the latents in use: if it fell to 0, the encoder would
 # be useless.
 #
-# Images that the model has not seen, and below them what it draws of them:
+# Images that the model has not seen, and its reconstructions below:
 
 # %%
 shown = held_out[:10]
 show_images(np.concatenate([shown, vae.reconstruct(shown)]), columns=10)
 
 # %% [markdown]
-# Shapes and shades are right, prints and seams are smoothed away: 24 numbers do not hold them.
+# Shapes and shades are right. Prints and seams are smoothed away: 24 numbers cannot hold them.
 #
 # ## It sorts what you have
 #
-# Like images have like latents. Nobody told the model what a boot is, but boots lie together, and trousers lie far from
-# bags. The figure shows two directions of 24.
+# Similar images have similar latents. Nobody told the model what a boot is, but boots lie together, and trousers lie
+# far from bags. The figure shows two directions of 24.
 
 # %%
 latents = vae.encode(held_out)
 plot_latents(latents[:700], names[:700], held_out[:700])
 
 # %% [markdown]
-# So you can ask for images like a given one: those with the nearest latents. The first of each row is the question.
+# So you can search for images like a given one: those with the nearest latents. The first in each row is the query.
 
 # %%
 asked = [0, 11, 18, 23]
@@ -117,8 +117,9 @@ show_images(held_out[nearest.reshape(-1)], columns=10)
 # %% [markdown]
 # ## It draws
 #
-# Any 24 numbers can be drawn. First numbers from the normal distribution that the VAE was trained with, then numbers
-# from where the latents of the clothes really are: `fit_prior` looks that up, and `generate` uses it from then on.
+# Any 24 numbers can be drawn. First we take numbers from the normal distribution that the VAE was trained with, then
+# numbers from where the latents of the clothes really are. `fit_prior` learns that, and `generate` uses it from then
+# on.
 
 # %%
 plain = vae.generate(20, seed=0)
@@ -131,9 +132,9 @@ generated = vae.generate(20, seed=0)
 show_images(generated, columns=10)
 
 # %% [markdown]
-# The first are blends of several clothes; of these, most are one thing. All are soft, as drawings of a VAE are.
+# The first twenty are blends of several clothes; most of these show one thing. All are soft, as a VAE's images are.
 #
-# What does a single number mean? Each row changes one latent of the first boot, of those that vary most, and leaves the
+# What does a single number mean? Each row changes one of the most variable latents of the first boot, and leaves the
 # others alone.
 
 # %%
@@ -156,8 +157,8 @@ show_images(np.concatenate([between(names.index(a), names.index(b)) for a, b in 
 # %% [markdown]
 # ## It cleans
 #
-# What a VAE cannot draw, such as noise, it leaves out. `denoise` finds the latents that explain a noisy image best. It
-# was never trained on noise. Above the noisy images, below what it makes of them.
+# A VAE leaves out what it cannot draw, such as noise. `denoise` finds the latents that explain a noisy image best. It
+# was never trained on noise. The noisy images are above, the results below.
 
 # %%
 clean = held_out[100:110]
@@ -178,7 +179,7 @@ show_images(np.concatenate([noisy, denoised]), columns=10)
 # %% [markdown]
 # ## It finds what does not belong
 #
-# The model says how likely an image is, so the least likely ones can be looked at. Suppose that 20 of 400 photos in a
+# The model says how likely an image is, so you can look at the least likely ones. Suppose that 20 of 400 photos in a
 # catalogue were loaded upside down. (Bags and trousers look nearly the same that way, so we leave them out.)
 
 # %%
@@ -196,15 +197,15 @@ print(f"{found} of the 20 most unusual images are upside down; chance would be 1
 show_images(catalogue[suspects], ["upside down" if is_wrong[i] else "" for i in suspects], columns=5)
 
 # %% [markdown]
-# The others among them are unusual in their own way: odd cuts, loud prints. Scores compare images of one kind. An empty
-# image would be "likely", too, as it is easy to draw.
+# The others are unusual in their own way: odd cuts, loud prints. Scores compare images of one kind. An empty image
+# would be "likely" too, as it is easy to draw.
 #
 # ## What to try next
 #
 # - Your own images: `kgen.data.captioned_folder("my_images").images`, and `VAE.from_image_shape` for a convolutional
 #   model of their size.
-# - Sharper ones: `levels=3` gives latents on several scales, `adversarial=True` a second network that judges.
-# - Labels: `num_classes=10` draws what you ask for, and classifies by Bayes' rule.
+# - Sharper ones: `levels=3` gives latents on several scales, `adversarial=True` adds a discriminator.
+# - Labels: with `num_classes=10` it draws what you ask for, and classifies by Bayes' rule.
 # - The script [vae_fashion_mnist.py](https://github.com/keras-kgen/keras-kgen/blob/main/examples/vae_fashion_mnist.py)
 #   trains longer, resumes after a crash, and exports a SavedModel.
 # - The next notebook, [gan.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/gan.ipynb),

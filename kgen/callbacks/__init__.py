@@ -1,4 +1,4 @@
-"""Callbacks that watch, measure and keep a model while it trains."""
+"""Callbacks that watch, measure and save a model while it trains."""
 
 from kgen.callbacks.adversarial_watch import AdversarialWatch
 from kgen.callbacks.evaluate_samples import EvaluateSamples

@@ -1,4 +1,4 @@
-"""A watch over training that fails without an error: divergence, a lost game, mode collapse."""
+"""Watches for training that fails without an error: divergence, a discriminator that is too strong, mode collapse."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kgen.types import Array
 
 
 class AdversarialWatch(keras.callbacks.Callback):
-    """Stops training, or lowers its learning rates, when it diverges, is lost to the discriminator, or collapses.
+    """Stops training or lowers its learning rates if it diverges, the discriminator wins, or images collapse.
 
-    It acts, and says why, when
+    It acts, and says why, if
 
     - a number in the logs, or a weight, is NaN or infinite: at once. Try a lower learning rate, a heavier penalty, or
       float32 instead of half precision;
@@ -26,31 +26,31 @@ class AdversarialWatch(keras.callbacks.Callback):
       the real one, stays at `threshold` or above for `patience` epochs: the generator learns little from a
       discriminator that is always right. Try a heavier penalty, a lower learning rate of the discriminator, a smaller
       one, more images, or `augmentation=kgen.layers.DiffAugment()`;
-    - generated images stay much alike for `patience` epochs: their diversity is below `collapse` times the largest in
+    - generated images stay too similar for `patience` epochs: their diversity is below `collapse` times the largest in
       this run. Diversity is the mean, over pairs of images, of the root mean squared difference of their pixels in
-      [0, 1]; for a model with labels or prompts, of pairs that have the same one. Try a penalty such as `R1`, a larger
-      batch, a lower learning rate, or another loss.
+      [0, 1]. For a model with labels or prompts, only pairs with the same one count. Try a penalty such as `R1`, a
+      larger batch, a lower learning rate, or another loss.
 
-    The logs then have `diversity` too.
+    The logs then also have `diversity`.
 
     Args:
-        action: "stop"; or "lower_rate", which multiplies all learning rates by `factor`. Where training diverged or
-            collapsed it first goes back to the weights and the optimizers' state of the last good epoch, which are kept
-            in memory. After `max_actions` times it gives up and stops.
+        action: "stop"; or "lower_rate", which multiplies all learning rates by `factor`. If training diverged or
+            collapsed, it first restores the weights and optimizer state of the last good epoch, which are kept in
+            memory. After `max_actions` times it gives up and stops.
         threshold: of `discriminator_accuracy`, in (0.5, 1]. Ignored for a model without a discriminator.
         patience: epochs in a row, at least 1.
         collapse: share of the largest diversity, in (0, 1); None: diversity is not computed.
         num_images: how many images are generated after each epoch, at least 2.
-        images: uint8 `(N, H, W, C)` real images whose diversity is taken instead of the largest in this run; a few
-            hundred will do. Their labels do not matter.
-        prompts: list of strings to generate from, for a `TextToImage`; without them it is not watched for collapse.
-        factor: in (0, 1).
-        max_actions: at least 1.
-        seed: of the images, an integer.
-        verbose: 1: prints why it acts; 0: silent. The attribute `reason` says it in any case, and is None before.
+        images: uint8 `(N, H, W, C)` real images whose diversity replaces the largest in this run; a few hundred are
+            enough. Their labels do not matter.
+        prompts: list of strings to generate from, for a `TextToImage`; without prompts, collapse is not checked.
+        factor: what learning rates are multiplied by, in (0, 1).
+        max_actions: how often to act before giving up, at least 1.
+        seed: seed of the images, an integer.
+        verbose: 1: prints why it acts; 0: silent. The attribute `reason` always says why; it is None until then.
 
     Raises:
-        TypeError: if `images` is not a uint8 array; when training begins, for a model that is not kgen's, or a
+        TypeError: if `images` is not a uint8 array; when training begins, for a model not from kgen, or for a
             learning-rate schedule, which cannot be lowered.
         ValueError: for an argument out of range, images of another shape than the model's, or prompts for a model that
             takes none.
@@ -105,7 +105,7 @@ class AdversarialWatch(keras.callbacks.Callback):
     # === While training ===
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._check_model()
-        # What is not finite is told here, and not by an error.
+        # This callback reports values that are not finite, so they raise no error.
         self.model.guard.watched = True
         self.reason = None
         self._actions = self._epoch = 0
@@ -133,11 +133,11 @@ class AdversarialWatch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         if self._went_back:
-            # The metrics were reset and have seen nothing since: a mean of 0 would look like the best epoch of all.
+            # The metrics were reset and are still empty: a mean of 0 would look like the best epoch of all.
             logs.update({name: float("nan") for name in logs if not name.startswith("val_")})
         if self._went_back or self._stopped:
             return
-        # The logs were computed before the last step, which may have been the one that went wrong.
+        # The logs were computed before the last step, and that step may have gone wrong.
         if not all(np.isfinite(value).all() for value in self._values() if value.dtype.kind not in "iub"):
             self._act("training diverged: weights are not finite", go_back=True)
             return
@@ -172,7 +172,7 @@ class AdversarialWatch(keras.callbacks.Callback):
 
     # === What it looks at ===
     def _generated(self) -> Array:
-        """uint8 images `(groups, N, H, W, C)`; those of a group have all but their latents in common."""
+        """uint8 images `(groups, N, H, W, C)`; images of a group differ only in their latents."""
         model, classes = self.model, getattr(self.model, "num_classes", None)
         asked: dict[str, Any] = {}
         groups = 1
@@ -189,7 +189,7 @@ class AdversarialWatch(keras.callbacks.Callback):
         return images[np.unique(np.linspace(0, len(images) - 1, max(self.num_images, 64)).astype(int))]
 
     def _values(self) -> list[Array]:
-        """Arrays of all of the model's state; they may be views of what goes on changing."""
+        """Arrays of all the model's state; they may be views of values that keep changing."""
         return [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
 
     def _variables(self) -> list[Any]:
@@ -202,7 +202,7 @@ class AdversarialWatch(keras.callbacks.Callback):
         self._stopped = self.action == "stop" or self._actions > self.max_actions
         done = []
         if self.action == "lower_rate":
-            # In the middle of an epoch JAX has the state elsewhere; written to before, variables would be overwritten.
+            # Within an epoch JAX holds the state elsewhere; changes to variables before this call would be overwritten.
             backend.attach_state(self.model)
             rates = {name: self._rate(optimizer) for name, optimizer in self.model.optimizer.by_phase.items()}
             if go_back:
@@ -211,11 +211,11 @@ class AdversarialWatch(keras.callbacks.Callback):
                     variable.assign(value)
                 self.model.reset_metrics()
                 self._went_back = True
-                done.append(f"goes back to the weights of {when}")
+                done.append(f"returns to the weights of {when}")
             for name, optimizer in self.model.optimizer.by_phase.items():
                 optimizer.learning_rate = rates[name] if self._stopped else rates[name] * self.factor
             if not self._stopped:
-                done.append(f"goes on with {self.factor:g} times the learning rate")
+                done.append(f"continues with {self.factor:g} times the learning rate")
         if self._stopped:
             self.model.stop_training = True
             times = f" after lowering the learning rate {_times(self.max_actions, 'time')}"
@@ -237,7 +237,7 @@ class AdversarialWatch(keras.callbacks.Callback):
             raise ValueError(f"AdversarialWatch: {name} takes no prompts; leave them out.")
         if self.images is not None and tuple(self.images.shape[1:]) != model.image_shape:
             raise ValueError(
-                f"AdversarialWatch: images must have the shape of the model's, {model.image_shape}; got "
+                f"AdversarialWatch: images must have the model's image shape, {model.image_shape}; got "
                 f"{tuple(self.images.shape[1:])}."
             )
 
@@ -247,8 +247,8 @@ class AdversarialWatch(keras.callbacks.Callback):
                 optimizer.learning_rate = self._rate(optimizer)
             except (TypeError, AttributeError) as error:
                 raise TypeError(
-                    f"AdversarialWatch: the optimizer of phase {name!r} has a learning rate that is no number but a "
-                    'schedule, which cannot be lowered. Compile with a number, or choose action="stop".'
+                    f"AdversarialWatch: the learning rate of phase {name!r} is a schedule, which cannot be lowered. "
+                    'Compile with a number, or choose action="stop".'
                 ) from error
 
 

@@ -1,4 +1,4 @@
-"""Measures of what a model generates, while it trains."""
+"""Measures the images that a model generates while it trains."""
 
 from __future__ import annotations
 
@@ -22,34 +22,32 @@ from kgen.types import Array
 
 
 class EvaluateSamples(keras.callbacks.Callback):
-    """Generates images after every `every`-th epoch and after the last one, and measures them.
+    """Generates and measures images after every `every`-th epoch and after the last one.
 
-    The numbers are in the logs: in the history, in the line that Keras prints, and for callbacks that come later in the
-    list. Images are made from the same seeds each time, by the averaged weights. Training itself does not change.
+    The numbers go to the logs: to the history, to the line that Keras prints, and to later callbacks in the list. The
+    averaged weights generate from the same seeds each time. Training itself does not change.
 
     Args:
         metrics: one metric of `kgen.metrics`, or a list of them.
-        real: uint8 `(N, H, W, C)` real images to compare with, as large as the model's. For metrics of pairs, image i
-            belongs to prompt i. None where every metric has a `reference`, which saves computing the real images'
-            features each time, or looks at generated images alone.
+        real: uint8 `(N, H, W, C)` real images to compare with, of the model's size. For metrics of pairs, image i
+            belongs to prompt i. None if every metric looks only at generated images or has a `reference`, which saves
+            computing the real images' features each time.
         prompts: list of strings for a `TextToImage`, one image each; None for other models.
-        every: epochs from one measurement to the next.
+        every: number of epochs between measurements.
         num_images: how many images a GAN or VAE generates; with `num_classes`, of all labels in turn. It may differ
             from the number of real ones, but some metrics depend on it.
-        monitor: name of the number that says which weights are best, such as "frechet_distance_efficientnet_lite0";
+        monitor: name of the number that decides which weights are best, such as "frechet_distance_efficientnet_lite0";
             the metric knows whether lower or higher is better.
-        filepath: where the best weights are kept: `.weights.h5`, or `.keras` for the whole model. A `.json` file beside
-            it says how good they are, for a run that goes on after a break.
-        seed: of the images, an integer.
+        filepath: where the best weights are saved: `.weights.h5`, or `.keras` for the whole model. A `.json` file next
+            to it stores their value, for a run that resumes later.
+        seed: seed of the images, an integer.
         batch_size: images computed at once.
         tensorboard: also writes the numbers for TensorBoard, to this log directory.
 
     Raises:
         ImportError: for `tensorboard` without TensorFlow and TensorBoard.
-        TypeError: for metrics that are not of `kgen.metrics`, `real` that is not a uint8 array, or a model that is not
-            kgen's.
-        ValueError: for a number out of range; for `real` or prompts that are missing, have no meaning here, or are of
-            another size.
+        TypeError: for metrics not from `kgen.metrics`, a `real` that is not a uint8 array, or a model not from kgen.
+        ValueError: for a number out of range; if `real` or prompts are missing, do not apply, or have the wrong size.
 
     Example:
 
@@ -79,10 +77,10 @@ class EvaluateSamples(keras.callbacks.Callback):
         metrics = metric_list("EvaluateSamples", metrics)
         for metric in metrics:
             if not isinstance(metric, FeatureMetric):
-                raise TypeError(f"EvaluateSamples: metrics must be those of kgen.metrics; got {metric!r}.")
+                raise TypeError(f"EvaluateSamples: metrics must be from kgen.metrics; got {metric!r}.")
         keys = [key for metric in metrics for key in metric.keys]
         if not keys or len(set(keys)) < len(keys):
-            raise ValueError(f"EvaluateSamples: give at least one metric, and all of different names; got {keys}.")
+            raise ValueError(f"EvaluateSamples: give at least one metric, each with a different name; got {keys}.")
         num_images = checks.integer("EvaluateSamples", "num_images", num_images)
         if real is not None and (getattr(real, "dtype", None) != np.uint8 or len(real.shape) != 4):
             got = f"{real.dtype} of shape {real.shape}" if hasattr(real, "dtype") else type(real).__name__
@@ -109,7 +107,7 @@ class EvaluateSamples(keras.callbacks.Callback):
         if self.real is None and any(metric.needs_real for metric in self._of_images):
             raise ValueError("EvaluateSamples: give real images, or metrics with a reference.")
         if (pairs or self._of_texts) and self.prompts is None:
-            raise ValueError("EvaluateSamples: a metric of pairs needs prompts, each with an image of its own.")
+            raise ValueError("EvaluateSamples: a paired metric needs prompts, each with its own image.")
         real, prompts = (0 if each is None else len(each) for each in (self.real, self.prompts))
         if pairs and real != prompts:
             raise ValueError(
@@ -138,10 +136,10 @@ class EvaluateSamples(keras.callbacks.Callback):
         elif not isinstance(self.model, (GAN, VAE)):
             raise TypeError(f"EvaluateSamples: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         elif self.prompts is not None:
-            raise ValueError(f"EvaluateSamples: {name} takes no prompts; leave them out, and say num_images.")
+            raise ValueError(f"EvaluateSamples: {name} takes no prompts; leave them out, and give num_images.")
         if self.real is not None and tuple(self.real.shape[1:]) != shape:
             raise ValueError(
-                f"EvaluateSamples: real images must have the shape of the model's, {shape}; got "
+                f"EvaluateSamples: real images must have the model's image shape, {shape}; got "
                 f"{tuple(self.real.shape[1:])}."
             )
         for metric in self._of_images:
@@ -155,7 +153,7 @@ class EvaluateSamples(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self._first_epoch is None:
             self._first_epoch = epoch
-            # The run goes on with one of another process.
+            # This run continues one of another process.
             if epoch > 0 and self.best is None:
                 self.best = self._best_so_far()
 
@@ -177,7 +175,7 @@ class EvaluateSamples(keras.callbacks.Callback):
             self._keep_if_best(self.filepath, results[self.monitor], epoch + 1)
 
     def measure(self) -> dict[str, float]:
-        """Dict from name to number of what the model generates now."""
+        """The measurements of the model's current images: a dict from name to number."""
         asked: dict[str, Any] = {"prompts": self.prompts} if self.prompts else {"num_images": self.num_images}
         classes = getattr(self.model, "num_classes", None)
         if classes is not None:
@@ -194,14 +192,14 @@ class EvaluateSamples(keras.callbacks.Callback):
         if not np.isfinite(value) or (self.best is not None and not self._better(value, self.best)):
             return
         self.best = value
-        # A run killed in between leaves the older files whole.
+        # If the run is killed in between, the older files stay intact.
         with whole_file(path) as partial:
             (self.model.save if path.suffix == ".keras" else self.model.save_weights)(partial)
         record = {"monitor": self.monitor, "value": value, "epoch": epoch}
         write_whole(_record(path), json.dumps(record) + "\n")
 
     def _best_so_far(self) -> float | None:
-        """The value of the weights in the file, None without one."""
+        """The value of the weights in the file, None if there is no file."""
         if self.filepath is None or not _record(self.filepath).is_file() or not self.filepath.is_file():
             return None
         record = json.loads(_record(self.filepath).read_text())
@@ -209,5 +207,5 @@ class EvaluateSamples(keras.callbacks.Callback):
 
 
 def _record(path: Path) -> Path:
-    """The file beside the weights that says how good they are."""
+    """The file next to the weights that stores their value."""
     return path.with_name(f"{path.name}.json")

@@ -23,32 +23,31 @@ from kgen.visualization.image_grid import image_grid, images_of_grid, square_col
 
 _KEY = "kgen.SampleGrid"
 _SHEET_ROWS, _SHEET_COLUMNS = 12, 16
-# Captions need some width to be read.
+# Captions need some width to be readable.
 _SHOWN_WIDTH, _SHOWN_WIDTH_WITH_CAPTIONS = 64, 128
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Writes what a model generates, always from the same latents, as images to look at.
+    """Writes generated images to disk during training, always from the same latents.
 
-    After every `every`-th epoch and the last one, `epoch_0005.png` is a grid of samples by the averaged weights.
-    After training, `contact_sheet.png` has the same samples over time, a row for each of up to 12 epochs. When a run
-    that was interrupted goes on in the same directory, the sheet begins with the epochs before.
+    After every `every`-th epoch and the last one, `epoch_0005.png` is a grid of samples by the averaged weights. After
+    training, `contact_sheet.png` has the same samples over time, a row for each of up to 12 epochs. If an interrupted
+    run resumes in the same directory, the sheet includes the earlier epochs.
 
     Args:
-        directory: where to write; made if it is not there.
+        directory: where to write; created if it does not exist.
         prompts: list of strings for a `TextToImage`, written below their images; None for other models.
-        every: epochs from one grid to the next.
-        num_images: how many samples of a GAN or VAE. With `num_classes`, rows are labels, each with as many samples as
-            this allows.
-        columns: images in a row; by default about as many as there are rows, with labels `num_images` divided by their
-            number.
-        seed: of the latents, an integer.
+        every: number of epochs between grids.
+        num_images: how many samples a GAN or VAE generates. With `num_classes`, each label has a row, with as many
+            samples as this number allows.
+        columns: images per row; by default about as many as rows; with labels, `num_images` divided by their number.
+        seed: seed of the latents, an integer.
         tensorboard: also writes the grids for TensorBoard, to this log directory.
 
     Raises:
         ImportError: for `tensorboard` without TensorFlow and TensorBoard.
         OSError: if `directory` is a file, or cannot be written to.
-        TypeError: if a prompt is not a string, or the model is not kgen's.
+        TypeError: if a prompt is not a string, or the model is not from kgen.
         ValueError: for a number out of range; for missing prompts, or prompts for a model that takes none.
 
     Example:
@@ -95,7 +94,7 @@ class SampleGrid(keras.callbacks.Callback):
             self._write_samples()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        # A run that had ended before has nothing to add.
+        # A run that had already ended has nothing to add.
         if self._epoch == 0:
             return
         if self._epoch not in self._written:
@@ -110,11 +109,11 @@ class SampleGrid(keras.callbacks.Callback):
         elif not isinstance(self.model, (GAN, VAE)):
             raise TypeError(f"SampleGrid: the model must be a kgen GAN, VAE or TextToImage; got {name}.")
         elif self.prompts is not None:
-            raise ValueError(f"SampleGrid: {name} takes no prompts; leave them out, and say num_images.")
+            raise ValueError(f"SampleGrid: {name} takes no prompts; leave them out, and give num_images.")
 
     # === Images ===
     def _asked_for(self) -> tuple[dict[str, Any], int, int]:
-        """`(what generate is asked for, how many images that is, images in a row)`."""
+        """`(arguments of generate, number of images, images per row)`."""
         if self.prompts is not None:
             return {"prompts": self.prompts}, len(self.prompts), self.columns or square_columns(len(self.prompts))
         classes = self.model.num_classes
@@ -133,7 +132,7 @@ class SampleGrid(keras.callbacks.Callback):
         return self.directory / f"epoch_{epoch:04d}.png"
 
     def _description(self) -> str:
-        """What must be the same for two grids to show the same samples in the same places."""
+        """A description that is equal for two grids if they show the same samples in the same places."""
         asked, count, columns = self._asked_for()
         same = [*asked.values(), count, columns, self.seed, list(self.model.sampler.image_shape), self._scale()]
         return json.dumps(same)
@@ -142,7 +141,7 @@ class SampleGrid(keras.callbacks.Callback):
         asked, _, columns = self._asked_for()
         images = self.model.generate(**asked, seed=self.seed, verbose=0)
         grid = image_grid(images, self.prompts, columns, scale=self._scale())
-        # With the file goes what it shows, so that a later run knows which of the files are of its samples.
+        # The file stores what it shows, so that a later run can tell which files have its samples.
         _save(grid, self._path(self._epoch), self._description())
         self._written.add(self._epoch)
         if self.writer is not None:
@@ -168,7 +167,7 @@ class SampleGrid(keras.callbacks.Callback):
         _save(sheet, self.directory / "contact_sheet.png", self._description())
 
     def _epochs_on_disk(self) -> list[int]:
-        """Epochs whose grids show these samples: this run's, and those before the epoch that it began with."""
+        """Epochs whose grids show these samples: this run's, and those before its first epoch."""
         epochs = []
         for path in self.directory.glob("epoch_*.png"):
             number = re.fullmatch(r"epoch_(\d{4,})", path.stem)
@@ -183,7 +182,7 @@ def _writable(directory: str | os.PathLike) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise type(error)(f"SampleGrid: {directory} is no directory to write to ({error.strerror}).") from error
+        raise type(error)(f"SampleGrid: cannot write to the directory {directory} ({error.strerror}).") from error
     if not os.access(directory, os.W_OK):
         raise PermissionError(f"SampleGrid: the directory {directory} cannot be written to; choose another.")
     return directory
@@ -192,7 +191,7 @@ def _writable(directory: str | os.PathLike) -> Path:
 def _save(image: Image.Image, path: Path, description: str) -> None:
     info = PngInfo()
     info.add_text(_KEY, description)
-    # Whoever looks while training goes on never sees half an image.
+    # A user who looks during training never sees half an image.
     with whole_file(path) as partial:
         image.save(partial, format="PNG", pnginfo=info)
 
@@ -201,5 +200,5 @@ def _description_of(path: Path) -> str | None:
     try:
         with Image.open(path) as grid:
             return grid.info.get(_KEY)
-    except OSError:  # not of this callback's making, and no reason to end a training
+    except OSError:  # a foreign file is no reason to end training
         return None

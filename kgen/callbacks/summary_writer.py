@@ -1,4 +1,4 @@
-"""What callbacks write to for TensorBoard."""
+"""The TensorBoard writer that callbacks use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def summary_writer(owner: str, directory: str | os.PathLike) -> Any:
     """A `tf.summary` writer to a log directory.
 
     Raises:
-        ImportError: without TensorFlow or TensorBoard, in the name of `owner`.
+        ImportError: without TensorFlow or TensorBoard; the message begins with `owner`.
     """
     try:
         import tensorboard  # noqa: F401

@@ -1,4 +1,4 @@
-"""`kgen` in a shell: draw, train, measure, restore, and repeat what was done."""
+"""`kgen` in a shell: draw, train, measure, restore, and repeat earlier results."""
 
 from kgen.command.program import main
 

@@ -1,4 +1,4 @@
-"""A whole run of text to image: from captioned images to a model on disk, with samples, a backup and a score."""
+"""A complete text-to-image run: from captioned images to a model on disk, with samples, a backup and a score."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from kgen.metrics import FeatureExtractor, RetrievalRecall
 from kgen.models import TextToImage
 from kgen.visualization import save_images
 
-# A small set is repeated within an epoch, or there would be thousands.
+# A small set is repeated within an epoch; otherwise there would be thousands of epochs.
 _MOST_EPOCHS = 24
-# How often samples are drawn, and how often it is said how far it is.
+# How many times a run draws samples and reports its progress.
 _REPORTS = 8
 
 
@@ -37,28 +37,27 @@ def train_captioned(
     prompts: Sequence[str] | None = None,
     verbose: int | None = None,
 ) -> dict[str, Any]:
-    """Trains a `TextToImage` on captioned images, and writes all that a run leaves.
+    """Trains a `TextToImage` on captioned images, and writes the model, samples and a report.
 
-    A run that was killed goes on when it is started again with the same data and numbers; with others its directory
-    is refused.
+    A killed run resumes when it is started again with the same data and numbers. With others its directory is refused.
 
     Args:
         data: at least two captioned images.
         output: directory for `model.keras`, `saved_model/` (where TensorFlow is installed), `samples/`, `images.png`
             and `report.json`.
-        source: where the images come from, by which a run knows itself.
-        text_encoder: what `TextEncoder.of` takes.
-        steps: of training, rounded to whole passes over the images.
-        batch_size: images in a step.
-        seed: of the weights and of training.
-        prompts: of the samples; None: captions from all over the data.
-        verbose: as in `keras.Model.fit`; None: a bar in a terminal, else a line for each epoch.
+        source: where the images come from; it helps to recognize the run.
+        text_encoder: anything that `TextEncoder.of` takes.
+        steps: training steps, rounded to whole passes over the images.
+        batch_size: images per step.
+        seed: seed of the weights and of training.
+        prompts: prompts of the samples; None: captions spread over the data.
+        verbose: as in `keras.Model.fit`; None: a bar in a terminal, else a line per epoch.
 
     Returns:
-        The report: `retrieval`, the share of captions that draw the right image, `among` how many, and `seconds`.
+        The report: `retrieval`, the share of captions that draw the right image out of `among`, and `seconds`.
 
     Raises:
-        FileExistsError: if the directory is another run's.
+        FileExistsError: if the directory belongs to another run.
         ValueError: for fewer than two images.
 
     Example:
@@ -70,12 +69,12 @@ def train_captioned(
     """
     start = time.time()
     if len(data) < 2:
-        raise ValueError(f"there must be at least 2 images to learn from; got {len(data)}.")
+        raise ValueError(f"training needs at least 2 images; got {len(data)}.")
     print(f"{len(data)} images with {sum(len(each) for each in data.captions)} captions")
     numbers = {"text_encoder": text_encoder, "steps": steps, "batch_size": batch_size, "seed": seed}
     backup = Backup(output, {**description(data, source), **numbers}, keep=True)
     prompts = list(prompts or prompts_of(data))
-    # The first weights of a network are drawn from Keras' own random numbers.
+    # A network's initial weights come from Keras' own random numbers.
     keras.utils.set_random_seed(seed)
     model = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
     shown, epochs, each = schedule(data, steps, batch_size)
@@ -99,20 +98,20 @@ def train_captioned(
     try:
         model.export(output / "saved_model")
     except ImportError as error:
-        print(f"Without a SavedModel: {error}")
+        print(f"No SavedModel was written: {error}")
     score, among = retrieval(model, data)
     report = {"retrieval": score, "among": among, "seconds": round(time.time() - start, 1)}
     write_whole(output / "report.json", json.dumps(report) + "\n")
-    # Last: where it is, the run is done.
+    # Written last: if it exists, the run is complete.
     model.save(output / "model.keras")
     backup.delete()
     chance = f"(chance {1 / among:.0%})"
-    print(f"\nThe right image is the nearest of {among} to what its caption gives: {score:.0%} {chance}.")
+    print(f"\nFor {score:.0%} of captions, the generated image is nearest to the right one of {among} images {chance}.")
     return {**report, "prompts": prompts}
 
 
 def description(data: CaptionedImages, source: str) -> dict[str, Any]:
-    """What the data of a run are: only the same ones go on from its backup."""
+    """A description of a run's data: a backup resumes only with the same data."""
     digest = hashlib.blake2b(json.dumps(data.captions).encode(), digest_size=8)
     for image in data.images:
         digest.update(image)
@@ -120,7 +119,7 @@ def description(data: CaptionedImages, source: str) -> dict[str, Any]:
 
 
 def schedule(data: CaptionedImages, steps: int, batch_size: int) -> tuple[CaptionedImages, int, int]:
-    """`(data, epochs, steps an epoch)`: the data perhaps several times over, and as many steps as are wanted."""
+    """`(data, epochs, steps per epoch)`: the data, repeated if there are few, and epochs for about `steps` steps."""
     repeats = max(1, round(steps * batch_size / _MOST_EPOCHS / len(data)))
     if repeats > 1:
         data = data[np.tile(np.arange(len(data)), repeats)]
@@ -129,13 +128,13 @@ def schedule(data: CaptionedImages, steps: int, batch_size: int) -> tuple[Captio
 
 
 def prompts_of(data: CaptionedImages, count: int = 16) -> list[str]:
-    """Captions of images from all over the data, no two alike."""
+    """Different captions, spread over the data."""
     captions = list(dict.fromkeys(each[0] for each in data.captions))
     return [captions[i] for i in np.linspace(0, len(captions) - 1, min(count, len(captions))).astype(int)]
 
 
 def progress(model: TextToImage, data: CaptionedImages, epochs: int) -> Callable[[int, Any], None]:
-    """Function that says, eight times, how many captions draw the right image so far, and how long it still takes."""
+    """A function that prints, eight times a run, how many captions draw the right image so far, and the time left."""
     every, began = max(1, epochs // _REPORTS), []
 
     def say(epoch, logs):
@@ -143,13 +142,16 @@ def progress(model: TextToImage, data: CaptionedImages, epochs: int) -> Callable
         if (epoch + 1) % every == 0 and len(began) > 1:
             score, among = retrieval(model, data, 100)
             minutes = (began[-1] - began[0]) / (len(began) - 1) * (epochs - epoch - 1) / 60
-            print(f"The right image is the nearest of {among} for {score:.0%}; about {minutes:.1f} minutes to go.")
+            print(
+                f"For {score:.0%} of captions, the generated image is nearest to the right one of {among} images; "
+                f"about {minutes:.1f} minutes to go."
+            )
 
     return say
 
 
 def retrieval(model: TextToImage, data: CaptionedImages, queries: int = 300) -> tuple[float, int]:
-    """`(share, n)`: how often the nearest of n originals to a generated image is its own, by 16 x 16 mean colours."""
+    """`(share, n)`: how often a generated image's nearest of n originals is its own, by 16 x 16 mean colours."""
     asked = np.random.default_rng(0).permutation(len(data))[:queries]
     generated = model.generate([data.captions[i][0] for i in asked], seed=1)
     colours = FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)

@@ -1,4 +1,4 @@
-"""`kgen classify`: what images show."""
+"""`kgen classify`: says what images show."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kgen.standard_output import results_only
 EXAMPLES = """\
   kgen classify clothes.keras shoe.png bag.png
   kgen classify clothes.keras *.png --top 1 --json
-  kgen classify matching.keras photo.jpg --names "a cat" "a dog"        # a DualEncoder knows no names"""
+  kgen classify matching.keras photo.jpg --names "a cat" "a dog"        # a DualEncoder needs class names"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files; their centre square counts")
-    parser.add_argument("--top", metavar="K", type=whole_number(1), default=3, help="so many of the likeliest classes")
-    parser.add_argument("--names", metavar="NAME", nargs="+", help="of the classes, in their order")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files; the centre square is used")
+    parser.add_argument("--top", metavar="K", type=whole_number(1), default=3, help="number of classes to show")
+    parser.add_argument("--names", metavar="NAME", nargs="+", help="names of the classes, in order")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     outputs.add_json(parser)
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """`{"images": [{"file", "classes": [{"name", "probability"}]}]}`."""
     kind = check_class(options.model, "ImageClassifier", "DualEncoder", "GAN", "VAE")
     if kind == "DualEncoder" and not options.names:
-        raise WrongUse(f"{options.model} is a DualEncoder; say by --names what there may be.")
+        raise WrongUse(f"{options.model} is a DualEncoder, which has no classes of its own; name them with --names.")
     for path in options.images:
         if not path.is_file():
             raise FileNotFoundError(f"there is no file '{path}'.")
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
         height, width, channels = model.image_shape
         if height != width:
-            raise ValueError(f"the model sees {height} x {width} pixels; files are read as squares.")
+            raise ValueError(f"the model takes images of {height} x {width} pixels, but files are read as squares.")
         images = np.stack([_read(read_image, path, height, channels) for path in options.images])
         count = len(options.names) if kind == "DualEncoder" else getattr(model, "num_classes", None)
         asked = {"top": min(options.top, count) if count else options.top}
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def lines(result: dict[str, Any]) -> Iterable[str]:
-    """The classes of an image in a line."""
+    """One line per image, with its classes."""
     for each in result["images"]:
         yield f"{each['file']}: " + ", ".join(f"{one['name']} {one['probability']:.1%}" for one in each["classes"])
 
@@ -72,4 +72,4 @@ def _read(read_image, path, size, channels):
     try:
         return read_image(path, size, channels)
     except Exception as error:  # noqa: BLE001  (Pillow's decoders raise a dozen types for broken files)
-        raise OSError(f"'{path}' is no image that can be read ({error}).") from error
+        raise OSError(f"'{path}' cannot be read as an image ({error}).") from error

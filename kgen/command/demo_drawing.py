@@ -1,4 +1,4 @@
-"""What the page of `kgen demo` shows of words: one image, eight seeds, a walk. Images are in the page, not in files."""
+"""What the `kgen demo` page draws from words: one image, eight seeds, a walk. Images are embedded, not files."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ EMPTY = "Say what to draw."
 
 
 class Drawing:
-    """A text-to-image model for the visitors of a page. It knows nothing of them: each call says all that it needs.
+    """A text-to-image model for the visitors of a page. It keeps no state about them: each call passes all it needs.
 
     Args:
         model: a trained `TextToImage`.
-        name: of the model, for the text of the PNGs.
+        name: name of the model, for the text in the PNGs.
     """
 
     def __init__(self, model: Any, name: str):
         self.model = model
         self.name = name
-        # One image after the other: side by side, all of them would be late.
+        # One image at a time: in parallel, all of them would be late.
         self._lock = threading.Lock()
 
     @property
     def remembers(self) -> bool:
-        """Whether the model takes guidance and negative prompts."""
+        """Whether the model accepts guidance and negative prompts."""
         return self.model.memory is not None
 
     def warm_up(self) -> None:
-        """Compiles what is compiled once, in seconds: a graph for texts of up to 8, 16, 32 and more tokens."""
+        """Compiles the graphs for texts of up to 8, 16, 32 and more tokens; takes seconds, once."""
         with warnings.catch_warnings():
-            # That the longest is cut is no news.
+            # Hides the warning that the longest text is cut.
             warnings.simplefilter("ignore", UserWarning)
             for words in (1, 7, 15, 31):
                 self._drawn("a " * words, 0, "", 1.0)
@@ -72,24 +72,24 @@ class Drawing:
         return _figure(image, texts, f"seed {seed or 0} · {took}", f"{words[:60]} {seed or 0}")
 
     def strip(self, prompt: str, seed: int | None = 0, negative: str = "", guidance: float = 1.0) -> str:
-        """What the strip of eight seeds shows, as JSON for `cell`; "" if there is no prompt."""
+        """The content of the strip of eight seeds, as JSON for `cell`; "" if there is no prompt."""
         words = tidy(prompt)
         return json.dumps([words, (seed or 0) // SEEDS * SEEDS, tidy(negative), guidance]) if words else ""
 
     def cell(self, asked: str) -> str:
-        """The image of one seed, as an address: its page asks for the eight one by one, and others have their turn.
+        """The image of one seed, as a data URL. A page asks for its eight one by one, so other visitors get their turn.
 
         Args:
-            asked: what `strip` gave, with one of its seeds in place of the first.
+            asked: the result of `strip`, with one of its seeds in place of the first.
         """
         words, seed, negative, guidance = json.loads(asked)
         return _address(png(*self._drawn(tidy(words), seed, tidy(negative), guidance)))
 
     def walk(self, first: str, second: str, seed: int | None = 0, place: int = 0) -> str:
-        """HTML of the images from one prompt to another, of which the one at `place` is seen."""
+        """HTML of the images from one prompt to another; only the one at `place` is visible."""
         prompts = [tidy(first), tidy(second)]
         if not all(prompts):
-            return _says("Say from what to what.")
+            return _says("Enter both prompts.")
         with self._lock:
             images = self.model.walk(prompts, WALK_STEPS, [seed or 0] * 2, verbose=0)
         frames = []
@@ -113,7 +113,7 @@ class Drawing:
 
 
 def finished(image: Array, sharpness: float = 0.0, saturation: float = 1.0, scale: int = 1) -> Array:
-    """A uint8 image after the layers of post-processing that change something."""
+    """A uint8 image after the post-processing layers that have an effect."""
     layers = [Sharpen(sharpness)] if sharpness else []
     layers += [Saturation(saturation)] if saturation != 1 else []
     layers += [Upscale(scale)] if scale > 1 else []

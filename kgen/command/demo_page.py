@@ -1,4 +1,4 @@
-"""The page of `kgen demo`: what stands where, and what is called when."""
+"""The page of `kgen demo`: its layout and its events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kgen.command import demo_photos
 from kgen.command.demo_drawing import SEEDS, WALK_STEPS, Drawing
 from kgen.command.demo_photos import ENHANCERS
 
-# What the presets were taught to draw; other models show what they remember.
+# Example prompts that the presets were trained on; other models show prompts that they remember.
 _PROMPTS = {
     "avatars_128": [
         "a person with pigtails and sunglasses",
@@ -27,7 +27,7 @@ _PROMPTS = {
 _PROMPTS["openmoji_64"] = _PROMPTS["openmoji_128"]
 _LARGEST_FILE = "10mb"
 _FILE_LIMIT = "Files of up to 10 MB."
-# While one image is drawn, only the newest words wait.
+# While an image is being drawn, only the newest words wait.
 _LIVE: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden", "api_visibility": "private"}
 _ASKED: dict[str, Any] = {"trigger_mode": "once", "api_visibility": "private", "concurrency_id": "photos"}
 
@@ -40,7 +40,7 @@ _CSS = """
 .kgen-strip button:hover, .kgen-strip button:focus-visible { outline: 3px solid #f80 }
 .kgen-strip img { width: 100% }
 """
-# The strip asks for its images one by one, until the words are others, and says which one was chosen.
+# The strip asks for its images one by one until the words change, and reports which one was chosen.
 _STRIP = """
 let asked = '';
 watch('value', async () => {
@@ -76,7 +76,7 @@ class DemoPage:
 
     Args:
         model: a trained `TextToImage`.
-        name: what it is called.
+        name: name of the model.
 
     Example:
 
@@ -92,7 +92,7 @@ class DemoPage:
         self.name = name
         self.prompts = _PROMPTS.get(name) or _remembered(model)
         with gr.Blocks(title=f"kgen: {name}", analytics_enabled=False, delete_cache=(600, 3600)) as self.blocks:
-            gr.Markdown(f"# {name}\nThe image follows your words, in English or Chinese.")
+            gr.Markdown(f"# {name}\nThe image is redrawn as you type, in English or Chinese.")
             with gr.Tab("Draw"):
                 self._draw()
             with gr.Tab("Walk") as walk:
@@ -103,14 +103,14 @@ class DemoPage:
                 self._style()
 
     def open(self, host: str = "127.0.0.1", port: int | None = None, share: bool = False) -> str:
-        """Serves the page, and returns its address.
+        """Serves the page and returns its address.
 
         Raises:
             OSError: if the port is taken.
         """
         self.drawing.warm_up()
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        # Fonts that every system has: Gradio's own themes may ask the network for theirs.
+        # Fonts that every system has: Gradio's own themes may load theirs from the network.
         theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
         _, local, public = self.blocks.launch(
             server_name=host,
@@ -132,7 +132,7 @@ class DemoPage:
         return public or local
 
     def close(self) -> None:
-        """Ends the server."""
+        """Stops the server."""
         self.blocks.close(verbose=False)
 
     # === Words ===
@@ -151,16 +151,16 @@ class DemoPage:
                 with gr.Accordion("Finish", open=False):
                     sharpness = gr.Slider(0, 1, 0, step=0.05, label="Sharpen", elem_id="sharpen")
                     saturation = gr.Slider(0, 2, 1, step=0.05, label="Colour", elem_id="colour")
-                    scale = gr.Radio([1, 2, 4], value=1, label="Times as large", elem_id="scale")
+                    scale = gr.Radio([1, 2, 4], value=1, label="Scale factor", elem_id="scale")
                 if self.prompts:
-                    gr.Examples([[each] for each in self.prompts], prompt, label="Or one of these")
+                    gr.Examples([[each] for each in self.prompts], prompt, label="Or try one of these")
             with gr.Column():
                 image = gr.HTML(elem_id="image", elem_classes="kgen-image")
 
         def cell(asked: str) -> str:
             return drawing.cell(asked)
 
-        # Its template does not change with its value, so that what has been drawn into it stays.
+        # Its template does not depend on its value, so the images in it stay.
         made = {"html_template": '<div class="kgen-strip"></div>', "js_on_load": _STRIP, "server_functions": [cell]}
         strip = gr.HTML("", elem_id="strip", **made)
         inputs = [prompt, seed, negative, guidance, sharpness, saturation, scale]
@@ -179,7 +179,7 @@ class DemoPage:
             first = gr.Textbox(first, label="From", max_length=500, elem_id="from")
             second = gr.Textbox(second, label="To", max_length=500, elem_id="to")
             seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1)
-        place = gr.Slider(0, WALK_STEPS, 0, step=1, label="On the way", elem_id="place")
+        place = gr.Slider(0, WALK_STEPS, 0, step=1, label="Position", elem_id="place")
         frames = gr.HTML(elem_id="walk")
         place.input(None, place, None, js=_STEP)
         changes = [tab.select, *(each.change for each in (first, second, seed))]
@@ -189,7 +189,7 @@ class DemoPage:
     def _enhance(self):
         with gr.Row():
             with gr.Column():
-                task = gr.Radio(list(ENHANCERS), value=next(iter(ENHANCERS)), label="What to do", elem_id="task")
+                task = gr.Radio(list(ENHANCERS), value=next(iter(ENHANCERS)), label="Task", elem_id="task")
                 photo = gr.Image(type="filepath", sources=["upload", "clipboard"], label="Photograph", elem_id="photo")
                 editor = gr.ImageEditor(
                     type="numpy",
@@ -197,7 +197,7 @@ class DemoPage:
                     transforms=[],
                     brush=gr.Brush(default_size=24, colors=["#ff0080"], color_mode="fixed"),
                     layers=False,
-                    label="Photograph: paint over what is to go",
+                    label="Photograph: paint over the areas to fill in",
                     visible=False,
                     elem_id="editor",
                 )
@@ -215,13 +215,13 @@ class DemoPage:
     def _style(self):
         with gr.Row():
             files = {"type": "filepath", "sources": ["upload", "clipboard"]}
-            content = gr.Image(**files, label="What to draw", elem_id="content")
-            style = gr.Image(**files, label="In the style of", elem_id="style")
+            content = gr.Image(**files, label="Content image", elem_id="content")
+            style = gr.Image(**files, label="Style image", elem_id="style")
             after = gr.ImageSlider(label="Before and after", format="png", elem_id="styled", interactive=False)
         with gr.Row():
             strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
-            texture = gr.Slider(0, 1, 0.65, step=0.05, label="Texture: from colours alone to strokes")
-            keep = gr.Checkbox(label="Keep the colours")
+            texture = gr.Slider(0, 1, 0.65, step=0.05, label="Texture: from colours only to brush strokes")
+            keep = gr.Checkbox(label="Keep the original colours")
         gr.Markdown(_FILE_LIMIT)
         start = gr.Button("Draw", variant="primary", elem_id="stylize")
         start.click(_kindly(_styled), [content, style, strength, texture, keep], after, **_ASKED)
@@ -244,7 +244,7 @@ def _enhanced(task, path, edited):
 
 
 def _styled(content, style, *options):
-    read = demo_photos.photo(content), demo_photos.photo(style, "an image in the style that is wanted")
+    read = demo_photos.photo(content), demo_photos.photo(style, "a style image")
     return demo_photos.stylize(*read, *options)
 
 
@@ -255,13 +255,13 @@ def _remembered(model):
 
 
 def _kindly(function):
-    """The function with errors that are for the visitor shown on the page, in a line."""
+    """The function, with errors meant for the visitor shown on the page in one line."""
 
     @functools.wraps(function)
     def call(*given):
         try:
             return function(*given)
         except (OSError, TypeError, ValueError) as error:
-            raise gr.Error(str(error), title="That does not go", print_exception=False) from error
+            raise gr.Error(str(error), title="This did not work", print_exception=False) from error
 
     return call

@@ -1,4 +1,4 @@
-"""What the page of `kgen demo` does with photographs: enhancement and style, by presets that come with kgen."""
+"""Photographs on the `kgen demo` page: enhancement and style, by presets that come with kgen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kgen.presets import load_preset
 from kgen.types import Array
 
 ENHANCERS = {
-    "Take noise out": "denoise_photo",
-    "Enlarge twofold": "upscale_photo_2x",
-    "Fill in what is painted over": "inpaint_photo",
+    "Remove noise": "denoise_photo",
+    "Double the size": "upscale_photo_2x",
+    "Fill in painted areas": "inpaint_photo",
 }
 STYLE = "style_efficientnet_lite0"
 # A megapixel takes two to fifteen seconds on two cores.
@@ -27,22 +27,22 @@ _lock = threading.Lock()
 
 
 def photo(path: str | None, what: str = "a photograph") -> Array:
-    """An uploaded file as uint8 `(H, W, 3)`, made smaller where it has more than a megapixel.
+    """An uploaded file as uint8 `(H, W, 3)`, reduced if it has more than a megapixel.
 
     Raises:
-        OSError: if it is no image.
-        ValueError: if there is none.
+        OSError: if the file is not an image.
+        ValueError: if there is no file.
     """
     if not path:
         raise ValueError(f"Upload {what} first.")
     try:
         return smaller(read_whole_image(Path(path))[..., :3])
     except OSError as error:
-        raise OSError("This file is no image that can be read.") from error
+        raise OSError("This file cannot be read as an image.") from error
 
 
 def smaller(image: Array) -> Array:
-    """The image, or if it has more than a megapixel, a smaller one of the same shape."""
+    """The image, reduced with the same proportions if it has more than a megapixel."""
     share = math.sqrt(MOST_PIXELS / (image.shape[0] * image.shape[1]))
     if share >= 1:
         return image
@@ -53,12 +53,12 @@ def smaller(image: Array) -> Array:
 
 
 def enhance(task: str, image: Array, mask: Array | None = None) -> tuple[Array, Array]:
-    """`(before, after)`, equally large.
+    """`(before, after)`, of equal size.
 
     Args:
         task: one of `ENHANCERS`.
         image: uint8 `(H, W, 3)`.
-        mask: `(H, W)`, not 0 where something is to be filled in; for that task alone.
+        mask: `(H, W)`, not 0 where the image is to be filled in; only for the task that fills in.
 
     Raises:
         ValueError: if nothing, or everything, is to be filled in.
@@ -67,9 +67,9 @@ def enhance(task: str, image: Array, mask: Array | None = None) -> tuple[Array, 
     if not model.masked:
         mask = None
     elif mask is None or not mask.any():
-        raise ValueError("Paint over what is to be filled in first.")
+        raise ValueError("Paint over the areas to fill in first.")
     elif mask.all():
-        raise ValueError("Everything is painted over; leave some of the image to fill in from.")
+        raise ValueError("The whole image is painted over. Leave part of it unpainted to fill in from.")
     else:
         before = np.where(mask[..., None] != 0, np.uint8(128), image)
     after = _in_turn(model.restore, image, mask)
@@ -79,7 +79,7 @@ def enhance(task: str, image: Array, mask: Array | None = None) -> tuple[Array, 
 def stylize(
     content: Array, style: Array, strength: float = 1.0, texture: float = 0.65, preserve_color: bool = False
 ) -> tuple[Array, Array]:
-    """`(before, after)`: the content, and the content in the style of another image."""
+    """`(before, after)`: the content image, and the same in the style of another image."""
     model = _preset(STYLE)
     return content, _in_turn(model.stylize, content, style, strength, preserve_color, texture=texture)
 

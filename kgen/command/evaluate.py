@@ -1,4 +1,4 @@
-"""`kgen evaluate`: what `python -m kgen.evaluate` does."""
+"""`kgen evaluate`: the same as `python -m kgen.evaluate`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures and prints the table, and gives the report."""
+    """Measures, prints the table, and returns the report."""
     from kgen.evaluate import command
 
     report = command.run(options)

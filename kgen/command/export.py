@@ -19,15 +19,15 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
-    parser.add_argument("output", metavar="PATH", type=Path, help="directory, or file of another format, to write")
+    parser.add_argument("output", metavar="PATH", type=Path, help="directory to write, or file for other formats")
     formats = "tf_saved_model, onnx, litert, openvino, or torch"
-    parser.add_argument("--format", default="tf_saved_model", help=f"of what is written: {formats}")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--format", default="tf_saved_model", help=f"output format: {formats}")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     outputs.add_json(parser)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Writes the model, and gives `files` and `run_file`."""
+    """Writes the model and returns `files` and `run_file`."""
     file = file_of(options.model)
     output = outputs.output_of(options, options.output)
     with results_only():

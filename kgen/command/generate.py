@@ -26,29 +26,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
     parser.add_argument("prompts", metavar="PROMPT", nargs="*", help="what to draw; none for a GAN or a VAE")
-    what = "PATH.png: one image, or a grid of several; without a suffix: a folder of files; else named by the prompt"
+    what = "PATH.png: one image, or a grid of several; no suffix: a folder of files; default: named after the prompt"
     outputs.add_arguments(parser, what)
-    parser.add_argument("--num", metavar="N", type=whole_number(1), default=1, help="images of each prompt")
-    parser.add_argument("--seed", type=seed, help="the same seed draws the same image; else one is drawn, and written")
+    parser.add_argument("--num", metavar="N", type=whole_number(1), default=1, help="images per prompt")
+    parser.add_argument("--seed", type=seed, help="the same seed draws the same image; default: random, but recorded")
     parser.add_argument("--negative", metavar="PROMPT", help="what not to show; for models that remember captions")
-    parser.add_argument("--guidance", metavar="X", type=number(0), help="how decidedly to choose among what is known")
-    parser.add_argument("--truncation", metavar="X", type=number(0), help="the largest a latent number may be")
     parser.add_argument(
-        "--labels", metavar="K", nargs="+", type=whole_number(0), help="classes to draw, of a model that has some"
+        "--guidance", metavar="X", type=number(0), help="guidance strength; for models that remember captions"
     )
-    parser.add_argument("--scale", metavar="N", type=whole_number(1), default=1, help="times as wide and high")
+    parser.add_argument("--truncation", metavar="X", type=number(0), help="largest absolute value of a latent number")
+    parser.add_argument(
+        "--labels", metavar="K", nargs="+", type=whole_number(0), help="classes to draw, for a model with classes"
+    )
+    parser.add_argument(
+        "--scale", metavar="N", type=whole_number(1), default=1, help="scale factor for width and height"
+    )
     parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=64, help="images computed at once")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Draws, and gives `files`, `run_file`, `seed` and `prompts`."""
+    """Draws images and returns `files`, `run_file`, `seed` and `prompts`."""
     kind = check_class(options.model, "TextToImage", "GAN", "VAE")
     asked = _asked(options, kind)
     prompts = [" ".join(prompt.split()) for prompt in options.prompts]
     output = outputs.output_of(options, f"{_name(prompts, options.model)}.png", ("", ".png"))
     if output.suffix == "" and options.scale != 1:
-        raise WrongUse("--scale is for one image and for a grid; let -o end in .png.")
+        raise WrongUse("--scale needs one image or a grid; -o must end in .png.")
     drawn = random.SystemRandom().randrange(2**31) if options.seed is None else None
     asked["seed"] = drawn if options.seed is None else options.seed
     with results_only():
@@ -76,14 +80,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _asked(options, kind):
-    """Arguments of `generate` for this kind of model; refuses those that it does not have."""
+    """Arguments of `generate` for this kind of model; refuses options that the model does not have."""
     if kind == "TextToImage":
         if not options.prompts:
-            raise WrongUse(f"{options.model} draws from prompts; give one or more.")
+            raise WrongUse(f"{options.model} draws from prompts; give at least one.")
         if not all(prompt.strip() for prompt in options.prompts):
             raise WrongUse("a prompt is empty; say what to draw.")
         if options.labels is not None:
-            raise WrongUse("--labels are for a GAN or a VAE of classes.")
+            raise WrongUse("--labels are only for a GAN or a VAE with classes.")
         return {
             "prompts": options.prompts,
             "num_images": options.num,
@@ -91,7 +95,7 @@ def _asked(options, kind):
             "guidance_scale": options.guidance,
         }
     if options.prompts or options.negative is not None or options.guidance is not None:
-        raise WrongUse(f"{options.model} is a {kind}, which draws without prompts; leave out prompts and guidance.")
+        raise WrongUse(f"{options.model} is a {kind}, which takes no prompts; leave out prompts and guidance.")
     return {"num_images": options.num, "labels": options.labels}
 
 
@@ -115,7 +119,7 @@ def _write(output, images, captions, options, seed):
 
 
 def _texts(options, prompts, seed):
-    """What a PNG says of itself."""
+    """The texts to store in each PNG."""
     facts = {
         "prompt": "\n".join(prompts),
         "negative_prompt": options.negative,

@@ -10,15 +10,15 @@ import numpy as np
 from kgen.files import whole_file
 from kgen.types import Array
 
-# Of files that images are written to.
+# Suffixes of image files that can be written.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def read_whole_image(path: Path) -> Array:
-    """An image file as uint8 `(H, W, 3 or 4)`, upright, as large as it is; 4 channels where it has transparent parts.
+    """An image file as uint8 `(H, W, 3 or 4)`, upright, in its own size; 4 channels if parts are transparent.
 
     Raises:
-        OSError: if it cannot be read, or is no image.
+        OSError: if it cannot be read, or is not an image.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -28,7 +28,7 @@ def read_whole_image(path: Path) -> Array:
             transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
             return np.asarray(image.convert("RGBA" if transparent else "RGB"))
     except UnidentifiedImageError as error:
-        raise OSError(f"'{path}' is no image that Pillow reads.") from error
+        raise OSError(f"'{path}' is not an image that Pillow can read.") from error
     # Pillow's decoders raise a dozen types for broken files.
     except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise OSError(f"'{path}' is a broken image ({error}).") from error
@@ -37,7 +37,7 @@ def read_whole_image(path: Path) -> Array:
 
 
 def write_image(path: Path, image: Array) -> None:
-    """Writes a uint8 image `(H, W, channels)` in the format that its name says, whole or not at all."""
+    """Writes a uint8 image `(H, W, channels)` in the format of the path's suffix, completely or not at all."""
     from PIL import Image
 
     picture: Any = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

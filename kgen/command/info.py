@@ -1,4 +1,4 @@
-"""`kgen info`: what a model is, without loading it."""
+"""`kgen info`: describes a model without loading it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def lines(result: dict[str, Any]) -> Iterable[str]:
-    """A fact in a line."""
+    """One line per fact."""
     shown = {**result, "image_shape": size_of(result["image_shape"]), "bytes": f"{result['bytes']:,}"}
     if result["parameters"] is not None:
         shown["parameters"] = f"{result['parameters']:,}"
@@ -37,7 +37,7 @@ def lines(result: dict[str, Any]) -> Iterable[str]:
 
 
 def facts(name: str) -> dict[str, Any]:
-    """What is known of a model from its file.
+    """The facts about a model in its file.
 
     Raises:
         OSError, ValueError, WrongUse: as `kgen.command.model_files.class_of`.

@@ -1,4 +1,4 @@
-"""Models by what a user calls them: presets, directories, .keras files."""
+"""Finds models by the name that a user gives: presets, directories, .keras files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kgen.keras_file import load_keras_file, read_config
 from kgen.presets import load_preset, preset_description, preset_names
 from kgen.presets.hub import fetched, is_address
 
-HELP = "a preset of kgen (see kgen presets), a directory of save_to_preset, a .keras file, or hf://OWNER/NAME"
+HELP = "a preset (see kgen presets), a directory written by save_to_preset, a .keras file, or hf://OWNER/NAME"
 
 
 def file_of(name: str) -> Path:
@@ -24,14 +24,14 @@ def file_of(name: str) -> Path:
 
     Raises:
         FileNotFoundError: if there is no such file, or no preset in the directory.
-        WrongUse: for a name that is no preset's.
+        WrongUse: for a name that is not a preset's.
     """
     if is_address(name):
         return _fetched_once(name) / "model.keras"
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "preset.json").is_file():
-            raise FileNotFoundError(f"'{path}' holds no preset; save_to_preset makes one.")
+            raise FileNotFoundError(f"'{path}' contains no preset; save_to_preset writes one.")
         return path / "model.keras"
     if name in preset_names():
         return Path(str(presets.__file__)).parent / name / "model.keras"
@@ -40,12 +40,12 @@ def file_of(name: str) -> Path:
             raise FileNotFoundError(f"there is no file '{path}'.")
         return path
     raise WrongUse(
-        f"there is no model {name!r}: it is no .keras file, no directory of save_to_preset, and no preset of kgen, "
-        f"which are {', '.join(preset_names())}."
+        f"there is no model {name!r}. Give a .keras file, a directory written by save_to_preset, or a preset of kgen: "
+        f"{', '.join(preset_names())}."
     )
 
 
-# A command asks for the file several times, and a hub but once.
+# A command asks for the file several times, but should ask a hub only once.
 _fetched_once = functools.cache(fetched)
 
 
@@ -54,7 +54,7 @@ def class_of(name: str) -> str:
 
     Raises:
         OSError, WrongUse: as `file_of`.
-        ValueError: if the file is no model of Keras.
+        ValueError: if the file is not a Keras model.
     """
     file = file_of(name)
     if file != Path(name).expanduser():
@@ -63,15 +63,15 @@ def class_of(name: str) -> str:
 
 
 def check_class(name: str, *wanted: str) -> str:
-    """The class of a model, if it is one of those that are wanted, without loading it.
+    """The class of a model, if it is one of the wanted ones, without loading it.
 
     Raises:
         OSError, ValueError: as `class_of`.
-        WrongUse: for another class.
+        WrongUse: for any other class.
     """
     found = class_of(name)
     if found not in wanted:
-        raise WrongUse(f"{name} is of class {found}; this command is for {', '.join(wanted)}.")
+        raise WrongUse(f"{name} is of class {found}; this command takes {', '.join(wanted)}.")
     return found
 
 

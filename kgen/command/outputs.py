@@ -1,4 +1,4 @@
-"""Where results go: checked before the work, and beside each the run file that repeats it."""
+"""Where results go: checked before the work, and each with a run file that can repeat it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy", "Pillo
 def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds `-o`, `--overwrite` and `--json`."""
     parser.add_argument("-o", "--output", metavar="PATH", type=Path, help=what)
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     add_json(parser)
 
 
@@ -33,29 +33,29 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def output_of(options: argparse.Namespace, otherwise: str | Path, suffixes: Iterable[str] = ()) -> Path:
-    """Where the result is to go, checked: it can be written, and nothing is there that is not to be replaced.
+    """The path for the result, checked: it is writable, and nothing there would be replaced by mistake.
 
     Args:
-        options: with `output`, None for a free name like `otherwise`, and `overwrite`.
-        otherwise: a path; `cat.png` becomes `cat_2.png` if it is there.
-        suffixes: those that files may have; "" for directories.
+        options: have `output` (None for a free name like `otherwise`) and `overwrite`.
+        otherwise: a path; `cat.png` becomes `cat_2.png` if it exists.
+        suffixes: allowed suffixes of files; "" for directories.
 
     Raises:
-        FileExistsError: if it is there, and `overwrite` was not given.
+        FileExistsError: if it exists, and `overwrite` was not given.
         OSError: if it cannot be written.
-        WrongUse: for another suffix.
+        WrongUse: for any other suffix.
     """
     path = free(Path(otherwise)) if options.output is None else options.output.expanduser()
     suffixes = list(suffixes)
     if suffixes and path.suffix.lower() not in suffixes:
         files, folder = " or ".join(filter(None, suffixes)), "" in suffixes
         wanted = f"must end in {files}" + ", or have no suffix, for a folder" * folder
-        raise WrongUse(f"-o: '{path}' {wanted if files else 'is to be a folder, and has no suffix'}.")
+        raise WrongUse(f"-o: '{path}' {wanted if files else 'must be a folder, without a suffix'}.")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         if not options.overwrite:
-            raise FileExistsError(f"'{path}' is there already; --overwrite replaces it, -o chooses another name.")
+            raise FileExistsError(f"'{path}' already exists; --overwrite replaces it, -o chooses another name.")
         if path.is_dir() and not run_file(path).is_file():
-            raise FileExistsError(f"'{path}' is a directory that this command did not make; -o chooses another name.")
+            raise FileExistsError(f"'{path}' is a directory that this command did not write; -o chooses another name.")
     if not path.is_dir():
         check_writable("-o", path)
     check_writable("-o", run_file(path))
@@ -63,7 +63,7 @@ def output_of(options: argparse.Namespace, otherwise: str | Path, suffixes: Iter
 
 
 def free(path: Path) -> Path:
-    """This path, or with a number in its name if something is there: `cat_2.png`."""
+    """This path, or one with a number in its name if it exists: `cat_2.png`."""
     tried, number = path, 2
     while tried.exists():
         tried = path.with_name(f"{path.stem}_{number}{path.suffix}")
@@ -79,13 +79,13 @@ def run_file(path: Path) -> Path:
 def write_run_file(
     options: argparse.Namespace, output: Path, inputs: Iterable[Path] = (), seed: int | None = None
 ) -> str:
-    """Writes what repeats a result beside it, and returns its path.
+    """Writes the file that can repeat a result next to it, and returns its path.
 
     Args:
-        options: of the command; `given` are the arguments as they were.
+        options: options of the command; `given` are the original arguments.
         output: the result.
         inputs: files that it was made from.
-        seed: one that was drawn, because none was given.
+        seed: the seed that was drawn because none was given.
     """
     import keras
 
@@ -114,7 +114,7 @@ def digest(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Removes an output that is to be replaced, if it is there."""
+    """Removes an output that is to be replaced, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

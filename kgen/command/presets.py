@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """`{"presets": [...]}`, the facts of each."""
+    """`{"presets": [...]}`, with the facts about each."""
     return {"presets": [facts(name) for name in preset_names()]}
 
 

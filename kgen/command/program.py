@@ -1,4 +1,4 @@
-"""The program: which sub-command, what it is given, and what it ends with."""
+"""The program: picks the sub-command, parses its options, and sets the exit status."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any, NoReturn
 
 from kgen.command.wrong_use import WrongUse
 
-# What each does; each is a module of this package that gives EXAMPLES, `add_arguments(parser)`, `run(options)`, which
-# returns a dict for JSON; perhaps `lines(result)`, the same for people, and `expanded(arguments)`.
+# What each one does. Each is a module of this package with EXAMPLES, `add_arguments(parser)`, and `run(options)`, which
+# returns a dict for JSON. It may also have `lines(result)`, the same for people, and `expanded(arguments)`.
 COMMANDS = {
     "generate": "draw images from prompts, or from a GAN or a VAE",
-    "train": "learn text to image from a folder of captioned images",
-    "evaluate": "measure how near generated images are to real ones",
-    "restore": "take noise out of photographs, enlarge them, or fill in what is missing",
+    "train": "train a text-to-image model on a folder of captioned images",
+    "evaluate": "measure how close generated images are to real ones",
+    "restore": "remove noise from photographs, enlarge them, or fill in missing areas",
     "stylize": "draw an image in the style of another",
     "classify": "say what images show",
     "export": "write a model as a SavedModel, ONNX or another format, for use without kgen",
-    "demo": "open a page on which the image follows the words while they are typed",
-    "info": "say what a model is",
+    "demo": "open a page that redraws the image as you type",
+    "info": "describe a model",
     "presets": "list the trained models that come with kgen",
-    "run": "repeat what a run file says, to the bit",
+    "run": "repeat the command in a run file, with the same result to the bit",
 }
 DEFAULT_MODEL = "openmoji_128"
 
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a sub-command: `kgen generate openmoji_64 "a red apple" -o apple.png`.
 
     Args:
-        arguments: of the command line; None: those of this process.
+        arguments: the command line's arguments; None: those of this process.
 
     Returns:
-        What the process is to end with: 0: it is done; 1: the work failed; 2: wrong use; 130: interrupted.
+        The exit status: 0: done; 1: the work failed; 2: wrong use; 130: interrupted.
 
     Example:
 
@@ -51,9 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
         meant = difflib.get_close_matches(arguments[0], COMMANDS, n=1, cutoff=0.7)
         if meant:
-            return _failed("kgen", f"there is no command {arguments[0]!r}. Is it {meant[0]!r}? See kgen --help.", 2)
+            return _failed(
+                "kgen", f"there is no command {arguments[0]!r}. Did you mean {meant[0]!r}? See kgen --help.", 2
+            )
         # `kgen "a red apple"`.
-        print(f"kgen: the preset {DEFAULT_MODEL} draws; `kgen generate MODEL PROMPT` takes another.", file=sys.stderr)
+        print(f"kgen: using the preset {DEFAULT_MODEL}; `kgen generate MODEL PROMPT` uses another.", file=sys.stderr)
         arguments = ["generate", DEFAULT_MODEL, *arguments]
     if not arguments:
         arguments = ["--help"]
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Runs the sub-command of parsed options, prints its result, and returns what the process is to end with."""
+    """Runs the sub-command of parsed options, prints its result, and returns the exit status."""
     name = f"kgen {options.command}"
     try:
         module = module_of(options.command)
@@ -81,19 +83,19 @@ def execute(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return _failed(name, "interrupted.", 130)
     except BrokenPipeError:
-        # Who read standard output has seen enough. Python would complain once more when it closes it.
+        # The reader of standard output has stopped reading. Python would complain again when it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001  (whatever it is, one line says it)
+    except Exception as error:  # noqa: BLE001  (any error is reported in one line)
         if options.traceback:
             raise
         known = isinstance(error, (OSError, TypeError, ValueError, ImportError, RuntimeError, NotImplementedError))
-        return _failed(name, error if known else f"{type(error).__name__}: {error}. --traceback says where.", 1)
+        return _failed(name, error if known else f"{type(error).__name__}: {error}. --traceback shows where.", 1)
     return 0
 
 
 def print_result(module: ModuleType, result: dict[str, Any], as_json: bool) -> None:
-    """Prints what a sub-command gave, as JSON or as lines for people: by default its files."""
+    """Prints a sub-command's result, as JSON or as lines for people: by default its files."""
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False))
     else:
@@ -106,8 +108,8 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser of the whole command line.
 
     Args:
-        command: the only sub-command that is going to be parsed; None: all of them, for completion. To know the
-            options of some takes seconds.
+        command: the only sub-command that will be parsed; None: all of them, for completion. Loading the options of
+            some takes seconds.
     """
     made = _Parser("kgen", description="Fast generative image models: draw, train, measure, restore.", epilog=_EPILOG)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -126,7 +128,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
         module = module_of(name)
         part = commands.add_parser(name, **described, epilog=f"examples:\n{module.EXAMPLES}")
         module.add_arguments(part)
-        part.add_argument("--traceback", action="store_true", help="on an error, show where it came from")
+        part.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     return made
 
 
@@ -136,7 +138,7 @@ def module_of(command: str) -> ModuleType:
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Says defaults, but not that there is none."""
+    """Shows defaults, except None, False and []."""
 
     def _get_help_string(self, action):
         none = action.default in (None, False, argparse.SUPPRESS) or action.default == []
@@ -144,7 +146,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """Reports errors in one line."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
@@ -165,7 +167,7 @@ class _Version(argparse.Action):
 
 
 def _add_completion(made):
-    """`--print-completion SHELL`, where shtab is installed."""
+    """Adds `--print-completion SHELL` if shtab is installed."""
     try:
         import shtab
     except ImportError:
@@ -176,7 +178,7 @@ def _add_completion(made):
             print(shtab.complete(parser(), shell))
             made.exit()
 
-    made.add_argument("--print-completion", choices=shtab.SUPPORTED_SHELLS, action=Completion, help="and exit")
+    made.add_argument("--print-completion", choices=shtab.SUPPORTED_SHELLS, action=Completion, help="print it and exit")
 
 
 def _files(result):
@@ -185,15 +187,15 @@ def _files(result):
 
 def _failed(name, error, code):
     words = " ".join(str(error).split())
-    # Errors of kgen name who raised them; once is enough.
+    # kgen's errors begin with the name of the function; the command's name must not appear twice.
     print(f"{name}: {words.removeprefix(name.replace(' ', '.') + ': ')}", file=sys.stderr)
     return code
 
 
 _EPILOG = f"""examples:
-  kgen "a red apple"                                        # by the preset {DEFAULT_MODEL}, into a_red_apple.png
+  kgen "a red apple"                                        # with the preset {DEFAULT_MODEL}, into a_red_apple.png
   kgen generate {DEFAULT_MODEL} "a smiling cat" -o cat.png
   kgen train my_images                                      # your own images, with captions
-  kgen COMMAND --help                                       # more of each
+  kgen COMMAND --help                                       # help for a command
 
-Beside every result there is RESULT.run.json, which repeats it: kgen run cat.png.run.json"""
+Next to every result, RESULT.run.json records how to repeat it: kgen run cat.png.run.json"""

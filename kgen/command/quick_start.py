@@ -1,4 +1,4 @@
-"""A shell waits for every import: Keras without what it only looks for."""
+"""A quicker start in a shell: imports Keras without its optional packages."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# Keras imports these if they are there, for uses that no command has: plots, scikit-learn's wrappers, TensorFlow Lite's
-# converter of JAX. Together they take as long as Keras itself.
+# Keras imports these if they are installed, for features that no command uses: plots, scikit-learn's wrappers,
+# TensorFlow Lite's JAX converter. Together they take as long as Keras itself.
 _NOT_NEEDED = ("jax", "matplotlib", "pandas", "scipy", "sklearn")
-# And KerasHub these, to download models.
+# KerasHub imports these to download models.
 _DOWNLOADS = ("huggingface_hub", "kagglehub")
 
 
 def import_keras(reads_text: bool = False) -> None:
-    """Imports Keras and kgen's models, quicker and more quietly than `import kgen.models`.
+    """Imports Keras and kgen's models, faster and more quietly than `import kgen.models`.
 
-    Where Keras is imported already, this changes nothing.
+    If Keras is already imported, this has no effect on it.
 
     Args:
-        reads_text: whether KerasHub is needed too, for a model that is on this machine.
+        reads_text: whether KerasHub is needed too, for a model on this machine.
     """
     if "keras" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -47,9 +47,9 @@ def _backend():
 
 @contextlib.contextmanager
 def _hidden(names: Iterable[str]) -> Iterator[None]:
-    """A context in which these packages are as if they were not installed."""
+    """A context in which these packages seem not to be installed."""
     names = [name for name in names if name not in sys.modules]
-    # What `import` takes for a module that there is not.
+    # To `import`, None means that the module does not exist.
     sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
     try:
         yield
@@ -60,7 +60,7 @@ def _hidden(names: Iterable[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _native_quiet() -> Iterator[None]:
-    """A context in which what is written to file descriptor 2, as TensorFlow's libraries do, is lost."""
+    """A context that discards output to file descriptor 2, such as that of TensorFlow's libraries."""
     try:
         kept = os.dup(2)
     except OSError:

@@ -1,4 +1,4 @@
-"""`kgen restore`: better photographs."""
+"""`kgen restore`: improves photographs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ EXAMPLES = """\
   kgen restore noisy.jpg --preset denoise_photo -o clean.png
   kgen restore small.jpg --preset upscale_photo_2x                      # into small_restored.png
   kgen restore old.png --preset inpaint_photo --mask scratches.png      # white where something is missing
-  kgen restore *.jpg --preset denoise_photo -o clean                    # a folder: a file for each"""
+  kgen restore *.jpg --preset denoise_photo -o clean                    # a folder with one file per image"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="image files of any size")
-    parser.add_argument("--preset", metavar="MODEL", default="denoise_photo", help=f"{HELP}, of an ImageRestorer")
+    parser.add_argument("--preset", metavar="MODEL", default="denoise_photo", help=f"{HELP}; an ImageRestorer")
     parser.add_argument(
         "--mask",
         metavar="IMAGE",
         nargs="+",
         type=Path,
-        help="what is missing, in white: one for each image, or for all",
+        help="missing areas in white: one mask per image, or one for all",
     )
-    outputs.add_arguments(parser, "file; or without a suffix a folder; else IMAGE_restored.png")
+    outputs.add_arguments(parser, "file to write; no suffix: a folder; default: IMAGE_restored.png")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Restores, and gives `files` and `run_file`."""
+    """Restores images and returns `files` and `run_file`."""
     check_class(options.preset, "ImageRestorer")
     several = len(options.images) > 1
     first = options.images[0]
@@ -45,14 +45,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     masks = _masks(options.mask, options.images, images)
     names = [f"{path.stem}.png" for path in options.images]
     if not output.suffix and len(set(names)) < len(names):
-        raise WrongUse("two images have one name, and would have one file; restore them one by one.")
+        raise WrongUse("two images have the same name and would share one file; restore them one at a time.")
     with results_only():
         model = load_model(options.preset)
         if model.masked != (masks is not None):
             wanted = (
                 "needs --mask, white where something is missing"
                 if model.masked
-                else "fills in nothing; leave out --mask"
+                else "does not fill in missing areas; leave out --mask"
             )
             raise WrongUse(f"{options.preset} {wanted}.")
         restored = model.restore(images, masks, verbose=0 if options.quiet else "auto")
@@ -80,6 +80,6 @@ def _masks(paths, image_paths, images):
                 f"the mask '{path}' must be as large as '{image_path}', {image.shape[1]} x {image.shape[0]} pixels; it "
                 f"is {mask.shape[1]} x {mask.shape[0]}."
             )
-        # Grey levels between are what JPEG makes of edges.
+        # JPEG turns edges into grey levels in between.
         masks.append((mask[..., :3].mean(axis=-1) >= 128).astype("uint8"))
     return masks

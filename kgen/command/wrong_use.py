@@ -1,5 +1,5 @@
-"""What the user of a command got wrong."""
+"""The error for wrong use of a command."""
 
 
 class WrongUse(Exception):
-    """The command line asks for what does not go: the process ends with 2."""
+    """The command line asks for something impossible: the process exits with 2."""

@@ -1,4 +1,4 @@
-"""Data sets of images and captions: from folders, from packages, or drawn."""
+"""Data sets of images and captions: from folders, from packages, or drawn by code."""
 
 from kgen.data.avatars import HELD_OUT_AVATARS, avatars
 from kgen.data.caption_folder import caption_folder

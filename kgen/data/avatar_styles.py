@@ -1,4 +1,4 @@
-"""What the parts of an avatar are called: the words of captions, in English and Chinese, by style."""
+"""The words for the parts of an avatar, in English and Chinese, by style."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 
 class Choice(NamedTuple):
-    """A value of an attribute: DiceBear's name of it (None: the part is left out), and what captions say of it.
+    """A value of an attribute: its name in DiceBear (None: the part is left out), and its words in captions.
 
-    `{color}` in the words is where the colour of the part goes. A choice without words is never mentioned; nor is the
+    `{color}` in the words is replaced by the colour of the part. Captions never mention a choice without words, nor the
     attribute that a choice `hides`.
     """
 
@@ -22,9 +22,9 @@ class Attribute(NamedTuple):
     """An attribute of an avatar.
 
     Args:
-        choices: a dict from a value, as `attributes` of the data name it, to a `Choice`; all are equally likely.
-        options: DiceBear's options that take the choice.
-        color: the attribute that is the colour of this one, where a choice has one.
+        choices: a dict from a value, named as in the data's `attributes`, to a `Choice`; all are equally likely.
+        options: the options of DiceBear that are set to the choice.
+        color: the attribute that holds the colour of this one, if a choice has a colour.
     """
 
     choices: dict[Any, Choice]
@@ -37,8 +37,8 @@ class AvatarStyle(NamedTuple):
 
     Args:
         file: its definition in `dicebear-styles`.
-        attributes: by name, in the order in which captions may mention them.
-        left_out: share of avatars that lack the attribute, for those with a choice None.
+        attributes: by name, in the order in which captions mention them.
+        left_out: share of avatars without the attribute, for attributes with a choice None.
         fixed: other options of DiceBear.
         held_out: pairs `((attribute, value), (attribute, value))` that no training image shows together.
     """

@@ -1,4 +1,4 @@
-"""Drawn people of named parts: data whose captions leave things out, and whose parts combine."""
+"""Drawn people made of named parts: captions leave things out, and parts combine freely."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kgen.data.read_image import Color, check_image_options
 from kgen.data.rendered import check_packages, rendered
 
 _PACKAGES = {"dicebear": "dicebear-core", "dicebear_styles": "dicebear-styles", "resvg_py": "resvg-py"}
-# How often a caption says what could be said: half of all captions leave out half of it.
+# How likely a caption is to mention an attribute. About half of all captions leave out half or more of them.
 _SAID = 0.6
 _OPENINGS = {
     "en": ("a person", "someone", "a portrait of a person", "an avatar", ""),
@@ -38,15 +38,15 @@ def avatars(
     cache_directory: str | os.PathLike | None = None,
     verbose: int | str = "auto",
 ) -> CaptionedImages:
-    """Draws people of named parts, with captions that say some of them.
+    """Draws people made of named parts, with captions that mention some of them.
 
-    An avatar has hair, eyes or glasses, a mouth, perhaps a hat or a beard, clothes, and colours of these: what
-    `attributes` name. Each caption names parts that chance chose, so that a caption has many images: "a person with
-    short red curls and sunglasses" says nothing of the clothes. Some pairs of parts, `HELD_OUT_AVATARS`, are never in
-    the training split: a model that draws them from words has learned the parts separately.
+    An avatar has hair, eyes or glasses, a mouth, perhaps a hat or a beard, clothes, and colours for these; `attributes`
+    lists them. Each caption mentions a random choice of parts, so many images fit a caption: "a person with short red
+    curls and sunglasses" says nothing about the clothes. Some pairs of parts, `HELD_OUT_AVATARS`, never occur in the
+    training split: a model that draws them from words has learned the parts separately.
 
-    The drawings are those of DiceBear, from the packages `dicebear-core` and `dicebear-styles`, the pixels from
-    `resvg-py`; `pip install "keras-kgen[demo]"` installs all three. Only the first call renders: the pixels are cached.
+    The drawings come from DiceBear (packages `dicebear-core` and `dicebear-styles`), the pixels from `resvg-py`;
+    `pip install "keras-kgen[demo]"` installs all three. Only the first call renders: the pixels are cached.
 
     Licences ask you to name the authors wherever you show these images or what you make from them: "personas" is a
     remix of Personas by Draftbit, "big_smile" one of Custom Avatar by Ashley Seo, both under CC BY 4.0.
@@ -56,17 +56,17 @@ def avatars(
         image_size: height and width in pixels.
         seed: integer of at least 0. Image i depends only on the style, the seed, the split and i.
         style: "personas" or "big_smile".
-        split: `"train"`; `"seen"`, other images of the same kinds, to test with; or `"held_out"`, images that each show
-            a held-out pair, which their first caption names.
-        languages: of the captions: "en", "zh", or both; each image has two captions in each.
+        split: `"train"`; `"seen"`, other images of the same kinds, for testing; or `"held_out"`, images that each show
+            a held-out pair, which their first caption mentions.
+        languages: languages of the captions: "en", "zh", or both; each image has two captions in each.
         background: the colour behind the drawing: a name, `"#rrggbb"` or `(r, g, b)`.
         cache_directory: where rendered pixels are kept; see `kgen.data.openmoji`.
         verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
 
     Returns:
         A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`. `attributes` are dicts from the name of an
-        attribute to its value, None for a part that is not there or not seen; under "named" there is, for each caption,
-        a list of the attributes that it says.
+        attribute to its value, None for a part that is absent or hidden; "named" has, for each caption, a list of the
+        attributes that it mentions.
 
     Raises:
         ImportError: one of the three packages is missing.
@@ -116,12 +116,12 @@ HELD_OUT_AVATARS = {name: style.held_out for name, style in AVATAR_STYLES.items(
 
 
 def random_person(style: AvatarStyle, random: np.random.Generator, held_out: bool) -> tuple[dict[str, Any], list[str]]:
-    """`(attributes, names of the held-out pair)` of one avatar: what `avatars` draws.
+    """`(attributes, names of the held-out pair)` of one avatar for `avatars` to draw.
 
     Args:
-        style: one of `AVATAR_STYLES`, or of your own.
+        style: one of `AVATAR_STYLES`, or your own.
         random: NumPy's generator.
-        held_out: whether the person shows one of the style's held-out pairs, and that one alone, or none of them.
+        held_out: whether the person shows exactly one of the style's held-out pairs, or none.
     """
     pair = style.held_out[random.integers(len(style.held_out))] if held_out else ()
     names = [name for name, _ in pair]
@@ -135,7 +135,7 @@ def random_person(style: AvatarStyle, random: np.random.Generator, held_out: boo
         for name, attribute in style.attributes.items():
             if person[name] and (hidden := attribute.choices[person[name]].hides):
                 person[hidden] = None
-        # What has no colour, such as a bald head, names none.
+        # A choice without a colour, such as a bald head, has no colour attribute.
         for color, part in _parts_by_color(style).items():
             if "{color}" not in style.attributes[part].choices[person[part]].english:
                 person[color] = None
@@ -149,20 +149,20 @@ def _parts_by_color(style):
 
 
 def _said(style, person, pair, random):
-    """Names of the attributes that a caption says, those of a pair among them."""
+    """Names of the attributes that a caption mentions, always including those of a pair."""
     parts_by_color = _parts_by_color(style)
     can = [name for name, part in style.attributes.items() if person[name] and part.choices[person[name]].english]
     parts = [name for name in can if name not in parts_by_color]
     said = {name for name in parts if random.random() < _SAID} or {parts[random.integers(len(parts))]}
     said |= {parts_by_color.get(name, name) for name in pair}
-    # A colour is said with its part, or not at all.
+    # A colour is mentioned only together with its part.
     colors = {color for color, part in parts_by_color.items() if color in can and part in said}
     said |= {color for color in sorted(colors) if color in pair or random.random() < _SAID}
     return [name for name in style.attributes if name in said]
 
 
 def _caption(style, person, names, language, random):
-    """A caption that says the attributes of these names."""
+    """A caption that mentions the attributes with these names."""
 
     def words(name):
         choice = style.attributes[name].choices[person[name]]
@@ -187,7 +187,7 @@ def _caption(style, person, names, language, random):
 
 
 def _drawings(style, people):
-    """Function that gives the SVG of avatar i."""
+    """A function that returns the SVG of avatar i."""
     from dicebear import Avatar, Style
 
     text = resources.files("dicebear_styles").joinpath(f"{style.file}.json").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Where kgen keeps files that it can make again."""
+"""Where kgen keeps files that it can recreate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def cache_directory(path: str | os.PathLike | None = None) -> Path:
     """The directory for cached files: `path`, else `$KGEN_CACHE`, else `$XDG_CACHE_HOME/kgen`, else `~/.cache/kgen`.
 
     Args:
-        path: a directory, or None for the user's own.
+        path: a directory, or None for the user's default.
 
     Returns:
         A path; the directory need not exist yet.

@@ -1,4 +1,4 @@
-"""Captions for a folder of images that has none."""
+"""Captions for a folder of images without captions."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def caption_folder(
 ) -> dict[str, str]:
     """Captions the images in a folder with a model, and writes `captions.csv`, which `captioned_folder` reads.
 
-    If a call is killed, repeat it: it goes on where it stopped. Captions are kept batch by batch in
-    `captions.jsonl.partial`; `captions.csv` is written last. `captioner.json` says who wrote them: a call with another
-    captioner or other options is refused, and a call with the same ones captions only the images that are new.
-    Captions that this function did not write are never touched. Images that cannot be read, or whose caption is empty,
-    are left out; one warning names them.
+    If a call is killed, repeat it: it resumes where it stopped. Captions are saved batch by batch in
+    `captions.jsonl.partial`; `captions.csv` is written last. `captioner.json` records the captioner and options: a call
+    with others is refused, and a call with the same ones captions only new images. Captions that this function did not
+    write are never touched. Images that cannot be read, or whose caption is empty, are left out; one warning names
+    them.
 
     Args:
         captioner: a `kgen.models.ImageCaptioner`, or any object with a method `caption(images)` that takes uint8
             `(N, image_size, image_size, channels)` and returns a list of N strings.
         folder: the folder of images; sub-folders are included.
         batch_size: images captioned at once.
-        image_size: height and width at which the captioner sees the images; None: its own `image_size`.
+        image_size: height and width of the images that the captioner gets; None: its own `image_size`.
         channels, background, resize: as in `captioned_folder`.
         verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
 
@@ -56,8 +56,8 @@ def caption_folder(
 
     Raises:
         TypeError: the captioner has no `caption`.
-        ValueError: the folder does not exist or has no images, none could be captioned, an option is out of range,
-            the captioner is not the one from before, or it does not give one caption per image.
+        ValueError: the folder does not exist or has no images, none could be captioned, an option is out of range, the
+            captioner is not the previous one, or it does not return one caption per image.
         FileExistsError: the folder has captions that this function did not write.
 
     Example:
@@ -103,7 +103,7 @@ def caption_folder(
 
 
 def _captioned(captioner, folder, names, batch_size, options, problems, verbose):
-    """Yields dicts from name to caption; adds what was left out to `problems`."""
+    """Yields dicts from name to caption; adds every image that is left out to `problems`."""
     progress = Progress(len(names), "image", verbose)
     for start in range(0, len(names), batch_size):
         part, images = [], []
@@ -115,7 +115,9 @@ def _captioned(captioner, folder, names, batch_size, options, problems, verbose)
                 problems.append(f"{name}: unreadable ({type(error).__name__}: {error})")
         texts = captioner.caption(np.stack(images)) if images else []
         if isinstance(texts, str) or len(texts) != len(part) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"caption_folder: caption() must give {len(part)} strings, one per image; got {texts!r}.")
+            raise ValueError(
+                f"caption_folder: caption() must return {len(part)} strings, one per image; got {texts!r}."
+            )
         rows = {name: " ".join(text.split()) for name, text in zip(part, texts)}
         problems += [f"{name}: empty caption" for name in part if not rows[name]]
         yield {name: text for name, text in rows.items() if text}
@@ -123,7 +125,7 @@ def _captioned(captioner, folder, names, batch_size, options, problems, verbose)
 
 
 def _claim(folder, files, description):
-    """Claims the folder for this captioner, unless its captions are someone else's."""
+    """Claims the folder for this captioner, unless it has captions from elsewhere."""
     file = folder / CAPTIONER
     instead = f"remove {CAPTIONER}, {CAPTION_TABLES[0]} and {SO_FAR} first"
     if was_begun("caption_folder", file, description, "captioned", instead):
@@ -136,7 +138,7 @@ def _claim(folder, files, description):
 
 
 def _known(folder, files):
-    """Captions that exist already, by the names in `files`; drops the half line that a killed run may have left."""
+    """The captions so far, by the names in `files`; drops a half-written line that a killed run may have left."""
     captions = {}
     if (folder / CAPTION_TABLES[0]).is_file():
         with open(folder / CAPTION_TABLES[0], encoding="utf-8", newline="") as table:

@@ -30,15 +30,14 @@ def captioned_folder(
 
     - `captions.csv`, `metadata.csv` (columns `file_name`, `text`) or `metadata.jsonl` (keys `file_name`, `text`;
       `text` may be a list), UTF-8. Several rows for one file are several captions.
-    - a text file with the image's name, one caption per line (for `cat.png`: `cat.txt`, `cat.png.txt` or
-      `cat.caption`; case does not matter in the ending).
+    - a text file with the image's name, one caption per line (for `cat.png`: `cat.txt`, `cat.png.txt` or `cat.caption`;
+      the ending may be upper or lower case).
     - the name of the sub-folder that holds the image (`black_cat/7.png`: "black cat").
 
     Nothing is dropped silently. Broken or missing images, images that Pillow does not read (such as .heic and .svg),
     empty captions, duplicate rows, images without a caption and files that are neither images nor captions are named in
-    one warning, and `.report` of the result has a line for each. Hidden files are not looked at. The names of files are
-    compared in one Unicode form.
-    More than 1 GiB of pixels is kept in a temporary file instead of in memory.
+    one warning, and `.report` of the result has a line for each. Hidden files are ignored. File names are compared in
+    one Unicode form. Above 1 GiB, pixels are kept in a temporary file instead of in memory.
 
     Args:
         path: the folder; sub-folders are included.
@@ -48,8 +47,8 @@ def captioned_folder(
         resize: `"crop"` to the centre square, or `"pad"` to a square.
         on_error: `"skip"` what cannot be used, or `"raise"` a ValueError at the first problem.
         verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
-        follow_links: whether to read links that lead out of the folder, as those of Hugging Face's cache do. Otherwise
-            each is a problem: a folder from somewhere else could link to any file of this machine.
+        follow_links: whether to read links that lead out of the folder, as in Hugging Face's cache. Otherwise each such
+            link is a problem: a downloaded folder could link to any file on this machine.
 
     Returns:
         A `CaptionedImages` of uint8 `(N, image_size, image_size, channels)`.
@@ -72,7 +71,7 @@ def captioned_folder(
         file_name, what = one_line(file_name), one_line(what)
         if on_error == "raise":
             raise ValueError(
-                f"captioned_folder: {file_name}: {what}, in '{folder}'. on_error=\"skip\" goes on without it."
+                f"captioned_folder: {file_name}: {what}, in '{folder}'. Pass on_error=\"skip\" to go on without it."
             )
         report.append(f"{file_name}: {what}")
 

@@ -28,12 +28,12 @@ class CaptionedImages:
         images: uint8 `(N, H, W, C)`, an `np.ndarray` or `np.memmap`, values 0 to 255.
         captions: N entries, each a string or a list of strings that all describe the image.
         file_names: N strings that say where each image came from. Default: `"0"`, `"1"`, ...
-        attributes: N objects with more facts about each image, or None.
-        report: strings, the problems that a loader met (files it skipped, and why).
+        attributes: N objects with further facts, one per image, or None.
+        report: list of strings: the problems that a loader found (skipped files, and why).
 
     Raises:
         TypeError: images are not a uint8 array, or a caption is not a string.
-        ValueError: the rank is wrong, there are no images, numbers do not match, or a caption is empty.
+        ValueError: the rank is wrong, there are no images, lengths do not match, or a caption is empty.
 
     Example:
         >>> images = np.zeros((3, 32, 32, 3), "uint8")
@@ -80,14 +80,14 @@ class CaptionedImages:
 
         Args:
             rows: dicts.
-            image: name of the image in a row: a `PIL.Image`, a uint8 array `(H, W)` or `(H, W, channels)`, the bytes
-                of an image file, or a dict of `"bytes"` or `"path"`; of any size.
-            text: name of its caption: a string, UTF-8 bytes, or a list of these.
+            image: key of the image in a row. The image, of any size, is a `PIL.Image`, a uint8 array `(H, W)` or
+                `(H, W, channels)`, the bytes of an image file, or a dict with `"bytes"` or `"path"`.
+            text: key of its caption: a string, UTF-8 bytes, or a list of these.
             image_size, channels, background, resize: as in `kgen.data.captioned_folder`.
             verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
 
         Raises:
-            TypeError, ValueError: for a row that has something else there, which is named; for no rows.
+            TypeError, ValueError: for a row with anything else under these keys, which the message names; for no rows.
 
         Example:
             >>> rows = datasets.load_dataset("lambda/naruto", split="train")  # doctest: +SKIP
@@ -120,13 +120,13 @@ class CaptionedImages:
         )
 
     def described(self, expander: Any) -> CaptionedImages:
-        """The same images, each with descriptions among its captions: what an expander makes of the first one.
+        """The same images, each with more captions: descriptions that an expander makes from the first caption.
 
-        A model is to be given such prompts as it was trained on. Training draws among the captions of an image, so it
-        reads short ones and long ones.
+        Prompts should look like the captions of training. Training draws one of an image's captions at random, so the
+        model then sees short and long ones.
 
         Args:
-            expander: a `kgen.text.PromptExpander`, or what has `expand(list of strings)`.
+            expander: a `kgen.text.PromptExpander`, or any object with `expand(list of strings)`.
 
         Example:
             >>> data = data.described(kgen.text.PromptExpander("gpt2_base_en"))  # doctest: +SKIP
@@ -143,7 +143,7 @@ class CaptionedImages:
             seed: integer; the same seed gives the same split.
 
         Returns:
-            `(train, test)`, two `CaptionedImages`, both with images.
+            `(train, test)`, two `CaptionedImages`; neither is empty.
 
         Raises:
             ValueError: one of the two would be empty.
@@ -151,8 +151,8 @@ class CaptionedImages:
         count = round(test * len(self)) if isinstance(test, (float, np.floating)) else test
         if isinstance(test, bool) or not isinstance(count, numbers.Integral) or not 0 < count < len(self):
             raise ValueError(
-                f"CaptionedImages.split: test must leave at least one of the {len(self)} images on each side, as a "
-                f"number of images (int) or a share of them (float); got {test!r}."
+                f"CaptionedImages.split: test must be a number of images (int) or a share of them (float) that leaves "
+                f"at least one of the {len(self)} images on each side; got {test!r}."
             )
         order = np.random.default_rng(seed).permutation(len(self))
         return self._rows(np.sort(order[count:])), self._rows(np.sort(order[:count]))
@@ -174,14 +174,14 @@ class CaptionedImages:
     def as_dataset(self, batch_size: int = 32, shuffle: bool = True, seed: int = 0) -> tf.data.Dataset:
         """Batches `{"images": uint8 (B, H, W, C), "captions": string (B,)}`; every image once per epoch.
 
-        With `shuffle`, each epoch has a new order and draws one caption of each image again; both follow from `seed`.
-        A model of captions draws them by the number of the epoch too, so that a training that is resumed sees what it
-        would have seen; that holds for the dataset as it is, before `map` and the like. Without `shuffle` (for
+        With `shuffle`, each epoch has a new order and draws one caption of each image anew; both depend on `seed`. In a
+        model with captions they also depend on the epoch number, so a resumed training sees the same data as an
+        uninterrupted one. This holds only for the dataset itself, not after `map` and the like. Without `shuffle` (for
         validation), images keep their order and their first caption. The last batch may be smaller.
 
         Args:
             batch_size: images per batch.
-            shuffle: whether to shuffle, and to draw among the captions.
+            shuffle: whether to shuffle the images and draw random captions.
             seed: integer.
 
         Returns:
@@ -197,10 +197,10 @@ class CaptionedImages:
         except ImportError as error:
             raise ImportError(
                 "CaptionedImages.as_dataset: a tf.data.Dataset needs TensorFlow, which is not installed. "
-                "`pip install tensorflow`, or train on `arrays()`."
+                "Run `pip install tensorflow`, or train on `arrays()`."
             ) from error
         counts = np.array([len(texts) for texts in self.captions], "int64")
-        # On the host: strings can only be there, and pixels go to the device one batch at a time.
+        # On the host: strings cannot leave it, and pixels go to the device one batch at a time.
         with tf.device("cpu"):
             texts = tf.constant([text for texts in self.captions for text in texts])
             first = tf.constant(np.cumsum(counts) - counts)
@@ -219,12 +219,12 @@ class CaptionedImages:
             return {"images": images, "captions": text}
 
         batches = tf.data.Dataset.zip((rows, draws)).batch(batch_size)
-        # Hosts of a `tf.distribute` strategy take parts of the same batches: there are no files to share out.
+        # Hosts of a `tf.distribute` strategy take parts of the same batches: there are no files to split.
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
         batches = batches.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
         dataset = batches.with_options(options)
-        # For models of captions: a dataset does not know how many epochs there were before it.
+        # For models with captions: a dataset does not know how many epochs came before.
         dataset.drawn_from = {"data": self, "batch_size": batch_size, "shuffle": shuffle, "seed": seed}
         return dataset
 
@@ -263,7 +263,7 @@ def _checked_captions(captions, expected):
     if len(captions) != expected:
         raise ValueError(
             f"CaptionedImages: there must be as many captions as images; got {len(captions)} captions for {expected} "
-            "images. Several captions of one image go into a list of their own."
+            "images. Put several captions of one image in a list."
         )
     checked = []
     for i, texts in enumerate(captions):

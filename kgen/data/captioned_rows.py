@@ -1,4 +1,4 @@
-"""Images and captions out of the rows of a table."""
+"""Images and captions from the rows of a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def captioned_rows(
     resize: str,
     verbose: int | str,
 ) -> tuple[Array, list[list[str]], list[str]]:
-    """`(images, captions, names)` of rows; see `CaptionedImages.from_rows`, which explains the arguments.
+    """`(images, captions, names)` of rows. `CaptionedImages.from_rows` explains the arguments.
 
     Raises:
         TypeError, ValueError: as there.
@@ -63,12 +63,14 @@ def _value(row, name, where):
     if not isinstance(row, Mapping):
         raise TypeError(f"{where} must be a dict; got {type(row).__name__}.")
     if name not in row:
-        raise ValueError(f"{where} has no {name!r}; it has {', '.join(map(repr, row))}. Say by image= and text= which.")
+        raise ValueError(
+            f"{where} has no {name!r}; it has {', '.join(map(repr, row))}. Pass image= and text= to name the columns."
+        )
     return row[name]
 
 
 def _opened(value, where):
-    """The image that is meant, as Pillow has it."""
+    """The value as a Pillow image."""
     if isinstance(value, Image.Image):
         return value
     if isinstance(value, Mapping) and (value.get("bytes") is not None or value.get("path")):
@@ -87,7 +89,7 @@ def _opened(value, where):
             f"{np.shape(value)}."
         )
     raise TypeError(
-        f"{where} must be an image: of PIL, an array, the bytes of a file, or a dict of 'bytes' or 'path'; got "
+        f"{where} must be a PIL image, an array, the bytes of a file, or a dict with 'bytes' or 'path'; got "
         f"{type(value).__name__}."
     )
 
@@ -96,11 +98,11 @@ def _file(file, where):
     try:
         return opened_image(file)
     except OSError as error:
-        raise ValueError(f"{where} is no image that can be read ({error}).") from error
+        raise ValueError(f"{where} cannot be read as an image ({error}).") from error
 
 
 def _texts(value, where):
-    """The captions that are meant, as a list of strings that are not empty."""
+    """The value as a list of non-empty captions."""
     values = [value] if isinstance(value, (str, bytes)) else value
     if not isinstance(values, (list, tuple, np.ndarray)):
         raise TypeError(f"{where} must be a string or a list of strings; got {value!r}.")
@@ -108,5 +110,5 @@ def _texts(value, where):
     if not all(isinstance(each, str) for each in texts):
         raise TypeError(f"{where} must be a string or a list of strings; got {value!r}.")
     if not texts or not all(each.strip() for each in texts):
-        raise ValueError(f"{where} is empty, or has an empty caption; got {value!r}. Filter such rows out before.")
+        raise ValueError(f"{where} is empty, or has an empty caption; got {value!r}. Filter out such rows first.")
     return [str(each).strip() for each in texts]

@@ -1,4 +1,4 @@
-"""Drawings of coloured shapes with captions, to count how faithful images are to text."""
+"""Drawings of coloured shapes with captions, to measure how well images match text."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ def captioned_shapes(
 def captioned_shapes(n, image_size=32, seed=0, split="train", masks=False):
     """Draws images of coloured shapes, with captions in varied words.
 
-    An image shows one object, two to four equal ones ("three small red circles"), or two in a relation ("a large red
-    circle above a small blue square"), on a white, black or navy background. There are 8 colours, 6 shapes and 2
-    sizes; place, size and brightness vary a little. `attributes` has everything that a caption says, as
+    An image shows one object, two to four identical ones ("three small red circles"), or two in a relation ("a large
+    red circle above a small blue square"), on a white, black or navy background. There are 8 colours, 6 shapes and 2
+    sizes; place, size and brightness vary a little. `attributes` has everything that a caption can say, as
     `{"background": ..., "relation": ... or None, "objects": [{"count", "size", "color", "shape"}, ...]}`, and
     `read_shapes` reads it from an image.
 
-    Eight pairs of colour and shape (`HELD_OUT`) are never in the training split. A model that draws them from words
+    Eight pairs of colour and shape (`HELD_OUT`) never occur in the training split. A model that draws them from words
     has learned colour and shape separately.
 
     Args:
         n: number of images.
         image_size: height and width in pixels, at least 16; `read_shapes` is reliable from 32 on.
         seed: integer of at least 0. Image i depends only on the seed, the split and i.
-        split: `"train"`; `"seen"`, other images of the same kinds, to test with; or `"held_out"`, images that each
-            show at least one of the held-out pairs.
-        masks: whether to return the class of each pixel too: the shape that covers half of it or more.
+        split: `"train"`; `"seen"`, other images of the same kinds, for testing; or `"held_out"`, images that each show
+            at least one of the held-out pairs.
+        masks: whether to also return the class of each pixel: the shape that covers at least half of it.
 
     Returns:
         A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)` with one to three captions per image and
@@ -110,8 +110,8 @@ def draw_scene(scene, image_size, random, mask=None):
     Args:
         scene: attributes as in `captioned_shapes`.
         image_size: height and width in pixels.
-        random: `np.random.Generator` for what the attributes leave open.
-        mask: zeros `(image_size, image_size)`, to be filled with indices into `MASK_NAMES`; or None.
+        random: `np.random.Generator` for everything that the attributes leave open.
+        mask: zeros `(image_size, image_size)`, which are filled with indices into `MASK_NAMES`; or None.
 
     Returns:
         uint8 `(image_size, image_size, 3)`.
@@ -152,11 +152,11 @@ def _object(random, held_out):
 
 
 def _centers(scene, random):
-    """Centres of the objects, from 0 to 1, so that they touch neither each other nor the edge."""
+    """Centres of the objects, from 0 to 1, such that they touch neither each other nor the edge."""
     size = scene["objects"][0]["size"]
     if scene["relation"]:
         along = np.array(RELATIONS[scene["relation"]])
-        across = along[::-1]  # the two may be shifted sideways, far less than they are apart
+        across = along[::-1]  # a sideways shift, far smaller than their distance
         middle = 0.5 + random.uniform(-0.01, 0.01) * along + random.uniform(-0.08, 0.08) * across
         offset = random.uniform(0.24, 0.25) * along + random.uniform(-0.08, 0.08) * across
         return [middle + offset, middle - offset]
@@ -174,7 +174,7 @@ def _caption(scene, random):
     phrases = [_phrase(thing, random) for thing in scene["objects"]]
     relation = scene["relation"]
     if relation:
-        if random.random() < 0.3:  # the same image told from the other side
+        if random.random() < 0.3:  # the same image described from the other side
             phrases, relation = phrases[::-1], _OPPOSITE[relation]
         text = f"{phrases[0]} {_word(relation, random)} {phrases[1]}"
     else:

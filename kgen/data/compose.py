@@ -1,4 +1,4 @@
-"""Scenes of cut-outs: how many, of which colour, and where, said in words."""
+"""Scenes made of cut-outs, with captions that say how many, which colour, and where."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ TINTS = {
     "pink": (245, 130, 180),
 }
 _COUNTS = {"two": 2, "three": 3}
-# The middles of two or three things whose places do not vary.
+# Centres of two or three things if places do not vary.
 _STILL = {2: ((0.27, 0.5), (0.73, 0.5)), 3: ((0.27, 0.27), (0.73, 0.27), (0.5, 0.73))}
 _RELATIONS = {"above": (0, -1), "below": (0, 1), "left of": (-1, 0), "right of": (1, 0)}
-# One in so many pairs of a word and a thing is held out.
+# One in this many pairs of a word and a thing is held out.
 _HELD_OUT = 8
-# Plurals that no rule gives.
+# Irregular plurals.
 _IRREGULAR = {
     "calf": "calves",
     "fish": "fish",
@@ -57,33 +57,33 @@ def compose(
     background: Color = "white",
     vary: bool = True,
 ) -> CaptionedImages:
-    """Draws scenes of cut-outs whose captions say how many, of which colour, and where: "two cats", "a blue apple".
+    """Draws scenes of cut-outs whose captions say how many, which colour, and where: "two cats", "a blue apple".
 
-    A quarter of the images show a thing as it is, a quarter two or three of it, a quarter one in another colour, and a
-    quarter two things in a relation: "a cat left of an apple". An eighth of all pairs of a thing and a count or a
-    colour are never in the training split: a model that draws them from words has learned to compose. Which ones
-    depends on the words alone.
+    A quarter of the images show one thing unchanged, a quarter two or three of it, a quarter one in another colour, and
+    a quarter two things in a relation: "a cat left of an apple". An eighth of all pairs of a thing and a count or
+    colour never occur in the training split: a model that draws them from words has learned to compose. Which pairs are
+    held out depends only on the words.
 
     Args:
-        cutouts: images `(N, h, w, 4)` whose fourth channel is 0 where nothing is, each with its name for its first
-            caption, such as `kgen.data.icons(..., background=None)`. Things with a colour in their name are not tinted,
-            and those whose name is a plural are not counted.
+        cutouts: images `(N, h, w, 4)` whose fourth channel is 0 where nothing is, such as
+            `kgen.data.icons(..., background=None)`. The first caption of each is its name. Things with a colour in
+            their name are not tinted, and things with a plural name are not counted.
         n: number of images.
         image_size: height and width in pixels.
         seed: integer of at least 0. Image i depends only on the cut-outs, the seed, the split and i.
-        split: `"train"`; `"seen"`, other images of the same kinds, to test with; or `"held_out"`, images of held-out
+        split: `"train"`; `"seen"`, other images of the same kinds, for testing; or `"held_out"`, images of held-out
             pairs.
         background: a name, `"#rrggbb"` or `(r, g, b)`.
-        vary: whether images of one caption differ in places and sizes. False: each caption has one image, which a model
-            learns sooner.
+        vary: whether images with the same caption differ in places and sizes. False: each caption has one image, which
+            a model learns sooner.
 
     Returns:
         A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`; `attributes` are dicts of `names`, a list, and
-        `count`, `color` and `relation`, each None where it is not said.
+        `count`, `color` and `relation`, each None if the caption does not say it.
 
     Raises:
-        TypeError: if `cutouts` are no `CaptionedImages`.
-        ValueError: if they have no fourth channel, are too few, or an argument is out of its range.
+        TypeError: if `cutouts` is not a `CaptionedImages`.
+        ValueError: if there is no fourth channel, there are too few cut-outs, or an argument is out of its range.
 
     Example:
 
@@ -96,8 +96,8 @@ def compose(
         raise TypeError(f"compose: cutouts must be CaptionedImages; got {type(cutouts).__name__}.")
     if cutouts.image_shape[-1] != 4 or len(cutouts) < 2:
         raise ValueError(
-            "compose: cutouts must be two images or more of four channels, the last one 0 where nothing is; got "
-            f"{len(cutouts)} of {cutouts.image_shape}. kgen.data.icons(..., background=None) gives such."
+            "compose: cutouts must be at least two images of four channels, the last one 0 where nothing is; got "
+            f"{len(cutouts)} of {cutouts.image_shape}. kgen.data.icons(..., background=None) makes such images."
         )
     n = checks.integer("compose", "n", n)
     image_size = check_image_options("compose", image_size, 3, background, "crop")
@@ -127,7 +127,7 @@ def _drawn(
     """One scene, uint8 `(image_size, image_size, 3)`.
 
     Args:
-        pictures: RGBA, one for each thing in it, with nothing around.
+        pictures: RGBA, one for each thing in the scene, cropped tightly.
         scene: its `count`, `color` and `relation`; see `compose`.
         places: `(x, y, side)` of each, see `_places`.
         image_size, background: as in `compose`.
@@ -144,18 +144,18 @@ def _drawn(
 
 
 def held_out(word: str, name: str) -> bool:
-    """Whether `compose` keeps a count or a colour away from a thing in training: `held_out("two", "cat")`."""
+    """Whether `compose` never shows a thing with this count or colour in training: `held_out("two", "cat")`."""
     return zlib.crc32(f"{word} {name}".encode()) % _HELD_OUT == 0
 
 
 def _cropped(pixels: Array) -> Image.Image:
-    """A cut-out of uint8 `(h, w, 4)` as a picture with nothing around."""
+    """A cut-out, uint8 `(h, w, 4)`, as a tightly cropped image."""
     picture = Image.fromarray(pixels, "RGBA")
     return picture.crop(picture.getchannel("A").getbbox())
 
 
 def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple[list[int], dict[str, Any]]:
-    """`(numbers of cut-outs, attributes)` of one image."""
+    """`(indices of cut-outs, attributes)` of one image."""
     while True:
         kinds = ["count", "color"] if wanted else ["count", "color", "relation", "alone"]
         kind = kinds[random.integers(len(kinds))]
@@ -180,7 +180,7 @@ def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple
 
 
 def _places(scene: dict[str, Any], random: np.random.Generator | None) -> list[tuple[float, float, float]]:
-    """`(x, y, side)` of each cut-out, its middle and its longer side, from 0 to 1; without `random` in the middle."""
+    """`(x, y, side)` of each cut-out: its centre and longer side, from 0 to 1. Without `random`, places do not vary."""
 
     def between(low, high):
         return 0.5 * (low + high) if random is None else random.uniform(low, high)
@@ -202,7 +202,7 @@ def _places(scene: dict[str, Any], random: np.random.Generator | None) -> list[t
 
 
 def _tinted(picture: Image.Image, color: tuple[int, int, int]) -> Image.Image:
-    """The shades of a cut-out in one colour: black stays black, white becomes a light tint."""
+    """A cut-out in shades of one colour: black stays black, white becomes a light tint."""
     pixels = np.asarray(picture, "float32") / 255.0
     light = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], "float32")
     tint = np.array(color, "float32") / 255.0

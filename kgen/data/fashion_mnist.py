@@ -29,9 +29,9 @@ FASHION_MNIST_NAMES = (
 )
 
 _PREFIXES = {"train": "train", "test": "t10k"}
-_DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist puts its files
+_DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where the package dataset-fashion-mnist installs its files
 _SIDE = 28
-_MOST = 60_000  # no file of the set has more items, so that no damaged header asks for more memory
+_MOST = 60_000  # the largest file's item count; a damaged header cannot ask for more memory
 
 
 def fashion_mnist(
@@ -50,18 +50,19 @@ def fashion_mnist(
     Args:
         split: `"train"` or `"test"`.
         image_size: height and width in pixels. 28 is the original; 32 adds two black pixels on each side, which suits
-            networks that halve; any other size is resized with antialiasing.
+            networks that halve the size; for any other size images are resized with antialiasing.
         path: a folder with the four files of the set (`train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
-            `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), each plain or with `.gz`. The split's two are enough.
+            `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`), each plain or with `.gz`. The two files of the split
+            are enough.
 
     Returns:
-        `(images, labels)`: uint8 `(N, image_size, image_size, 1)` and int32 `(N,)` from 0 to 9; N is 60,000 in
-        training and 10,000 in test. Bright clothes on black.
+        `(images, labels)`: uint8 `(N, image_size, image_size, 1)` and int32 `(N,)` from 0 to 9; N is 60,000 for
+        training and 10,000 for test. Bright clothes on black.
 
     Raises:
         TypeError: `path` is not a path.
-        ValueError: the split is unknown, `image_size` is out of range, the folder does not exist, or a file is
-            missing, truncated or something else.
+        ValueError: the split is unknown, `image_size` is out of range, the folder does not exist, or a file is missing,
+            truncated or not the right kind.
         ConnectionError: the set is not on this machine, and Keras could not download it.
 
     Example:
@@ -108,9 +109,9 @@ def _from_keras(split):
         train, test = keras.datasets.fashion_mnist.load_data()
     except Exception as error:  # noqa: BLE001  (Keras raises a bare Exception when a download fails)
         raise ConnectionError(
-            f"fashion_mnist: the set is not on this machine, and keras.datasets could not get it ({error}). Install it "
-            "(on Debian and Ubuntu: `apt-get install dataset-fashion-mnist`), or give the folder of its four idx files "
-            "by path=."
+            f"fashion_mnist: the data set is not on this machine, and keras.datasets could not get it ({error}). "
+            "Install it (on Debian and Ubuntu: `apt-get install dataset-fashion-mnist`), or pass the folder of its "
+            "four idx files as path=."
         ) from error
     return train if split == "train" else test
 
@@ -125,7 +126,7 @@ def _existing(folder, name):
 def _read_idx(file, item):
     """The uint8 array `(N, *item)` of an idx file, gzipped or not.
 
-    Big-endian: 0, 0, the type (8 is uint8), the rank, all dimensions in 4 bytes each, the values.
+    The format is big-endian: 0, 0, the type (8 is uint8), the rank, each dimension in 4 bytes, the values.
     """
     expected = bytes([0, 0, 8, 1 + len(item)])
     with open(file, "rb") as stream:
@@ -146,7 +147,7 @@ def _read_idx(file, item):
                     f"{_MOST}; its header says {(count, *found)}."
                 )
             size = count * int(np.prod(item))
-            values = stream.read(size + 1)  # one more, to reach the end, where gzip compares its checksum
+            values = stream.read(size + 1)  # one more, to reach the end, where gzip checks its checksum
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"fashion_mnist: '{file}' is truncated or damaged ({error}).") from error
     if len(values) != size:

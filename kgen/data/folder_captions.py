@@ -1,4 +1,4 @@
-"""The captions in a folder of images: in a table, in text files, or in the names of sub-folders."""
+"""The captions in a folder of images: from a table, text files, or the names of sub-folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder_captions(
 
     Args:
         folder: path of a directory.
-        problem: called with `(file_name, what)` for everything that had to be left out.
+        problem: called with `(file_name, what)` for everything that is left out.
         follow_links: whether to read links that lead out of the folder.
 
     Returns:
@@ -68,7 +68,7 @@ def text_files(visible: list[str], images: list[str]) -> dict[str, str]:
 
 
 def _name_unused(visible, used, table, problem):
-    """Names the files that are neither images nor captions, or captions that were not read."""
+    """Reports files that are neither images nor captions, and caption files that were not read."""
     for name in visible:
         if name in used or name in _OF_KGEN:
             continue
@@ -76,7 +76,7 @@ def _name_unused(visible, used, table, problem):
         if table and (is_text or name in CAPTION_TABLES):
             problem(name, f"not read, because {table} is there too")
         elif is_text:
-            problem(name, "missing image: a text file without an image of its name, or with another text file")
+            problem(name, "missing image: no image of this name, or its captions come from another text file")
         else:
             problem(name, "not used: neither an image nor a table or text file of captions")
 
@@ -110,7 +110,7 @@ def _from_table(folder, table, images, problem, visible, follow_links):
 
 def _csv_rows(path, files, problem):
     try:
-        # Line ends as they are, for the csv module.
+        # Line ends are left as they are, for the csv module.
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = file.readlines()
     except UnicodeDecodeError as error:
@@ -122,23 +122,23 @@ def _csv_rows(path, files, problem):
             f"got {one_line(','.join(columns or ()), 100) or 'an empty file'}."
         )
     name, text = columns.index("file_name"), columns.index("text")
-    # Of the file's name in a row, from that end of it which is nearer than the text.
+    # The file name's index in a row, counted from the side where the text does not come in between.
     position = name if name < text else name - len(columns)
     while at < len(lines):
         start = at
         cells, at = _csv_row(lines, start)
         if cells is None or any(_holds_rows(cell, position, files) for cell in cells):
-            # The other lines are read as if this one were not there.
+            # The other lines are read as if this one did not exist.
             at = start + 1
-            problem(path.name, f'line {at} opens a quote that takes in the lines after it; within a text write ""')
+            problem(path.name, f'line {at} opens a quote that runs into the next lines; inside a text, write ""')
         elif len(cells) > len(columns) or len(cells) <= max(name, text) and cells:
-            problem(path.name, f"line {at} has not one value per column (a comma needs quotes)")
+            problem(path.name, f"line {at} does not have one value per column (put a text with a comma in quotes)")
         elif cells:
             yield at, cells[name], cells[text]
 
 
 def _csv_row(lines, start):
-    """The row of a table that begins with a line, None for too long a field, and the number of the line after it."""
+    """The row that begins at a line (None if a field is too long), and the number of the line after it."""
     reader = csv.reader(lines[i] for i in range(start, len(lines)))
     try:
         return next(reader, []), start + reader.line_num
@@ -147,9 +147,9 @@ def _csv_row(lines, start):
 
 
 def _holds_rows(cell, position, files):
-    """Whether lines of a cell are rows of the table, each with a file's name at a position."""
+    """Whether lines inside a cell are really rows of the table, with a file name at this position."""
     lines = cell.splitlines()
-    # The first of them lacks what comes before the cell, and the last what comes after.
+    # The first line lacks the cells before this one, and the last line those after it.
     rows = [_csv_row([line], 0)[0] or [] for line in (lines[1:] if position >= 0 else lines[:-1])]
     names = [_inside(cell) for row in rows for cell in row[position:][:1]]
     return any(name is not None and (same_name(name) in files or is_image_name(name)) for name in names)
@@ -161,7 +161,7 @@ def _jsonl_rows(path, files, problem):
             continue
         try:
             row = json.loads(line.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:  # broken JSON or broken UTF-8, or brackets in brackets
+        except (ValueError, RecursionError) as error:  # broken JSON or UTF-8, or too deeply nested
             problem(path.name, f"line {number} is not JSON: {error}")
             continue
         texts = row.get("text") if isinstance(row, dict) else None
@@ -208,12 +208,12 @@ def _from_sub_folders(images, problem):
         elif text:
             problem(name, f"{fault} in the name of its folder")
         else:
-            problem(name, "no caption: not in a sub-folder that says what it shows")
+            problem(name, "no caption: not in a sub-folder named after what it shows")
     return captions
 
 
 def _inside(file_name):
-    """The file name as in the directory listing, or None if it leads out of the folder."""
+    """The file name as in a directory listing, or None if it leads out of the folder."""
     path = PurePosixPath(file_name.strip().replace("\\", "/"))
     outside = path.is_absolute() or ".." in path.parts or ":" in (path.parts or [""])[0]
     return None if outside else path.as_posix()

@@ -1,4 +1,4 @@
-"""The same things drawn in several styles: icon sets that npm installs."""
+"""Icon sets from npm: the same things drawn in several styles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kgen.data.captioned_images import CaptionedImages
 from kgen.data.read_image import Color, check_image_options
 from kgen.data.rendered import check_packages, rendered
 
-_SKIN_TONE = re.compile(r"-(?:(?:medium-)?(?:light|dark)|medium)$")  # of sets that leave out the word
+_SKIN_TONE = re.compile(r"-(?:(?:medium-)?(?:light|dark)|medium)$")  # in sets that leave out "skin tone"
 
 
 class _Icon(NamedTuple):
@@ -35,15 +35,14 @@ def icons(
     cache_directory: str | os.PathLike | None = None,
     verbose: int | str = "auto",
 ) -> CaptionedImages:
-    """Loads icon sets of Iconify, with the names of the icons as captions, and the style in words.
+    """Loads icon sets of Iconify, with icon names as captions, and optionally the style in words.
 
     A directory is an unpacked npm package of Iconify's JSON data: `npm install @iconify-json/noto` makes
     `node_modules/@iconify-json/noto`. Emoji sets such as noto, twemoji, fluent-emoji-flat and openmoji share most of
-    their names, so that a model can learn what "in Noto style" means. The pixels come from `resvg-py`, in the extra
-    `demo`. Only the first call renders: the pixels are cached. Each set has its own licence, which its `info.json`
-    names.
+    their names, so a model can learn what "in Noto style" means. The pixels come from `resvg-py`, which is in the extra
+    `demo`. Only the first call renders: the pixels are cached. Each set has its own licence, named in its `info.json`.
 
-    Hidden icons and variants in several skin tones are left out.
+    Hidden icons and skin-tone variants are left out.
 
     Args:
         directories: one directory, or several.
@@ -52,16 +51,16 @@ def icons(
         groups: which groups of the sets to load, such as "animals-nature" or "food-drink"; None: all but flags and a
             set's own extras.
         background: the colour behind the drawing: a name, `"#rrggbb"` or `(r, g, b)`; None: cut-outs for
-            `kgen.data.compose`, with a fourth channel that says where the drawing is.
+            `kgen.data.compose`, with a fourth channel that marks the drawing.
         cache_directory: where rendered pixels are kept; see `kgen.data.openmoji`.
         verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
 
     Returns:
-        A `CaptionedImages` of uint8 `(N, image_size, image_size, 3)`, or 4 without a background, whose `attributes` are
-        dicts of `name`, `style` and `group`.
+        A `CaptionedImages` of uint8 `(N, image_size, image_size, 3)`, or 4 channels without a background. `attributes`
+        are dicts of `name`, `style` and `group`.
 
     Raises:
-        FileNotFoundError: a directory holds no such package.
+        FileNotFoundError: a directory is not such a package.
         ImportError: `resvg-py` is missing.
         ValueError: a file is damaged, no icon is left, or an argument is out of its range.
 
@@ -85,7 +84,9 @@ def icons(
             raise ValueError(f"icons: groups must be among {', '.join(known)}; got {sorted(wanted, key=str)}.")
     chosen = [icon for icon in loaded if icon.group in wanted]
     if not chosen:
-        raise ValueError(f"icons: there are no icons in {', '.join(map(str, directories)) or 'no directories'}.")
+        raise ValueError(
+            f"icons: there are no icons in {', '.join(map(str, directories)) or 'an empty list of directories'}."
+        )
     images = rendered(
         "icons",
         lambda i: chosen[i].svg,
@@ -106,14 +107,14 @@ def icons(
 
 
 def _icons(directory: Path) -> list[_Icon]:
-    """The icons of a package that are neither hidden nor of a skin tone."""
+    """The icons of a package, without hidden ones and skin-tone variants."""
     data, info, metadata = (_read(directory / f"{name}.json") for name in ("icons", "info", "metadata"))
     try:
         bodies, aliases = data["icons"], data.get("aliases", {})
         groups = {name: _slug(group) for group, names in metadata.get("categories", {}).items() for name in names}
         others: dict[str, list[str]] = {}
         for alias, of in aliases.items():
-            # With other keys an alias is turned or flipped: another drawing.
+            # An alias with other keys is rotated or flipped: a different drawing.
             if set(of) == {"parent"}:
                 others.setdefault(of["parent"], []).append(_words(alias))
         style = " ".join(info["name"].replace("Emoji", " ").split())
@@ -126,7 +127,7 @@ def _icons(directory: Path) -> list[_Icon]:
                 icon.get(key, data.get(key, default))
                 for key, default in (("left", 0), ("top", 0), ("width", 16), ("height", 16))
             )
-            # A square around the middle.
+            # A centred square.
             side = max(width, height)
             box = f"{left - (side - width) / 2} {top - (side - height) / 2} {side} {side}"
             svg = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}">'
@@ -134,7 +135,7 @@ def _icons(directory: Path) -> list[_Icon]:
             file_name = f"{data['prefix']}:{name}"
             icons.append(_Icon(names[0], names, style, groups.get(name), file_name, f"{svg}{icon['body']}</svg>"))
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"icons: {directory} holds no icon set of Iconify: {error!r}.") from error
+        raise ValueError(f"icons: {directory} holds no Iconify icon set: {error!r}.") from error
     return icons
 
 
@@ -143,8 +144,8 @@ def _read(path: Path) -> Any:
         if path.stem == "metadata":  # sets without groups have none
             return {}
         raise FileNotFoundError(
-            f"icons: {path.parent} holds no package of Iconify: {path.name} is missing. "
-            "`npm install @iconify-json/noto` makes node_modules/@iconify-json/noto."
+            f"icons: {path.parent} holds no Iconify package: {path.name} is missing. "
+            "`npm install @iconify-json/noto` creates node_modules/@iconify-json/noto."
         )
     try:
         return json.loads(path.read_text(encoding="utf-8"))

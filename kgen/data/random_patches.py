@@ -1,4 +1,4 @@
-"""Patches to train on, cut from larger images."""
+"""Training patches, cut from larger images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kgen.types import Array
 def random_patches(
     images: Iterable[Array], size: int, count: int, seed: int | None = None, flips: bool = True
 ) -> Array:
-    """Squares cut from images at random places, for `ImageRestorer` to train on.
+    """Cuts squares from images at random places, to train an `ImageRestorer`.
 
-    Every place in every image is equally likely, so larger images give more patches.
+    Every place in every image is equally likely, so larger images yield more patches.
 
     Args:
         images: list of arrays `(height, width, channels)` of any sizes, of one dtype.
         size: height and width of a patch in pixels.
         count: number of patches.
-        seed: integer, or None for other patches each time.
+        seed: integer, or None for different patches each time.
         flips: whether to mirror and rotate patches (by multiples of 90 degrees) at random.
 
     Returns:
@@ -38,7 +38,7 @@ def random_patches(
     kinds = {(image.ndim, image.shape[-1], image.dtype.name) for image in images if image.ndim}
     if len(kinds) != 1 or next(iter(kinds))[0] != 3:
         raise ValueError(
-            "random_patches: images must be arrays (height, width, channels), at least one, alike in channels and "
+            "random_patches: images must be one or more arrays (height, width, channels) with the same channels and "
             f"dtype; got {sorted({(image.shape, image.dtype.name) for image in images})}."
         )
     small = [image.shape for image in images if min(image.shape[:2]) < size]

@@ -15,15 +15,15 @@ from kgen.types import Array
 
 # A name, "#rrggbb", or three numbers from 0 to 255.
 Color: TypeAlias = str | Sequence[int]
-# Formats that Pillow names but does not decode by itself: some need another program, some are data or films.
+# Formats that Pillow lists but cannot decode by itself: some need another program, some are data or videos.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-# Images that Pillow does not read, except with a plug-in: phones, drawings, cameras' raw data, and others.
+# Images that Pillow reads only with a plug-in, if at all: from phones, drawings, raw camera data, and others.
 _UNREAD_SUFFIXES = frozenset(
     ".heic .heif .hif .svg .svgz .eps .ps .wmf .emf .jxl .exr .hdr .xcf .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf "
     ".pef .srw".split()
 )
 _HINTS = {
-    suffix: "`pip install pillow-heif`, and call `pillow_heif.register_heif_opener()` before"
+    suffix: "`pip install pillow-heif`, and call `pillow_heif.register_heif_opener()` first"
     for suffix in (".heic", ".heif", ".hif")
 }
 
@@ -51,8 +51,8 @@ def read_image(
         uint8 `(image_size, image_size, channels)`.
 
     Raises:
-        OSError, SyntaxError, ValueError: if the file is broken or not an image (from Pillow), or has pixels of
-            32 bits, whose white nobody knows.
+        OSError, SyntaxError, ValueError: if the file is broken or not an image (from Pillow), or has 32-bit pixels,
+            whose value for white is unknown.
 
     Example:
 
@@ -68,15 +68,15 @@ def read_image(
 def squared_image(
     opened: Image.Image, image_size: int, channels: int = 3, background: Color = "white", resize: str = "crop"
 ) -> Array:
-    """What `read_image` makes of an image file, of an image that Pillow has opened.
+    """The same as `read_image`, for an image that Pillow has opened.
 
     Raises:
-        OSError, SyntaxError, ValueError: as `read_image`.
+        OSError, SyntaxError, ValueError: as in `read_image`.
     """
     color = rgb(background)
     if opened.mode == "F" or (opened.mode == "I" and opened.format == "TIFF"):
-        raise ValueError("pixels of 32 bits do not say what white is; convert them to 8 or 16 bits")
-    # JPEG decodes faster at a fraction of its size; three times the target loses nothing.
+        raise ValueError("the white level of 32-bit pixels is unknown; convert them to 8 or 16 bits")
+    # JPEG decodes faster at a fraction of its size; three times the target size loses nothing.
     opened.draft(None, (3 * image_size, 3 * image_size))  # type: ignore[arg-type]
     image = _opaque_rgb(ImageOps.exif_transpose(opened), color)
     image = _cropped(image, image_size) if resize == "crop" else _padded(image, image_size, color)
@@ -88,7 +88,8 @@ def opened_image(file: str | os.PathLike | IO[bytes]) -> Image.Image:
     """An image file as `PIL.Image.open` opens it, in any format that Pillow decodes by itself.
 
     Raises:
-        PIL.UnidentifiedImageError: an `OSError`; it is not such an image. Says what helps, where that is known.
+        PIL.UnidentifiedImageError: an `OSError`, if it is not such an image. The message says what helps, if that is
+            known.
     """
     try:
         return Image.open(file, formats=_formats())
@@ -101,7 +102,7 @@ def opened_image(file: str | os.PathLike | IO[bytes]) -> Image.Image:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as an image's does, be it one that Pillow reads or not.
+    """Whether a file's name has an image's ending, whether or not Pillow can read that format.
 
     Example:
 
@@ -110,22 +111,22 @@ def is_image_name(name: str) -> bool:
     ```
     """
     suffix = PurePath(name).suffix.lower()
-    # Pillow opens these, of two JPEGs each, as JPEG.
+    # These hold two JPEGs each; Pillow opens them as JPEG.
     kind = "JPEG" if suffix == ".mpo" else Image.registered_extensions().get(suffix)
     return suffix in _UNREAD_SUFFIXES or kind in _formats()
 
 
 def _formats() -> list[str]:
-    """Names of the formats that Pillow decodes; plug-ins that were registered count."""
+    """Names of the formats that Pillow decodes, including those of registered plug-ins."""
     Image.init()
     return [name for name in Image.OPEN if name not in _NOT_DECODED]
 
 
 def check_image_options(caller: str, image_size: Any, channels: int, background: Color, resize: str) -> int:
-    """Checks the options of `read_image`, and gives `image_size` as an `int`; the error begins with `caller`.
+    """Checks the options of `read_image` and returns `image_size` as an `int`; the error begins with `caller`.
 
     Raises:
-        ValueError: an option is not one that `read_image` takes.
+        ValueError: an option has a value that `read_image` does not accept.
     """
     image_size = checks.integer(caller, "image_size", image_size)
     if channels not in (1, 3):

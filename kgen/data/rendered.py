@@ -1,4 +1,4 @@
-"""Drawings in SVG as pixels, rendered once."""
+"""SVG drawings as pixels, rendered once and cached."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from kgen.types import Array
 
 
 def check_packages(owner: str, packages: Mapping[str, str]) -> None:
-    """Checks that what draws is installed.
+    """Checks that the packages for drawing are installed.
 
     Args:
         owner: function that needs it.
-        packages: a dict from module to the name that pip knows.
+        packages: a dict from module to the package's name for pip.
 
     Raises:
         ImportError: if one of the packages is missing.
@@ -54,13 +54,13 @@ def rendered(
     """Drawings as pixels, from the cache if they are there.
 
     Args:
-        name: of the set, which errors and the file in the cache begin with.
-        svg_of: the text of drawing i.
+        name: name of the set; errors and the name of the cache file begin with it.
+        svg_of: a function from i to the SVG text of drawing i.
         count: number of drawings.
-        selection: says which drawings these are, beside the versions of `packages`.
+        selection: identifies the drawings, together with the versions of `packages`.
         packages: distributions that the drawings depend on.
         image_size: height and width in pixels.
-        background: the colour behind the drawings; None: nothing, and a fourth channel says where they are.
+        background: the colour behind the drawings; None: none, and a fourth channel marks the drawing.
         cache_directory: see `kgen.data.openmoji`.
         verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
 
@@ -86,7 +86,7 @@ def rendered(
         with whole_file(path) as partial:
             np.savez_compressed(partial, images=images)
     except OSError as error:
-        warnings.warn(f"{name}: could not keep the pixels in {directory} ({error}).", stacklevel=3)
+        warnings.warn(f"{name}: could not save the pixels in {directory} ({error}).", stacklevel=3)
     return images
 
 
@@ -97,7 +97,7 @@ def _pixels(svg_of, count, image_size, color, verbose):
     images = np.empty((count, image_size, image_size, len(mode)), "uint8")
     progress = Progress(count, "image", verbose)
     for i in range(count):
-        # resvg's own antialiasing was compared by eye with 2 and 4 times supersampling at 32 and 64 px: as good.
+        # By eye, resvg's own antialiasing is as good as 2 and 4 times supersampling at 32 and 64 px.
         png = resvg_py.svg_to_bytes(
             svg_string=svg_of(i), width=image_size, height=image_size, background=background, skip_system_fonts=True
         )

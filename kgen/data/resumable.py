@@ -1,4 +1,4 @@
-"""What long work keeps in a folder, so that it can go on after it was killed."""
+"""Files that long work keeps in a folder, so that it can resume after it was killed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keras import ops
 
 from kgen.files import write_whole
 
-# Names of the files that are kgen's own, beside images and captions.
+# Names of kgen's own files, besides images and captions.
 CAPTIONER, SO_FAR, TEACHER = "captioner.json", "captions.jsonl.partial", "teacher.json"
 
 
 def fingerprint(model: Any) -> str:
-    """A model's class and a hash of its weights: all that its output depends on."""
+    """A model's class and a hash of its weights: its output depends on nothing else."""
     digest = hashlib.sha256()
     for weight in getattr(model, "weights", None) or []:
         value = ops.convert_to_numpy(weight.value)
@@ -27,12 +27,12 @@ def fingerprint(model: Any) -> str:
 
 
 def was_begun(owner: str, file: Path, description: dict[str, Any], done: str, otherwise: str) -> bool:
-    """Whether this work was begun before; refuses a folder where other work was.
+    """Whether this work was begun before; refuses a folder of other work.
 
     Args:
-        owner: name that the error begins with.
+        owner: name at the start of the error.
         file: path of the description, a JSON file that `begin` wrote.
-        description: what this work is.
+        description: dict that identifies this work.
         done: what was done with the folder, such as "drawn"; for the error.
         otherwise: what the user may do instead; for the error.
 
@@ -48,7 +48,7 @@ def was_begun(owner: str, file: Path, description: dict[str, Any], done: str, ot
     other = [name for name in description if found.get(name) != description[name]]
     if other:
         raise ValueError(
-            f"{owner}: '{file.parent}' was {done} with another {', another '.join(other)}. Go on with the same, or "
+            f"{owner}: '{file.parent}' was {done} with another {', another '.join(other)}. Use the same again, or "
             f"{otherwise}."
         )
     return True

@@ -1,4 +1,4 @@
-"""How the coloured shapes look: their colours, their outlines, and an antialiased drawing of both.
+"""How the coloured shapes look: their colours, their outlines, and antialiased drawing.
 
 `captioned_shapes` draws with it and `read_shapes` compares with it, so the two agree on what a star is.
 """
@@ -50,7 +50,7 @@ def inside(shape: str, x: Array, y: Array) -> Array:
     if shape == "cross":
         return (np.minimum(abs(x), abs(y)) <= 0.34) & (np.maximum(abs(x), abs(y)) <= 1)
     corners, depth = (3, 0.5) if shape == "triangle" else (5, 0.45)
-    # Fold the plane into the half sector between a tip (at angle 0) and the notch beside it (at pi / corners): there
+    # Fold the plane into the half sector between a tip (at angle 0) and the notch next to it (at pi / corners): there
     # the outline is the straight line from (1, 0) to the notch. A triangle's "notch" is the middle of its side.
     half = np.pi / corners
     angle = abs((np.arctan2(x, -y) + half) % (2 * half) - half)

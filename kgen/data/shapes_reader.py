@@ -1,4 +1,4 @@
-"""Reads the attributes of `captioned_shapes` from an image, so that faithfulness to text can be counted."""
+"""Reads the attributes of `captioned_shapes` from an image, to measure how well it matches a text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kgen.data.shapes_drawing import BACKGROUNDS, COLORS, SHAPES, SIZES, coverag
 from kgen.types import Array
 
 _MOST_OBJECTS = 6  # more than any caption asks for; keeps an image full of specks cheap to read
-_COLOR_TOLERANCE = 70.0  # grey levels; half the distance between the closest colours, so that "none of these" exists
-_LEAST_OVERLAP = 0.6  # intersection over union; below, a blob is none of the shapes
+_COLOR_TOLERANCE = 70.0  # grey levels; half the distance between the closest colours, so that a pixel can match none
+_LEAST_OVERLAP = 0.6  # intersection over union; below it, a blob is none of the shapes
 _RADII = (0.7 * SIZES["small"], np.sqrt(SIZES["small"] * SIZES["large"]), 1.35 * SIZES["large"])
 
 
@@ -59,10 +59,10 @@ def read_shapes(image: Array) -> dict[str, Any]:
 
 
 def attributes_match(expected: dict[str, Any], read: dict[str, Any]) -> dict[str, bool]:
-    """Whether an image shows what was asked for, attribute by attribute.
+    """Whether an image shows what its caption asks for, attribute by attribute.
 
-    Objects that were read are assigned to the expected ones in the way that agrees best. An attribute is right if it is
-    right for every expected object; `all(result.values())` is true if everything is.
+    The objects found are matched to the expected ones in the way that agrees best. An attribute is right if it is right
+    for every expected object; `all(result.values())` is true if everything is.
 
     Args:
         expected: attributes from `captioned_shapes`.
@@ -108,28 +108,28 @@ def _grey_levels(image):
 
 
 def _reduced(pixels):
-    """Block means down to 32 to 63 pixels a side: enough to tell the shapes, with less noise and in less time."""
+    """Block means down to 32 to 63 pixels a side: enough to tell shapes apart, with less noise and in less time."""
     factor = max(1, len(pixels) // 32)
     side = len(pixels) // factor
     return pixels[: side * factor, : side * factor].reshape(side, factor, side, factor, 3).mean((1, 3))
 
 
 def _explain(pixels, background):
-    """For each pixel the index of its colour, that colour's share (0: all background), and the error left."""
+    """For each pixel: the index of its colour, that colour's share (0: all background), and the remaining error."""
     names = list(COLORS)
     directions = np.array([COLORS[name] for name in names], "float32") - background
     lengths = (directions**2).sum(1)
     offsets = pixels - background
     shares = np.clip(offsets @ directions.T / np.maximum(lengths, 1), 0, 1)
     errors = np.linalg.norm(offsets[..., None, :] - shares[..., None] * directions, axis=-1)
-    errors = np.where(lengths < _COLOR_TOLERANCE**2, np.inf, errors)  # a colour that is the background explains nothing
+    errors = np.where(lengths < _COLOR_TOLERANCE**2, np.inf, errors)  # the background's own colour explains nothing
     labels = errors.argmin(-1)
     pick = lambda values: np.take_along_axis(values, labels[..., None], -1)[..., 0]  # noqa: E731
     return labels, pick(shares), pick(errors)
 
 
 def _blobs(foreground, labels, least):
-    """Boolean masks of the connected things, parted where two colours share one."""
+    """Boolean masks of connected regions, split where two colours touch."""
     for blob in _components(foreground, least):
         counts = np.bincount(labels[blob], minlength=len(COLORS))
         rivals = np.flatnonzero(counts >= max(least, 0.25 * counts.sum()))
@@ -141,8 +141,8 @@ def _blobs(foreground, labels, least):
 
 
 def _components(mask, least):
-    """Connected components (with diagonals) of at least so many pixels."""
-    # Every pixel has a number and takes over its neighbours' highest, until each component has one number.
+    """Connected components (with diagonals) of at least `least` pixels."""
+    # Every pixel has a number and takes its neighbours' highest, until each component has one number.
     numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
         padded = np.pad(numbers, 1)

@@ -1,4 +1,4 @@
-"""Drawn patterns: style images for those who have no paintings at hand."""
+"""Drawn patterns: style images for users without paintings at hand."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def textures(count: int, image_size: int = 128, seed: int = 0) -> Array:
 
 
 def _texture(numbers, size):
-    # Drawn at twice the size, for smooth edges.
+    # Draws at twice the size, for smooth edges.
     kind = (_mosaic, _strokes, _marble, _stripes, _dots, _weave)[numbers.integers(6)]
     image = kind(numbers, 2 * size, _palette(numbers))
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def _palette(numbers, count=6):
-    """Colours between two or three that differ strongly."""
+    """Colours blended between two or three very different ones."""
     ends = numbers.integers(0, 256, (numbers.integers(2, 4), 3)).astype("float64")
     ends[0] *= 0.4
     ends[-1] = 255 - 0.5 * (255 - ends[-1])
@@ -75,7 +75,7 @@ def _strokes(numbers, size, palette):
     )
     for _ in range(int(1.5 * size * size / (width * length))):
         x, y = numbers.uniform(0, size, 2)
-        # Strokes follow a field that bends slowly.
+        # Strokes follow a slowly bending field.
         angle = turn + 1.5 * np.sin(3 * x / size + turn) * np.cos(4 * y / size) + numbers.normal(0, 0.15)
         dx, dy = 0.5 * length * np.cos(angle), 0.5 * length * np.sin(angle)
         color = np.clip(palette[numbers.integers(len(palette))] + numbers.normal(0, 10, 3), 0, 255)

@@ -1,4 +1,4 @@
-"""`python -m kgen.evaluate generated real`: how near generated images are to real ones."""
+"""`python -m kgen.evaluate generated real`: how close generated images are to real ones."""
 
 from kgen.evaluate.command import main
 

@@ -32,15 +32,15 @@ from kgen.standard_output import results_only
 from kgen.types import Array, ImageShape
 
 _DEFAULT = ["frechet_distance", "kernel_distance", "precision_recall", "density_coverage"]
-# Images that are in memory at once.
+# How many images are in memory at once.
 _CHUNK = 512
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Measures how near generated images, those of a folder or of a saved model, are to real ones.
+    """Measures how close generated images, from a folder or a saved model, are to real ones.
 
     Args:
-        arguments: of the command line; None: those of this process.
+        arguments: the command line's arguments; None: those of this process.
 
     Returns:
         The report that `--json` writes, as a dict.
@@ -67,33 +67,35 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("generated", help="folder of images; or a .keras file, a preset, a SavedModel")
-    parser.add_argument("real", type=Path, help="folder of images; or an .npz file of reference statistics")
+    parser.add_argument("generated", help="folder of images, .keras file, preset or SavedModel")
+    parser.add_argument("real", type=Path, help="folder of images, or .npz file of reference statistics")
     parser.add_argument("--metrics", nargs="+", choices=list(METRICS), default=_DEFAULT, help="what to measure")
     parser.add_argument("--features", default=FEATURES, help="name of a feature extractor")
-    parser.add_argument("--classifier", default=CLASSIFIER, help="of classifier_score")
-    parser.add_argument("--clip", metavar="PRESET", help="also text_alignment in the features of this KerasHub CLIP")
+    parser.add_argument("--classifier", default=CLASSIFIER, help="classifier for classifier_score")
+    parser.add_argument("--clip", metavar="PRESET", help="also measure text_alignment with this KerasHub CLIP")
     parser.add_argument(
-        "--image-size", type=whole_number(1), help="pixels a side; by default those of the first generated image"
+        "--image-size", type=whole_number(1), help="side in pixels; by default that of the first generated image"
     )
-    parser.add_argument("--num-images", type=whole_number(1), default=5000, help="at most so many generated images")
-    parser.add_argument("--prompts", type=Path, help="text file, one prompt a line; else the real folder's captions")
-    parser.add_argument("--seed", type=int, default=0, help="of the first generated image")
+    parser.add_argument("--num-images", type=whole_number(1), default=5000, help="at most this many generated images")
+    parser.add_argument(
+        "--prompts", type=Path, help="text file, one prompt per line; by default the real folder's captions"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first generated image")
     parser.add_argument("--batch-size", type=whole_number(1), default=64, help="images computed at once")
-    parser.add_argument("--reference", type=Path, help=".npz file to keep the real images' statistics in")
+    parser.add_argument("--reference", type=Path, help=".npz file to store the real images' statistics in")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures, prints the table, writes the file that `--json` names, and gives the report.
+    """Measures, prints the table, writes the file of `--json`, and returns the report.
 
     Raises:
-        OSError, TypeError, ValueError, ImportError: if it does not go.
+        OSError, TypeError, ValueError, ImportError: for anything that makes it impossible.
     """
     start = time.time()
-    # What would fail at the end fails before the work.
+    # Fails now rather than at the end of the work.
     file = None if options.json is None else check_writable("--json", options.json)
-    # Standard output is for the table.
+    # Keeps standard output free for the table.
     with results_only():
         report = evaluate(options)
     report["seconds"] = round(time.time() - start, 1)
@@ -104,20 +106,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
-    """The numbers that the options ask for, and what they were computed from, as a dict for JSON."""
+    """The numbers that the options ask for, and how they were computed, as a dict for JSON."""
     names = list(dict.fromkeys(options.metrics))
     extractor: Any = FeatureExtractor.of(options.features)
     source = source_of(options)
     prompts = source.prompts or []
     if options.clip and not prompts:
-        raise ValueError("--clip compares images with their prompts; only a model that draws from prompts has them.")
+        raise ValueError("--clip compares images with their prompts, so it needs a model that draws from prompts.")
     partners = _partners(options, source) if "reconstruction_error" in names else None
     compared = set(names) - {"reconstruction_error", "classifier_score"}
     reference = _reference(options, extractor, source.image_shape) if compared else None
     metrics = [_metric(name, options, extractor, reference) for name in names]
     alignment = [TextAlignment(DualFeatureExtractor.clip(options.clip))] if options.clip else []
     print(f"{len(source)} generated images of {options.generated}")
-    # Of a text that comes again the first image counts: no image could find it among its copies.
+    # For a repeated text only the first image counts: no image could find its text among equal ones.
     spoken = list({text: i for i, text in reversed([*enumerate(prompts)])}.values()) if alignment else []
     progress, done = Progress(len(source), verbose=1), 0
     for images in source.batches(_CHUNK):
@@ -155,7 +157,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _numbers(metric: Any) -> list[dict[str, Any]]:
-    """What a report says of each number of a metric."""
+    """The entries of a report for each number of a metric."""
     extractor = metric.feature_extractor
     return [
         {
@@ -179,7 +181,7 @@ def _metric(
 def _reference(
     options: argparse.Namespace, extractor: FeatureExtractor, image_shape: ImageShape
 ) -> ReferenceStatistics:
-    """Statistics of the real images, read as large and with as many channels as the generated ones."""
+    """Statistics of the real images, read with the size and channels of the generated ones."""
     if options.real.suffix == ".npz":
         reference = ReferenceStatistics.load(options.real)
         reference.check_image_shape("--real", image_shape)
@@ -190,10 +192,10 @@ def _reference(
 
 
 def _partners(options: argparse.Namespace, source: Source) -> Iterator[Array]:
-    """Batches of the real images that have the names of the generated ones."""
+    """Batches of the real images with the same file names as the generated ones."""
     real = _folder(options.real, source.image_shape, limit=options.num_images, on_error="raise")
     if source.files is None or list(map(same_name, source.files)) != list(map(same_name, real.files)):
-        raise ValueError("reconstruction_error compares images of the same file name in two folders.")
+        raise ValueError("reconstruction_error compares two folders, which must have the same file names.")
     return real.batches(_CHUNK)
 
 

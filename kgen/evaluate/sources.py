@@ -21,10 +21,10 @@ from kgen.types import Array
 
 
 def source_of(options: argparse.Namespace) -> Source:
-    """What gives the generated images: has `image_shape`, `files`, `prompts`, a length and `batches(size)`.
+    """The source of the generated images: has `image_shape`, `files`, `prompts`, a length and `batches(size)`.
 
     Args:
-        options: of the command; `generated` says where the images come from.
+        options: options of the command; `generated` says where the images come from.
 
     Raises:
         ImportError: for a SavedModel without TensorFlow.
@@ -40,7 +40,7 @@ def source_of(options: argparse.Namespace) -> Source:
     if (path / "saved_model.pb").is_file():
         return FromSavedModel(path, options)
     if not path.is_dir():
-        raise ValueError(f"'{name}' is no folder of images, .keras file, SavedModel or preset of kgen.")
+        raise ValueError(f"'{name}' is not a folder of images, .keras file, SavedModel or preset of kgen.")
     return FromFolder(path, options)
 
 
@@ -68,16 +68,18 @@ class FromFolder:
 
 
 class FromModel:
-    """What a kgen model generates: image i has the seed `options.seed + i`."""
+    """Images that a kgen model generates: image i has the seed `options.seed + i`."""
 
     files = None
 
     def __init__(self, model: Any, options: argparse.Namespace):
         if not isinstance(model, (GAN, VAE, TextToImage)):
-            raise ValueError(f"'{options.generated}' holds no kgen model, but a {type(model).__name__}.")
+            raise ValueError(
+                f"'{options.generated}' must contain a kgen GAN, VAE or TextToImage; got {type(model).__name__}."
+            )
         if options.image_size not in (None, model.sampler.image_shape[0]):
             raise ValueError(
-                f"--image-size is for folders; the model draws {model.sampler.image_shape[0]} pixels a side."
+                f"--image-size is only for folders; the model draws {model.sampler.image_shape[0]} pixels a side."
             )
         self.model = model
         self.options = options
@@ -106,7 +108,7 @@ class FromModel:
 
 
 class FromSavedModel(FromModel):
-    """What an exported model generates, from prompts or from seeds alone."""
+    """Images that an exported model generates, from prompts or only from seeds."""
 
     def __init__(self, path: Path, options: argparse.Namespace):
         try:
@@ -114,9 +116,9 @@ class FromSavedModel(FromModel):
         except ImportError as error:
             raise ImportError(f"'{path}' is a SavedModel, which needs TensorFlow: pip install tensorflow") from error
         with contextlib.suppress(ImportError):
-            import tensorflow_text  # noqa: F401  (registers the operations of a tokenizer that may be in it)
+            import tensorflow_text  # noqa: F401  (registers operations of a tokenizer that the model may contain)
 
-        # A signature does not keep its model alive.
+        # The model is kept too, because a signature does not keep it alive.
         self.model, self.options = tf.saved_model.load(path), options
         self.serve = self.model.signatures.get("serving_default")
         inputs = self.serve.structured_input_signature[1] if self.serve is not None else {}
@@ -145,11 +147,11 @@ Source: TypeAlias = FromFolder | FromModel
 
 
 def _prompts(options: argparse.Namespace) -> list[str]:
-    """Prompts of a text file, or a caption of each image in the real folder; repeated where they are too few."""
+    """Prompts from a text file, or one caption per image of the real folder; repeated if there are too few."""
     if options.prompts is not None:
         prompts = [line.strip() for line in options.prompts.read_text(encoding="utf-8").splitlines() if line.strip()]
     elif options.real.is_dir():
-        # Images without a caption are left out.
+        # Images without a caption are skipped.
         prompts = [captions[0] for captions in folder_captions(options.real, lambda *_: None).values()]
     else:
         raise ValueError("this model draws from prompts: give --prompts, or a folder of captioned real images.")

@@ -1,4 +1,4 @@
-"""What a recognition model learns to say of images: heads on a backbone's features."""
+"""Heads of a recognition model: what it learns to predict from a backbone's features."""
 
 from kgen.heads.classification_head import ClassificationHead
 from kgen.heads.head import Head

@@ -1,4 +1,4 @@
-"""What heads that choose among classes share."""
+"""Base of the heads that choose among classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kgen.inputs.batch_checks import check_numbers
 class ClassHead(Head):
     """A head that chooses among classes."""
 
-    # The lowest number of an answer.
+    # The lowest number that an answer may be.
     least = 0
 
     def __init__(self, num_classes=None, class_names=None):
@@ -19,7 +19,7 @@ class ClassHead(Head):
 
     @property
     def limits(self):
-        """What the numbers are called, the lowest and the highest."""
+        """`(name of the answers, lowest number, highest number)`."""
         return self.targets, self.least, self.num_classes - 1
 
     def check_numbers(self, owner, numbers):
@@ -31,7 +31,7 @@ class ClassHead(Head):
 def _names(owner, num_classes, class_names):
     """Names of the classes; their numbers, as strings, if they have none."""
     if num_classes is None and class_names is None:
-        raise ValueError(f"{owner}: give num_classes or class_names.")
+        raise ValueError(f"{owner}: pass num_classes or class_names.")
     if num_classes is not None:
         num_classes = checks.integer(owner, "num_classes", num_classes, least=2)
     if class_names is None:
@@ -40,5 +40,5 @@ def _names(owner, num_classes, class_names):
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"{owner}: class_names must be at least two different names; got {class_names!r}.")
     if num_classes not in (None, len(names)):
-        raise ValueError(f"{owner}: class_names must be num_classes={num_classes} names; got {len(names)}.")
+        raise ValueError(f"{owner}: class_names must contain num_classes={num_classes} names; got {len(names)}.")
     return names

@@ -1,4 +1,4 @@
-"""The class of an image."""
+"""A head for the class of an image."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from kgen.types import Tensor
 class ClassificationHead(ClassHead):
     """The class of an image: a linear layer on the vector of features, and cross-entropy.
 
-    Answers are integers `(N,)`, or names; -1 is an image whose class is not known, from which this head learns
-    nothing. The logs name the share of right answers, `accuracy`.
+    Answers are integers `(N,)`, or names; -1 means that the class is unknown, and this head learns nothing from that
+    image. The logs show `accuracy`, the share of right answers.
 
     Args:
         num_classes: how many classes there are; or
         class_names: their names, in the order of the labels.
-        dropout: share of the features that is left out in training, in [0, 1).
+        dropout: share of the features to drop in training, in [0, 1).
         label_smoothing: as in `kgen.losses.label_cross_entropy`.
 
     Raises:
@@ -58,7 +58,7 @@ class ClassificationHead(ClassHead):
         return layers.Dense(self.num_classes, dtype="float32", name=f"{name}_logits")(x)
 
     def loss(self, targets: Tensor, outputs: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy, of smoothed labels."""
+        """Cross-entropy with smoothed labels."""
         return {"loss": losses.label_cross_entropy(targets, outputs, self.label_smoothing)}
 
     def class_weighted(
@@ -69,7 +69,7 @@ class ClassificationHead(ClassHead):
         return {name: weight * value for name, value in values.items()}
 
     def numbered(self, owner: str, targets: Any) -> Any:
-        """Labels for names."""
+        """Replaces names by labels."""
         if not isinstance(targets, (list, tuple, np.ndarray)):
             return targets
         targets = np.asarray(targets)
@@ -79,7 +79,7 @@ class ClassificationHead(ClassHead):
         unknown = sorted({str(target) for target in targets.ravel()} - set(numbers))
         if unknown:
             raise ValueError(
-                f"{owner}: there is no class {unknown[0]!r}; there are {', '.join(map(repr, self.class_names))}."
+                f"{owner}: unknown class {unknown[0]!r}; the classes are {', '.join(map(repr, self.class_names))}."
             )
         return np.array([numbers[str(target)] for target in targets.ravel()], "int32").reshape(targets.shape)
 

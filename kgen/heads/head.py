@@ -15,8 +15,8 @@ class Head:
     """Base of the heads: layers on a backbone's features, a loss, and a metric for the logs.
 
     A subclass sets `reads`, the part of the backbone that it builds on, "vector" or "maps" (see
-    `kgen.networks.backbone_encoder`); `terms`, what its loss is the sum of; and `targets`, what the answers are called
-    that `fit` must be given, None for a head that needs none.
+    `kgen.networks.backbone_encoder`); `terms`, the names of the terms that add up to its loss; and `targets`, the
+    name of the answers that `fit` needs, None if it needs none.
 
     Example:
 
@@ -31,11 +31,11 @@ class Head:
     reads = "vector"
     terms: tuple[str, ...] = ("loss",)
     targets: str | None = None
-    # Of answers that are numbers: what they are called, the lowest and the highest.
+    # For answers that are numbers: `(name, lowest, highest)`.
     limits: Any = None
 
     def attach(self, images: Tensor, encoded: dict[str, Any], name: str) -> Tensor:
-        """The symbolic outputs, made of symbolic images and the dict of a backbone's parts."""
+        """The symbolic outputs, from symbolic images and the dict of a backbone's parts."""
         raise NotImplementedError(f"{type(self).__name__} must define attach().")
 
     def loss(self, targets: Tensor, outputs: Tensor) -> dict[str, Tensor]:
@@ -45,22 +45,22 @@ class Head:
     def class_weighted(
         self, values: dict[str, Tensor], targets: Tensor, outputs: Tensor, class_weights: Tensor
     ) -> dict[str, Tensor]:
-        """The `values` of `loss` where classes count as much as `class_weights` `(num_classes,)` says."""
+        """The `values` of `loss`, with each class weighted by `class_weights` `(num_classes,)`."""
         raise ValueError(f"{type(self).__name__}: class_weight has no meaning for this head; leave it out.")
 
     def numbered(self, owner: str, targets: Any) -> Any:
-        """Answers as `fit` was given them, with numbers for names."""
+        """The answers given to `fit`, with names replaced by numbers."""
         return targets
 
     def check(self, owner: str, targets: Any, shape: tuple) -> None:
-        """Raises ValueError for answers that do not fit images of a shape `(N, height, width)`."""
+        """Raises ValueError for answers that do not fit images of shape `(N, height, width)`."""
 
     def prepare(self, targets: Tensor) -> Tensor:
         """Answers as the loss sees them."""
         return targets
 
     def answer(self, outputs: Tensor) -> Tensor:
-        """What a user gets, of the outputs for a batch."""
+        """What the user gets, from the outputs for a batch."""
         return outputs
 
     def metric(self) -> keras.metrics.Metric | None:
@@ -70,4 +70,4 @@ class Head:
     def measure(
         self, metric: keras.metrics.Metric, targets: Tensor, outputs: Tensor, weight: Tensor | None = None
     ) -> None:
-        """Updates the metric; `weight` `(batch,)` is how much each image counts, None for all alike."""
+        """Updates the metric; `weight` `(batch,)` is how much each image counts, None if all count alike."""

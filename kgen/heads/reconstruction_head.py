@@ -1,4 +1,4 @@
-"""The image itself."""
+"""A head that reconstructs the image."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from kgen.types import Tensor
 
 @serializable
 class ReconstructionHead(Head):
-    """The image itself: a decoder behind the vector of features, which makes an autoencoder and needs no labels.
+    """Reconstructs the image: a decoder on the vector of features, which makes an autoencoder and needs no labels.
 
     Args:
         decoder: built `keras.Model` from latents `(batch, n)` to what `reconstruction` reads, as in `VAE`; it is
-            copied. A dense layer makes the latents of the features.
+            copied. A dense layer turns the features into latents.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
-            `Gaussian(0.5)`. The loss is in nats per image, hundreds of them: give it a small weight beside others.
+            `Gaussian(0.5)`. The loss is hundreds of nats per image, so give it a small weight beside other losses.
 
     Raises:
         TypeError, ValueError: if the decoder is not such a model.
@@ -41,8 +41,8 @@ class ReconstructionHead(Head):
         latents = named_input("ReconstructionHead", decoder, "latents")
         if isinstance(decoder.output_shape, (dict, list)) or len(latents.shape) != 2:
             raise ValueError(
-                "ReconstructionHead: the decoder must go from latents (batch, n) to images; "
-                f"{decoder.name!r} goes from {tuple(latents.shape)} to {decoder.output_shape}."
+                "ReconstructionHead: the decoder must turn latents (batch, n) into images; "
+                f"{decoder.name!r} turns {tuple(latents.shape)} into {decoder.output_shape}."
             )
         self.decoder = network_copy(decoder)
         self.latent_dim = latents.shape[-1]
@@ -51,7 +51,7 @@ class ReconstructionHead(Head):
         warn_of_ending("ReconstructionHead", "decoder", decoder, logits)
 
     def attach(self, images: Tensor, encoded: dict[str, Any], name: str) -> Tensor:
-        """What the decoder makes of the features."""
+        """The decoder's outputs for the features."""
         wanted = losses.decoded_shape(tuple(images.shape[1:]), self.reconstruction)
         if tuple(self.decoder.output_shape[1:]) != wanted:
             raise ValueError(

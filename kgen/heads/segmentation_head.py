@@ -1,4 +1,4 @@
-"""The class of each pixel."""
+"""A head for the class of each pixel."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from kgen.types import Tensor
 class SegmentationHead(ClassHead):
     """The class of each pixel: a `kgen.networks.map_decoder` on the feature maps; cross-entropy and Dice loss.
 
-    Answers are integers `(N, height, width)`. The logs name `cross_entropy`, `dice`, and `mean_iou`: the pixels that
-    are of a class and are predicted as such, as a share of those that are either, averaged over the classes.
+    Answers are integers `(N, height, width)`. The logs show `cross_entropy`, `dice` and `mean_iou`. The last is the
+    intersection of true and predicted pixels of a class, divided by their union, averaged over the classes.
 
     Args:
-        num_classes: how many classes there are, the background among them; or
+        num_classes: how many classes there are, background included; or
         class_names: their names, in the order of the masks' numbers.
         filters: as in `kgen.networks.map_decoder`.
-        dice_weight: of `kgen.losses.dice` beside `kgen.losses.pixel_cross_entropy`.
+        dice_weight: weight of `kgen.losses.dice`; that of `kgen.losses.pixel_cross_entropy` is 1.
 
     Raises:
         ValueError: if neither of the first two is given, they contradict each other, or there are fewer than two
@@ -51,7 +51,9 @@ class SegmentationHead(ClassHead):
     ):
         super().__init__(num_classes, class_names)
         if self.num_classes > 256:
-            raise ValueError(f"SegmentationHead: there may be 256 classes, numbered in uint8; got {self.num_classes}.")
+            raise ValueError(
+                f"SegmentationHead: there can be at most 256 classes, as masks are uint8; got {self.num_classes}."
+            )
         self.filters = filters
         self.dice_weight = checks.number("SegmentationHead", "dice_weight", dice_weight, least=0)
 
@@ -69,7 +71,7 @@ class SegmentationHead(ClassHead):
     def class_weighted(
         self, values: dict[str, Tensor], targets: Tensor, outputs: Tensor, class_weights: Tensor
     ) -> dict[str, Tensor]:
-        """Each pixel's cross-entropy times the weight of its class; Dice counts classes alike, as ever."""
+        """Each pixel's cross-entropy times the weight of its class; Dice still counts all classes alike."""
         weights = ops.take(class_weights, targets, axis=0)
         return {**values, "cross_entropy": losses.pixel_cross_entropy(targets, outputs, weights)}
 
@@ -77,7 +79,7 @@ class SegmentationHead(ClassHead):
         """Raises ValueError unless there is an integer in range for each pixel."""
         if tuple(targets.shape) != shape:
             raise ValueError(
-                f"{owner}: masks must have shape {shape}, a number for each pixel; got {tuple(targets.shape)}."
+                f"{owner}: masks must have shape {shape}, one class number per pixel; got {tuple(targets.shape)}."
             )
         self.check_numbers(owner, targets)
 
@@ -91,7 +93,7 @@ class SegmentationHead(ClassHead):
 
     def metric(self) -> keras.metrics.Metric:
         """Mean intersection over union, over all pixels of all images."""
-        # In float, or weights of images would be rounded.
+        # In float: otherwise the weights of images would be rounded.
         return keras.metrics.MeanIoU(self.num_classes, name="mean_iou", dtype="float32")
 
     def measure(
@@ -103,5 +105,5 @@ class SegmentationHead(ClassHead):
 
 
 def of_pixels(weight: Tensor, masks: Tensor) -> Tensor:
-    """The weights of images `(batch,)` as those of their pixels, `(batch, height, width)`."""
+    """The weights of images `(batch,)`, repeated for their pixels, `(batch, height, width)`."""
     return weight[:, None, None] * ops.ones_like(ops.cast(masks, "float32"))

@@ -1,4 +1,4 @@
-"""What a trained model says of images: their latents, how likely they are, what they were without noise."""
+"""What a trained model says about images: their latents, their likelihood, the image without noise."""
 
 from kgen.inference.denoising import posterior_mean
 from kgen.inference.inversion import invert

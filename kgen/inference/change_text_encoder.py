@@ -1,4 +1,4 @@
-"""A trained text-to-image model behind another text encoder."""
+"""A trained text-to-image model with another text encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kgen.training import network_copy
 
 
 def with_text_encoder(model: Any, text_encoder: Any) -> Any:
-    """A copy of a `TextToImage` that reads by another text encoder; see `TextToImage.with_text_encoder`."""
+    """A copy of a `TextToImage` with another text encoder; see `TextToImage.with_text_encoder`."""
     encoder, own = TextEncoder.of(text_encoder), model.text_encoder
     reads_tokens = isinstance(model.sampler.prior, TextPrior)
     networks.check_text_features("TextToImage.with_text_encoder", model.generator, own, encoder, reads_tokens)
@@ -47,9 +47,10 @@ def with_text_encoder(model: Any, text_encoder: Any) -> Any:
 
 
 def with_larger_encoder(model: Any, preset: str | os.PathLike) -> Any:
-    """The model of a preset, with the larger encoder that the preset names in front of it for texts in Latin script.
+    """The model of a preset, with the larger encoder that the preset names for texts in Latin script.
 
-    The model as it is if the preset names none, or none that is installed. A warning says where one cannot be loaded.
+    The model stays as it is if the preset names no encoder or it is not installed; or, with a warning, if it cannot be
+    loaded.
     """
     larger = installed_model(preset_description(preset).get("remarks", {}).get("latin_text_encoder"))
     if not larger:
@@ -57,5 +58,5 @@ def with_larger_encoder(model: Any, preset: str | os.PathLike) -> Any:
     try:
         return with_text_encoder(model, EncoderByScript(TextEncoder.of(larger), model.text_encoder))
     except ImportError as error:
-        warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used. {error}", stacklevel=3)
+        warnings.warn(f"TextToImage.from_preset: the preset's own text encoder is used instead. {error}", stacklevel=3)
         return model

@@ -1,4 +1,4 @@
-"""Classes of images by an auxiliary classifier, and probabilities with names."""
+"""Classes of images from an auxiliary classifier, and probabilities with class names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kgen.types import Array, ValueRange
 def classifier_probabilities(
     model: Any, images: Any, batch_size: int, verbose: int | str, value_range: ValueRange = None
 ) -> Array:
-    """What the auxiliary classifier of a model's discriminator says of images, float32 `(N, num_classes)`.
+    """Class probabilities of images from the auxiliary classifier of a discriminator, float32 `(N, num_classes)`.
 
     Raises:
         ValueError: if the model has no discriminator, or one without a classifier, whose outputs are
@@ -40,19 +40,19 @@ def classifier_probabilities(
 
 
 def named(owner: str, probabilities: Array, class_names: Any, top: int | None) -> Any:
-    """Probabilities `(N, classes)` as they are; with `top` the most probable classes of each row, by name.
+    """Probabilities `(N, classes)` unchanged; with `top` the most probable classes of each row, by name.
 
     Args:
         owner: method that errors name.
         probabilities: float array.
         class_names: a name for each class; None: their numbers, as strings.
-        top: how many to give, or None.
+        top: how many classes to return for each row; None: the array.
 
     Returns:
         The array, or a list of N lists of `(name, probability)`, best first.
 
     Raises:
-        ValueError: for another number of names, or a `top` that is not a number of classes.
+        ValueError: for a wrong number of names, or a `top` that is not from 1 to the number of classes.
     """
     classes = probabilities.shape[1]
     names = [str(number) for number in range(classes)] if class_names is None else list(class_names)

@@ -1,4 +1,4 @@
-"""Wide holes, filled by what fills only narrow ones: first in a smaller image, then from there inwards and outwards."""
+"""Fills wide holes with a function that fills only narrow ones: first in a smaller image, then at full size."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def filled_from_coarse_to_fine(
 ) -> Tensor:
     """Images with holes of any size filled.
 
-    What is out of reach of all known pixels comes from the images at half the size, which are filled in the same way.
-    From then on it counts as known, so `fill` has only the gap between it and the known pixels to close.
+    Pixels out of reach of all known pixels come from the images at half the size, which are filled in the same way.
+    They then count as known, so that `fill` only has to close the gap to the known pixels.
 
     Args:
         fill: from uint8 `images` and `masks`, of any size, to uint8 images `scale` times as large.
@@ -30,8 +30,8 @@ def filled_from_coarse_to_fine(
         masks: `(N, H, W, 1)`, not 0 at missing pixels.
         reach: how far from known pixels `fill` is good, in pixels.
         scale: how many times larger the images become.
-        levels: how often to halve the images; None for as often as there is something out of reach, which has to be
-            looked at, and so cannot be part of a graph.
+        levels: how often to halve the images. None: as long as pixels are out of reach; this looks at values, so it
+            cannot be part of a graph.
 
     Returns:
         What `fill` returns.
@@ -47,7 +47,7 @@ def filled_from_coarse_to_fine(
     near = 1.0 - missing
     for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
         near = ops.max_pool(near, window, strides=1, padding="same", data_format="channels_last")
-    # Images as small as the reach have something out of it only if all is missing.
+    # In images no larger than the reach, pixels are out of reach only if all are missing.
     if levels == 0 or (levels is None and (max(height, width) <= reach or float(ops.min(near)) > 0.0)):
         return fill(images, masks)
     known = in_whole_multiples(1.0 - missing, 2)

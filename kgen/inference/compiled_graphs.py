@@ -1,4 +1,4 @@
-"""A model's methods that work row by row: compiled once, and run over long arrays in batches."""
+"""Runs a model's row-by-row methods over long arrays in batches; each is compiled once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kgen.types import Array, Verbose
 
 
 class CompiledGraphs:
-    """The compiled functions of a model, by name: every `ImageModel` holds one.
+    """The compiled functions of a model, by name; every `ImageModel` has one of these.
 
-    A graph reads the model's variables. What else it has in it, such as a learned prior, the model's `image_input` and
-    `sampler` name as their `constants()`; with others the graphs are made anew, those of training among them.
+    A graph reads the model's variables. Other contents, such as a learned prior, are constants, which `image_input` and
+    `sampler` list in `constants()`. If a constant changes, all graphs are compiled again, those of training too.
 
     Args:
-        model: whose graphs they are.
+        model: the model of these graphs.
     """
 
     def __init__(self, model: Any):
@@ -31,11 +31,11 @@ class CompiledGraphs:
     def in_batches(
         self, function: Callable, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto"
     ) -> Array:
-        """What a function makes of long arrays, row by row: in batches, with progress.
+        """Applies a function to the rows of long arrays, in batches, with a progress bar.
 
         Args:
             function: from a dict of tensors `(rows, ...)` to a tensor `(rows, ...)`; compiled once under its name.
-            inputs: dict of arrays of one length N, or of what has a length and can be sliced.
+            inputs: dict of arrays of one length N, or of objects with a length that can be sliced.
             batch_size: rows computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
 
@@ -43,7 +43,7 @@ class CompiledGraphs:
             Array `(N, ...)`.
 
         Raises:
-            FloatingPointError: if nothing comes out because the model's weights are NaN or infinite.
+            FloatingPointError: if results show that the model's weights are NaN or infinite.
         """
         owner, name = type(self.model).__name__, function.__name__
         batch_size = checks.integer(owner, "batch_size", batch_size)
@@ -65,7 +65,7 @@ class CompiledGraphs:
         return results
 
     def forget_stale(self) -> None:
-        """Lets go of graphs in which there is a constant that is no longer the model's."""
+        """Drops all graphs if a constant of the model has changed."""
         model, known = self.model, self.constants
         constants = [*model.image_input.constants(), *([] if model.sampler is None else model.sampler.constants())]
         if len(constants) != len(known) or any(new is not old for new, old in zip(constants, known)):
@@ -74,5 +74,5 @@ class CompiledGraphs:
 
 
 def _says_something(results):
-    """Whether they are not what NaN gives: pixels that are all 0, or numbers that are not finite."""
+    """False for what NaN weights give: pixels that are all 0, or numbers that are not finite."""
     return results.any() if results.dtype.kind in "iub" else np.isfinite(np.sum(results, dtype="float64"))

@@ -1,4 +1,4 @@
-"""Images without the noise that was added to them: the mean of what a model of latents takes them for."""
+"""Removes noise from images: the posterior mean of the clean image under a VAE."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kgen.progress import Progress
 from kgen.training import backend, image_noise
 from kgen.types import Array, Verbose
 
-# Where the search begins: draws a good part of a prior's deviation apart.
+# Where the search begins: a deviation of exp(-1), a good part of the prior's.
 _LOG_VARIANCE = -2.0
 
 
@@ -37,29 +37,30 @@ def posterior_mean(
     batch_size: int = 64,
     verbose: Verbose = "auto",
 ) -> Array:
-    """E[x | y] of images x that noise was added to, y = x + noise_std * eps, under p(x|z) p(z).
+    """E[x | y], the mean of the clean images x given noisy images y = x + noise_std * eps, under p(x|z) p(z).
 
-    The posterior p(z|y) is approached, for each image by itself, by q(z) = N(m, diag(v)), which raises
+    For each image by itself, q(z) = N(m, diag(v)) approximates the posterior p(z|y). Adam starts at the nearest of 256
+    random images and maximises
 
-        E_q log p(y|z) - KL(q(z) || p(z))
+        E_q log p(y|z) - KL(q(z) || p(z)),
 
-    along Adam's way from the nearest of 256 random images; that is the variational bound of log p(y), without the
-    encoder, which never saw noise. Then x is averaged over draws z from q. Given z, pixels are taken for normally
-    distributed, with the mean and the variance s^2 that the reconstruction likelihood gives, so that
+    the variational bound of log p(y). It does not use the encoder, which never saw noise. Then x is averaged over draws
+    z from q. Given z, pixels count as normally distributed, with the mean and the variance s^2 that the reconstruction
+    likelihood gives, so that
 
         y | z ~ N(mean, s^2 + noise^2),        E[x | y, z] = mean + s^2 / (s^2 + noise^2) (y - mean).
 
-    A pixel that was cut to black says only that its value would have been black or below: P(y <= black | z), and the
-    mean of x under that condition; and so for white [the censored regression of Tobin 1958]. With a linear decoder, a
-    normal likelihood and nothing cut all of this is exact.
+    A pixel clipped to black says only that its value was black or below: the likelihood is P(y <= black | z), and x has
+    its mean under that condition. White is treated the same way [the censored regression of Tobin 1958]. With a linear
+    decoder, a normal likelihood and no clipping, all of this is exact.
 
     Args:
         model: a `VAE`.
         images, noise_std, labels, value_range: as in `VAE.denoise`.
-        steps: of the search for each image's posterior, at least 1; each costs about six generated images.
-        samples: images that are averaged, an even number.
-        seed: an integer; of the draws.
-        batch_size: images at once.
+        steps: steps of the search for each posterior, at least 1; each costs as much as generating about six images.
+        samples: how many images are averaged, an even number.
+        seed: an integer, the seed of the draws.
+        batch_size: images computed at once.
         verbose: as in `Progress`.
 
     Returns:
@@ -70,7 +71,7 @@ def posterior_mean(
     noisy, numbers = _taken_in(owner, model, images, value_range)
     count, sampler = len(noisy), model.sampler
     conditions = label_condition(owner, model.num_classes, labels, count)
-    # Black to white is 1 outside and 2 within.
+    # From black to white is 1 for the user, and 2 for the networks.
     inputs = {
         "noise": np.full(count, 2.0 * noise_std, "float32"),
         "cut": np.full(count, value_range is None, "float32"),
@@ -78,7 +79,7 @@ def posterior_mean(
     inputs.update(conditions, images=noisy, indices=numbers)
 
     def slope_of_posterior(inputs):
-        """Gradients of minus the bound, by means and log-variances, from a draw and its mirror image."""
+        """Gradients of minus the bound with respect to means and log-variances, from a draw and its mirror image."""
         noise = image_noise(inputs["seeds"], inputs["indices"], model.latent_dim)
         condition = {key: inputs[key] for key in conditions}
 
@@ -119,14 +120,14 @@ def posterior_mean(
 
         moments = np.concatenate([means, np.full_like(means, _LOG_VARIANCE)], axis=1)
         moments = descend(functools.partial(ask, slope_of_posterior), moments, steps)
-        # Draws of their own, which the search has not adapted to.
+        # New draws, because the search has adapted to its own.
         mean = sum(ask(mean_images, moments, steps + 1 + pair) for pair in range(pairs)) / pairs
         results[first : first + batch_size] = ops.convert_to_numpy(pixels.to_uint8(mean))
     return results
 
 
 class _Noisy:
-    """A noisy image beside what it would be without noise if its latents were these."""
+    """Noisy images, compared with the decoder's images of given latents."""
 
     def __init__(self, model, latents, condition, inputs):
         outputs = ops.cast(feed(model.average.network, "latents", latents, condition, False), "float32")
@@ -136,12 +137,12 @@ class _Noisy:
         self.deviation = ops.sqrt(self.own + ops.square(inputs["noise"])[:, None, None, None])
         cut = inputs["cut"][:, None, None, None] > 0.5
         self.black, self.white = (ops.logical_and(cut, end) for end in (self.noisy <= -1.0, self.noisy >= 1.0))
-        # How far off, in deviations; of a cut pixel, how far its end is on that side where it may be.
+        # How far off, in deviations; for clipped pixels signed so that `_log_cumulative(side)` is their log-likelihood.
         self.distance = (self.noisy - self.mean) / self.deviation
         self.side = ops.where(self.white, -self.distance, self.distance)
 
     def log_likelihood(self):
-        """The nats of y given z, `(rows,)`."""
+        """Log p(y|z) in nats, `(rows,)`."""
         inside = -0.5 * ops.square(self.distance) - ops.log(self.deviation) - 0.5 * math.log(2.0 * math.pi)
         ends = ops.logical_or(self.black, self.white)
         return ops.sum(ops.where(ends, _log_cumulative(self.side), inside), axis=(1, 2, 3))
@@ -149,14 +150,14 @@ class _Noisy:
     def mean_image(self):
         """E[x | y, z]."""
         share = self.own / self.deviation
-        # The mean of what lies below an end is as far off as density over probability there.
+        # The mean of a normal distribution cut off at a point is off by density over probability there.
         ratio = ops.exp(-0.5 * ops.square(self.side) - 0.5 * math.log(2.0 * math.pi) - _log_cumulative(self.side))
         away = ops.where(self.black, -ratio, ops.where(self.white, ratio, self.distance))
         return self.mean + share * away
 
 
 def _log_cumulative(x):
-    """The logarithm of the standard normal distribution function; far below 0 by its asymptotic series."""
+    """The logarithm of the standard normal distribution function; below -4 by its asymptotic series."""
     far = x < -4.0
     near = ops.log(0.5 * (1.0 + ops.erf(ops.where(far, 0.0, x) / math.sqrt(2.0))))
     low = ops.where(far, x, -4.0)
@@ -168,14 +169,14 @@ def _log_cumulative(x):
 def _taken_in(owner, model, images, value_range):
     """`(noisy images as float32 with black -1 and white 1, their numbers)`."""
     if model.space.stores:
-        raise ValueError(f"{owner}: noise is of pixels, and this model's likelihood is of latents.")
+        raise ValueError(f"{owner}: denoising needs a likelihood of pixels, but this model's is of latents.")
     if value_range is None:
         found = model.image_input.range_of(images, owner)
     else:
         found = pixels.stated_range(owner, value_range)
         pixels.check_spec(owner, images, model.image_shape)
         if "float" not in keras.backend.standardize_dtype(images.dtype):
-            raise TypeError(f"{owner}: value_range is for float images; got {images.dtype}.")
+            raise TypeError(f"{owner}: value_range is only for float images; got {images.dtype}.")
     noisy = ops.convert_to_numpy(pixels.to_network(images, found))
     if not np.isfinite(noisy).all():
         raise ValueError(f"{owner}: images must be finite; some values are NaN or infinite.")

@@ -1,4 +1,4 @@
-"""Latents of given images: a generator, inverted by gradient descent on its input."""
+"""Finds the latents of given images by gradient descent on a generator's input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kgen.progress import Progress
 from kgen.training import backend, image_noise
 from kgen.types import Array
 
-# A start from the best of many saves most of the way, and the images to choose from are drawn once.
+# Starting from the best of many saves most of the way, and these images are generated only once.
 _CANDIDATES = 256
-# Latents as long as random ones cost as much as an error of four grey levels.
+# At the length of random latents, this costs as much as an error of four grey levels.
 _PULL = 1e-3
 
 
@@ -24,18 +24,18 @@ def invert(
 ) -> Array:
     """Latents that minimise |G(z) - x|^2 / pixels + 0.001 |z|^2 / length, for each image x by itself.
 
-    Adam descends from the best of 256 random latents, in steps that shrink to nothing, and the best point of the way
-    is kept [Zhu et al. 2016, "Generative visual manipulation on the natural image manifold"; Creswell & Bharath 2018,
+    Adam starts at the best of 256 random latents, takes steps that shrink to zero, and the best point on the way wins
+    [Zhu et al. 2016, "Generative visual manipulation on the natural image manifold"; Creswell & Bharath 2018,
     "Inverting the generator of a generative adversarial network"]. The second term keeps latents where the generator
-    has seen some.
+    was trained.
 
     Args:
-        model: with a `Sampler`.
+        model: a model with a `Sampler`.
         images: `NetworkImages` `(N, height, width, channels)`.
-        conditions: dict of float32 arrays `(N, ...)`, of what the model draws from beside latents.
-        steps: of the descent.
-        seed: of the random latents.
-        batch_size: images at once.
+        conditions: dict of float32 arrays `(N, ...)`: what the generator needs besides latents.
+        steps: steps of the descent.
+        seed: seed of the random latents.
+        batch_size: images computed at once.
         verbose: as in `Progress`.
 
     Returns:
@@ -43,7 +43,7 @@ def invert(
     """
 
     def slope_of_latents(inputs):
-        """Gradients, and in the last column costs."""
+        """Gradients, with the costs in the last column."""
         target, condition = inputs["images"], {key: inputs[key] for key in conditions}
 
         def cost(latents):
@@ -89,7 +89,7 @@ class _Best:
 
 
 class Starts:
-    """Random latents, and images of them under each condition that was asked for."""
+    """Random latents, and their images under each condition that came up."""
 
     def __init__(self, model, seed, batch_size):
         self.model = model
@@ -99,7 +99,7 @@ class Starts:
         self.images = {}
 
     def nearest(self, inputs):
-        """For each image the latents whose own image is nearest."""
+        """For each image the random latents whose image is nearest to it."""
         images, others = inputs["images"], {key: value for key, value in inputs.items() if key != "images"}
         images = images.reshape((len(images), -1))
         result = np.empty((len(images), self.latents.shape[1]), "float32")
@@ -122,13 +122,13 @@ class Starts:
 
 
 def descend(slope: Callable[[Array, int], Array], points: Array, steps: int, rate: float = 0.1) -> Array:
-    """Adam [Kingma & Ba 2015], at a rate that falls to nothing along a cosine.
+    """Adam [Kingma & Ba 2015], with a learning rate that falls to zero along a cosine.
 
     Args:
-        slope: function from points `(rows, dim)` and the number of the step, from 0, to gradients of their shape.
-        points: where to begin.
-        steps: how many.
-        rate: to begin with.
+        slope: function from points `(rows, dim)` and the number of the step, from 0, to gradients of the same shape.
+        points: where to start.
+        steps: number of steps.
+        rate: the first learning rate.
 
     Returns:
         The last points.

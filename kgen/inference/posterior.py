@@ -1,4 +1,4 @@
-"""q(z|x) of a VAE in use: latents of images, and bounds of how likely images are."""
+"""Uses of a VAE's q(z|x): latents of images, and bounds of their likelihood."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from kgen.progress import Progress
 from kgen.training import image_noise
 from kgen.types import Array, Tensor, ValueRange, Verbose
 
-# Draws whose weights are kept at once: memory grows neither with the images nor with the draws.
+# Draws whose weights are kept at once, so that memory grows neither with the images nor with the draws.
 _HELD = 2**14
-# Images that are converted at once to be numbered.
+# Images that are converted and numbered at once.
 _BLOCK = 256
 # An odd constant near 2^32 / golden ratio keeps the draws of neighbouring seeds apart.
 _SPREAD = 2654435769
 
 
 class Posterior:
-    """What a model with an encoder says of images: `VAE` and `TextToImage` each hold one.
+    """What a model with an encoder says about images; `VAE` and `TextToImage` each have one of these.
 
-    The model gives `encoder`, `average` (the averaged decoder, which `generate` uses too), `reconstruction`,
-    `latent_dim`, `num_classes`, `discriminator`, `image_input`, `sampler` and `graphs`.
+    It uses the model's `encoder`, `average` (the averaged decoder, as in `generate`), `reconstruction`, `latent_dim`,
+    `num_classes`, `discriminator`, `image_input`, `sampler` and `graphs`.
 
     Args:
-        model: with an encoder.
+        model: a model with an encoder.
 
     Example:
 
@@ -51,20 +51,20 @@ class Posterior:
     def infer(
         self, images: Tensor, condition: dict[str, Tensor], sample: Callable | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Means, log-variances, latents `(batch, latent_dim)`, and what the averaged decoder makes of the latents.
+        """Means, log-variances and latents `(batch, latent_dim)`, and the averaged decoder's outputs for the latents.
 
         Args:
-            images: in [-1, 1], or in the model's space.
-            condition: what is known beside them.
-            sample: function from means and log-variances to latents, called once for each level, coarse to fine; None
-                takes the means.
+            images: in the model's space, such as pixels in [-1, 1].
+            condition: dict of the condition, such as `pooled`.
+            sample: function from means and log-variances to latents, called once per level, coarse to fine; None takes
+                the means.
         """
         decoder = self.model.average.network
         *inferred, scales = ladder.infer(self.model.encoder, decoder, images, condition, sample, False)
         return *inferred, scales[-1]
 
     def reconstructed(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """What the averaged decoder makes of the means of images, all in the model's space."""
+        """Reconstructions of images by the averaged decoder, from the means of q(z|x); all in the model's space."""
         return self.model.space.location(self.model.reconstruction, self.infer(images, condition)[-1])
 
     def posterior_means(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -72,7 +72,7 @@ class Posterior:
         return self._inferred(inputs)[2]
 
     def posterior_draws(self, inputs: dict[str, Tensor]) -> Tensor:
-        """As `posterior_means`, but drawn."""
+        """Like `posterior_means`, but drawn from q(z|x)."""
         return self._inferred(inputs, self._draws(inputs))[2]
 
     def reconstructions(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -81,7 +81,7 @@ class Posterior:
         return pixels.to_uint8(self.model.space.decode(self.reconstructed(images, _condition(inputs))))
 
     def bounds(self, inputs: dict[str, Tensor]) -> Tensor:
-        """`(N, 2)`: for one draw from q(z|x), the logarithm of its importance weight, and its part of the ELBO."""
+        """For one draw from q(z|x) its log importance weight and its term of the ELBO, `(N, 2)`."""
         mean, log_variance, latents, outputs = self._inferred(inputs, self._draws(inputs))
         likelihood = -self.model.reconstruction.loss(self._in_space(inputs["images"]), outputs)
         # Both densities without their common constant.
@@ -110,7 +110,7 @@ class Posterior:
         conditional: bool = True,
         value_range: ValueRange = None,
     ) -> dict[str, Any]:
-        """Arrays for the graphs above, from checked images; `asked` is the method, for errors."""
+        """Checks images and labels and makes the inputs of the graphs above; `asked` is the method, for errors."""
         owner = f"{self.owner}.{asked}"
         images = self.model.image_input.images(images, owner, value_range=value_range)
         checks.seed(owner, seed, optional=False)
@@ -129,7 +129,7 @@ class Posterior:
     def reconstruct(
         self, images: Any, labels: Any, batch_size: int, verbose: Verbose, value_range: ValueRange
     ) -> Array:
-        """What the averaged decoder makes of the means, uint8; see `VAE.reconstruct`."""
+        """Reconstructions by the averaged decoder, uint8; see `VAE.reconstruct`."""
         inputs = self.inputs("reconstruct", images, labels, value_range=value_range)
         return self.model.graphs.in_batches(self.reconstructions, inputs, batch_size, verbose)
 
@@ -150,10 +150,10 @@ class Posterior:
         return self.importance_bounds(inputs, samples, batch_size, Progress(len(images), verbose=verbose))
 
     def importance_bounds(self, inputs: dict, samples: int, batch_size: int, progress: Progress) -> Array:
-        """The importance-weighted bound of all draws and the mean ELBO, float64 `(N, 2)` in nats.
+        """The importance-weighted bound from all draws and the mean ELBO, float64 `(N, 2)` in nats.
 
         Args:
-            inputs: as `inputs` makes them.
+            inputs: from the method `inputs`.
             samples: draws from q(z|x) for each image.
             batch_size: draws computed at once.
             progress: counts images.
@@ -182,10 +182,10 @@ class Posterior:
         verbose: Verbose,
         value_range: ValueRange = None,
     ) -> Array:
-        """p(label|x) by Bayes' rule, or by an auxiliary classifier, float32 `(N, num_classes)`; see `VAE.classify`."""
+        """p(label|x) by Bayes' rule or from an auxiliary classifier, float32 `(N, num_classes)`; see `VAE.classify`."""
         owner, num_classes, discriminator = f"{self.owner}.classify", self.model.num_classes, self.model.discriminator
         if num_classes is None and discriminator is None:
-            raise ValueError(f"{owner}: this model knows no classes; build it with num_classes.")
+            raise ValueError(f"{owner}: this model has no classes; build it with num_classes.")
         has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
         if num_classes is None or (has_classifier and samples is None):
             return classifier_probabilities(self.model, images, batch_size, verbose, value_range)
@@ -193,7 +193,7 @@ class Posterior:
         shares = np.ones(num_classes) if class_shares is None else np.asarray(class_shares, "float64")
         if shares.shape != (num_classes,) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
             raise ValueError(
-                f"{owner}: class_shares must be {num_classes} numbers that are not negative, and not all 0; got "
+                f"{owner}: class_shares must be {num_classes} numbers of at least 0, not all of them 0; got "
                 f"{class_shares!r}."
             )
         inputs = self.inputs("classify", images, None, seed, conditional=False, value_range=value_range)
@@ -210,7 +210,7 @@ class Posterior:
 
 
 def image_numbers(images: Any) -> Array:
-    """int32 `(N,)`: a number that belongs to an image, whatever others come with it and in whatever range.
+    """A number for each image, int32 `(N,)`, which depends neither on the other images nor on the value range.
 
     Args:
         images: `NetworkImages`, or an array that is uint8 or in [-1, 1].
@@ -229,15 +229,15 @@ def _condition(inputs):
 
 
 def _seeds_of_draws(seeds, samples):
-    # Wraps around in 32 bits, where each pair of a seed and the number of a draw comes out elsewhere.
+    # Wraps around in 32 bits, and keeps apart the draws of different seeds.
     numbers = np.tile(np.arange(samples, dtype="uint32"), len(seeds) // samples)
     return (seeds.astype("uint32") * np.uint32(_SPREAD) + numbers).view("int32")
 
 
 class _Draws:
-    """Draws from normal distributions, one after the other, out of noise `(rows, all of their numbers)`.
+    """Draws from one normal distribution after another, with given noise `(rows, latent_dim)`.
 
-    In place of `GaussianSampling` where the noise is not to come from a generator with a state.
+    It replaces `GaussianSampling` where the noise must not come from a stateful generator.
     """
 
     def __init__(self, noise):
@@ -252,7 +252,7 @@ class _Draws:
 
 
 class _Repeated:
-    """Each row of an array several times in a row, made only where it is looked at."""
+    """An array with each row repeated several times; it computes only the rows that are read."""
 
     def __init__(self, array, times):
         self.array, self.times = array, times

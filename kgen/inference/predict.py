@@ -1,4 +1,4 @@
-"""What `predict` gives: a model's own method, over data in batches or not."""
+"""Implements `predict`: calls a model's own method on data, in batches or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def predict(
     value_range: ValueRange = None,
     **options: Any,
 ) -> Any:
-    """What a method of a model says of all images in `x`, whatever `x` is; see `ImageModel.predict`.
+    """What a method of a model returns for all images in `x`, whatever kind of data `x` is; see `ImageModel.predict`.
 
     The method takes images, `value_range` and `verbose`, and perhaps `labels` and `batch_size`.
     """
@@ -34,7 +34,7 @@ def predict(
         given = {name: value for name, value in given.items() if name in known and value is not None}
         results.append(method(images, **given, value_range=value_range))
         if value_range is None and not hasattr(x, "shape") and "float" in str(getattr(images, "dtype", "")):
-            # One range for all batches.
+            # The first batch sets the range of all batches.
             value_range = image_input.range_of(images, owner, (None, None, None))
     if not results:
         raise ValueError(f"{owner}: there are no images.")

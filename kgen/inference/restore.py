@@ -1,4 +1,4 @@
-"""Images of any size through a network that restores them: one, a batch or a list; in tiles, with alpha, with masks."""
+"""Restores images of any size: one, a batch or a list; in tiles, with alpha, with masks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def restored_images(
     value_range: ValueRange = None,
     out: Any = None,
 ) -> Any:
-    """What `ImageRestorer.restore` gives, which explains the arguments.
+    """The result of `ImageRestorer.restore`, which explains the arguments.
 
     Args:
-        model: gives `restored_inputs`, a graph from `images` and `masks` to restored images in [0, 1], and says whether
-            it is `masked`, its `reach` into holes, its number of `channels`, and by which `scale` it enlarges.
+        model: has `restored_inputs`, a graph from `images` and `masks` to restored images in [0, 1]; `masked`, whether
+            it takes masks; its `reach` into holes; its number of `channels`; and `scale`, by which it enlarges.
         images, masks, tile, overlap, verbose, value_range, out: as in `ImageRestorer.restore`.
 
     Returns:
@@ -41,14 +41,14 @@ def restored_images(
     """
     owner = f"{type(model).__name__}.restore"
     if (masks is None) == model.masked:
-        wanted = "needs masks of what is missing" if model.masked else "has no RandomMask; leave out masks"
+        wanted = "needs masks of the missing areas" if model.masked else "has no RandomMask; leave out masks"
         raise ValueError(f"{owner}: this model {wanted}.")
     if isinstance(images, (list, tuple)):
         if out is not None:
-            raise TypeError(f"{owner}: out takes the result of one array; got {len(images)} images in a list.")
+            raise TypeError(f"{owner}: out is only for a single array of images; got {len(images)} images in a list.")
         masks = [None] * len(images) if masks is None else masks
         if len(masks) != len(images):
-            raise ValueError(f"{owner}: {len(images)} images need as many masks; got {len(masks)}.")
+            raise ValueError(f"{owner}: {len(images)} images need the same number of masks; got {len(masks)}.")
         pairs = zip(images, masks)
         return [restored_images(model, image, mask, tile, overlap, verbose, value_range) for image, mask in pairs]
     rank = len(getattr(images, "shape", ()))
@@ -68,7 +68,7 @@ def restored_images(
         masks = None if masks is None else np.asarray(masks)[None]
         out = None if out is None else out[None]
         return restored_images(model, images[None], masks, tile, overlap, verbose, value_range, out)[0]
-    # Networks for colours take grey images with three equal channels, and give such back.
+    # Networks for colour take grey images as three equal channels, and return three equal channels.
     is_grey = model.channels == 3 and images.shape[-1] in (1, 2)
     channels = 1 if is_grey else model.channels
     images, alpha = images[..., :channels], images[..., channels:]
@@ -112,7 +112,7 @@ def _check_out(owner, out, shape, scale):
 
 def _in_tiles(model, inputs, size, tile, overlap, verbose, out=None):
     tiles = Tiles(size, tile, overlap, model.scale)
-    # As many small images at once as have the pixels of two tiles.
+    # How many small images have as many pixels together as two tiles.
     at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
     return in_tiles(model, model.restored_inputs, inputs, tiles, levels, at_once, verbose, out)
 
@@ -121,12 +121,12 @@ def _checked_masks(owner, masks, shape):
     masks = np.asarray(masks)
     masks = masks[..., 0] if masks.ndim == 4 and masks.shape[-1] == 1 else masks
     if masks.shape != shape:
-        raise ValueError(f"{owner}: masks must be {shape} for these images; got {masks.shape}.")
+        raise ValueError(f"{owner}: masks must have shape {shape} for these images; got {masks.shape}.")
     return (masks != 0).astype("uint8")[..., None]
 
 
 def _scaled(alpha, scale):
-    """Alpha `(N, H, W, 1)`, uint8 or float in [0, 1], as uint8 of so many times the size."""
+    """Alpha `(N, H, W, 1)`, uint8 or float in [0, 1], enlarged by `scale`, as uint8."""
     alpha = alpha if alpha.dtype == "uint8" else levels(alpha)
     if scale == 1:
         return alpha

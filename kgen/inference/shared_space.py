@@ -1,4 +1,4 @@
-"""What can be done with images and texts that have vectors in one space."""
+"""Uses of image and text vectors in one space: similarity, classification, retrieval, captions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from kgen.types import Array, Verbose
 class SharedSpace:
     """Similarity, zero-shot classification, retrieval and captioning by retrieval, all by cosines.
 
-    `kgen.models.DualEncoder` has methods of the same names, which explain the arguments.
+    `kgen.models.DualEncoder` has methods with the same names, which explain the arguments.
 
     Args:
         model: has `encode_images(images, batch_size, verbose)` and `encode_texts(texts, batch_size, verbose)`, which
-            give unit vectors `(N, embedding_dim)`; `embedding_dim`; and `temperature`, which cosines are divided by to
-            be logits.
+            return unit vectors `(N, embedding_dim)`; `embedding_dim`; and `temperature`: logits are cosines divided by
+            it.
     """
 
     def __init__(self, model: Any):
@@ -41,19 +41,19 @@ class SharedSpace:
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> Any:
-        """Probabilities of classes that are known by their names alone."""
+        """Probabilities of classes, from their names alone."""
         owner = f"{self.owner}.classify"
         names = clean_prompts(class_names, owner)
         if len(set(names)) < max(2, len(names)):
             raise ValueError(f"{owner}: class_names must be at least two different strings; got {names}.")
         templates = [template] if isinstance(template, str) else list(template)
         if not templates or not all(isinstance(each, str) and "{}" in each for each in templates):
-            raise ValueError(f"{owner}: a template is a string with {{}} for the name; got {template!r}.")
+            raise ValueError(f"{owner}: a template must be a string with {{}} for the name; got {template!r}.")
         texts = [each.replace("{}", name) for each in templates for name in names]
         vectors = self.model.encode_texts(texts, batch_size, verbose)
         vectors = vectors.reshape(len(templates), len(names), -1).sum(axis=0)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        # The bias is the same for all names, and cancels.
+        # The bias is the same for all names, so it cancels.
         logits = self.vectors(images, owner, batch_size, verbose) @ vectors.T / self.model.temperature
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         return named(owner, shares / shares.sum(axis=1, keepdims=True), names, top)
@@ -67,7 +67,7 @@ class SharedSpace:
         verbose: Verbose = "auto",
         method: str = "retrieve",
     ) -> tuple[Array, Array]:
-        """Indices and cosines of what in a bank is nearest to a query."""
+        """Indices and cosines of the entries of a bank that are nearest to a query."""
         owner = f"{self.owner}.{method}"
         top = checks.integer(owner, "top", top)
         queries = self.vectors(query, owner, batch_size, verbose)
@@ -85,7 +85,7 @@ class SharedSpace:
         return chosen[0] if _is_single(images) else chosen
 
     def vectors(self, what: Any, owner: str, batch_size: int, verbose: Verbose) -> Array:
-        """Vectors `(N, embedding_dim)` of texts, of images, or of vectors.
+        """Vectors `(N, embedding_dim)` of texts or images; vectors stay as they are.
 
         Raises:
             TypeError: for anything else.

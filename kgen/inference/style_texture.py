@@ -1,4 +1,4 @@
-"""The texture of a style, laid out over a photo: pieces of it, bright where the photo is bright."""
+"""The texture of a style, laid over a photo in pieces: bright where the photo is bright."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from kgen.types import Array
 
 # Side of the largest pieces in pixels; they overlap by half, and are compared by the means of 4 x 4 cells.
 _PIECE, _CELLS = 32, 4
-# Pieces begin every so many pixels of the style, or less densely, so that there are no more than these.
+# Pieces start every so many pixels of the style; further apart if there would be more than this number.
 _STRIDE, _MOST = 4, 8192
-# What a piece costs beside its distance from the photo, whose deviation over pieces is 1: that it does not go on where
-# its neighbour ends, and that it, or one near it, was used before.
+# Costs of a piece besides its distance from the photo, whose deviation over pieces is 1: for not continuing its
+# neighbour, and for having been used before, itself or a piece near it.
 _COHERENCE, _WEAR = 0.6, 0.15
 
 
 def style_texture(style: Array, content: Array) -> Array:
     """Pieces of a style, side by side, that follow the brightness of a content.
 
-    From the upper left on, each place takes the piece of the style whose cells are most like those of the content,
-    relative to the brightness of both, which continues its neighbours, and which has not been used much. [After Efros &
+    Starting at the upper left, each place takes the piece of the style whose cells are most like the content's,
+    relative to the brightness of both, which continues its neighbours, and which has been used little. [After Efros &
     Freeman 2001, "Image quilting for texture synthesis and transfer", with soft edges in place of cuts.]
 
     Args:
@@ -41,7 +41,7 @@ def style_texture(style: Array, content: Array) -> Array:
     cell, step = piece // _CELLS, piece // 2
     height, width = content.shape[:2]
     rows, columns = (-(-side // step) + 1 for side in (height, width))
-    # Half a piece stands out on each side.
+    # Pieces extend over each border by half.
     rest = [(step, count * step + step - side - step) for count, side in ((rows, height), (columns, width))]
     wanted = _cells(np.pad(content.mean(axis=-1, dtype="float32"), rest, mode="edge"), cell, cell)
     wanted = _described(wanted, np.arange(rows) * 2, np.arange(columns) * 2, 1)
@@ -65,7 +65,7 @@ def style_texture(style: Array, content: Array) -> Array:
 
 
 def _choice(wanted, known, places, step):
-    """Numbers `(rows, columns)` of pieces."""
+    """The number of the piece for each place, `(rows, columns)`."""
     rows, columns = wanted.shape[:2]
     chosen = np.zeros((rows, columns), int)
     worn = np.zeros(len(known), "float32")
@@ -79,7 +79,7 @@ def _choice(wanted, known, places, step):
         for neighbor, move in neighbors:
             cost += _COHERENCE * np.minimum(_apart(places, places[chosen[neighbor]] + move) / 12, 1.0)
         best = chosen[row, column] = cost.argmin()
-        # What was used recovers.
+        # Used pieces slowly recover.
         worn = 0.98 * worn + _WEAR * np.exp(-_apart(places, places[best]) / 8)
     return chosen
 
@@ -89,7 +89,7 @@ def _apart(places, place):
 
 
 def _cells(levels, side, stride):
-    """Means of squares of this side that begin every so many pixels."""
+    """Means of squares of side `side`, which start every `stride` pixels."""
     sums = np.pad(levels, ((1, 0), (1, 0))).cumsum(axis=0, dtype="float64").cumsum(axis=1)
     sums = sums[side:] - sums[:-side]
     return ((sums[:, side:] - sums[:, :-side]) / side**2)[::stride, ::stride].astype("float32")

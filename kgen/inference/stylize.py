@@ -1,4 +1,4 @@
-"""Contents in styles: one or several of each, mixed styles, and colours that stay."""
+"""Draws contents in styles: one or several of each, mixed styles, and the content's own colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kgen.progress import Progress
 from kgen.sampling.tiles import MULTIPLE, Tiles
 from kgen.types import Array, ValueRange, Verbose
 
-# What of red, green and blue the eye takes for brightness: Y of YIQ.
+# Shares of red, green and blue in perceived brightness: Y of YIQ.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], "float32")
 
 
@@ -35,10 +35,10 @@ def stylized_images(
     verbose: Verbose,
     value_range: ValueRange = None,
 ) -> Array:
-    """What `StyleTransfer.stylize` gives, which explains the arguments.
+    """The result of `StyleTransfer.stylize`, which explains the arguments.
 
     Args:
-        model: gives `statistics` and `restyled`, two graphs, its `channels` and its `border`, a `StyleTransfer`.
+        model: a `StyleTransfer`, with the graphs `statistics` and `restyled`, its `channels` and its `border`.
         content, style, strength, preserve_color, weights, texture, batch_size, tile, overlap, verbose, value_range: as
             in `StyleTransfer.stylize`.
 
@@ -63,7 +63,9 @@ def stylized_images(
             f"{' and '.join(str(len(each)) for each in styles)} styles."
         )
     if preserve_color and content.shape[-1] != 3:
-        raise ValueError(f"StyleTransfer.stylize: preserve_color is for colours; got {content.shape[-1]} channel.")
+        raise ValueError(
+            f"StyleTransfer.stylize: preserve_color needs images with 3 channels; got {content.shape[-1]}."
+        )
     checks.integer("stylize", "tile", tile, least=4 * model.border)
     tiles = Tiles(content.shape[1:3], tile, overlap, owner="stylize")
     look = _grey if preserve_color else _floats
@@ -83,7 +85,7 @@ def stylized_images(
         mixture = np.stack([_mixture(look(content[i : i + 1]), inputs["texture"][i], texture) for i in range(count)])
 
     def drawn(parts: dict[str, Array], rows: slice, at_once: int, verbose: Verbose) -> Array:
-        """What becomes of these images, or of tiles of one, in [-1, 1]."""
+        """These images, or tiles of one image, in their style, in [-1, 1]."""
         given = {**parts, "images": look(parts["images"]), "own": own[rows], "statistics": wanted[rows]}
         if texture:
             given |= {"texture_own": texture_own[rows], "mixture": mixture[rows]}
@@ -91,7 +93,7 @@ def stylized_images(
         results = model.graphs.in_batches(model.restyled, given, at_once, verbose)
         images = _floats(parts["images"])
         if preserve_color:
-            # Grey has no chroma in YIQ: what is added to all three channels leaves the colours as they are.
+            # Grey has no chroma in YIQ: adding the same to all three channels does not change the colours.
             results = images + _grey(results) - _grey(images)
         return images + strength * (np.clip(results, -1.0, 1.0) - images)
 
@@ -112,24 +114,24 @@ def stylized_images(
 
 
 def _texture(content, styles, shares, i):
-    """The textures of all styles, mixed, for a batch of one content."""
+    """The mixed textures of all styles, for a batch of one content."""
     content = _levels(content)[0]
     mixed = sum(share * style_texture(style[i], content) for style, share in zip(styles, shares) if share)
     return np.rint(mixed).astype("uint8")
 
 
 def _mixture(content, texture, amount):
-    """Factors of a content and of its texture, whose mix deviates as much as each of them."""
+    """Factors of a content and its texture, for a mix with as much deviation as either of them."""
     rest = np.sqrt(1.0 - amount**2)
     pair = np.stack([content.mean(axis=-1).ravel(), texture.mean(axis=-1).ravel()])
     pair = pair - pair.mean(axis=1, keepdims=True)
-    # The texture follows the content's brightness; what is alike adds up.
+    # The texture follows the content's brightness, so the two are correlated and their sum deviates more.
     alike = np.mean(pair[0] * pair[1]) / (pair[0].std() * pair[1].std() + 1e-6)
     return np.float32([rest, amount]) / np.sqrt(1.0 + 2.0 * rest * amount * max(alike, 0.0)).astype("float32")
 
 
 def _statistics(model, images, look, tile, batch_size):
-    """Means and deviations of the maps of whole images, put together from those of their parts."""
+    """Means and deviations of the maps of whole images, combined from those of their parts."""
     parts = itertools.product(*(_parts(side, tile, model.border) for side in images.shape[1:3]))
     # Pooled exactly: E[x^2] = mean^2 + deviation^2.
     is_mean = np.concatenate([np.repeat([True, False], count) for count in model.channels])
@@ -145,7 +147,7 @@ def _statistics(model, images, look, tile, batch_size):
 
 
 def _parts(side, tile, border):
-    """What share of a side each part is, at most a tile, and the places in it, from its border to its border."""
+    """For each part of a side, at most a tile long, its share of the side and its pixel numbers with both borders."""
     count = -(-side // tile)
     edges = [side * i // count // MULTIPLE * MULTIPLE for i in range(count)] + [side]
     for start, stop in itertools.pairwise(edges):
@@ -155,7 +157,7 @@ def _parts(side, tile, border):
 
 
 def _checked(model, images, what, value_range):
-    """Images `(N, height, width, channels)`, uint8 or float32 in [-1, 1], of one or of several."""
+    """One or several images as `(N, height, width, channels)`, uint8 or float32 in [-1, 1]."""
     owner = f"StyleTransfer.stylize, {what}"
     if len(getattr(images, "shape", ())) == 3:
         images = images[None]
@@ -172,7 +174,7 @@ def _shares(weights, count):
     weights = [1.0] * count if weights is None else [float(weight) for weight in weights]
     if len(weights) != count or min(weights, default=-1.0) < 0.0 or not sum(weights) > 0.0:
         raise ValueError(
-            f"StyleTransfer.stylize: weights must be {count} numbers of at least 0, one a style, and not all 0; got "
+            f"StyleTransfer.stylize: weights must be {count} numbers of at least 0, one per style, and not all 0; got "
             f"{weights}."
         )
     return [weight / sum(weights) for weight in weights]
@@ -193,12 +195,12 @@ def _levels(images):
 
 
 def _grey(images):
-    """Luminance of images in [-1, 1], the same in all three channels."""
+    """Luminance of images, in [-1, 1] and the same in all three channels."""
     return np.repeat((_floats(images) @ _LUMINANCE)[..., None], 3, axis=-1)
 
 
 def _like(images, others):
-    """Grey images with the mean and the deviation of others, row by row."""
+    """Grey images with the mean and the deviation of other images, row by row."""
     mean, deviation = images.mean(axis=(1, 2, 3), keepdims=True), images.std(axis=(1, 2, 3), keepdims=True)
     factor = others.std(axis=(1, 2, 3), keepdims=True) / np.maximum(deviation, 1e-3)
     return (images - mean) * factor + others.mean(axis=(1, 2, 3), keepdims=True)

@@ -1,4 +1,4 @@
-"""Large images through a graph in tiles."""
+"""Computes large images in tiles."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def in_tiles(
     verbose: Verbose,
     out: Array | None = None,
 ) -> Array:
-    """What a graph makes of images, or of grids of latents, each in these tiles.
+    """Applies a graph to images, or to grids of latents, tile by tile.
 
     Args:
         model: an `ImageModel`.
-        function: a graph from a dict of `(n, h, w, c)`, for its `graphs`.
-        arrays: dict of `(N, H, W, c)`: arrays, or what can be sliced.
-        tiles: of images of that size.
-        finish: what is made of each part of the results.
+        function: a graph from a dict of `(n, h, w, c)` tensors, for the model's `graphs`.
+        arrays: dict of `(N, H, W, c)`: arrays, or objects that can be sliced.
+        tiles: the tiles of images of that size.
+        finish: function that converts each part of the results, for example to uint8.
         at_once: tiles computed at once.
         verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-        out: where the results are written; None: into a new array.
+        out: array for the results; None: a new array.
 
     Returns:
         Array `(N, scale * H, scale * W, C)`.

@@ -1,4 +1,4 @@
-"""The door of a model: images, captions, pairs and prompts, checked and made ready."""
+"""The inputs of models: images, captions, pairs and prompts, checked and prepared."""
 
 from kgen.inputs.answer_input import AnswerInput
 from kgen.inputs.caption_input import CaptionInput

@@ -1,4 +1,4 @@
-"""Images with the answers that a model is to give, on their way into it, and how much each of them counts."""
+"""The input of images with answers, and of weights for classes and samples."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kgen.types import Array, Tensor
 
 
 class AnswerInput(ImageInput):
-    """The door of a model that answers questions about images: also takes weights of classes and of samples.
+    """The input of a model that answers questions about images; also takes weights of classes and of samples.
 
-    Weights of classes count while `fit` trains, and in no validation, as in Keras. They are part of its graph.
+    As in Keras, weights of classes count in training but not in validation. They are part of the training graph.
 
     Args:
         owner, image_shape, float_scale, targets: as in `ImageInput`.
@@ -61,19 +61,19 @@ class AnswerInput(ImageInput):
         return super().for_evaluation(x, y, batch_size, value_range)
 
     def constants(self) -> list:
-        """What a training graph has in it that is not a variable: weights of classes too."""
+        """Values in a training graph that are not variables; here also weights of classes."""
         return [*super().constants(), *self.class_weights.values()]
 
     def end(self) -> None:
-        """Lets go of the weights of classes."""
+        """Releases the weights of classes."""
         super().end()
         self.class_weights = {}
 
     def weights(self, given: Any) -> dict[str, Tensor]:
-        """A dict from each target to the weights `(batch,)` of a batch's samples; under `""` those of all others.
+        """A dict from each target to its sample weights `(batch,)`; those of all other targets are under `""`.
 
         Raises:
-            ValueError: for weights of another shape.
+            ValueError: for weights of a wrong shape.
         """
         parts = dict(given) if isinstance(given, Mapping) else {name: given for name in (*self.targets, "")}
         for name, weight in parts.items():
@@ -99,8 +99,8 @@ class AnswerInput(ImageInput):
             parts = {next(iter(heads)): class_weight}
         else:
             raise ValueError(
-                f"{self.owner}: class_weight must be a dict from a head's name to the weights of its classes; there "
-                f"are {sorted(heads)}, got {class_weight!r}."
+                f"{self.owner}: class_weight must be a dict from a head's name to the weights of its classes. The "
+                f"heads are {sorted(heads)}; got {class_weight!r}."
             )
         return {name: self._table(heads[name].class_names, weights) for name, weights in parts.items()}
 
@@ -110,8 +110,8 @@ class AnswerInput(ImageInput):
             known = each in names if isinstance(each, str) else each in range(len(names))
             if not known or not np.isfinite(weight) or weight < 0:
                 raise ValueError(
-                    f"{self.owner}: class_weight must be a dict from classes, numbers below {len(names)} or names, to "
-                    f"numbers of at least 0; got {each!r}: {weight!r}."
+                    f"{self.owner}: class_weight must be a dict from classes (numbers below {len(names)}, or names) "
+                    f"to numbers of at least 0; got {each!r}: {weight!r}."
                 )
             table[names.index(each) if isinstance(each, str) else int(each)] = weight
         return table
@@ -120,13 +120,16 @@ class AnswerInput(ImageInput):
         """`(x, None)` with answers and weights in x: Keras wants weights in the form of y, which may lack heads."""
         if not hasattr(x, "shape") and not isinstance(x, dict):
             raise ValueError(
-                f"{self.owner}: sample_weight goes with arrays; a dataset gives (images, answers, weights) itself."
+                f"{self.owner}: sample_weight can only be passed with arrays; a dataset must yield "
+                "(images, answers, weights)."
             )
         x = x if isinstance(x, dict) else {"images": x}
         count = len(x["images"])
         parts = dict(sample_weight) if isinstance(sample_weight, Mapping) else {"": sample_weight}
         if unknown := sorted(set(parts) - {*self.targets, ""}):
-            raise ValueError(f"{self.owner}: sample_weight is for {sorted(self.targets)}; got {unknown}.")
+            raise ValueError(
+                f"{self.owner}: keys of sample_weight must be among {sorted(self.targets)}; got {unknown}."
+            )
         for name, weight in parts.items():
             parts[name] = weight = np.asarray(ops.convert_to_numpy(weight), "float32")
             if weight.shape not in ((count,), (count, 1)) or not np.isfinite(weight).all() or weight.min() < 0:

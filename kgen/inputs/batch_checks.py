@@ -1,4 +1,4 @@
-"""Answers in numbers: the check of all of them, and of each batch of data that come in batches."""
+"""Checks of numeric answers, all at once or batch by batch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def check_numbers(owner: str, name: str, numbers: Any, least: int, most: int) ->
     """Checks that answers are integers in a range.
 
     Args:
-        owner: class or function that was given them, which errors begin with.
-        name: what they are called.
+        owner: class or function that errors begin with.
+        name: name of the answers.
         numbers: array or tensor of any shape.
         least, most: bounds, both included.
 
     Raises:
-        ValueError: if they are not.
+        ValueError: if they are not integers in this range.
 
     Example:
 
@@ -37,7 +37,7 @@ def check_numbers(owner: str, name: str, numbers: Any, least: int, most: int) ->
 
 
 def assert_numbers(owner: str, name: str, numbers: Any, least: int, most: int) -> None:
-    """As `check_numbers`, of a TensorFlow tensor within a graph, such as that of `tf.data.Dataset.map`.
+    """As `check_numbers`, for a TensorFlow tensor in a graph, such as that of `tf.data.Dataset.map`.
 
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs.
@@ -52,12 +52,12 @@ def assert_numbers(owner: str, name: str, numbers: Any, least: int, most: int) -
 
 
 def every_batch(data: Any, check: Callable, check_in_graph: Callable) -> Any:
-    """Data that call `check(batch)` for each batch as they give it; data that are not in batches as they are.
+    """The same data, which now call `check(batch)` for each batch; data that are not in batches are unchanged.
 
     Args:
         data: what `fit` was given: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator, a torch `DataLoader`.
-        check: of a batch, on the host.
-        check_in_graph: the same of a batch of a `tf.data.Dataset`, in TensorFlow operations.
+        check: function that checks a batch on the host.
+        check_in_graph: the same for a batch of a `tf.data.Dataset`, in TensorFlow operations.
     """
 
     def checked(batch):

@@ -10,7 +10,7 @@ import keras
 
 
 def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
-    """`(images, others)` of what was given, or of its first batch; `(None, {})` if one cannot look."""
+    """`(images, others)` of the data, or of their first batch; `(None, {})` if they cannot be read in advance."""
     if hasattr(x, "element_spec"):
         batch = next(iter(x.take(1)), None)
         if batch is None:
@@ -24,7 +24,7 @@ def look_at(owner: str, x: Any, y: Any = None) -> tuple[Any, dict]:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(x)
     if isinstance(x, dict):
         if "images" not in x:
-            raise ValueError(f"{owner}: a dict of data must have 'images'; got {sorted(x)}.")
+            raise ValueError(f"{owner}: a dict of data must have the key 'images'; got {sorted(x)}.")
         return x["images"], {**x, "y": y}
     return x, {"y": y}
 
@@ -35,12 +35,12 @@ def in_memory(x: Any) -> bool:
 
 
 def batches(owner: str, x: Any, steps: int | None = None) -> Iterator[tuple[Any, dict]]:
-    """Yields `(images, others)` of each batch of a dataset or a generator; of arrays all at once.
+    """Yields `(images, others)` of each batch of a dataset or a generator; arrays come all at once.
 
     Args:
         owner: method that errors begin with.
         x: what `fit` takes.
-        steps: batches to look at; None for all.
+        steps: number of batches; None for all.
     """
     source: Any = [x]
     if isinstance(x, keras.utils.PyDataset):

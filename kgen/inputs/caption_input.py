@@ -1,4 +1,4 @@
-"""Images with captions on their way into a model: captions become features of a text encoder, or tokens."""
+"""The input of images with captions: captions become features of a text encoder, or tokens."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from kgen.text import (
 )
 from kgen.types import Tensor, ValueRange
 
-# A few thousand captions settle a mean and a deviation; all tokens of a large set would not fit in memory.
+# A few thousand captions are enough for a mean and a deviation; all tokens of a large set would not fit in memory.
 _CAPTIONS_FOR_STANDARDS = 4096
 
 
 class CaptionInput(ImageInput):
-    """The door of a model that learns from captioned images.
+    """The input of a model that learns from captioned images.
 
-    A frozen text encoder reads each caption once, and its features are kept; those of the first captions set the
-    standards of all features. For a trainable encoder captions become tokens, and nothing is standardized.
+    A frozen text encoder reads each caption once, and its features are kept. The first captions set the mean and
+    deviation by which all features are standardized. For a trainable encoder captions become tokens, and nothing is
+    standardized.
 
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
         encoder: a `TextEncoder`.
         standardize_pooled, standardize_tokens: layers that `feature_standards` made.
         cleaner: a `PromptCleaner` for the captions, or None.
-        seed: integer; of the order of the images and of the choice among an image's captions.
+        seed: integer, for the order of the images and the choice among an image's captions.
         steps_done: function that gives the number of training steps made so far.
         space: as in `ImageInput`.
 
@@ -76,7 +77,7 @@ class CaptionInput(ImageInput):
 
     @classmethod
     def of(cls, model: Any) -> CaptionInput:
-        """The door of a model with a `text_encoder`, `standardize_pooled`, `standardize_tokens` and a `space`."""
+        """The input of a model with a `text_encoder`, `standardize_pooled`, `standardize_tokens` and a `space`."""
         encoder, standards = model.text_encoder, (model.standardize_pooled, model.standardize_tokens)
         options: Any = getattr(model, "prompt_cleaner", None), model.seed or 0, model.steps_done, model.space
         return cls(type(model).__name__, model.image_shape, model.float_scale, encoder, *standards, *options)
@@ -105,7 +106,7 @@ class CaptionInput(ImageInput):
     def withheld(
         self, condition: dict[str, Tensor], share: float, seed: keras.random.SeedGenerator
     ) -> dict[str, Tensor]:
-        """Standardized features; a random share of the captions is empty."""
+        """Standardized features, with a random share of the captions emptied."""
         pooled, tokens = condition["pooled"], condition["tokens"]
         kept = keras.random.uniform((ops.shape(pooled)[0], 1), seed=seed) >= share
         return {
@@ -137,7 +138,7 @@ class CaptionInput(ImageInput):
         if not validation_split or validation_data is not None:
             return data
         if not isinstance(x, CaptionBatches):
-            # Features in arrays are for Keras to split, and all else for it to refuse.
+            # Keras splits features in arrays, and refuses all else.
             return {**data, "validation_split": validation_split}
         train, held_out = data["x"].split(f"{self.owner}.fit", validation_split)
         self._validation = (held_out, None)
@@ -158,24 +159,24 @@ class CaptionInput(ImageInput):
     def opened_arrays(
         self, owner: str, x: Any, y: Any, batch_size: int, cache: Any = None, value_range: ValueRange = None
     ) -> tuple[CaptionBatches, tuple[int, int]]:
-        """Captioned images in arrays, unshuffled, and the range of the images: for what is learned after training.
+        """Captioned images in arrays, unshuffled, and the range of the images, for what is fitted after training.
 
         Raises:
             TypeError: for a dataset or a generator; errors begin with `owner`.
         """
         batches = self.opened(x, y, batch_size, False, cache)
         if not isinstance(batches, CaptionBatches):
-            raise TypeError(f"{owner}: give images and captions as arrays and lists, or what kgen.data loads.")
+            raise TypeError(f"{owner}: pass images and captions as arrays and lists, or data loaded by kgen.data.")
         return batches, self.range_of(batches.images, owner, value_range=value_range)
 
     def opened(self, x: Any, y: Any, batch_size: int | None, shuffle: bool, cache: Any = None) -> Any:
-        """Captioned images as Keras reads them: `CaptionBatches`, a dataset with features, or data that has them."""
+        """Captioned images as Keras reads them: `CaptionBatches`, a dataset with features, or other data with them."""
         self.encoder.build_preprocessor()
         if isinstance(x, CaptionBatches):
             return x
         seed = self.seed
         if hasattr(x, "drawn_from"):
-            # Of `CaptionedImages.as_dataset`, which would begin again with its first order in a resumed training.
+            # From `CaptionedImages.as_dataset`, which would start again with its first order when training resumes.
             x, batch_size, shuffle, seed = (x.drawn_from[name] for name in ("data", "batch_size", "shuffle", "seed"))
         if hasattr(x, "captions") and hasattr(x, "images"):
             x, y = x.images, x.captions
@@ -183,15 +184,15 @@ class CaptionInput(ImageInput):
             x, y = x["images"], x["captions"]
         if hasattr(x, "element_spec"):
             x = as_dicts(self.owner, x)
-            # Wrong images are an error before thousands of captions are encoded.
+            # Wrong images should raise before thousands of captions are encoded.
             super().check(x)
             return self.dataset(x, cache)
         if isinstance(x, (dict, keras.utils.PyDataset)):
             return x
         if hasattr(x, "__next__"):
             raise ValueError(
-                f"{self.owner}: a generator gives its batches only once, and captions are read before training. Give a "
-                "DataLoader, a tf.data.Dataset, or arrays."
+                f"{self.owner}: a generator yields its batches only once, but all captions are read before training. "
+                "Pass a DataLoader, a tf.data.Dataset, or arrays."
             )
         if y is None and is_loader(x):
             return LoadedCaptions(self.owner, x, self._cleaned, lambda captions: self.table(captions, cache))
@@ -205,18 +206,18 @@ class CaptionInput(ImageInput):
         return captions if self.cleaner is None else self.cleaner.clean(captions, self.owner)
 
     def stored(self, x, found, training, cache=None):
-        """As in `ImageInput`; of `CaptionBatches` those of latents."""
+        """As in `ImageInput`; `CaptionBatches` become batches of latents."""
         if not isinstance(x, CaptionBatches) or self.latents is None:
             return super().stored(x, found, training, cache)
         latents = super().stored(x.images, found, training, cache)
         return x.beside(latents, slice(None), x.batch_size, x.shuffle, x.seed, x.steps_done)
 
     def check(self, x, y=None, value_range=None):
-        """As in `ImageInput`; of `CaptionBatches` all images: a batch may lack the values that tell a range."""
+        """As in `ImageInput`; checks all images of `CaptionBatches`, because one batch may not show the range."""
         return super().check(x.images if isinstance(x, CaptionBatches) else x, y, value_range)
 
     def table(self, captions: list[str], cache: Any = None) -> CaptionFeatures | CaptionTokens:
-        """`CaptionFeatures` that know these captions, kept in the directory `cache` if given; or `CaptionTokens`."""
+        """`CaptionFeatures` of these captions, kept in the directory `cache` if given; or `CaptionTokens`."""
         if self.encoder.trainable:
             return CaptionTokens(self.encoder, captions)
         if self.features is None or cache is not None:
@@ -228,7 +229,7 @@ class CaptionInput(ImageInput):
         return self.features
 
     def set_standards(self, table: CaptionFeatures) -> None:
-        """Adapts the standards to features of captions."""
+        """Adapts the standardization to features of captions."""
         rows = np.random.default_rng(0).permutation(len(table))[:_CAPTIONS_FOR_STANDARDS]
         features = table.gather(rows.astype("int32"))
         self.standardize_pooled.adapt(features["pooled"])
@@ -240,7 +241,8 @@ class CaptionInput(ImageInput):
             return dataset
         if dataset.cardinality() == -1:
             raise ValueError(
-                f"{self.owner}: an endless dataset has no last caption. Leave out repeat(); epochs say how often."
+                f"{self.owner}: the dataset is endless, but all captions are read before training. Remove repeat() and "
+                "set epochs instead."
             )
         cleaner = self.cleaner
         if cleaner is not None:
@@ -279,8 +281,8 @@ def as_dicts(owner: str, dataset: Any) -> Any:
     captions = spec.get("captions")
     if captions is not None and captions.dtype != "string":
         raise TypeError(
-            f"{owner}: captions must be strings; the dataset gives {captions.dtype.name}. For numbers of classes use a "
-            "GAN or VAE with num_classes, or map them to names first."
+            f"{owner}: captions must be strings; the dataset gives {captions.dtype.name}. For class numbers, use a GAN "
+            "or VAE with num_classes, or map them to names first."
         )
     if captions is not None and len(captions.shape) > 1:
         raise ValueError(
@@ -297,7 +299,7 @@ def caption_lists(owner: str, images: Any, captions: Any) -> list:
         ValueError: if there are not as many captions as images, or an image has none, or an empty one.
     """
     if captions is None:
-        raise ValueError(f"{owner}: captions are missing; give fit(images, captions), a caption for each image.")
+        raise ValueError(f"{owner}: captions are missing; call fit(images, captions) with a caption for each image.")
     captions = [[each] if isinstance(each, (str, bytes)) else each for each in captions]
     if len(captions) != len(images):
         raise ValueError(
@@ -310,7 +312,7 @@ def caption_lists(owner: str, images: Any, captions: Any) -> list:
         )
     without = [i for i, each in enumerate(captions) if len(each) == 0]
     if without:
-        raise ValueError(f"{owner}: image {without[0]} has no caption; {len(without)} have none.")
+        raise ValueError(f"{owner}: image {without[0]} has no caption; {len(without)} images have none.")
     return [clean_prompts(each, f"{owner}: image {i}") for i, each in enumerate(captions)]
 
 

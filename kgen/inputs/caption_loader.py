@@ -1,4 +1,4 @@
-"""Loaders of captioned batches, of PyTorch, of grain or of your own, with features in place of captions."""
+"""Captioned batches from loaders of PyTorch, of grain or of your own, with features in place of captions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from kgen.types import Array
 
 
 class LoadedCaptions(keras.utils.PyDataset):
-    """Batches `{"images", **features}` of a loader that gives pairs, or dicts, of images and captions.
+    """Batches `{"images", **features}` from a loader that gives pairs, or dicts, of images and captions.
 
-    The loader is gone through once before training, for its captions: a frozen text encoder reads each only once. A
-    caption that comes up later is read then. The order of the images is the loader's own.
+    One pass over the loader before training collects its captions, so that a frozen text encoder reads each only once.
+    A caption that first appears later is read then. The loader sets the order of the images.
 
     Args:
         owner: class that errors name.
-        loader: gives its batches anew each time it is gone through: a `torch.utils.data.DataLoader`, a dataset of
-            grain, in batches.
-        clean: function from a list of captions to those that are read.
+        loader: gives its batches each time it is iterated over: a `torch.utils.data.DataLoader`, or a batched dataset
+            of grain.
+        clean: function from a list of captions to their cleaned versions.
         table: function from a list of captions to `CaptionFeatures` or `CaptionTokens` that know them.
 
     Raises:
         TypeError: if captions are not strings.
-        ValueError: if batches are not of images and as many captions, or there are none, or no end of them.
+        ValueError: if a batch does not have as many captions as images, there are no batches, or the loader is endless.
 
     Example:
 
@@ -53,7 +53,8 @@ class LoadedCaptions(keras.utils.PyDataset):
         length = getattr(type(loader), "__len__", None)
         if length is not None and _length(loader) >= sys.maxsize:
             raise ValueError(
-                f"{owner}: an endless loader has no last caption. Leave out repeat(); epochs say how often."
+                f"{owner}: the loader is endless, but all captions are read before training. Remove repeat() and set "
+                "epochs instead."
             )
         captions: dict[str, None] = {}
         self.count = 0
@@ -102,7 +103,7 @@ class LoadedCaptions(keras.utils.PyDataset):
 
 
 def is_loader(data: Any) -> bool:
-    """Whether data are something that gives batches, each time that it is gone through."""
+    """Whether data are something that gives batches each time it is iterated over."""
     return hasattr(data, "__iter__") and not (
         hasattr(data, "shape") or hasattr(data, "__next__") or isinstance(data, (str, bytes, list, tuple, dict))
     )

@@ -12,7 +12,7 @@ from kgen.types import Array, Tensor
 
 
 class ClassLabels:
-    """Labels that condition a model: integers `(N,)` or `(N, 1)`, inside one-hot `pooled` `(batch, num_classes)`.
+    """Labels that condition a model: integers `(N,)` or `(N, 1)`, and inside one-hot `pooled` `(batch, num_classes)`.
 
     Args:
         num_classes: how many classes there are.
@@ -24,7 +24,7 @@ class ClassLabels:
     ```
     """
 
-    # What they are called in a batch.
+    # Their name in a batch.
     key = "pooled"
 
     def __init__(self, num_classes: int):
@@ -32,7 +32,7 @@ class ClassLabels:
 
     @property
     def limits(self) -> tuple[str, int, int]:
-        """What the numbers are called, the lowest and the highest."""
+        """The name, the minimum and the maximum of the labels."""
         return "labels", 0, self.num_classes - 1
 
     def numbered(self, owner: str, labels: Any) -> Any:
@@ -65,8 +65,8 @@ def label_condition(owner: str, num_classes: int | None, labels: Any, count: int
     """The condition that labels make: `{"pooled": one-hot}`, or nothing for a model without classes.
 
     Raises:
-        ValueError: for labels that a model without classes is given or one with classes lacks, or wrong ones.
+        ValueError: if a model without classes gets labels, a model with classes gets none, or the labels are wrong.
     """
     if (labels is None) != (num_classes is None):
-        raise ValueError(f"{owner}: labels are for models with num_classes, and they need them.")
+        raise ValueError(f"{owner}: models with num_classes need labels, and others take none.")
     return {} if num_classes is None else ClassLabels(num_classes).condition(owner, labels, count)

@@ -1,4 +1,4 @@
-"""Images on their way into a model, and what comes with them."""
+"""The input of images, and of what comes with them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FEATURES = ("pooled", "tokens", "mask")
 
 
 class ImageInput:
-    """The door of a model that takes images: checks what comes in, and makes the batch that losses see.
+    """The input of a model that takes images: checks what comes in, and makes the batch that losses see.
 
-    Images are uint8, or float in [0, 1] or [-1, 1]. The rule of ranges, for every method that takes images:
+    Images are uint8, or float in [0, 1] or [-1, 1]. Every method that takes images finds their range like this:
 
-    1. uint8 is known.
-    2. `value_range=(0, 1)` or `(-1, 1)` says in which range floats are.
+    1. uint8 images are in [0, 255].
+    2. `value_range=(0, 1)` or `(-1, 1)` states the range of floats.
     3. Floats with a negative value are in [-1, 1].
     4. Floats without one are in the range that the model was trained on; [0, 1] if it was trained on no floats.
 
@@ -32,11 +32,11 @@ class ImageInput:
 
     Args:
         owner: class name that errors begin with.
-        image_shape: `(height, width, channels)`; None where any size goes.
-        float_scale: scalar variable of the model: 2 for float images in [0, 1], 1 for [-1, 1], 0 while not known.
-        targets: dict from a name to what checks and prepares the answers that come with images: `ClassLabels`, a
-            `kgen.heads.Head`.
-        space: what the networks see of images: a `kgen.spaces.LatentSpace`; None: the images.
+        image_shape: `(height, width, channels)`; None for a side of any length.
+        float_scale: scalar variable of the model: 2 for float images in [0, 1], 1 for [-1, 1], 0 while it is unknown.
+        targets: dict from a name to an object that checks and prepares the answers that come with images: `ClassLabels`
+            or a `kgen.heads.Head`.
+        space: what the networks see in place of images: a `kgen.spaces.LatentSpace`; None: the images themselves.
 
     Example:
 
@@ -46,7 +46,7 @@ class ImageInput:
     ```
     """
 
-    # What `fit` takes beside Keras' own arguments.
+    # What `fit` takes besides Keras' own arguments.
     options: tuple[str, ...] = ()
 
     def __init__(
@@ -65,7 +65,7 @@ class ImageInput:
         self.latents = space if space is not None and space.stores else None
         if self.latents is not None:
             self.options = (*self.options, "latent_cache")
-        # Floats from a generator may be in either range: a step that is compiled for one takes no floats then.
+        # Floats from a generator may be in either range, so a step that is compiled for a generator takes none.
         self.only_uint8 = False
         self._validation: tuple = ()
 
@@ -82,13 +82,13 @@ class ImageInput:
     def range_of(
         self, images: Any, owner: str | None = None, shape: tuple | None = None, value_range: Any = None
     ) -> tuple[int, int]:
-        """The range of images that a user asks about, checked.
+        """Checks a user's images, and gives their range.
 
         Args:
             images: array `(N, height, width, channels)`.
             owner: method that errors name; None for the model.
-            shape: expected in place of `image_shape`.
-            value_range: of floats, `(0, 1)` or `(-1, 1)`; None: by the rule above.
+            shape: shape to expect in place of `image_shape`.
+            value_range: of floats, `(0, 1)` or `(-1, 1)`; None: by the rules above.
 
         Raises:
             TypeError, ValueError: as in `kgen.inputs.pixels.image_range`.
@@ -97,13 +97,13 @@ class ImageInput:
         return self._as_trained(found, value_range)
 
     def _as_trained(self, found, value_range=None):
-        """Floats without a negative value mean the range of training, unless another was stated."""
+        """Floats without a negative value get the range of training, unless a range was stated."""
         return (self.float_range or found) if found == (0, 1) and value_range is None else found
 
     def images(
         self, images: Any, owner: str | None = None, shape: tuple | None = None, value_range: Any = None
     ) -> pixels.NetworkImages:
-        """Images that a user asks about, checked, for graphs that begin with `pixels.in_network_range`."""
+        """A user's images, checked, for graphs that begin with `pixels.in_network_range`."""
         return pixels.NetworkImages(images, self.range_of(images, owner, shape, value_range))
 
     # === What the losses see ===
@@ -113,13 +113,13 @@ class ImageInput:
         features = {name: given[name] for name in _FEATURES if name in given}
         targets = self.targets
         found = self.answers(given, y)
-        # Data that could not be looked at beforehand.
+        # For data that could not be checked in advance.
         self.check_complete(found)
         answers = {getattr(targets[name], "key", name): targets[name].prepare(value) for name, value in found.items()}
         return {"images": self.in_space(given["images"]), **features, **answers}
 
     def in_space(self, images: Tensor) -> Tensor:
-        """Images as networks see them: in [-1, 1], or standardized latents; latents may have come in their place."""
+        """Images as networks see them: in [-1, 1], or standardized latents. They may be latents already."""
         if self.latents is None:
             return self.to_network(images)
         if self._of_latents(images):
@@ -127,18 +127,18 @@ class ImageInput:
         return self.latents.encode(self.to_network(images))
 
     def to_network(self, images: Tensor) -> Tensor:
-        """Images in [-1, 1], of a batch as `fit` reads it."""
+        """The images of a batch, as `fit` reads it, in [-1, 1]."""
         if keras.backend.standardize_dtype(images.dtype) == "uint8":
             return pixels.to_network(images, (0, 255))
         if self.only_uint8:
             raise ValueError(
-                f"{self.owner}: float images from a generator may be in [0, 1] or in [-1, 1], and it cannot be looked "
-                "at beforehand. Say it by value_range=(0, 1) or (-1, 1), or give uint8."
+                f"{self.owner}: the range of float images from a generator is unknown. Pass value_range=(0, 1) or "
+                "(-1, 1), or give uint8 images."
             )
         return ops.cast(images, "float32") * self.float_scale + (1.0 - self.float_scale)
 
     def answers(self, given: dict, y: Any) -> dict[str, Any]:
-        """A dict from the name of a target to its answers, of those that were given."""
+        """A dict from the names of targets to their answers, for those that were given."""
         if isinstance(y, dict):
             given = {**given, **y}
         elif y is not None and len(self.targets) == 1:
@@ -156,10 +156,10 @@ class ImageInput:
         value_range: Any = None,
         latent_cache: Any = None,
     ) -> dict:
-        """The arguments of `keras.Model.fit` for what a user gave, checked; sets the range of float images.
+        """The arguments of `keras.Model.fit` from a user's data, checked; sets the range of float images.
 
         Raises:
-            TypeError, ValueError: for wrong images or answers, or images for training and validation in two ranges.
+            TypeError, ValueError: for wrong images or answers, or training and validation images in different ranges.
         """
         y = self.numbered(y)
         found, other = self.check(x, y, value_range), None
@@ -169,10 +169,10 @@ class ImageInput:
             other = self.check(other_x, other_y, value_range)
             if {found, other} == {(0, 1), (-1, 1)}:
                 raise ValueError(
-                    f"{self.owner}.fit: images to train on and to validate with must be in one range; some are in "
+                    f"{self.owner}.fit: training and validation images must be in the same range; some are in "
                     "[0, 1], the others in [-1, 1]."
                 )
-        # Before latents are made of them.
+        # Before they are encoded to latents.
         self.learn_range(other if found in (None, (0, 255)) and other in ((0, 1), (-1, 1)) else found)
         if validation_data is not None:
             other_x = self.stored(self.checked(other_x), other, False, latent_cache)
@@ -185,7 +185,7 @@ class ImageInput:
         return {"x": x, "y": y, "validation_data": validation_data, "batch_size": batch_size, "shuffle": shuffle}
 
     def stored(self, x: Any, found: tuple[int, int] | None, training: bool, cache: Any = None) -> Any:
-        """Data with latents in place of images, if networks see latents and the images are at hand."""
+        """Data with latents in place of images, if networks see latents and the images are in memory."""
         if self.latents is None:
             return x
         if isinstance(x, dict) and in_memory(x.get("images")):
@@ -194,32 +194,35 @@ class ImageInput:
             return self.latents.latents(pixels.NetworkImages(x, self._as_trained(found)), training, cache)
         if cache is not None:
             raise ValueError(
-                f"{self.owner}.fit: latent_cache is for images in arrays; batches of a {type(x).__name__} are encoded "
-                "in every step. Leave it out, or give arrays."
+                f"{self.owner}.fit: latent_cache is only for images in arrays; batches of a {type(x).__name__} are "
+                "encoded in every step. Remove latent_cache, or pass arrays."
             )
-        # Encoded step by step; what comes first sets the standards.
+        # Encoded step by step; the first batch sets the standards.
         if training:
             self.learn_standards(x, f"{self.owner}.fit")
         return x
 
     def learn_standards(self, x: Any, owner: str) -> None:
-        """Lets the first batch of data set the standards of latents, if networks see latents and none has before."""
+        """Sets the standards of latents from the first batch, if networks see latents and have no standards yet."""
         if self.latents is None or self.latents.has_standards:
             return
         images, _ = look_at(owner, x)
         if images is None:
             raise ValueError(
-                f"{owner}: a generator cannot be looked at beforehand, and the first images set the standards of "
-                "latents. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+                f"{owner}: the first images are needed to standardize latents, but a generator cannot be read in "
+                "advance. Pass arrays, a tf.data.Dataset or a keras.utils.PyDataset."
             )
         if self._of_latents(images):
-            raise ValueError(f"{owner}: latents came in place of images, but no standards: see LatentSpace.latents.")
+            raise ValueError(
+                f"{owner}: got latents instead of images, but their mean and deviation are unknown; see "
+                "LatentSpace.latents."
+            )
         of_floats = self.float_range or (0, 1)
         known = (0, 255) if keras.backend.standardize_dtype(images.dtype) == "uint8" else of_floats
         self.latents.adapt_to_images(pixels.NetworkImages(images, known))
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
-        """The arguments of `keras.Model.evaluate` for what a user gave, checked."""
+        """The arguments of `keras.Model.evaluate` from a user's data, checked."""
         if self.is_validation(x):
             return {"x": x, "y": y, "batch_size": batch_size}
         y = self.numbered(y)
@@ -227,25 +230,25 @@ class ImageInput:
         return {"x": self.checked(x), "y": y, "batch_size": batch_size}
 
     def for_step(self, x: Any, y: Any, value_range: Any = None) -> tuple[Any, Any]:
-        """`(x, y)` of `train_on_batch` and `test_on_batch`, checked. One batch need not show the range of all."""
+        """`(x, y)` of `train_on_batch` and `test_on_batch`, checked. One batch may not show the range of all."""
         arguments = self.for_evaluation(x, y, None, value_range)
         return arguments["x"], arguments["y"]
 
     def constants(self) -> list:
-        """What a training graph has in it that is not a variable."""
+        """Values in a training graph that are not variables."""
         return [self.only_uint8]
 
     def end(self) -> None:
-        """Lets go of what was held for a training that has ended."""
+        """Releases what was kept for a training that has ended."""
         self._validation = ()
 
     def is_validation(self, x: Any) -> bool:
-        """Whether data are those that the training that is going on validates with: they were checked before."""
+        """Whether data are the validation data of the current training, which were checked before."""
         images = x["images"] if isinstance(x, dict) and "images" in x else x
         return x is not None and (self._of_latents(images) or any(x is each for each in self._validation))
 
     def _of_latents(self, x):
-        """Whether there are latents in place of images: those that Keras has split off for `validation_split`."""
+        """Whether these are latents in place of images, split off by Keras for `validation_split`."""
         if self.latents is None or not in_memory(x):
             return False
         return tuple(x.shape[-3:]) == self.latents.shape(self.owner, self.image_shape)
@@ -258,19 +261,19 @@ class ImageInput:
 
     @contextlib.contextmanager
     def range_kept(self) -> Iterator[None]:
-        """What is evaluated within may be in any range; the model keeps the one that it was trained on."""
+        """Images evaluated within this context may be in any range; the model keeps the range of its training."""
         before = self.float_range, self.only_uint8
         try:
             yield
         finally:
-            # Not read first: where an evaluation was interrupted on JAX, the variable has no value now.
+            # Not read first: if an evaluation was interrupted on JAX, the variable has no value now.
             self.float_range, self.only_uint8 = before
 
     def check(self, x: Any, y: Any = None, value_range: Any = None) -> tuple[int, int] | None:
-        """Checks images and answers before a long run; of data in batches, the first batch. See `checked`.
+        """Checks images and answers before a long run; for data in batches, only the first batch. See `checked`.
 
         Returns:
-            The images' range as in `pixels.image_range`; of data that cannot be looked at `value_range`.
+            The images' range as in `pixels.image_range`; `value_range` for data that cannot be read in advance.
         """
         images, others = look_at(self.owner, x, y)
         if images is None:
@@ -281,7 +284,7 @@ class ImageInput:
         return found
 
     def checked(self, x: Any) -> Any:
-        """Data that check the answers of every batch, where they come in batches."""
+        """The data; if they come in batches, the answers of every batch are checked."""
         return every_batch(x, self._check_batch, self._check_in_graph) if self.targets else x
 
     def _check_batch(self, batch):
@@ -298,12 +301,12 @@ class ImageInput:
                 assert_numbers(self.owner, called, numbers, least, most)
 
     def check_others(self, others: dict, images: Any) -> None:
-        """Checks what came with images: a dict, under `"y"` the second thing that was given."""
+        """Checks what came with images: a dict, with the user's second argument under `"y"`."""
         if not self.targets and (others.get("y") is not None or others.get("labels") is not None):
-            # Datasets of images often have labels, and are not to be refused for it.
+            # Datasets of images often have labels, which is no reason to refuse them.
             warnings.warn(
-                f"{self.owner}: labels are ignored: it learns from images alone. Build the model with num_classes if "
-                "they are to count.",
+                f"{self.owner}: labels are ignored: the model learns from images alone. Build the model with "
+                "num_classes to use labels.",
                 stacklevel=5,
             )
         answers = self.answers(others, others.get("y"))
@@ -317,11 +320,12 @@ class ImageInput:
             if name not in answers:
                 form = name if len(self.targets) == 1 else f"{{{name!r}: ...}}"
                 raise ValueError(
-                    f"{self.owner}: it learns from {name}; give them: fit(images, {form}), or in each batch of data."
+                    f"{self.owner}: {name} must be given; call fit(images, {form}), or include them in each batch of "
+                    "data."
                 )
 
     def numbered(self, y: Any) -> Any:
-        """Answers with numbers for names."""
+        """Answers with numbers in place of names."""
         if isinstance(y, dict):
             return {
                 name: self.targets[name].numbered(self.owner, values) if name in self.targets else values

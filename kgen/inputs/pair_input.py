@@ -1,4 +1,4 @@
-"""Two sets of images, no two of which belong together, on their way into a model."""
+"""The input of two unpaired sets of images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kgen.types import Array, Tensor
 
 
 class PairInput(ImageInput):
-    """The door of a model that learns from two sets of images: each image of the first with some of the second.
+    """The input of a model that learns from two unpaired sets of images.
 
-    The second set of `fit` is kept on the device; each step draws as many of it as it has of the first, with
+    `fit` keeps the second set on the device. Each step draws as many images from it as it has of the first set, with
     replacement. In evaluation image i goes with image i of the second set, which is repeated if it is shorter.
 
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
-        names: what the two sets are called, in errors; the second is a key of the batch.
+        names: names of the two sets in errors; the second is also a key of the batch.
 
     Example:
 
@@ -44,12 +44,12 @@ class PairInput(ImageInput):
 
     # === What the losses see ===
     def batch(self, x: Any, y: Any = None) -> dict[str, Tensor]:
-        """The batch that losses see: `images` and, if they came along, those of the second set, in [-1, 1]."""
+        """The batch that losses see: `images` and, if given, those of the second set, in [-1, 1]."""
         batch = super().batch(x)
         return batch if y is None else {**batch, self.second_name: self.to_network(y)}
 
     def second_of(self, batch: dict[str, Tensor], seed: keras.random.SeedGenerator) -> Tensor:
-        """An image of the second set for each of a batch: those that came with it, or random ones."""
+        """An image of the second set for each image of a batch: those that came with it, or random ones."""
         if self.second_name in batch:
             return batch[self.second_name]
         if self.second_set is None:
@@ -88,11 +88,11 @@ class PairInput(ImageInput):
         return super().for_evaluation(x, y, batch_size, value_range)
 
     def constants(self) -> list:
-        """What a training graph has in it that is not a variable: the second set too."""
+        """Values in a training graph that are not variables; here also the second set."""
         return [*super().constants(), self.second_set]
 
     def end(self) -> None:
-        """Lets go of the second set."""
+        """Releases the second set."""
         super().end()
         self.second_set = None
 
@@ -108,23 +108,23 @@ class PairInput(ImageInput):
         second_owner = f"{self.owner}, {self.second_name}"
         second_range = pixels.image_range(second_owner, second, self.image_shape, value_range)
         if self.second_set is None and self.float_range == (-1, 1) and value_range is None:
-            # One batch need not show the range of all.
+            # One batch may not show the range of all images.
             first_range, second_range = ((-1, 1) if each == (0, 1) else each for each in (first_range, second_range))
         if {first_range, second_range} == {(0, 1), (-1, 1)}:
             raise ValueError(
-                f"{self.owner}: {self.first_name} and {self.second_name} must be in one range; some are in [0, 1], the "
-                "others in [-1, 1]."
+                f"{self.owner}: {self.first_name} and {self.second_name} must be in the same range; some are in "
+                "[0, 1], the others in [-1, 1]."
             )
         return second_range if first_range == (0, 255) else first_range
 
     def _pairs(self, first: Any, second: Any = None) -> tuple[Any, Array]:
         if second is None:
             raise ValueError(
-                f"{self.owner}: to evaluate it needs {self.second_name}: ({self.first_name}, {self.second_name})."
+                f"{self.owner}: evaluation needs {self.second_name}; pass ({self.first_name}, {self.second_name})."
             )
         return first, ops.convert_to_numpy(second)[np.arange(len(first)) % len(second)]
 
     def _missing(self):
         return ValueError(
-            f"{self.owner}: it learns from {self.second_name}; give them: fit({self.first_name}, {self.second_name})."
+            f"{self.owner}: {self.second_name} must be given; call fit({self.first_name}, {self.second_name})."
         )

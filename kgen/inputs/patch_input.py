@@ -1,4 +1,4 @@
-"""Clean patches of images on their way into a model that learns from them alone."""
+"""The input of clean image patches, for a model that learns from nothing else."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kgen.types import Tensor
 
 
 class PatchInput(ImageInput):
-    """The door of a model that learns from clean patches of one size; what it is asked about may have any size.
+    """The input of a model that learns from clean patches of one size; after that it takes images of any size.
 
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
-        divisor: of the sides of patches.
+        divisor: number that must divide the sides of patches.
 
     Example:
 
@@ -42,12 +42,12 @@ class PatchInput(ImageInput):
         sides = batch["images"].shape[1:3]
         if any(side is None or side % self.divisor for side in sides):
             raise ValueError(
-                f"{self.owner}: it trains on patches of known sides that {self.divisor} divides; got {sides[0]} x "
-                f"{sides[1]}. kgen.data.random_patches cuts such from images."
+                f"{self.owner}: the sides of training patches must be known and divisible by {self.divisor}; got "
+                f"{sides[0]} x {sides[1]}. kgen.data.random_patches cuts such patches from images."
             )
         return batch
 
     def check_others(self, others: dict, images: Any) -> None:
-        """Refuses whatever comes with the images."""
+        """Refuses anything that comes with the images."""
         if others.get("y") is not None:
-            raise ValueError(f"{self.owner}: it learns from clean images alone; leave out what belongs to them.")
+            raise ValueError(f"{self.owner}: training takes clean images only; remove the targets that come with them.")

@@ -1,4 +1,4 @@
-"""Images at the door: outside uint8, [0, 1] or [-1, 1]; inside the networks always [-1, 1]."""
+"""Ranges of images: uint8, [0, 1] or [-1, 1] outside; always [-1, 1] inside the networks."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def image_range(owner: str, images: Any, image_shape: tuple, value_range: Any = 
     """The range `(low, high)` of a batch of images.
 
     Args:
-        owner: class or function that was given the images, for errors.
+        owner: class or function that errors begin with.
         images: array or tensor `(N, height, width, channels)`: uint8, or float in [0, 1] or [-1, 1].
-        image_shape: `(height, width, channels)` that is expected; None where any size goes.
-        value_range: `(0, 1)` or `(-1, 1)`, the range of floats where one knows it; None to find it out.
+        image_shape: `(height, width, channels)` that is expected; None for a side of any length.
+        value_range: `(0, 1)` or `(-1, 1)`, the range of floats if it is known; None to find out.
 
     Returns:
-        `(0, 255)` of uint8; of floats `value_range`, or else `(-1, 1)` with a negative value and `(0, 1)` without.
+        `(0, 255)` for uint8; for floats `value_range`, or else `(-1, 1)` with a negative value and `(0, 1)` without.
 
     Raises:
-        TypeError: if `images` is not an array, or has another dtype.
-        ValueError: if it is empty, has another shape, or values that are out of range or not finite; or for another
+        TypeError: if `images` is not an array, or has a wrong dtype.
+        ValueError: if it is empty, or has a wrong shape, or values out of range or not finite; or for an unknown
             `value_range`.
     """
     check_spec(owner, images, image_shape)
@@ -41,7 +41,7 @@ def image_range(owner: str, images: Any, image_shape: tuple, value_range: Any = 
         if not np.isfinite(block.sum(dtype="float64")):
             raise ValueError(f"{owner}: images must be finite; some values are NaN or infinite.")
     if low < -1.0 or high > 1.0:
-        hint = "Divide by 255, or convert to uint8?" if high > 1.5 and low >= 0 else "Rescale them."
+        hint = "Divide by 255, or convert to uint8." if high > 1.5 and low >= 0 else "Rescale them."
         raise ValueError(
             f"{owner}: images must be uint8, or float in [0, 1] or [-1, 1]; got {_dtype(images)} with values from "
             f"{low:.4g} to {high:.4g}. {hint}"
@@ -52,7 +52,7 @@ def image_range(owner: str, images: Any, image_shape: tuple, value_range: Any = 
 
 
 def stated_range(owner: str, value_range: Any) -> tuple[int, int] | None:
-    """An argument `value_range`, the range of float images, checked: `(0, 1)`, `(-1, 1)`, or None where it is not said.
+    """Checks an argument `value_range`, the range of float images: `(0, 1)`, `(-1, 1)`, or None if it is not stated.
 
     Raises:
         ValueError: for anything else.
@@ -64,7 +64,7 @@ def stated_range(owner: str, value_range: Any) -> tuple[int, int] | None:
 
 
 def check_spec(owner: str, images: Any, image_shape: tuple) -> None:
-    """The part of `image_range` that needs no values: rank, shape and dtype, of an array or a tensor spec."""
+    """Checks what `image_range` can check without values: rank, shape and dtype of an array or a tensor spec."""
     shape, dtype = getattr(images, "shape", None), _dtype(images)
     if shape is None or dtype is None:
         raise TypeError(f"{owner}: images must be an array (N, height, width, channels); got {type(images).__name__}.")
@@ -73,14 +73,14 @@ def check_spec(owner: str, images: Any, image_shape: tuple) -> None:
     expected = f"(N, {', '.join(name if n is None else str(n) for n, name in zip(image_shape, names))})"
     if len(shape) != 4:
         hint = (
-            " Make a batch of a single image by images[None], of a dataset's by batch()."
+            " Make a batch: images[None] for a single image, batch() for a dataset."
             if len(shape) == 3 and all(m in (None, n) for n, m in zip(shape, image_shape))
             else ""
         )
         raise ValueError(f"{owner}: images must have shape {expected}; got {shape}.{hint}")
     if any(n != m and None not in (n, m) for n, m in zip(shape[1:], image_shape)):
         raise ValueError(
-            f"{owner}: images must have shape {expected}; got {shape}. Resize them, or build the model for them."
+            f"{owner}: images must have shape {expected}; got {shape}. Resize them, or build the model for this shape."
         )
     if 0 in shape:
         raise ValueError(f"{owner}: images must not be empty; got shape {shape}.")
@@ -102,10 +102,10 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 class NetworkImages:
-    """A long array of images that is converted to [-1, 1] a slice at a time, where it is looked at.
+    """A long array of images that converts each slice to [-1, 1] when it is read.
 
-    uint8 stays as it is: a graph converts it at no cost. So graphs that work on images know two forms, uint8 and
-    float32 in [-1, 1], and nothing about ranges.
+    uint8 stays as it is: a graph converts it at no cost. So graphs handle only two forms of images, uint8 and float32
+    in [-1, 1].
 
     Args:
         images: array or tensor `(N, height, width, channels)`.
@@ -129,12 +129,12 @@ class NetworkImages:
         images = self.images[rows]
         if self.value_range != (0, 255):
             images = to_network(images, self.value_range)
-        # Which would copy an array.
+        # `convert_to_numpy` would copy an array.
         return images if isinstance(images, np.ndarray) else ops.convert_to_numpy(images)
 
 
 def in_network_range(images: Tensor) -> Tensor:
-    """What graphs make of `NetworkImages`: float32 in [-1, 1], of uint8 or of float32 in [-1, 1]."""
+    """Converts slices of `NetworkImages` in a graph: uint8, or float32 in [-1, 1], to float32 in [-1, 1]."""
     return to_network(images, (0, 255) if str(_dtype(images)) == "uint8" else (-1, 1))
 
 

@@ -14,13 +14,13 @@ _GIVEN = ("seeds", "indices", "latents", "truncation")
 
 
 class PromptInput:
-    """What a text-to-image model is asked for, made ready: prompts become texts, and texts features.
+    """Prepares the prompts of a text-to-image model: prompts become texts, and texts become features.
 
     Args:
-        encoder: a `TextEncoder`, or what encodes like one.
+        encoder: a `TextEncoder`, or an object that encodes like one.
         cleaner: a `PromptCleaner`, or None.
         expander: a `PromptExpander`, or None.
-        memory: a `FeatureMemory` that draws pooled features towards known ones, or None.
+        memory: a `FeatureMemory` that moves pooled features towards known ones, or None.
 
     Example:
 
@@ -43,9 +43,9 @@ class PromptInput:
         self.memory = memory
 
     def read(self, prompts: Any, owner: str, expand: bool = True) -> list[str]:
-        """The texts that the encoder is to read, one for each prompt; errors name `owner`."""
+        """The texts for the encoder, one for each prompt; errors name `owner`."""
         texts = clean_prompts(prompts, owner)
-        # A language model wants whole sentences: the cleaner, which may take words out, comes after it.
+        # A language model wants whole sentences, so the cleaner, which may remove words, comes after it.
         if expand and self.expander is not None:
             texts = self.expander.expand(texts)
         return texts if self.cleaner is None else self.cleaner.clean(texts, owner)
@@ -62,13 +62,13 @@ class PromptInput:
     ) -> dict[str, Array]:
         """Features as `TextEncoder.encode` gives them, `images_each` rows for each text; each text is encoded once.
 
-        They are not yet drawn towards what is known: `remembered` does that. It reads `unlike` and `guidance`, which
-        are among them if they were asked for.
+        They are not yet moved towards known features: `remembered` does that. It reads `unlike` and `guidance`, which
+        are included if asked for.
 
         Args:
             texts: what `read` gave.
-            negative: None; or a prompt for all texts, or one for each, that the memory's choice goes away from.
-            guidance: how far; see `FeatureMemory`.
+            negative: None; or a prompt for all texts, or one for each, that the memory should move away from.
+            guidance: how far it moves; see `FeatureMemory`.
             images_each: rows for each text.
             batch_size, verbose, tokens: as in `TextEncoder.encode`.
 
@@ -97,7 +97,7 @@ class PromptInput:
         return {name: np.repeat(values, images_each, axis=0) for name, values in features.items()}
 
     def remembered(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What `features` gave, as arrays or in a graph, with pooled features drawn towards known ones."""
+        """The result of `features`, as arrays or in a graph, with pooled features moved towards known ones."""
         features = dict(features)
         unlike, guidance = features.pop("unlike", None), features.pop("guidance", 1.0)
         if self.memory is None:

@@ -1,4 +1,4 @@
-"""Building blocks of networks, post-processing, degradations: tensors in, tensors out, knowing nothing of training."""
+"""Layers for networks, post-processing and degradations: tensors in, tensors out. They know nothing about training."""
 
 from kgen.layers.adaptive_augment import AdaptiveAugment
 from kgen.layers.adaptive_instance_norm import AdaptiveInstanceNorm, channel_statistics

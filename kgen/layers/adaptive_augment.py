@@ -19,18 +19,18 @@ class AdaptiveAugment(DiffAugment):
     discriminator cannot tell real images from generated ones; at r = 1 it recognises every real one. While r is above
     the target, the probability p of each transformation grows; while it is below, p shrinks. Each image seen moves p
     by 1 / `images`, and p stays in [0, 1] (Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-    Data", section 3). A large data set is thus left alone, and a small one gets the augmentation it needs.
+    Data", section 3). So a large data set is left alone, and a small one gets the augmentation it needs.
 
-    The model that trains keeps p, saves it, and reports it as `augmentation_probability`. Called on its own, the layer
-    is a `DiffAugment`.
+    The model being trained keeps p, saves it, and reports it as `augmentation_probability`. Called on its own, the
+    layer is a `DiffAugment`.
 
     Args:
         policy, strength, seed: as in `DiffAugment`.
         target: the r to hold, above 0 and below 1. The paper's 0.6 suits most data sets.
-        images: number of images after which p can have gone from 0 to 1. Use fewer for a short training.
+        images: number of images in which p can go from 0 to 1. Use fewer for a short training.
 
     Raises:
-        ValueError: if `target` or `images` is out of range, or for what `DiffAugment` refuses.
+        ValueError: if `target` or `images` is out of range, or for the reasons given in `DiffAugment`.
 
     Example:
         ```python

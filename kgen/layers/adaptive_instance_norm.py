@@ -1,4 +1,4 @@
-"""Features of one image with the statistics of another: how a style is transferred."""
+"""A layer that gives one image's features the statistics of another, which transfers its style."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class AdaptiveInstanceNorm(keras.layers.Layer):
 
         y = sigma_s * (x - mu(x)) / sigma(x) + mu_s
 
-    with mu(x) and sigma(x) the mean and standard deviation over positions [Huang & Belongie 2017, "Arbitrary style
+    where mu(x) and sigma(x) are the mean and standard deviation over positions [Huang & Belongie 2017, "Arbitrary style
     transfer in real-time with adaptive instance normalization"]. It has no weights. Because y is linear in mu_s and
     sigma_s, a mix of two styles' statistics gives the same mix of their results.
 
-    Called as `layer(x, statistics)`: x `(B, H, W, C)`, statistics `(B, 2 C)` from `channel_statistics`; or, where x is
-    a part of a larger image, as `layer(x, statistics, own)` with the statistics `own` of the whole of it for mu(x) and
-    sigma(x).
+    Called as `layer(x, statistics)`: x `(B, H, W, C)`, statistics `(B, 2 C)` from `channel_statistics`. If x is only
+    part of a larger image, call `layer(x, statistics, own)`: mu(x) and sigma(x) then come from `own`, the statistics of
+    the whole image.
 
     Args:
         epsilon: added to the variance of x.
 
     Raises:
-        ValueError: if the number of statistics does not fit the channels.
+        ValueError: if the number of statistics does not match the channels.
 
     Example:
         ```python
@@ -46,14 +46,14 @@ class AdaptiveInstanceNorm(keras.layers.Layer):
         if statistics_shape[-1] != 2 * x_shape[-1]:
             raise ValueError(
                 f"AdaptiveInstanceNorm: {x_shape[-1]} channels need {2 * x_shape[-1]} statistics, as "
-                f"channel_statistics gives them; got {statistics_shape[-1]}."
+                f"returned by channel_statistics; got {statistics_shape[-1]}."
             )
 
     def call(self, x: Tensor, statistics: Tensor, own: Tensor | None = None) -> Tensor:
         mean, deviation = ops.split(ops.cast(statistics, "float32")[:, None, None, :], 2, axis=-1)
         own = channel_statistics(x, self.epsilon) if own is None else ops.cast(own, "float32")
         own_mean, own_deviation = ops.split(own[:, None, None, :], 2, axis=-1)
-        # One factor and one offset a channel: one pass over x.
+        # One factor and one offset per channel: one pass over x.
         factor = deviation / own_deviation
         return x * ops.cast(factor, x.dtype) + ops.cast(mean - own_mean * factor, x.dtype)
 

@@ -35,8 +35,8 @@ def multi_head_attention(
         key, value: `(B, S, C)` float tensors.
         num_heads: number of heads; it must divide C.
         mask: optional `(B, S)` tensor, bool or number; 0 hides a position of `key` and `value`.
-        twice_differentiable: write the products out, which gradient penalties need on torch: its fused kernel, which
-            `keras.ops.dot_product_attention` always calls, has no second derivative.
+        twice_differentiable: use separate products, not a fused kernel. Gradient penalties need this on torch, whose
+            fused kernel has no second derivative; `keras.ops.dot_product_attention` always calls it there.
 
     Returns:
         `(B, T, C)` tensor.
@@ -65,7 +65,7 @@ def multi_head_attention(
 
 def _fused(query, key, value, mask):
     dtype = keras.backend.standardize_dtype(value.dtype)
-    if dtype == "float16":  # scores overflow in it, and JAX cannot compile the operation in it for a CPU
+    if dtype == "float16":  # its scores overflow, and JAX cannot compile the operation for a CPU
         query, key, value = (ops.cast(x, "float32") for x in (query, key, value))
     return ops.cast(ops.dot_product_attention(query, key, value, mask=mask, flash_attention=False), dtype)
 
@@ -79,15 +79,15 @@ def _written_out(query, key, value, mask):
 
 @serializable
 class PositionTable2D(keras.layers.Layer):
-    """Adds a learned `(H, W, C)` table to an image, which tells attention where each position is.
+    """Adds a learned `(H, W, C)` table to an image, so that attention knows where each position is.
 
     Inputs and outputs are `(B, H, W, C)`; the first call fixes H and W.
 
     Args:
-        initializer: start of the table; by default normal with standard deviation 0.02.
+        initializer: initial values of the table; by default normal with standard deviation 0.02.
 
     Raises:
-        ValueError: if H or W is not known in the first call.
+        ValueError: if H, W or C is not known in the first call.
 
     Example:
         ```python
@@ -117,14 +117,14 @@ class SelfAttention2D(keras.layers.Layer):
 
         y = x + gate * W_o attention(W_q n(x), W_k n(x), W_v n(x))
 
-    over the H * W positions, with n RMS normalisation. The gate is one learned number. At its default start of 0 the
-    layer starts as the identity and lets attention in as it becomes useful (SAGAN, Zhang et al. 2019). Inputs and
-    outputs are `(B, H, W, C)`. Memory grows with (H * W)^2: 32x32 is large.
+    over the H * W positions, where n is RMS normalisation. The gate is one learned number. It starts at 0 by default:
+    the layer starts as the identity and lets attention in as it becomes useful (SAGAN, Zhang et al. 2019). Inputs and
+    outputs are `(B, H, W, C)`. Memory grows with (H * W)^2: 32x32 is already large.
 
     Args:
         num_heads: number of attention heads; it must divide C.
-        gate_initializer: start of the gate. Use `"ones"` where attention must work from the first step.
-        spectral_normalization: keep the spectral norm of the two projections at 1 (discriminators).
+        gate_initializer: initial value of the gate. Use `"ones"` if attention must work from the first step.
+        spectral_normalization: keep the spectral norm of the two projections at 1 (for discriminators).
         twice_differentiable: allow gradient penalties on every backend, see `multi_head_attention`.
 
     Raises:
@@ -183,7 +183,7 @@ class CrossAttention2D(keras.layers.Layer):
 
         y = x + gate * W_o attention(W_q n(x), W_k n(tokens), W_v n(tokens); mask)
 
-    with n RMS normalisation (of each position and each token) and the gate one learned number, which starts at 0 by
+    where n is RMS normalisation (of each position and each token). The gate is one learned number, which starts at 0 by
     default. A row whose mask is all zero reads nothing: y = x.
 
     Called as `layer(x, tokens, mask=None)`: x `(B, H, W, C)`, tokens `(B, T, D)`, mask `(B, T)` with 1 (or True) for
@@ -191,7 +191,7 @@ class CrossAttention2D(keras.layers.Layer):
 
     Args:
         num_heads: number of attention heads; it must divide C.
-        gate_initializer: start of the gate. Use `"ones"` where the text must be read from the first step.
+        gate_initializer: initial value of the gate. Use `"ones"` if the text must be read from the first step.
 
     Raises:
         ValueError: if `num_heads` does not divide C.
@@ -206,7 +206,7 @@ class CrossAttention2D(keras.layers.Layer):
     def __init__(self, num_heads: int = 4, gate_initializer: Any = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.num_heads = num_heads
-        self.supports_masking = True  # `mask` is an ordinary argument here: nothing to warn of
+        self.supports_masking = True  # `mask` is an ordinary argument here: Keras need not warn
         self.gate_initializer = keras.initializers.get(gate_initializer)
 
     def build(self, x_shape: tuple, tokens_shape: tuple) -> None:
@@ -254,18 +254,18 @@ class TransformerBlock2D(keras.layers.Layer):
         x = x + gate * self_attention(x)
         x = x + W_2 act(W_1 modulation(x, c))
 
-    the decoder block of Vaswani et al. (2017) in pre-normalised form, its MLP modulated by a condition c. Called as
-    `block(x, tokens=None, mask=None, condition=None)`: x `(B, H, W, C)`, tokens `(B, T, D)`, mask `(B, T)`, condition
-    `(B, P)`. Returns `(B, H, W, C)`. Inputs that the first call leaves out must be left out in later calls too.
+    This is the decoder block of Vaswani et al. (2017) in pre-normalised form; a condition c modulates its MLP. Called
+    as `block(x, tokens=None, mask=None, condition=None)`: x `(B, H, W, C)`, tokens `(B, T, D)`, mask `(B, T)`,
+    condition `(B, P)`. Returns `(B, H, W, C)`. If the first call leaves out an input, all later calls must do so too.
 
     Args:
         num_heads: number of attention heads; it must divide C.
         mlp_ratio: width of the MLP as a multiple of C.
-        activation: name or function, within the MLP.
-        gate_initializer: start of both gates. They start open, because these blocks carry a whole coarse stage.
+        activation: activation of the MLP, a name or a function.
+        gate_initializer: initial value of both gates. They start open: these blocks make up a whole coarse stage.
 
     Raises:
-        ValueError: if `num_heads` does not divide C, or if tokens or a condition appear in one call and not in another.
+        ValueError: if `num_heads` does not divide C, or if one call has tokens or a condition and another does not.
 
     Example:
         ```python
@@ -284,7 +284,7 @@ class TransformerBlock2D(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.num_heads = num_heads
-        self.supports_masking = True  # `mask` is an ordinary argument here: nothing to warn of
+        self.supports_masking = True  # `mask` is an ordinary argument here: Keras need not warn
         self.mlp_ratio = mlp_ratio
         self.activation = keras.activations.get(activation)
         self.gate_initializer = keras.initializers.get(gate_initializer)
@@ -319,8 +319,8 @@ class TransformerBlock2D(keras.layers.Layer):
         training: bool | None = None,
     ) -> Tensor:
         if (tokens is None) != (self.cross_attention is None):
-            built, came = ("without", "got some") if self.cross_attention is None else ("with", "got none")
-            raise ValueError(f"TransformerBlock2D: {self.name} was built {built} tokens and now {came}.")
+            built, came = ("without", "passes some") if self.cross_attention is None else ("with", "passes none")
+            raise ValueError(f"TransformerBlock2D: {self.name} was built {built} tokens, but this call {came}.")
         if self.cross_attention is not None:
             x = self.cross_attention(x, tokens, mask=mask)
         x = self.self_attention(x, training=training)

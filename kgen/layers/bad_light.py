@@ -1,4 +1,4 @@
-"""Images taken in bad light."""
+"""Degradations of images by bad light."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kgen.types import Tensor
 class LowLight(Degradation):
     """Underexposes images `(B, H, W, C)` in [0, 1]: gain x^gamma.
 
-    Keras' `RandomBrightness` subtracts the same amount from dark and bright parts. Put noise after this layer: dark
-    photographs are noisy.
+    In contrast, Keras' `RandomBrightness` subtracts the same amount from dark and bright parts. Put noise after this
+    layer: dark photographs are noisy.
 
     Args:
         gain: from 0 to 1, a number or `(low, high)`.

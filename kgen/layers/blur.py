@@ -1,4 +1,4 @@
-"""Images out of focus."""
+"""A degradation that blurs images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kgen.layers.seeded_layer import Seed
 from kgen.serializable import serializable
 from kgen.types import Tensor
 
-# Below this a pixel sees no neighbour: the result is the image, without a division by 0.
+# Below this sigma, a pixel sees no neighbours. The result is the image itself, without a division by 0.
 _LEAST = 0.05
 
 
@@ -21,8 +21,8 @@ _LEAST = 0.05
 class Blur(Degradation):
     """Blurs images `(B, H, W, C)` in [0, 1] by a Gaussian, with one sigma for each image.
 
-    At the border, the weights inside the image are divided by their sum. Keras' `RandomGaussianBlur` draws one sigma
-    for the whole batch, of at most one pixel.
+    At the border, only pixels inside the image count; their weights are divided by their sum. In contrast, Keras'
+    `RandomGaussianBlur` draws one sigma for the whole batch, of at most one pixel.
 
     Args:
         sigma: standard deviation in pixels, a number or `(low, high)`; 0 changes nothing.

@@ -1,4 +1,4 @@
-"""Borders around images: for networks that halve them, and for convolutions that see beyond them."""
+"""Padding of images: for networks that halve them, and for convolutions that reach past their edges."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from kgen.types import Tensor
 
 
 def in_whole_multiples(images: Tensor, multiple: int = 8) -> Tensor:
-    """Images `(N, H, W, channels)` with the border repeated below and on the right, up to sides of whole multiples."""
+    """Pads images `(N, H, W, channels)` below and on the right by repeating the border, to whole multiples."""
     height, width = ops.shape(images)[1:3]
     for axis, side in ((1, height), (2, width)):
-        # Of positive numbers alone: ONNX rounds the quotient of a negative one the other way.
+        # Positive numbers only: ONNX rounds the quotient of a negative number the other way.
         places = ops.arange(side + (multiple - side % multiple) % multiple, dtype="int32")
         images = ops.take(images, ops.minimum(places, side - 1), axis=axis)
     return images
 
 
 def with_reflected_border(images: Tensor, border: int) -> Tensor:
-    """Images `(N, H, W, channels)` with so many pixels on each side that mirror those inside; sides of at least that.
+    """Pads images `(N, H, W, channels)` on each side with `border` mirrored pixels; no side may be shorter than that.
 
-    Not `ops.pad(mode="symmetric")`: on torch, Keras repeats the last pixel in its place.
+    It avoids `ops.pad(mode="symmetric")`, which on torch repeats the last pixel instead.
     """
     height, width = ops.shape(images)[1:3]
     for axis, side in ((1, height), (2, width)):

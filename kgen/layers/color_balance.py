@@ -1,4 +1,4 @@
-"""Images without a colour cast."""
+"""A filter that removes colour casts from images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ColorBalance(ImageFilter):
         gains: `"grey_world"`, or a positive number for each channel.
 
     Raises:
-        ValueError: if `gains` is something else, or not as many as there are channels.
+        ValueError: if `gains` is something else, or if there is not one gain for each channel.
 
     Example:
         ```python
@@ -39,12 +39,15 @@ class ColorBalance(ImageFilter):
         super().__init__(**kwargs)
         known = gains == "grey_world" if isinstance(gains, str) else min(np.ravel(gains), default=0) > 0
         if not known:
-            raise ValueError(f"ColorBalance: gains must be 'grey_world', or positive numbers; got {gains!r}.")
+            raise ValueError(f"ColorBalance: gains must be 'grey_world' or positive numbers; got {gains!r}.")
         self.gains = gains if isinstance(gains, str) else tuple(float(gain) for gain in gains)
 
     def build(self, images_shape: tuple) -> None:
         if not isinstance(self.gains, str) and len(self.gains) != images_shape[-1]:
-            raise ValueError(f"ColorBalance: {len(self.gains)} gains do not fit {images_shape[-1]} channels.")
+            raise ValueError(
+                f"ColorBalance: gains must have one number per channel; got {len(self.gains)} for {images_shape[-1]} "
+                "channels."
+            )
 
     def apply(self, images: Tensor) -> Tensor:
         if isinstance(self.gains, str):

@@ -25,12 +25,12 @@ class Degradation(SeededLayer):
 
     Args:
         seed: an int, a `keras.random.SeedGenerator` to share with others, or None for a random seed.
-        probability: of each image to be degraded; the others stay as they are. Every subclass takes it by its name.
+        probability: that an image is degraded; the others stay as they are. A keyword argument of every subclass.
         **kwargs: `name`, `dtype`.
 
     Raises:
         TypeError: if `seed` is something else.
-        ValueError: if `probability` is not within 0 and 1.
+        ValueError: if `probability` is not a number from 0 to 1.
 
     Example:
         ```python
@@ -52,7 +52,7 @@ class Degradation(SeededLayer):
         if isinstance(probability, bool) or not isinstance(probability, Real) or not 0.0 <= probability <= 1.0:
             raise ValueError(f"{type(self).__name__}: probability must be a number from 0 to 1; got {probability!r}.")
         self.probability: float = float(probability)
-        # Nothing to build; Keras, on JAX and torch, would build it by calling the model that it is part of.
+        # There is nothing to build. Otherwise Keras, on JAX and torch, would call the whole model to build this layer.
         self.built = True
 
     def call(self, images: Tensor) -> Tensor:
@@ -69,8 +69,8 @@ class Degradation(SeededLayer):
             float32 images in [0, 1].
 
         Raises:
-            ValueError: if the images have another rank, or sides that are not known; or for a layer that changes the
-                shape of images, but not of all.
+            ValueError: if the images have another rank or unknown sides, or if a layer that changes their shape has a
+                `probability` below 1.
         """
         shape = tuple(images.shape)
         if len(shape) != 4 or None in shape[1:]:
@@ -85,8 +85,8 @@ class Degradation(SeededLayer):
             return degraded
         if tuple(degraded.shape)[1:] != shape[1:]:
             raise ValueError(
-                f"{type(self).__name__}: it changes the shape of images, so it must degrade all of them; got a "
-                f"probability of {self.probability:g}."
+                f"{type(self).__name__}: apply() changes the shape of images, so probability must be 1; got "
+                f"{self.probability:g}."
             )
         return ops.where(drawn_between((0.0, 1.0), count, seed) < self.probability, degraded, images)
 
@@ -104,7 +104,7 @@ class Degradation(SeededLayer):
         raise NotImplementedError(f"{type(self).__name__} must define parameters().")
 
     def apply(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-        """Changes each image as `parameters` say; the result is clipped to [0, 1] afterwards."""
+        """Changes each image as `parameters` says; the result is clipped to [0, 1] afterwards."""
         raise NotImplementedError(f"{type(self).__name__} must define apply().")
 
     def compute_output_shape(self, images_shape: tuple) -> tuple:
@@ -114,10 +114,10 @@ class Degradation(SeededLayer):
 def checked_range(
     owner: str, name: str, value: Any, least: float = 0.0, most: float = float("inf")
 ) -> tuple[float, float]:
-    """`(low, high)` of a number or a pair of numbers.
+    """Turns a number or a pair of numbers into `(low, high)`.
 
     Raises:
-        ValueError: if it is something else, or not within `least` and `most`.
+        ValueError: if `value` is something else, or not between `least` and `most`.
     """
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     numbers = len(pair) == 2 and all(isinstance(n, Real) and not isinstance(n, bool) for n in pair)

@@ -1,4 +1,4 @@
-"""Augmentation that gradients pass through, so that a generator can learn behind it."""
+"""Differentiable augmentation: gradients pass through it, so a generator can learn from augmented images."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class DiffAugment(SeededLayer):
     """Changes images at random in ways that gradients pass through, for discriminators with little data.
 
     A discriminator that only sees augmented images, real and generated, cannot memorise the few real ones. Every
-    change is differentiable, so the generator still learns from what is under it (Zhao et al. 2020, "Differentiable
-    Augmentation for Data-Efficient GAN Training"). At strength s, each image x goes through, in this order:
+    change is differentiable, so gradients still reach the generator (Zhao et al. 2020, "Differentiable Augmentation
+    for Data-Efficient GAN Training"). At strength s, each image x goes through, in this order:
 
-    - `"color"`: x + b with b ~ U(-s/2, s/2); then colours are moved from each pixel's mean over channels by a factor
-      U(1 - s, 1 + s) (grey images have none); then all values from the image's mean by a factor U(1 - s/2, 1 + s/2).
-    - `"translation"`: by whole pixels, up to s/8 of each side; zeros move in.
-    - `"cutout"`: a rectangle of s/2 of each side becomes zero, its centre anywhere in the image.
+    - `"color"`: x + b with b ~ U(-s/2, s/2); then each value's distance from its pixel's mean is scaled by a factor
+      U(1 - s, 1 + s) (unless C = 1); then its distance from the image's mean by a factor U(1 - s/2, 1 + s/2).
+    - `"translation"`: a shift by whole pixels, up to s/8 of each side; zeros fill the gap.
+    - `"cutout"`: a rectangle of s/2 of each side becomes zero; its centre is anywhere in the image.
 
     Called as `layer(images, probability=None, training=False)`: images `(B, H, W, C)`, float in [-1, 1], H and W known.
-    The result has the same shape and may leave that range. Outside of training nothing changes. Each of the five
-    transformations happens to each image with `probability`, a number or a scalar tensor. It may change from call to
+    The result has the same shape and may leave that range. Outside training nothing changes. Each of the five
+    transformations applies to each image with `probability`, a number or a scalar tensor. It may change from call to
     call without a new trace, as adaptive augmentation needs (Karras et al. 2020, "Training Generative Adversarial
     Networks with Limited Data"). Two calls draw different random numbers; to change two batches in the same way, call
     `parameters` once and `apply` twice.
@@ -70,7 +70,7 @@ class DiffAugment(SeededLayer):
         policy = (policy,) if isinstance(policy, str) else tuple(policy)
         strange = [name for name in policy if name not in POLICY]
         if strange:
-            raise ValueError(f"DiffAugment: policy may name {', '.join(map(repr, POLICY))}; got {strange}.")
+            raise ValueError(f"DiffAugment: policy may only contain {', '.join(map(repr, POLICY))}; got {strange}.")
         if not 0 <= strength <= 1:
             raise ValueError(f"DiffAugment: strength must be from 0 to 1; got {strength}.")
         self.policy = policy
@@ -91,14 +91,14 @@ class DiffAugment(SeededLayer):
             seed: an int or a `SeedGenerator` to draw from instead of the layer's own.
 
         Returns:
-            Dict with `chance`, and with those of the others that the policy names. `brightness`, `saturation`,
-            `contrast`: `(batch,)`, a summand and two factors. `translation`: int32 `(batch, 2)`, pixels down and to
-            the right. `cutout`: int32 `(batch, 2)`, row and column of the rectangle's first corner, which may lie
-            outside of the image. `chance`: `(batch, 5)` in [0, 1); a transformation happens where its number, in this
-            order, is below the probability.
+            Dict with `chance`, and with the entries that the policy needs. `brightness`, `saturation`, `contrast`:
+            `(batch,)`, a summand and two factors. `translation`: int32 `(batch, 2)`, pixels down and to the right.
+            `cutout`: int32 `(batch, 2)`, row and column of the rectangle's first corner, which may lie outside the
+            image. `chance`: `(batch, 5)` in [0, 1); a transformation happens if its number, in the order above, is
+            below the probability.
         """
         seed = self.seed_generator if seed is None else seed
-        # One draw for everything: an int as seed would give several draws the same numbers.
+        # One draw for everything: with an int as seed, separate draws would give the same numbers.
         uniform = keras.random.uniform((batch, 7 + len(TRANSFORMATIONS)), dtype="float32", seed=seed)
         sides = ((3, height), (4, width)), ((5, height), (6, width))
         drawn = {
@@ -112,11 +112,11 @@ class DiffAugment(SeededLayer):
         return {**{name: drawn[name] for name in chosen}, "chance": uniform[:, 7:]}
 
     def apply(self, images: Tensor, parameters: dict[str, Tensor], probability: Tensor | None = None) -> Tensor:
-        """Changes each image as `parameters` say, in training or not.
+        """Changes each image as `parameters` says, in training or not.
 
         Args:
             images: float tensor `(batch, height, width, channels)`.
-            parameters: what `parameters` returns, or some of its entries; transformations without one are left out.
+            parameters: what `parameters` returns, or some of its entries; a transformation without one is skipped.
             probability: number or scalar tensor in [0, 1], the probability of each transformation of each image. None
                 means 1; anything else needs the entry `chance`.
 
@@ -166,12 +166,12 @@ class DiffAugment(SeededLayer):
         return images * ops.cast(ops.logical_not(cut), images.dtype)
 
     def _shift(self, uniform, side):
-        """Whole pixels, each of 2 * furthest + 1 equally likely."""
+        """A shift in whole pixels; all 2 * furthest + 1 shifts are equally likely."""
         furthest = int(side * self.strength / 8 + 0.5)
         return ops.cast(ops.floor(uniform * (2 * furthest + 1)), "int32") - furthest
 
     def _corner(self, uniform, side):
-        """The centre is a pixel of the image, or for an even length a line between or beside pixels."""
+        """The first row or column of the rectangle. Its centre is a pixel or, if its length is even, an edge of one."""
         length = self._cutout_side(side)
         return ops.cast(ops.floor(uniform * (side + 1 - length % 2)), "int32") - length // 2
 
@@ -204,7 +204,7 @@ def _both(rows, columns):
 
 
 def _with_probability(parameters, probability, outside):
-    """The parameters, replaced by those that change nothing where a transformation does not happen."""
+    """The parameters, with values that change nothing where a transformation does not happen."""
     nothing = {"brightness": 0.0, "saturation": 1.0, "contrast": 1.0, "translation": 0, "cutout": outside}
     happens = parameters["chance"] < ops.convert_to_tensor(probability, "float32")
     switched = {}

@@ -1,4 +1,4 @@
-"""Smaller images."""
+"""A degradation that shrinks images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kgen.types import Tensor
 
 @serializable
 class Downscale(Degradation):
-    """Shrinks images `(B, H, W, C)` in [0, 1] by a whole factor, antialiased as Pillow does it. It draws nothing.
+    """Shrinks images `(B, H, W, C)` in [0, 1] by a whole factor, antialiased as in Pillow. It is not random.
 
     Args:
         factor: integer of at least 2 that divides height and width.
@@ -48,6 +48,6 @@ class Downscale(Degradation):
     def compute_output_shape(self, images_shape: tuple) -> tuple:
         batch, height, width, channels = images_shape
         if any(side is not None and side % self.factor for side in (height, width)):
-            raise ValueError(f"Downscale: {self.factor} must divide both sides of an image; got {height} x {width}.")
+            raise ValueError(f"Downscale: factor={self.factor} must divide height and width; got {height} x {width}.")
         height, width = (None if side is None else side // self.factor for side in (height, width))
         return (batch, height, width, channels)

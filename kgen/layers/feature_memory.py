@@ -1,4 +1,4 @@
-"""Features pulled towards known ones."""
+"""A layer that pulls features towards known ones."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ class FeatureMemory(keras.layers.Layer):
 
         y = sum_i softmax_i(sharpness cos(x, k_i)) k_i
 
-    with the known vectors k: one step of a modern Hopfield network [Ramsauer et al. 2021, "Hopfield networks is all
-    you need"]. A network behind it sees little else than what it was trained on. `(B, D)` to `(B, D)`.
+    where k are the known vectors: one step of a modern Hopfield network [Ramsauer et al. 2021, "Hopfield networks is
+    all you need"]. The network after it sees little but inputs like those it was trained on. `(B, D)` to `(B, D)`.
 
-    The softmax is a distribution over what is known. Guidance away from vectors n is that of Ho & Salimans 2022,
-    "Classifier-free diffusion guidance", on its logarithm: `guidance cos(x, k) - (guidance - 1) cos(n, k)` takes the
-    place of the cosine. What comes out is still a mixture of what is known.
+    The softmax is a distribution over the known vectors. Guidance away from vectors n acts on its logarithm, as in Ho &
+    Salimans 2022, "Classifier-free diffusion guidance": `guidance cos(x, k) - (guidance - 1) cos(n, k)` replaces the
+    cosine. The result is still a mixture of known vectors.
 
     Args:
         size: number of known vectors.
-        sharpness: 0 gives the mean of all of them, a large number the one with the largest cosine.
-        names: list of strings, what the known vectors are features of; or None. They are saved, so that another text
-            encoder can make the vectors anew.
-        stands_for: list of integers, for each known vector the number of the one that comes out in its place; None: it
-            is itself what comes out.
+        sharpness: 0 gives the mean of all known vectors, a large number the one with the largest cosine.
+        names: list of strings, the texts whose features the known vectors are; or None. They are saved, so that another
+            text encoder can compute the vectors again.
+        stands_for: list of integers, for each known vector the index of the one to output in its place; None to output
+            the vectors themselves.
 
     Raises:
-        ValueError: if `size` is below 1, `sharpness` negative, or there are more or fewer `names` or
-            `stands_for`.
+        ValueError: if `size` is below 1, `sharpness` is negative, or `names` or `stands_for` has another length.
 
     Example:
         ```python
@@ -60,7 +59,7 @@ class FeatureMemory(keras.layers.Layer):
         for name, values in (("names", names), ("stands_for", stands_for)):
             if values is not None and len(values) != size:
                 raise ValueError(
-                    f"FeatureMemory: {name} must be one for each of the {size} vectors; got {len(values)}."
+                    f"FeatureMemory: {name} must have one item for each of the {size} vectors; got {len(values)}."
                 )
         self.names = None if names is None else list(names)
         self.stands_for = None if stands_for is None else [int(number) for number in stands_for]
@@ -84,7 +83,7 @@ class FeatureMemory(keras.layers.Layer):
         return ops.cast(ops.matmul(ops.softmax(self.sharpness * like), known), self.compute_dtype)
 
     def _cosines(self, vectors):
-        # In float16 they are too coarse for such a sharp softmax.
+        # In float16, cosines are too coarse for a softmax this sharp.
         known, vectors = (ops.normalize(ops.cast(each, "float32"), axis=-1) for each in (self.known, vectors))
         return ops.matmul(vectors, ops.transpose(known))
 

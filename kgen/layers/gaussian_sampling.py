@@ -16,9 +16,9 @@ class GaussianSampling(SeededLayer):
 
         z = mean + exp(log_variance / 2) * eps,    eps ~ N(0, I)
 
-    the reparameterisation of Kingma & Welling (2014), "Auto-Encoding Variational Bayes". Called as
-    `layer(mean, log_variance, sample=True)` with two float tensors of one shape. `sample=False` returns the mean. It
-    works the same in training and outside of it.
+    This is the reparameterisation of Kingma & Welling (2014), "Auto-Encoding Variational Bayes". Called as
+    `layer(mean, log_variance, sample=True)` with two float tensors of the same shape. `sample=False` returns the mean.
+    It works the same in training and outside it.
 
     Args:
         seed: an int, a `keras.random.SeedGenerator` to share with others, or None for a random seed.

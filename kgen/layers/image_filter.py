@@ -23,7 +23,7 @@ class ImageFilter(keras.layers.Layer):
     """
 
     def apply(self, images: Tensor) -> Tensor:
-        """The filtered images, of float32 images."""
+        """Returns the filtered images; `images` are float32."""
         raise NotImplementedError(f"{type(self).__name__} must define apply().")
 
     def call(self, images: Tensor) -> Tensor:

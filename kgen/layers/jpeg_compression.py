@@ -1,4 +1,4 @@
-"""Images with the artefacts of strong JPEG compression."""
+"""A degradation that adds the artefacts of strong JPEG compression."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _DCT = _DCT.astype("float32")
 class JpegCompression(Degradation):
     """Degrades images `(B, H, W, C)` in [0, 1] as JPEG does at low quality, with one quality for each image.
 
-    Blocks of 8 x 8 go through a cosine transform, and the coefficients are rounded to multiples that the standard's
-    example tables give for a quality; colour has half the resolution. Rounding has no gradient.
+    Blocks of 8 x 8 pixels go through a cosine transform. The coefficients are rounded to multiples of steps, which come
+    from the standard's example tables and the quality. Colour has half the resolution. Rounding has no gradient.
 
     Args:
         quality: from 1 to 100 as in libjpeg, a number or `(low, high)`.
@@ -67,7 +67,7 @@ class JpegCompression(Degradation):
             raise ValueError(f"JpegCompression: images must have 1 or 3 channels; got {channels}.")
         quality = parameters["quality"]
         scale = ops.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0)
-        # The border is repeated until there are whole blocks, of colour too.
+        # Repeat the border until there are whole blocks, even at the halved resolution of colour.
         rows, columns = (np.minimum(np.arange(-(-side // 16) * 16), side - 1) for side in (height, width))
         x = 255.0 * ops.take(ops.take(images, rows, axis=1), columns, axis=2)
         if channels == 1:
@@ -97,5 +97,5 @@ def _quantized(planes, table, scale):
 
 
 def _halving(length):
-    """`(length / 2, length)`: means of two neighbours."""
+    """The matrix `(length / 2, length)` that averages pairs of neighbours."""
     return np.repeat(np.eye(length // 2, dtype="float32"), 2, axis=1) / 2

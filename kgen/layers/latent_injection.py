@@ -20,11 +20,11 @@ class LatentInjection2D(keras.layers.Layer):
 
     With standard normal eps, z is drawn from the learned prior p(z | h) = N(mu(h), sigma(h)^2), one level of a ladder
     of latents where h comes from all coarser levels (Sønderby et al. 2016, "Ladder variational autoencoders"). A
-    posterior q(eps) = N(m, s^2) stands for q(z) = N(mu + sigma m, (sigma s)^2), the posterior relative to the prior of
-    NVAE (Vahdat & Kautz 2020, section 3.2): KL(q(z) || p(z)) equals KL(q(eps) || N(0, 1)) for any mu and sigma.
+    posterior q(eps) = N(m, s^2) means q(z) = N(mu + sigma m, (sigma s)^2). As in NVAE, it is relative to the prior
+    (Vahdat & Kautz 2020, section 3.2): KL(q(z) || p(z)) equals KL(q(eps) || N(0, 1)) for any mu and sigma.
 
-    mu and log sigma are one linear projection of the normalised h. It starts at 0, so that the prior starts standard
-    normal; sigma stays between exp(-2) and exp(2). Called as `layer(h, eps)`: h `(B, H, W, C)`, eps
+    mu and log sigma are one linear projection of the normalised h. It starts at 0, so the prior starts as a standard
+    normal distribution; sigma stays between exp(-2) and exp(2). Called as `layer(h, eps)`: h `(B, H, W, C)`, eps
     `(B, H, W, channels)`. Returns `(B, H, W, C)`.
 
     Example:

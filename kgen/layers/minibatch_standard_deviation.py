@@ -1,4 +1,4 @@
-"""A statistic across images, which shows a discriminator that a generator repeats itself."""
+"""A statistic across images that shows a discriminator whether the generator repeats itself."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class MinibatchStandardDeviation(keras.layers.Layer):
 
         s_f = mean_{positions, channels of f} sqrt(var_group(x) + epsilon)
 
-    as one constant channel for each of `features` equal parts of the channels (Karras et al. 2018, "Progressive Growing
-    of GANs for Improved Quality, Stability, and Variation"). It belongs near the end of a discriminator. Inputs are
-    `(B, ..., C)`, outputs `(B, ..., C + features)`.
+    Each s_f is a constant channel, for one of `features` equal parts f of the channels (Karras et al. 2018,
+    "Progressive Growing of GANs for Improved Quality, Stability, and Variation"). The layer belongs near the end of a
+    discriminator. Inputs are `(B, ..., C)`, outputs `(B, ..., C + features)`.
 
     There are max(1, B // group_size) groups; image i is in group i modulo their number. A batch that `group_size`
     divides is grouped as in the paper. In any other batch, group sizes differ by at most one, and no group is smaller
@@ -64,14 +64,14 @@ class MinibatchStandardDeviation(keras.layers.Layer):
 
     @staticmethod
     def on_whole_batch(function: Callable, inputs: Tensor) -> Tensor:
-        """The function of the inputs; training puts another in its place where replicas share a batch."""
+        """Calls the function on the inputs. Training replaces this method where replicas share a batch."""
         return function(inputs)
 
     def _of_own_group(self, inputs):
         """The statistic of each image's group, `(batch, features)`."""
         batch = ops.shape(inputs)[0]
         groups = batch // self.group_size
-        # A batch size known in advance must stay a Python int: shapes are made of it.
+        # A batch size known in advance must stay a Python int, because shapes use it.
         groups = ops.maximum(groups, 1) if ops.is_tensor(groups) else max(groups, 1)
         deviation = self._deviation(ops.cast(inputs, "float32"), batch, groups)
         return ops.take(deviation, ops.arange(batch, dtype="int32") % groups, axis=0)

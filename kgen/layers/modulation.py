@@ -19,10 +19,10 @@ class Modulation(keras.layers.Layer):
 
         y = normalize(x) * (1 + scale(c)) + shift(c)
 
-    with `scale` and `shift` one linear projection of c that starts at 0, so that the layer starts as a plain
+    where `scale` and `shift` are one linear projection of c that starts at 0, so the layer starts as a plain
     normalisation. This is FiLM (Perez et al. 2018) over a normalised input, the form shared by AdaIN (Huang &
     Belongie 2017) and conditional batch normalisation (de Vries et al. 2017). Without a condition, scale and shift are
-    learned constants. Statistics are float32. Except for `"batch"` they are those of one image, whatever its batch.
+    learned constants. Statistics are float32. Except for `"batch"` they depend on one image, not on its batch.
 
     Called as `layer(x, condition=None)`: x `(B, ..., C)`, condition `(B, P)`. Returns `(B, ..., C)`.
 
@@ -94,7 +94,7 @@ class Modulation(keras.layers.Layer):
         if self.normalization in ("group", "batch"):
             group = self.normalization == "group"
             mean, variance = self._group_moments(x) if group else self._batch_moments(x, training)
-            # Statistics and modulation folded into one factor and one offset a channel: one pass over x.
+            # Statistics and modulation are folded into one factor and one offset per channel: one pass over x.
             factor = ops.rsqrt(variance + self.epsilon) * (1 + ops.cast(scale, "float32"))
             offset = ops.cast(shift, "float32") - mean * factor
             return x * ops.cast(factor, x.dtype) + ops.cast(offset, x.dtype)
@@ -105,8 +105,8 @@ class Modulation(keras.layers.Layer):
     def _scale_and_shift(self, x, condition):
         """Two tensors that broadcast to x."""
         if (condition is None) != (self.projection is None):
-            built, came = ("without", "got one") if self.projection is None else ("with", "got none")
-            raise ValueError(f"Modulation: {self.name} was built {built} a condition and now {came}.")
+            built, came = ("without", "passes one") if self.projection is None else ("with", "passes none")
+            raise ValueError(f"Modulation: {self.name} was built {built} a condition, but this call {came}.")
         if condition is not None:
             both = self.projection(condition)
         elif self.affine is not None:
@@ -125,7 +125,7 @@ class Modulation(keras.layers.Layer):
         return x * ops.cast(ops.rsqrt(size + self.epsilon), x.dtype)
 
     def _group_moments(self, x):
-        """Float32 mean and variance of each image's groups, at each of their channels."""
+        """Float32 mean and variance of each image's groups, repeated for each of their channels."""
         channels = x.shape[-1]
         wide, axes = ops.cast(x, "float32"), tuple(range(1, len(x.shape) - 1))
         mean = self._share_in_groups(ops.mean(wide, axis=axes, keepdims=True), channels)
@@ -146,7 +146,7 @@ class Modulation(keras.layers.Layer):
 
     @staticmethod
     def mean_of_batch(values: Tensor, axes: tuple) -> Tensor:
-        """The mean over some axes; training puts another in its place where replicas share a batch."""
+        """The mean over some axes. Training replaces this method where replicas share a batch."""
         return ops.mean(values, axis=axes)
 
     def _share_in_groups(self, per_channel, channels):

@@ -1,4 +1,4 @@
-"""Images with noise."""
+"""Degradations that add noise to images."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class GaussianNoise(Degradation):
     """Adds Gaussian noise to images, with one sigma for each image: x + sigma / 255 n, clipped to [0, 1].
 
     Images `(B, H, W, C)` are in [0, 1]; sigma is in grey levels from 0 to 255, as in papers on denoising. Grey images,
-    those whose channels are equal, stay grey. Keras' `GaussianNoise` has one sigma for all images, works only in
-    training and does not clip.
+    those whose channels are equal, stay grey. In contrast, Keras' `GaussianNoise` has one sigma for all images, works
+    only in training and does not clip.
 
     Args:
         sigma: standard deviation in grey levels, a number or `(low, high)`.
         seed: as in `Degradation`.
 
     Raises:
-        ValueError: if `sigma` is not within 0 and 255.
+        ValueError: if `sigma` is not between 0 and 255.
 
     Example:
         ```python
@@ -58,7 +58,7 @@ class PoissonNoise(Degradation):
     brightness.
 
     Args:
-        peak: number of photons that make white, a number or `(low, high)`; fewer are noisier.
+        peak: number of photons in a white pixel, a number or `(low, high)`; fewer give more noise.
         seed: as in `Degradation`.
 
     Raises:
@@ -86,6 +86,6 @@ class PoissonNoise(Degradation):
 
 
 def _as_colorful(noise, images):
-    """Noise that is the same in all channels where those of an image are."""
+    """The noise, but the same in all channels of grey images."""
     is_grey = ops.all(ops.equal(images, images[..., :1]), axis=(1, 2, 3), keepdims=True)
     return ops.where(is_grey, noise[..., :1], noise)

@@ -19,8 +19,8 @@ class PixelShuffle(keras.layers.Layer):
         y[b, f*h + i, f*w + j, c] = x[b, h, w, (f*i + j) * C + c]
 
     It is `keras.ops.depth_to_space` as a layer. After a convolution this is the sub-pixel convolution of Shi et al.
-    (2016): a coarse convolution makes the fine pixels, several times cheaper on CPU than a convolution over the
-    upsampled image.
+    (2016): a coarse convolution makes the fine pixels. On CPU it is several times cheaper than a convolution over
+    the upsampled image.
 
     Args:
         factor: how many times larger both sides become; 1 changes nothing.

@@ -1,4 +1,4 @@
-"""Images with missing parts."""
+"""A degradation that removes parts of images."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MISSING = 0.5
 class RandomMask(Degradation):
     """Removes random squares of images and appends a channel that marks them: `(B, H, W, C)` to `(B, H, W, C + 1)`.
 
-    Each image in [0, 1] is divided into squares, from a random corner. Each square is missing with a probability that
-    is drawn for the image. Missing pixels are mid-grey, 0.5; the last channel is 1 there and 0 elsewhere.
+    Each image in [0, 1] is divided into squares, from a random corner. A probability is drawn for each image, and each
+    of its squares is missing with that probability. Missing pixels are mid-grey, 0.5; the last channel is 1 there and 0
+    elsewhere.
 
     Args:
-        fraction: probability of each square to be missing, a number or `(low, high)`.
-        size: side of the squares in pixels, an integer or `(low, high)` to draw one for each image; 1 for single
-            pixels.
+        fraction: probability that a square is missing, a number or `(low, high)`.
+        size: side of the squares in pixels, an integer or `(low, high)` to draw one per image; 1: single pixels.
         seed: as in `Degradation`.
 
     Raises:
-        ValueError: if `fraction` is not within 0 and 1, or `size` is below 1.
+        ValueError: if `fraction` is not between 0 and 1, or `size` is below 1.
 
     Example:
         ```python

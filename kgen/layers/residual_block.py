@@ -15,12 +15,12 @@ from kgen.types import Tensor
 
 @serializable
 class ResidualBlock2D(keras.layers.Layer):
-    """Two convolutions beside a skip connection, each after normalisation and activation.
+    """Two convolutions and a skip connection around them; normalisation and activation come before each convolution.
 
         y = skip(x) + conv(act(mod(conv(act(mod(x, c))), c)))
 
-    with mod a `Modulation` by the condition c, in the order of He et al. (2016), "Identity Mappings in Deep Residual
-    Networks". The skip is the identity, or a 1x1 convolution where the number of channels changes. Called as
+    where mod is a `Modulation` by the condition c. The order is that of He et al. (2016), "Identity Mappings in Deep
+    Residual Networks". The skip is the identity, or a 1x1 convolution if the number of channels changes. Called as
     `block(x, condition=None)`: x `(B, H, W, C)`, condition `(B, P)`. Returns `(B, H, W, filters)`.
 
     Args:
@@ -28,7 +28,7 @@ class ResidualBlock2D(keras.layers.Layer):
         kernel_size: side of both convolutions.
         activation: name or function. After relu, `"leaky_relu"` is the fastest on CPU; `"silu"` is smooth.
         normalization: as in `Modulation`: `"rms"`, `"layer"`, `"group"`, `"batch"` or None.
-        spectral_normalization: keep the spectral norm of every convolution at 1 (discriminators).
+        spectral_normalization: keep the spectral norm of every convolution at 1 (for discriminators).
 
     Example:
         ```python

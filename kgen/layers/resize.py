@@ -23,17 +23,17 @@ def _lanczos(x):
 # Kernels as functions of the distance, 0 beyond their radius.
 KERNELS = {"bicubic": _cubic, "bilinear": lambda x: np.maximum(1 - x, 0), "lanczos": _lanczos}
 
-# Radius of the widest of them, in pixels.
+# Radius of the widest kernel, in pixels.
 _RADIUS = 3
 
 
 def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bicubic") -> Tensor:
     """Resizes images as Pillow does with float images, channel by channel (mode "F"), without rounding or clipping.
 
-    Each axis is one product with a matrix of coefficients: the kernel around the centre of an output pixel, widened by
-    the reduction; its weights within the image are divided by their sum. `keras.ops.image.resize` gives the same
-    values on TensorFlow, but through an operation that XLA cannot compile; on torch it has another cubic kernel, and no
-    Lanczos one.
+    Each axis takes one product with a matrix. Its rows hold the kernel around the centre of an output pixel, widened
+    when shrinking; the weights inside the image are divided by their sum. `keras.ops.image.resize` gives the same
+    values on TensorFlow, but uses an operation that XLA cannot compile. On torch it has another cubic kernel and no
+    Lanczos kernel.
 
     Args:
         images: `(batch, height, width, channels)`, float; height and width must be known.
@@ -53,7 +53,10 @@ def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bicubic"
     """
     height, width = images.shape[1:3]
     if 0 in (height, width, *size):
-        raise ValueError(f"resize: images and size must have pixels; got {height} x {width} to {size[0]} x {size[1]}.")
+        raise ValueError(
+            f"resize: height and width must be at least 1 pixel; got {height} x {width} to resize to "
+            f"{size[0]} x {size[1]}."
+        )
     if (height, width) == tuple(size):
         return images
     return along_sides(
@@ -62,7 +65,7 @@ def resize(images: Tensor, size: tuple[int, int], interpolation: str = "bicubic"
 
 
 def enlarge(images: Tensor, factor: int, interpolation: str = "bicubic") -> Tensor:
-    """Enlarges images by a whole factor like `resize`, but needs no known height and width.
+    """Enlarges images by a whole factor like `resize`, but does not need to know height and width.
 
     Args:
         images: `(batch, height, width, channels)`, float.
@@ -77,7 +80,7 @@ def enlarge(images: Tensor, factor: int, interpolation: str = "bicubic") -> Tens
         enlarge(np.zeros((2, 8, 8, 3), "float32"), 2).shape  # (2, 16, 16, 3)
         ```
     """
-    # Pixel i becomes `factor` pixels, whose centres are off its own by these shares of a pixel.
+    # Pixel i becomes `factor` pixels. Their centres differ from its own by these fractions of a pixel.
     off = (np.arange(factor) + 0.5) / factor - 0.5
     weights = KERNELS[interpolation](np.abs(np.arange(-_RADIUS, _RADIUS + 1)[:, None] - off)).astype("float32")
 
@@ -91,14 +94,14 @@ def enlarge(images: Tensor, factor: int, interpolation: str = "bicubic") -> Tens
 
     shape, channels = ops.shape(images), images.shape[-1]
     planes = ops.reshape(ops.transpose(images, (0, 3, 1, 2)), (-1, shape[1], shape[2], 1))
-    # What is outside of an image does not count: the weights within are divided by their sum.
+    # Only pixels inside an image count: their weights are divided by their sum.
     planes = enlarged(planes) / enlarged(ops.ones_like(planes[:1]))
     planes = ops.reshape(planes, (-1, channels, shape[1] * factor, shape[2] * factor))
     return ops.transpose(planes, (0, 2, 3, 1))
 
 
 def along_sides(images: Tensor, rows: Array, columns: Array) -> Tensor:
-    """Multiplies images `(B, H, W, C)` by a NumPy matrix `(H', H)` along their height, another along their width."""
+    """Multiplies images `(B, H, W, C)` by a NumPy matrix `(H', H)` along height, by another along width."""
     channels_first = ops.transpose(images, (0, 3, 1, 2))
     result = ops.matmul(ops.convert_to_tensor(rows), ops.matmul(channels_first, ops.convert_to_tensor(columns.T)))
     return ops.transpose(result, (0, 2, 3, 1))

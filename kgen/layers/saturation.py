@@ -1,4 +1,4 @@
-"""More or less colourful images."""
+"""A filter that makes images more or less colourful."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LUMA = np.array([0.299, 0.587, 0.114], "float32")
 
 @serializable
 class Saturation(ImageFilter):
-    """Moves colours of images `(B, H, W, 3)` in [0, 1] away from grey, for a model's `postprocessing`.
+    """Makes images `(B, H, W, 3)` in [0, 1] more or less colourful, for a model's `postprocessing`.
 
         y = Y + factor (x - Y),    Y the luma of a pixel
 
-    clipped to [0, 1]. Images with one channel do not change. Keras' `RandomSaturation` works only in training, for
-    augmentation.
+    clipped to [0, 1]. Images with one channel do not change. In contrast, Keras' `RandomSaturation` works only in
+    training, for augmentation.
 
     Args:
         factor: at least 0. 0 leaves only greys, 1 changes nothing, above 1 is more colourful.

@@ -14,7 +14,7 @@ Seed: TypeAlias = int | keras.random.SeedGenerator | None
 
 @serializable
 class SeededLayer(keras.layers.Layer):
-    """Base of the layers that draw random numbers: it holds the `keras.random.SeedGenerator` that they draw from.
+    """Base of the layers that draw random numbers: it holds their `keras.random.SeedGenerator`.
 
     Args:
         seed: an int, a `SeedGenerator` to share with others, or None for a random seed.
@@ -34,7 +34,7 @@ class SeededLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         if seed is not None and not isinstance(seed, (numbers.Integral, keras.random.SeedGenerator)):
             raise TypeError(f"{type(self).__name__}: seed must be None, an int or a SeedGenerator; got {seed!r}.")
-        # Keras' own generator takes no integers of NumPy.
+        # Keras' own generator does not accept NumPy integers.
         self.seed = int(seed) if isinstance(seed, numbers.Integral) else seed
         is_generator = isinstance(seed, keras.random.SeedGenerator)
         self.seed_generator = seed if is_generator else keras.random.SeedGenerator(self.seed)

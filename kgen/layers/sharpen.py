@@ -1,4 +1,4 @@
-"""Sharper images."""
+"""A filter that sharpens images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Sharpen(ImageFilter):
     clipped to [0, 1]. G is a Gaussian blur; at the border, its weights inside the image are divided by their sum.
 
     Args:
-        amount: how much of what blurring takes away is added, at least 0; 0 changes nothing.
+        amount: how much of the detail that blurring removes is added, at least 0; 0 changes nothing.
         radius: standard deviation of the Gaussian in pixels, above 0.
 
     Raises:
-        ValueError: if `amount` is negative, or `radius` not positive.
+        ValueError: if `amount` is negative or `radius` is not positive.
 
     Example:
         ```python

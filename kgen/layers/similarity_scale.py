@@ -14,15 +14,15 @@ from kgen.types import Tensor
 
 @serializable
 class SimilarityScale(keras.layers.Layer):
-    """Turns cosines into logits: y = exp(t) x + b, with t learned, and optionally b.
+    """Turns cosines into logits: y = exp(t) x + b. It learns t, and optionally b.
 
     1 / exp(t) is known as the temperature. It is learned as a logarithm and kept within bounds after each step
-    (Radford et al. 2021, "Learning transferable visual models from natural language supervision"). Without bounds, a
-    scale that keeps growing replaces features that learn. The output has the shape of the input.
+    (Radford et al. 2021, "Learning transferable visual models from natural language supervision"). Without bounds, the
+    scale can keep growing while the features stop learning. The output has the shape of the input.
 
     Args:
         initial: the scale exp(t) at the start.
-        largest: the scale stays between 1 and this.
+        largest: the scale stays between 1 and this value.
         initial_bias: b at the start; None for no bias.
 
     Raises:

@@ -28,13 +28,13 @@ TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.
 class SpectralNormalization(keras.layers.Layer):
     """Runs a linear layer with W / sigma(W) in place of its weights W, which bounds a discriminator's slope.
 
-        u, v: left and right singular vectors of W by power iteration,    sigma = v^T W u
+        v, u: left and right singular vectors of W by power iteration,    sigma = v^T W u
 
     (Miyato et al. 2018). W is the kernel as a matrix, inputs and taps by outputs. The only state is u: a call in
-    training moves it by `power_iterations` and keeps it, other calls leave it alone. The kernel itself is never
-    written; gradients flow through sigma with u and v held constant. The layer is linear, so W / sigma applied to x is
-    W applied to x / sigma, which is how it is computed. The wrapped layer is not touched, so this is right within
-    traces, nested scopes and second derivatives too.
+    training improves it by `power_iterations` steps, other calls do not change it. The kernel itself is never written;
+    gradients flow through sigma with u and v held constant. The layer is linear, so W / sigma applied to x equals W
+    applied to x / sigma; the latter is computed. The wrapped layer stays as it is, so this also works within traces,
+    nested scopes and second derivatives.
 
     Args:
         layer: a `Dense`, `Conv`, `ConvTranspose` or `Embedding` layer.

@@ -1,4 +1,4 @@
-"""Larger images."""
+"""A filter that enlarges images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Upscale(ImageFilter):
     Sharp kernels overshoot at edges; values are clipped to [0, 1].
 
     Args:
-        factor: above 1; sides are rounded to whole pixels. It must be an integer where height and width are not known
-            in advance, as in a network with `keras.Input((None, None, 3))`.
+        factor: above 1; sides are rounded to whole pixels. It must be an integer if height or width is not known in
+            advance, as in a network with `keras.Input((None, None, 3))`.
         interpolation: `"lanczos"`, `"bicubic"` or `"bilinear"`, from sharp to soft.
 
     Raises:
@@ -48,8 +48,6 @@ class Upscale(ImageFilter):
     def compute_output_shape(self, images_shape: tuple) -> tuple:
         batch, height, width, channels = images_shape
         if None in (height, width) and not isinstance(self.factor, int):
-            raise ValueError(
-                f"Upscale: where height and width are not known, factor must be an integer; got {self.factor!r}."
-            )
+            raise ValueError(f"Upscale: factor must be an integer if height or width is unknown; got {self.factor!r}.")
         height, width = (None if side is None else round(side * self.factor) for side in (height, width))
         return (batch, height, width, channels)

@@ -1,4 +1,4 @@
-"""Formulas: functions of tensors that give one value per sample. They know nothing of models or replicas."""
+"""Loss formulas: functions of tensors that give one value per sample. They know nothing about models or replicas."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ __all__ = [
     "reconstruction_of",
 ]
 
-# Short names, as Keras has them for optimizers and activations; and what another object needs to take their place.
+# Short names, as in Keras for optimizers and activations; then the attributes that any other object needs.
 _NAMED: dict[str, dict[str, type]] = {
     "adversarial loss": {
         "non_saturating": NonSaturating,
@@ -120,7 +120,7 @@ _NEEDED = {
 
 
 def get(kind: str, identifier: Any) -> Any:
-    """A loss, a penalty or a mixing from its short name, or the object itself.
+    """Returns the loss, penalty or mixing of a short name, or the object itself.
 
     Args:
         kind: `"adversarial loss"`, `"reconstruction loss"`, `"penalty"`, `"mixing"`, `"pixel loss"` or
@@ -139,7 +139,7 @@ def get(kind: str, identifier: Any) -> Any:
     named, needed = _NAMED[kind], _NEEDED[kind]
     if isinstance(identifier, str):
         if identifier not in named:
-            raise ValueError(f"kgen.losses: no {kind} is called {identifier!r}; there are {sorted(named)}.")
+            raise ValueError(f"kgen.losses: unknown {kind} {identifier!r}; choose from {sorted(named)}.")
         return named[identifier]()
     if isinstance(identifier, type) or not all(hasattr(identifier, name) for name in needed):
         raise ValueError(

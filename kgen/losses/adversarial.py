@@ -15,7 +15,7 @@ class AdversarialLoss:
 
     A subclass defines `generator` and `discriminator`. Each takes logits of shape `(batch,)` and returns one value per
     sample. The generator may use the real logits too, as relativistic losses do. `boundary` is the logit of an image
-    that is as likely real as generated, or None if only differences between logits have a meaning.
+    that is equally likely to be real or generated, or None if only differences between logits matter.
 
     Example:
 
@@ -44,12 +44,12 @@ class AdversarialLoss:
 class SeparableLoss(AdversarialLoss):
     """Base of the losses that judge each image by itself: one cost if it is real, another if it is generated.
 
-    A subclass defines `generator`, `if_real` and `if_fake`. Only such a loss can judge images that are partly real. Its
-    generator does not use real images: `real_logits` may be None.
+    A subclass defines `generator`, `if_real` and `if_fake`. Only a loss of this kind can judge images that are partly
+    real. Its `generator` does not use real images: `real_logits` may be None.
 
     Args:
         label_smoothing: share, in [0, 0.5), by which a real image counts as a generated one. It keeps the discriminator
-            from growing ever more certain [one-sided; Salimans et al. 2016, "Improved techniques for training GANs"].
+            from becoming too certain [one-sided; Salimans et al. 2016, "Improved techniques for training GANs"].
 
     Raises:
         ValueError: if `label_smoothing` is out of range.
@@ -77,11 +77,11 @@ class SeparableLoss(AdversarialLoss):
         )
 
     def if_real(self, logits: Tensor) -> Tensor:
-        """The discriminator's cost of the logits of real images, `(batch,)`."""
+        """The discriminator's cost for the logits of real images, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define if_real().")
 
     def if_fake(self, logits: Tensor) -> Tensor:
-        """The discriminator's cost of the logits of generated images, `(batch,)`."""
+        """The discriminator's cost for the logits of generated images, `(batch,)`."""
         raise NotImplementedError(f"{type(self).__name__} must define if_fake().")
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class SeparableLoss(AdversarialLoss):
         return self.partly_real(real_logits, 1.0 - self.label_smoothing) + self.if_fake(fake_logits)
 
     def partly_real(self, logits: Tensor, share: float | Tensor) -> Tensor:
-        """The discriminator's cost of images that are real by a share in [0, 1], a number or `(batch,)`."""
+        """The discriminator's cost for partly real images; `share`, in [0, 1], is a number or `(batch,)`."""
         if isinstance(share, float) and share == 1.0:
             return self.if_real(logits)
         return share * self.if_real(logits) + (1.0 - share) * self.if_fake(logits)
@@ -128,9 +128,9 @@ class NonSaturating(SeparableLoss):
 
 @serializable
 class Minimax(NonSaturating):
-    """L_G = log(1 - D(G(z))), with L_D of `NonSaturating`: the zero-sum game of its paper [Goodfellow et al. 2014].
+    """L_G = log(1 - D(G(z))), with L_D of `NonSaturating`: a zero-sum game [Goodfellow et al. 2014].
 
-    The generator's gradient vanishes where the discriminator is certain; the paper recommends `NonSaturating`.
+    The generator's gradient vanishes where the discriminator is certain; the same paper recommends `NonSaturating`.
 
     Args:
         label_smoothing: see `SeparableLoss`.
@@ -149,8 +149,9 @@ class Minimax(NonSaturating):
 
 @serializable
 class LeastSquares(SeparableLoss):
-    """L_G = (l(G(z)) - 1)^2 / 2; L_D = (l(x) - 1)^2 / 2 + l(G(z))^2 / 2, of logits l [Mao et al. 2017, "Least squares
-    generative adversarial networks"].
+    """L_G = (l(G(z)) - 1)^2 / 2; L_D = (l(x) - 1)^2 / 2 + l(G(z))^2 / 2, for logits l.
+
+    [Mao et al. 2017, "Least squares generative adversarial networks"]
 
     Args:
         label_smoothing: see `SeparableLoss`.
@@ -179,8 +180,9 @@ class LeastSquares(SeparableLoss):
 
 @serializable
 class Hinge(SeparableLoss):
-    """L_G = -l(G(z)); L_D = max(0, 1 - l(x)) + max(0, 1 + l(G(z))), of logits l [Lim & Ye 2017, "Geometric GAN"; Miyato
-    et al. 2018 with spectral normalisation].
+    """L_G = -l(G(z)); L_D = max(0, 1 - l(x)) + max(0, 1 + l(G(z))), for logits l.
+
+    [Lim & Ye 2017, "Geometric GAN"; Miyato et al. 2018 with spectral normalisation]
 
     Args:
         label_smoothing: see `SeparableLoss`.
@@ -207,10 +209,10 @@ class Hinge(SeparableLoss):
 
 @serializable
 class Wasserstein(SeparableLoss):
-    """L_G = -l(G(z)); L_D = l(G(z)) - l(x), of logits l [Arjovsky et al. 2017, "Wasserstein generative adversarial
-    networks"].
+    """L_G = -l(G(z)); L_D = l(G(z)) - l(x), for logits l.
 
-    It needs a discriminator of bounded slope: a `GradientPenalty`, or spectral normalisation.
+    [Arjovsky et al. 2017, "Wasserstein generative adversarial networks"] It needs a discriminator of bounded slope,
+    by a `GradientPenalty` or by spectral normalisation.
 
     Args:
         label_smoothing: see `SeparableLoss`.
@@ -239,11 +241,10 @@ class Wasserstein(SeparableLoss):
 
 @serializable
 class Relativistic(AdversarialLoss):
-    """L_G = softplus(l(x) - l(G(z))); L_D = softplus(l(G(z)) - l(x)), of logits l [Jolicoeur-Martineau 2019, "The
-    relativistic discriminator"].
+    """L_G = softplus(l(x) - l(G(z))); L_D = softplus(l(G(z)) - l(x)), for logits l.
 
-    Each generated image is judged beside a real one: the pairing form of Huang et al. 2024, "The GAN is dead; long live
-    the GAN!", which adds R1 and R2.
+    [Jolicoeur-Martineau 2019, "The relativistic discriminator"] Each generated image is judged against a real one. This
+    is the pairing form of Huang et al. 2024, "The GAN is dead; long live the GAN!", which adds R1 and R2.
 
     Example:
 
@@ -270,11 +271,11 @@ def pair_accuracy(first_logits: Tensor, second_logits: Tensor, difference: float
     Args:
         first_logits, second_logits: `(batch,)`.
         difference: by how much the first image of a pair is more real than the second: 1 for a real one and a generated
-            one; for mixed images `(batch,)` in [-1, 1]. Pairs count in proportion to it, as two images that are equally
-            real have no order.
+            one; for mixed images `(batch,)` in [-1, 1]. Pairs count in proportion to it, because two equally real
+            images have no order.
 
     Returns:
-        Tensor `(batch,)`, whose mean is the share, weighted by `difference`.
+        Tensor `(batch,)`, whose mean is the accuracy, weighted by `difference`.
 
     Example:
 
@@ -283,6 +284,6 @@ def pair_accuracy(first_logits: Tensor, second_logits: Tensor, difference: float
     ```
     """
     difference = ops.convert_to_tensor(difference, "float32")
-    # No batch of shares is all the same, except a batch of one.
+    # Differences are all 0 only in a batch of one: random shares are never all equal.
     weight = difference / ops.maximum(ops.mean(ops.abs(difference)), 1e-6)
     return 0.5 + 0.5 * weight * ops.sign(first_logits - second_logits)

@@ -10,9 +10,9 @@ from kgen.types import Tensor
 def label_cross_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """-sum_k q_k log P(k), with P the softmax of the logits and q the one-hot label: what classifiers minimise.
 
-    Smoothed labels are q = (1 - s) label + s / num_classes, so that the network need not be certain of a right answer
-    [Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section 7]. A row of zeros,
-    for an unknown label, costs nothing.
+    Smoothed labels are q = (1 - s) label + s / num_classes, so the network need not be certain of the right answer
+    [Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", section 7]. A row of zeros means
+    that the label is unknown, and costs nothing.
 
     Args:
         labels: one-hot, or shares that add up to 1, `(batch, num_classes)`.

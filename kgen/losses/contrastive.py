@@ -10,11 +10,11 @@ from kgen.types import Tensor
 
 @serializable
 class ContrastiveLoss:
-    """Base of the losses of a dual encoder, given how well each image of a batch fits each of its captions.
+    """Base of the losses of a dual encoder, from logits that say how well each image of a batch fits each caption.
 
     Logits `(batch, batch)` have a row per image and a column per caption. They are scale * cosine + bias, and the model
-    learns both numbers. Images with equal captions fit each other's: `same` `(batch, batch)`, symmetric, is true for
-    such pairs and on the diagonal. None means the diagonal alone.
+    learns scale and bias. Images with equal captions also fit each other's captions: the symmetric `same`
+    `(batch, batch)` is true for these pairs and on the diagonal. None means only the diagonal.
 
     A subclass defines `loss`, and may set `initial_scale`, `largest_scale` and `initial_bias` (None if a bias has no
     effect).
@@ -71,7 +71,7 @@ class SigmoidContrastive(ContrastiveLoss):
     """L_i = sum_j log(1 + exp(-z_ij l_ij)), z_ij = 1 for an image and its caption or an equal one, else -1.
 
     Each pair is judged by itself, independently of the rest of the batch [Zhai et al. 2023, "Sigmoid loss for language
-    image pre-training"]. The learned bias starts at -10, because nearly all pairs do not fit.
+    image pre-training"]. The learned bias starts at -10, because almost no pairs fit.
 
     Example:
 
@@ -84,7 +84,7 @@ class SigmoidContrastive(ContrastiveLoss):
     initial_bias = -10.0
 
     def loss(self, logits: Tensor, same: Tensor | None = None) -> Tensor:
-        """Logistic losses of an image with every caption, summed, `(batch,)`."""
+        """The sum of the logistic losses of an image with every caption, `(batch,)`."""
         logits = ops.cast(logits, "float32")
         signs = 2.0 * as_pairs(same, logits) - 1.0
         return ops.sum(ops.softplus(-signs * logits), axis=1)
@@ -114,7 +114,7 @@ def matching_accuracy(logits: Tensor, same: Tensor | None = None) -> Tensor:
 
 
 def as_pairs(same: Tensor | None, logits: Tensor) -> Tensor:
-    """`same` as float32 `(batch, batch)`: the identity if it is None."""
+    """`same` as float32 `(batch, batch)`; the identity matrix if it is None."""
     if same is None:
         index = ops.arange(ops.shape(logits)[0])
         same = ops.equal(index[:, None], index[None, :])

@@ -52,8 +52,8 @@ def maximum_mean_discrepancy(latents: Tensor, prior_latents: Tensor) -> Tensor:
         prior_latents: `(any number, latent_dim)`, drawn from the standard normal prior.
 
     Returns:
-        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch. It lies between about 0 (chance
-        can make it negative) and 14. For a batch of one it is 0, as it is not defined there.
+        Tensor `(batch,)`: the same number for each sample, because it describes the whole batch. It lies between about
+        0 (chance can make it negative) and 14. For a batch of one it is not defined, and 0 is returned.
 
     Example:
 
@@ -74,7 +74,7 @@ def maximum_mean_discrepancy(latents: Tensor, prior_latents: Tensor) -> Tensor:
 
 
 def _inverse_multiquadratic(first, second):
-    """The kernel of every row of one with every row of the other, `(rows, rows)`."""
+    """The kernel between every row of one and every row of the other, `(rows, rows)`."""
     lengths = [ops.sum(ops.square(rows), axis=-1) for rows in (first, second)]
     products = ops.matmul(first, ops.transpose(second))
     distances = ops.maximum(lengths[0][:, None] + lengths[1][None, :] - 2.0 * products, 0.0)
@@ -92,7 +92,7 @@ def _kernel_between_different(rows, count):
 def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
     """The number of latents in use: those whose posterior mean has a variance over the batch above `threshold`.
 
-    The measure of posterior collapse of Burda et al. 2016, "Importance weighted autoencoders", appendix C: latent j is
+    Burda et al. 2016, "Importance weighted autoencoders", appendix C, measure posterior collapse with it: latent j is
     active if Var_x(E_q[z_j | x]) > 0.01. A latent that the decoder ignores has the same mean for every image.
 
     Args:
@@ -100,7 +100,7 @@ def active_units(means: Tensor, threshold: float = 0.01) -> Tensor:
         threshold: the variance above which a latent counts.
 
     Returns:
-        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch; 0 for a batch of one.
+        Tensor `(batch,)`: the same number for each sample, because it describes the whole batch; 0 for a batch of one.
 
     Example:
 

@@ -15,11 +15,11 @@ from kgen.types import Tensor
 class Mixup:
     """Mixes real and generated images: `x = s real + (1 - s) generated` with s ~ Beta(alpha, alpha), one per sample.
 
-    A discriminator that sees these with s as their label, instead of real and generated images, has a smoother slope
-    between the two [Zhang et al. 2018, "mixup: beyond empirical risk minimization", section 3.4].
+    A discriminator that trains on these, with s as their label, instead of on real and generated images, has a smoother
+    slope between the two [Zhang et al. 2018, "mixup: beyond empirical risk minimization", section 3.4].
 
     Args:
-        alpha: positive. Near 0 almost all images are all real or all generated; with 1 all shares are equally likely.
+        alpha: positive. Near 0, almost every image is all real or all generated; at 1, all shares are equally likely.
 
     Raises:
         ValueError: if `alpha` is not positive.
@@ -37,7 +37,7 @@ class Mixup:
         self.alpha = float(alpha)
 
     def mixed(self, real: Tensor, fake: Tensor, seed: Any) -> tuple[Tensor, Tensor]:
-        """`(images, share)`: mixed images `(batch, ...)`, and the share `(batch,)`, float32, by which each is real."""
+        """`(images, share)`: mixed images `(batch, ...)`, and the real share s of each, float32 `(batch,)`."""
         share = keras.random.beta((ops.shape(real)[0],), self.alpha, self.alpha, dtype="float32", seed=seed)
         each = ops.cast(ops.reshape(share, [-1] + [1] * (len(real.shape) - 1)), fake.dtype)
         return each * ops.cast(real, fake.dtype) + (1.0 - each) * fake, share

@@ -17,8 +17,8 @@ class Penalty:
     """Base of the penalties on the gradient of the discriminator's logits with respect to its input.
 
     A subclass defines where the gradient is taken (`points`) and what it costs there (`cost`). The model computes the
-    gradient, so a penalty is plain arithmetic. With `every` above 1 it is lazy: it is computed in every `every`-th step
-    only, and then counts `every` times as much. That is nearly as good, for far less work [Karras et al. 2020,
+    gradient, so a penalty is plain arithmetic. With `every` above 1 it is lazy: it is computed only in every `every`-th
+    step, and then counts `every` times as much. That is nearly as good, for far less work [Karras et al. 2020,
     "Analyzing and improving the image quality of StyleGAN", section 3.1].
 
     Args:
@@ -56,7 +56,7 @@ class R1(Penalty):
     GANs do actually converge?", equation 9].
 
     Args:
-        weight: gamma, not negative. 0.1 to 10; more for larger images.
+        weight: gamma, not negative. Use 0.1 to 10, more for larger images.
         every: see `Penalty`.
 
     Example:
@@ -126,7 +126,7 @@ class GradientPenalty(Penalty):
 
     def cost(self, gradient: Tensor) -> Tensor:
         """Weight times the squared distance of each sample's slope from 1."""
-        # The root has no slope of its own at zero.
+        # The square root has no finite slope at zero.
         slope = ops.sqrt(_squared_norm(gradient) + 1e-12)
         return self.weight * ops.square(slope - 1.0)
 
@@ -136,8 +136,8 @@ class Dragan(GradientPenalty):
     """weight (||grad_x D(x)|| - 1)^2 around real images, D the logit [Kodali et al. 2017, "On convergence and stability
     of GANs"].
 
-    x = real + e s u: u uniform in [0, 1) for each number, s half the standard deviation of all numbers in the batch, e
-    uniform in [0, 1) for each sample.
+    x = real + e s u, where u is uniform in [0, 1) for each value, s is half the standard deviation of all values in the
+    batch, and e is uniform in [0, 1) for each sample.
 
     Args:
         weight: lambda, not negative.
@@ -163,5 +163,5 @@ def _squared_norm(gradient):
 
 
 def _one_each(images, seed):
-    """Uniform numbers in [0, 1), one a sample, in a shape that broadcasts to the images'."""
+    """Uniform numbers in [0, 1), one per sample, in a shape that broadcasts to the images."""
     return keras.random.uniform((ops.shape(images)[0],) + (1,) * (len(images.shape) - 1), seed=seed)

@@ -15,13 +15,13 @@ class PerceptualLoss:
     """sum_l mean (f_l(x) - f_l(y))^2 over feature maps f_l of a network.
 
     [Johnson et al. 2016, "Perceptual losses for real-time style transfer and super-resolution", equation 2.] It is
-    a plain object, so that a model that uses it neither trains nor saves the network.
+    a plain object, so a model that uses it neither trains nor saves the network.
 
     Args:
         network: a functional `keras.Model` of images, such as one of `keras.applications`; or a
             `kgen.metrics.FeatureExtractor` with feature maps.
-        layers: names of the network's layers; None for its outputs. Not for an extractor, which has its own maps.
-        value_range: `(low, high)` that the network expects for 0 and 1. An extractor ignores it.
+        layers: names of the network's layers; None for its outputs. An extractor takes none: it has its own maps.
+        value_range: `(low, high)`, the values that the network expects for 0 and 1. An extractor ignores it.
 
     Raises:
         TypeError: if `network` is something else.
@@ -44,7 +44,7 @@ class PerceptualLoss:
         if hasattr(network, "feature_maps"):
             if layers is not None or network.maps is None:
                 raise ValueError(
-                    "PerceptualLoss: an extractor must have feature maps of its own, and takes no layers; got "
+                    "PerceptualLoss: a FeatureExtractor must have feature maps, and layers must be left out; got "
                     f"{network!r} and layers={layers!r}."
                 )
         elif not isinstance(network, keras.Model) or not network.built:
@@ -55,13 +55,13 @@ class PerceptualLoss:
         elif layers is not None:
             known = [layer.name for layer in network.layers]
             if not layers or set(layers) - set(known):
-                raise ValueError(f"PerceptualLoss: layers must be names of {known}; got {layers!r}.")
+                raise ValueError(f"PerceptualLoss: layers must be names from {known}; got {layers!r}.")
             network = keras.Model(network.inputs, [network.get_layer(name).output for name in layers])
         self.network = network
         self.value_range = tuple(float(value) for value in value_range)
 
     def loss(self, real: Tensor, generated: Tensor) -> Tensor:
-        """`(batch,)` of two tensors `(batch, height, width, channels)` in [0, 1]."""
+        """The loss `(batch,)` of two tensors `(batch, height, width, channels)` in [0, 1]."""
         distance = 0.0
         for x, y in zip(self._features(real), self._features(generated)):
             axes = tuple(range(1, len(x.shape)))
@@ -85,7 +85,7 @@ def feature_matching(real_features: Tensor, fake_features: Tensor) -> Tensor:
         real_features, fake_features: `(batch, ...)`, features f of real and of generated images.
 
     Returns:
-        Tensor `(batch,)`: the same number for each sample, as it belongs to the batch.
+        Tensor `(batch,)`: the same number for each sample, because it describes the whole batch.
 
     Example:
 

@@ -12,7 +12,7 @@ from kgen.types import Tensor
 
 @serializable
 class PixelLoss:
-    """Base of the means over pixels of a function of their difference; a subclass defines `of_difference`.
+    """Base of the pixel losses: the mean cost of the differences. A subclass defines the cost, `of_difference`.
 
     Example:
 
@@ -25,7 +25,7 @@ class PixelLoss:
     """
 
     def loss(self, real: Tensor, generated: Tensor) -> Tensor:
-        """`(batch,)` of two tensors `(batch, height, width, channels)` of one range."""
+        """The loss `(batch,)` of two tensors `(batch, height, width, channels)` in the same range."""
         difference = ops.cast(generated, "float32") - ops.cast(real, "float32")
         return ops.mean(self.of_difference(difference), axis=(1, 2, 3))
 

@@ -1,9 +1,9 @@
 """How likely an image is given the decoder's outputs: negative log-likelihoods, in nats per image.
 
 Each class is a distribution of pixels in [-1, 1]. `loss` is its whole negative log-likelihood, constants included,
-summed over pixels and channels, so that bounds of different models can be compared; `mean` is the image it stands for.
+summed over pixels and channels, so bounds of different models can be compared; `mean` is the image it stands for.
 
-`Logistic` and `DiscretizedLogistic` give probabilities of pixels with few values; densities have a file of their own.
+`Logistic` and `DiscretizedLogistic` give probabilities of pixels with few values; densities are in their own file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Reconstruction:
     """Base of the distributions of pixels in [-1, 1] given the decoder's outputs.
 
     Images are `(batch, ..., C)`, outputs `(batch, ..., channels * C)`. With `channels = 2`, the first C output channels
-    say where a pixel is, the other C how widely it is spread.
+    give the location of each value, the other C its spread.
 
     Example:
 
@@ -36,7 +36,7 @@ class Reconstruction:
     """
 
     channels = 1
-    # Whether it is of values with bounds, and so not of an autoencoder's latents.
+    # Whether it needs values with bounds, which pixels have and an autoencoder's latents do not.
     only_pixels = False
 
     def loss(self, images: Tensor, outputs: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Reconstruction:
 
     def variance(self, outputs: Tensor) -> Tensor:
         """The variance of pixels around that image, `(batch, ..., C)`."""
-        raise NotImplementedError(f"{type(self).__name__} must define variance() to denoise by.")
+        raise NotImplementedError(f"{type(self).__name__} must define variance() for denoising.")
 
 
 @serializable
@@ -59,7 +59,7 @@ class Logistic(Reconstruction):
     This is the Bernoulli distribution; its short names are `"bernoulli"` and `"logistic"`.
 
     The article that kgen follows prints sum log(1 + exp(-x - x̂)). That is a misprint: it falls as x̂ grows, whatever x
-    is, so it cannot tell a right reconstruction from a wrong one. The logistic loss of the product is meant, the
+    is, so it cannot tell a right reconstruction from a wrong one. It should be the logistic loss of the product, the
     negative log-likelihood of x under P(x = 1) = sigmoid(x̂). A grey pixel x between -1 and 1 counts as the mean of
     black and white: (1 + x) / 2 log(1 + exp(-x̂)) + (1 - x) / 2 log(1 + exp(x̂)).
 
@@ -139,14 +139,14 @@ class DiscretizedLogistic(Reconstruction):
 
     @staticmethod
     def _log_share(log_width):
-        """log(1 - exp(-width)); by its series where 1 - exp(-width) has no digits left."""
+        """log(1 - exp(-width)), computed as a series where 1 - exp(-width) has no digits left."""
         width = ops.exp(log_width)
         series = log_width - 0.5 * width
         return ops.where(width < 1e-3, series, ops.log(-ops.expm1(-ops.maximum(width, 1e-3))))
 
 
 def reconstruction_of(argument: Any) -> Any:
-    """The `Reconstruction` that an argument of a VAE stands for: "auto" is `Gaussian(0.5)`, others as in `get`."""
+    """The `Reconstruction` that an argument of a VAE means: "auto" is `Gaussian(0.5)`, others as in `get`."""
     from kgen import losses
 
     automatic = isinstance(argument, str) and argument == "auto"
@@ -154,7 +154,7 @@ def reconstruction_of(argument: Any) -> Any:
 
 
 def decoded_shape(image_shape: tuple, reconstruction: Any) -> tuple:
-    """The shape of a decoder's outputs that describe images of a shape."""
+    """The shape of a decoder's outputs for images of `image_shape`."""
     *size, channels = image_shape
     return *size, channels * getattr(reconstruction, "channels", 1)
 

@@ -1,7 +1,7 @@
 """Densities of pixels given the decoder's outputs, per unit of [-1, 1]: their losses may fall below zero.
 
-A density p stands for a probability of p * 2 / 255 of one of 256 grey levels: add log(127.5) nats per pixel and channel
-to compare it with `DiscretizedLogistic`.
+A density p gives one of 256 grey levels the probability p * 2 / 255: add log(127.5) nats per pixel and channel to
+compare it with `DiscretizedLogistic`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _LOG_2PI = math.log(2.0 * math.pi)
 class Gaussian(Reconstruction):
     """Sum of (x - x̂)^2 / (2 sigma^2) + log(sigma sqrt(2 pi)): normally distributed pixels with one fixed deviation.
 
-    The logarithm does not depend on the outputs and trains nothing; it makes the loss comparable with others.
+    The logarithm does not depend on the outputs and has no gradient; it makes the loss comparable with others.
 
     Args:
         sigma: standard deviation in units of [-1, 1], positive. The smaller it is, the more the reconstruction counts
-            against the KL term.
+            relative to the KL term.
 
     Raises:
         ValueError: if `sigma` is not positive.
@@ -57,9 +57,9 @@ class LearnedGaussian(keras.layers.Layer, Reconstruction):
     """The `Gaussian` with one deviation for all pixels of all images, which is learned with the model.
 
     [Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders", section 3.1: the sigma-VAE.] Its
-    optimum is the root of the mean squared error over the training images, which balances reconstruction and KL without
-    a weight to choose. Unlike `OptimalGaussian` it knows sigma before it sees an image, so its bound is valid. Its
-    weight, log(sigma), is saved with the model: give each model an object of its own.
+    optimum is the root mean squared error over the training images, which balances reconstruction and KL without a
+    weight to choose. Unlike `OptimalGaussian` it knows sigma before it sees an image, so its bound is valid. Its
+    weight, log(sigma), is saved with the model, so give each model its own object.
 
     Args:
         sigma: initial deviation, in units of [-1, 1]; positive.
@@ -108,8 +108,8 @@ class OptimalGaussian(Reconstruction):
     sigma-VAE, with one sigma per image.] MSE is the mean squared error over the D values of an image. It balances
     reconstruction and KL without a weight to choose.
 
-    Sigma is read off the image that is to be explained. So the loss is the lowest that any `Gaussian` gives, and lower
-    than a valid code length by the cost of sending sigma: about log(D) / 2 nats per image.
+    Sigma is computed from the very image that is encoded. So the loss is the lowest that any `Gaussian` gives. It is
+    lower than a valid code length by the cost of sending sigma: about log(D) / 2 nats per image.
 
     Args:
         min_sigma: lower bound of the deviation, in units of [-1, 1]; positive. Below it the loss is that of
@@ -136,7 +136,7 @@ class OptimalGaussian(Reconstruction):
         return 0.5 * values * (_LOG_2PI + ops.log(variance) + mean_square / variance)
 
     def variance(self, outputs: Tensor) -> Tensor:
-        """min_sigma^2: the deviation is read off an image, and is not known before."""
+        """min_sigma^2: the deviation is computed from an image, and is not known before."""
         return ops.full_like(outputs, self.min_sigma**2)
 
 
@@ -186,7 +186,7 @@ class PixelGaussian(Reconstruction):
 class Laplace(Reconstruction):
     """Sum of |x - x̂| / b + log(2 b): absolute errors, which tolerate a few pixels that are far off.
 
-    The outputs tend to the median of the possible values of a pixel; those of a `Gaussian` tend to the mean. Edges are
+    The outputs tend to the median of the possible values of a pixel; those of a `Gaussian` tend to the mean. Edges get
     sharper.
 
     Args:
@@ -226,5 +226,5 @@ def _error(images, outputs):
 
 
 def _values(outputs):
-    """How many numbers an image has. The outputs know it; the images of a dataset may not, before they come."""
+    """How many values an image has. Outputs have a known shape; a dataset's images may not, before they arrive."""
     return math.prod(outputs.shape[1:])

@@ -1,4 +1,4 @@
-"""Losses of the classes of pixels, from logits, one value per image."""
+"""Losses for the class of each pixel, from logits, one value per image."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def dice(classes: Tensor, logits: Tensor, smooth: float = 1.0) -> Tensor:
     Args:
         classes: integers `(batch, height, width)`.
         logits: `(batch, height, width, num_classes)`.
-        smooth: s, in pixels. A class that is absent from an image, and from the answer, counts as found.
+        smooth: s, in pixels. With it, a class that is in neither the image nor the answer counts as found.
 
     Returns:
         Tensor `(batch,)`, 0 for a perfect answer, below 1.

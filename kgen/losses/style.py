@@ -10,8 +10,8 @@ from kgen.types import Tensor
 def content_loss(target: Tensor, features: Tensor) -> Tensor:
     """mean_pc (F_pc - T_pc)^2 over positions p and channels c of feature maps.
 
-    [Gatys et al. 2016, "Image style transfer using convolutional neural networks", equation 1, as a mean. With
-    the output of adaptive instance normalisation for a target it is equation 12 of Huang & Belongie 2017.]
+    [Gatys et al. 2016, "Image style transfer using convolutional neural networks", equation 1, as a mean. If the
+    target is the output of adaptive instance normalisation, it is equation 12 of Huang & Belongie 2017.]
 
     Args:
         target, features: `(batch, height, width, C)`.

@@ -1,4 +1,4 @@
-"""Metrics of generated images. Each names the features that it was measured in."""
+"""Metrics of generated images. Each result names the features that it was measured in."""
 
 from kgen.metrics.classifier_score import ClassifierScore
 from kgen.metrics.dual_feature_extractor import DualFeatureExtractor

@@ -28,9 +28,9 @@ def named_metric(name: str, features: Any = FEATURES, classifier: Any = CLASSIFI
 
     Args:
         name: one of `METRICS`.
-        features: a `FeatureExtractor`, or what makes one.
-        classifier: the same of probabilities, for "classifier_score".
-        **options: further arguments of those that compare with real images, such as `reference`.
+        features: a `FeatureExtractor`, or anything that `FeatureExtractor.of` accepts.
+        classifier: the same, but with class probabilities for features; for "classifier_score".
+        **options: further arguments of the metrics that compare two distributions, such as `reference`.
     """
     kind = METRICS[name]
     if kind is ClassifierScore:
@@ -42,7 +42,7 @@ def named_metric(name: str, features: Any = FEATURES, classifier: Any = CLASSIFI
 
 
 def metric_list(owner: str, metrics: Any) -> list:
-    """Metrics as a list, with those that were given by name: one metric or name, or a list of them.
+    """Turns one metric or name, or a list of them, into a list of metrics.
 
     Raises:
         ValueError: for an unknown name.
@@ -59,7 +59,7 @@ def metric_list(owner: str, metrics: Any) -> list:
     unknown = [each for each in metrics if isinstance(each, str) and each not in METRICS]
     if unknown:
         raise ValueError(
-            f"{owner}: no metric is called {unknown[0]!r}; there are {', '.join(METRICS)}, and the classes of "
-            "kgen.metrics and keras.metrics."
+            f"{owner}: unknown metric {unknown[0]!r}; choose from {', '.join(METRICS)}, or pass a metric of "
+            "kgen.metrics or keras.metrics."
         )
     return [named_metric(each) if isinstance(each, str) else each for each in metrics]

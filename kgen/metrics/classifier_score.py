@@ -21,7 +21,7 @@ class ClassifierScore(FeatureMetric):
     """How certain a classifier is of each generated image, and how diverse they are; from 1 to the number of classes.
 
     `exp(mean KL(p(class | image) || p(class)))` [Salimans et al. 2016, "Improved techniques for training GANs"], over
-    all images at once. With the classifier of that paper it is the Inception score. It ignores real images:
+    all images at once. With that paper's classifier, it is the Inception score. It ignores real images:
     `update_state(None, generated)` is enough.
 
     Args:

@@ -1,4 +1,4 @@
-"""Bases of the metrics that compare two distributions: of moments of features, or of a sample of them."""
+"""Bases of the metrics that compare two distributions, by moments of features or by a sample of them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class DistributionMetric(FeatureMetric):
 
     Args:
         feature_extractor, value_range, name: see `FeatureMetric`.
-        reference: `kgen.metrics.ReferenceStatistics` of the real images in the same features, computed before. Then
-            `update_state(None, generated)` needs no real images.
+        reference: `kgen.metrics.ReferenceStatistics` of the real images in the same features, computed beforehand.
+            Then `update_state(None, generated)` needs no real images.
     """
 
-    # The fewest images of either side for which the number is defined.
+    # The fewest images of each side that the result needs.
     least = 2
 
     def __init__(
@@ -65,7 +65,9 @@ class DistributionMetric(FeatureMetric):
     def features_of(self, images: Any, role: str, value_range: tuple[float, float] | None = None) -> Any:
         if role == "real" and self.reference is not None:
             if images is not None:
-                raise ValueError(f"{type(self).__name__}: the reference has the real images; give None for them.")
+                raise ValueError(
+                    f"{type(self).__name__}: the reference already describes the real images. Pass None for them."
+                )
             return None
         if self.reference is not None and len(getattr(images, "shape", ())) == 4:
             self.reference.check_image_shape(type(self).__name__, images.shape[1:])
@@ -88,7 +90,7 @@ class DistributionMetric(FeatureMetric):
     def _check(self, role, summary):
         if _count(summary) < self.least:
             raise Undefined(f"it needs at least {self.least} {role} images; got {_count(summary)}.")
-        # Every feature has a part in the trace.
+        # The trace includes every feature.
         if not np.isfinite(summary.covariance.trace() if isinstance(summary, Moments) else summary.sum()):
             raise Undefined(f"some features of {role} images are NaN or infinite.")
 
@@ -100,11 +102,11 @@ class DistributionMetric(FeatureMetric):
 
 @serializable
 class SampleMetric(DistributionMetric):
-    """Base of the metrics of a sample of features: all of them up to `max_samples` a side, then a fair sample.
+    """Base of the metrics that use a sample of features: all up to `max_samples` per side, then a fair sample.
 
     Args:
         feature_extractor, reference, value_range, name: see `DistributionMetric`.
-        max_samples: the most feature vectors that are kept of either side; their memory is taken from the start.
+        max_samples: the most feature vectors to keep for each side; their memory is allocated at the start.
     """
 
     def __init__(

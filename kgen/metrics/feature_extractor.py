@@ -18,7 +18,7 @@ from kgen.progress import Progress
 from kgen.training import backend
 from kgen.types import Array, Tensor
 
-# Name: (function, its argument); the function lies in the module of kgen.metrics that is named like it.
+# Name: (function, its argument); the function is in the module of kgen.metrics with the same name.
 _NAMED = {
     "efficientnet_lite0": ("efficientnet_lite0", "features"),
     "efficientnet_lite0_probabilities": ("efficientnet_lite0", "probabilities"),
@@ -28,21 +28,21 @@ _NAMED = {
 
 
 class FeatureExtractor:
-    """A network that turns images into features, with everything that must be equal for two numbers to be comparable.
+    """A network that turns images into features, with all settings that must match for results to be comparable.
 
     Images have values from 0 to 255 here. They are resized with antialiasing as Pillow resizes float images (as in
     clean-fid: clipped to 0 and 255, never rounded) and scaled to the network's range. A grey image is repeated to three
     channels if the network takes three.
 
-    It is a plain object, neither layer nor model, so that a model whose metric uses it does not track or save it.
+    It is a plain object, neither layer nor model, so a model whose metric uses it does not track or save it.
 
     Args:
         network: a `keras.Model` or layer from images `(batch, height, width, channels)` to features `(batch, dim)`, or
             to maps `(batch, height, width, dim)`, which are averaged over positions. It runs in inference mode.
         name: printed with every number; by default the network's name.
         image_size: an integer, or `(height, width)`, to resize images to; None to keep their size.
-        value_range: `(low, high)` that the network expects for 0 and 255.
-        interpolation: `"bicubic"` or `"bilinear"`.
+        value_range: `(low, high)`, the values that the network expects for 0 and 255.
+        interpolation: `"bicubic"`, `"bilinear"` or `"lanczos"`.
         maps: a `keras.Model` from the same images to a list of feature maps, for perceptual distances; or None.
         spec: the name by which `FeatureExtractor.of` makes the same extractor again; None if there is none.
 
@@ -77,7 +77,7 @@ class FeatureExtractor:
         takes = getattr(network, "input_shape", None)
         if takes is not None and (not isinstance(takes, tuple) or len(takes) != 4):
             raise ValueError(
-                f"FeatureExtractor: network must take images (batch, height, width, channels) alone; it takes {takes}."
+                f"FeatureExtractor: network must take only images (batch, height, width, channels); it takes {takes}."
             )
         sides = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
         if len(sides) != 2:
@@ -95,20 +95,20 @@ class FeatureExtractor:
         self.interpolation = interpolation
         self.maps = maps
         self.spec = spec
-        self._compiled: dict[tuple, Any] = {}  # by the shape of images: one for several would not know their size
+        self._compiled: dict[tuple, Any] = {}  # one per image shape: a shared one would not know the size
 
     def __repr__(self) -> str:
         return f"<FeatureExtractor {self.name}>"
 
     @classmethod
     def of(cls, value: Any) -> FeatureExtractor | None:
-        """The feature extractor of a name, a network or a dual encoder.
+        """The feature extractor for a name, a network or a dual encoder.
 
         Args:
             value: one of the names `"efficientnet_lite0"`, `"efficientnet_lite0_probabilities"`, `"inception_v3"`,
-                `"inception_v3_probabilities"` and `"pixels"` (the pixels themselves, from 0 to 1, as one row), each
-                built once; a `keras.Model` or layer that expects images in [-1, 1]; a `kgen.models.DualEncoder`, for
-                its image tower; a `FeatureExtractor`; or None.
+                `"inception_v3_probabilities"` and `"pixels"` (the pixels themselves, from 0 to 1, as one vector),
+                each built once; a `keras.Model` or layer that expects images in [-1, 1]; a `kgen.models.DualEncoder`,
+                for its image tower; a `FeatureExtractor`; or None.
 
         Returns:
             A `FeatureExtractor`, or None for None.
@@ -137,7 +137,7 @@ class FeatureExtractor:
         if value == "pixels":
             return _pixels()
         if value not in _NAMED:
-            raise ValueError(f"FeatureExtractor: unknown name {value!r}; known are {', '.join([*_NAMED, 'pixels'])}.")
+            raise ValueError(f"FeatureExtractor: unknown name {value!r}; choose from {', '.join([*_NAMED, 'pixels'])}.")
         function, output = _NAMED[value]
         return getattr(importlib.import_module(f"kgen.metrics.{function}"), function)(output)
 
@@ -146,7 +146,7 @@ class FeatureExtractor:
         """Features, `(batch, dim)` float32, of pixels `(batch, height, width, channels)` from 0 to 255.
 
         It works in a compiled function if height and width are known, and gradients flow through it. An image with NaN
-        has features of NaN.
+        gets NaN features.
         """
         (features,) = self._run(self.network, pixels)
         if len(features.shape) == 4:
@@ -161,7 +161,9 @@ class FeatureExtractor:
     def feature_maps(self, pixels: Tensor) -> list[Tensor]:
         """A list of maps `(batch, h, w, c)`, float32, of pixels `(batch, height, width, channels)` from 0 to 255."""
         if self.maps is None:
-            raise ValueError(f"FeatureExtractor: {self.name} has no feature maps; pass a model of them as maps=.")
+            raise ValueError(
+                f"FeatureExtractor: {self.name} has no feature maps. Pass a model that outputs them as maps=."
+            )
         return self._run(self.maps, pixels)
 
     def extract(self, images: Tensor, batch_size: int = 64, verbose: int | str = "auto") -> Array:
@@ -206,13 +208,15 @@ class FeatureExtractor:
         except NotImplementedError:
             shape = self.network.compute_output_spec(keras.KerasTensor(shape)).shape
         if shape[-1] is None:
-            raise ValueError(f"FeatureExtractor: {self.name} needs images of known size; got {tuple(image_shape)}.")
+            raise ValueError(
+                f"FeatureExtractor: {self.name} needs images of known height and width; got {tuple(image_shape)}."
+            )
         return int(shape[-1])
 
     # === What it is ===
     @property
     def key(self) -> dict[str, Any]:
-        """A dict for JSON that differs if numbers are not comparable. It reads all weights."""
+        """A JSON dict that differs if results are not comparable. It reads all weights."""
         digest = hashlib.sha256()
         for variable in self.network.variables:
             value = ops.convert_to_numpy(variable.value)
@@ -228,14 +232,14 @@ class FeatureExtractor:
 
     # === Images in ===
     def _run(self, network, pixels):
-        """The outputs, float32, of a network for pixels: checked, resized, in its range and number of channels."""
+        """A network's float32 outputs for pixels, after checks, resizing, and conversion to its range and channels."""
         pixels = ops.cast(ops.convert_to_tensor(pixels), "float32")
         self._check(pixels)
         images = pixels
         if self.image_size is not None:
             if None in pixels.shape[1:3]:
                 raise ValueError(
-                    f"FeatureExtractor: {self.name} resizes images, and must know their height and width; got shape "
+                    f"FeatureExtractor: {self.name} resizes images, so their height and width must be known; got shape "
                     f"{tuple(pixels.shape)}. Set the shape of the dataset's elements."
                 )
             images = ops.clip(resize(images, self.image_size, self.interpolation), 0.0, 255.0)
@@ -260,7 +264,7 @@ class FeatureExtractor:
         if 0 in shape:
             raise ValueError(f"FeatureExtractor: images must not be empty; got shape {tuple(shape)}.")
         if channels not in (None, shape[-1]) and (channels, shape[-1]) != (3, 1):
-            takes = "3 channels, or 1 to repeat" if channels == 3 else f"{channels} channels"
+            takes = "3 channels, or of 1 channel that is repeated" if channels == 3 else f"{channels} channels"
             raise ValueError(f"FeatureExtractor: {self.name} takes images of {takes}; got shape {tuple(shape)}.")
 
     def _channels(self):

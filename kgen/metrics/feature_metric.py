@@ -1,4 +1,4 @@
-"""Base of all metrics of images: how images come in, their features, and the names of the numbers."""
+"""Base of all metrics of images: it checks images, extracts their features and names the results."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class FeatureMetric(keras.metrics.Metric):
     """Base of the metrics: `Metric(feature_extractor)`, `update_state(real, generated)`, `result()`.
 
     Images are `(batch, height, width, channels)`: uint8, or float in `value_range`. Without a feature extractor, pass
-    features `(batch, dim)` in their place. The extractor's name is part of the metric's name, and so of every number
-    that is printed: numbers in different features are not comparable.
+    features `(batch, dim)` in their place. The extractor's name is part of the metric's name, and so of every printed
+    result: numbers from different features are not comparable.
 
-    The result is a number, or a dict if there are several. If a number is not defined (too few images, features that
-    are not finite) it is NaN, with a warning that says why, so that a long run goes on. In a compiled step all numbers
-    are NaN, as some would be expensive there; Keras reads them again at the end of the epoch.
+    The result is a number, or a dict if there are several. A number that is not defined (too few images, features that
+    are not finite) is NaN, with a warning that says why, so a long run does not stop. In a compiled step all numbers
+    are NaN, because some would be expensive there; Keras reads them again at the end of the epoch.
 
     Args:
         feature_extractor: a `kgen.metrics.FeatureExtractor`; its name, such as "efficientnet_lite0"; any Keras model
@@ -55,7 +55,7 @@ class FeatureMetric(keras.metrics.Metric):
 
     # The numbers in `result`, each with the better direction: "min" or "max".
     measures: dict[str, str] = {}
-    # Whether image i is compared with image i, or all with all.
+    # Whether image i is compared with image i, instead of all with all.
     paired = False
 
     def __init__(
@@ -80,7 +80,7 @@ class FeatureMetric(keras.metrics.Metric):
         raise NotImplementedError(f"{type(self).__name__} must define create().")
 
     def update_features(self, real: Tensor, generated: Tensor) -> None:
-        """Takes features of real and of generated images."""
+        """Adds features of real and of generated images."""
         raise NotImplementedError(f"{type(self).__name__} must define update_features().")
 
     def compute(self) -> list[float]:
@@ -89,7 +89,7 @@ class FeatureMetric(keras.metrics.Metric):
 
     # === What Keras calls ===
     def update_state(self, real: Any, generated: Any, sample_weight: None = None) -> None:
-        """Takes a batch of real and a batch of generated images, or of their features.
+        """Adds a batch of real and a batch of generated images, or of their features.
 
         Raises:
             TypeError: for anything but arrays of uint8 or float.
@@ -97,19 +97,22 @@ class FeatureMetric(keras.metrics.Metric):
                 `sample_weight`.
         """
         if sample_weight is not None:
-            raise ValueError(f"{type(self).__name__}: sample_weight has no meaning for it; leave it out.")
+            raise ValueError(f"{type(self).__name__}: sample_weight has no meaning for this metric; leave it out.")
         real, generated = self.features_of(real, "real"), self.features_of(generated, "generated")
         self.take(real, generated)
 
     def take(self, real: Tensor | None, generated: Tensor | None) -> None:
-        """`update_state` from the results of `features_of`; None for what the metric ignores."""
+        """`update_state` with the results of `features_of`; None for a side that the metric ignores."""
         owner = type(self).__name__
         shapes = [tuple(x.shape) for x in (real, generated) if x is not None]
         dims = {shape[-1] for shape in shapes} | ({self.dim} if self.dim else set())
         if len(dims) > 1:
-            raise ValueError(f"{owner}: all features must have one length; got lengths {sorted(dims)}.")
+            raise ValueError(f"{owner}: all features must have the same length; got lengths {sorted(dims)}.")
         if self.paired and len({shape[0] for shape in shapes} - {None}) > 1:
-            raise ValueError(f"{owner} compares image i with image i; got {shapes[0][0]} and {shapes[1][0]}.")
+            raise ValueError(
+                f"{owner} compares image i with image i, so both sides must have the same number; got "
+                f"{shapes[0][0]} and {shapes[1][0]}."
+            )
         self.build(*dims)
         self.update_features(real, generated)
 
@@ -122,7 +125,7 @@ class FeatureMetric(keras.metrics.Metric):
     def build_for(self, image_shape: tuple[int, ...]) -> None:
         """Makes the variables for images `(height, width, channels)`, before a step is compiled."""
         if self.feature_extractor is None:
-            raise ValueError(f"{type(self).__name__}: to measure images it needs a feature_extractor.")
+            raise ValueError(f"{type(self).__name__}: it needs a feature_extractor to measure images.")
         self.build(self.feature_extractor.dim(image_shape))
 
     def result(self) -> Any:
@@ -170,12 +173,12 @@ class FeatureMetric(keras.metrics.Metric):
 
     # === Images in ===
     def features_of(self, images: Any, role: str, value_range: tuple[float, float] | None = None) -> Any:
-        """Features of images from a user, checked.
+        """Checks images from the user and returns their features.
 
         Args:
             images: images, or features if there is no extractor.
             role: "real" or "generated".
-            value_range: range of float images, instead of the metric's own.
+            value_range: range of float images, if not the metric's own.
         """
         owner = f"{type(self).__name__}: {role}"
         if self.feature_extractor is None:
@@ -196,7 +199,7 @@ class FeatureMetric(keras.metrics.Metric):
         extractor = self.feature_extractor
         if extractor is not None and extractor.spec is None:
             raise ValueError(
-                f"{type(self).__name__}: the features of {extractor.name!r} have no short name to save; only named "
+                f"{type(self).__name__}: the feature extractor {extractor.name!r} cannot be saved, since only named "
                 "extractors such as 'efficientnet_lite0' can be loaded again."
             )
         return {
@@ -221,16 +224,18 @@ def pixels_of(owner: str, images: Any, value_range: tuple[float, float] | None =
         raise TypeError(f"{owner} must be an array (batch, height, width, channels); got {type(images).__name__}.")
     shape, dtype = tuple(images.shape), keras.backend.standardize_dtype(images.dtype)
     if len(shape) != 4 or 0 in shape or shape[-1] not in (None, 1, 3):
-        hint = " Make a batch of a single image by images[None]." if len(shape) == 3 else ""
-        raise ValueError(f"{owner} must have shape (batch, height, width, 1 or 3), none of it 0; got {shape}.{hint}")
+        hint = " Turn a single image into a batch with images[None]." if len(shape) == 3 else ""
+        raise ValueError(
+            f"{owner} must have shape (batch, height, width, 1 or 3) and must not be empty; got {shape}.{hint}"
+        )
     if dtype == "uint8":
         return images
     if "float" not in dtype:
         raise TypeError(f"{owner} must be uint8 or float; got {dtype}.")
     if value_range is None:
         raise ValueError(
-            f"{owner} are {dtype}, which may be in [0, 1] or in [-1, 1]: pass value_range=(0, 1) or "
-            "value_range=(-1, 1), or use uint8."
+            f"{owner} are {dtype}, whose range is unknown. Pass value_range=(0, 1) or value_range=(-1, 1), "
+            "or use uint8 images."
         )
     low, high = value_range
     if not backend.is_traced(images):
@@ -255,8 +260,8 @@ def checked_features(owner: str, features: Any) -> Any:
         raise TypeError(f"{owner} features must be an array (batch, dim); got {type(features).__name__}.")
     shape, dtype = tuple(features.shape), keras.backend.standardize_dtype(features.dtype)
     if len(shape) != 2 or 0 in shape:
-        hint = " For images, name a feature_extractor." if len(shape) == 4 else ""
-        raise ValueError(f"{owner} features must have shape (batch, dim), neither 0; got {shape}.{hint}")
+        hint = " Pass a feature_extractor to measure images." if len(shape) == 4 else ""
+        raise ValueError(f"{owner} features must have shape (batch, dim) and must not be empty; got {shape}.{hint}")
     if "float" not in dtype:
         raise TypeError(f"{owner} features must be floating-point numbers; got {dtype}.")
     return features if backend.is_traced(features) else ops.convert_to_numpy(features)
@@ -265,12 +270,12 @@ def checked_features(owner: str, features: Any) -> Any:
 def update_all(
     metrics: Sequence[FeatureMetric], real: Any, generated: Any, value_range: tuple[float, float] | None = None
 ) -> None:
-    """`update_state` of several metrics of the same images, which computes each feature once.
+    """Updates several metrics with the same images, and computes each feature only once.
 
     Args:
         metrics: list of metrics of this package.
         real, generated: see `FeatureMetric.update_state`. Metrics with a reference ignore `real`.
-        value_range: range of float images, instead of the metrics' own.
+        value_range: range of float images, if not the metrics' own.
 
     Example:
 

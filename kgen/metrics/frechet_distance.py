@@ -16,16 +16,16 @@ from kgen.types import Array
 class FrechetDistance(DistributionMetric):
     r"""Distance between Gaussians fitted to the features of real and of generated images; 0 is best.
 
-    `|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of means and covariances [Frechet 1957; for images Heusel et al. 2017,
+    `|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` for means m, covariances C [Frechet 1957; for images Heusel et al. 2017,
     "GANs trained by a two time-scale update rule converge to a local Nash equilibrium"]. It is the FID only with the
     features of that paper's Inception network; here it always carries the name of its features.
 
-    Few images bias it upwards: compare only numbers of equally many images. With fewer images than features it is still
-    computed, from covariances that do not have full rank, with a warning.
+    Few images bias it upwards, so compare only results from equal numbers of images. With fewer images than features,
+    the covariances do not have full rank: the distance is still computed, with a warning.
 
     Args:
         feature_extractor, value_range, name: see `FeatureMetric`.
-        reference: `ReferenceStatistics` of the real images, to give None for them.
+        reference: `ReferenceStatistics` of the real images; then pass None for them.
 
     Example:
 
@@ -45,8 +45,8 @@ class FrechetDistance(DistributionMetric):
         fewest, dim = min(real.count, generated.count), len(real.mean)
         if fewest <= dim:
             warnings.warn(
-                f"{self.name}: {fewest} images for features of length {dim} make covariances of rank {fewest - 1}; "
-                "the distance is of these, and larger than it would be for more images.",
+                f"{self.name}: {fewest} images are too few for features of length {dim}: the covariances have rank "
+                f"{fewest - 1}, and the distance is larger than it would be for more images.",
                 stacklevel=4,
             )
         return [frechet_distance(real.mean, real.covariance, generated.mean, generated.covariance)]
@@ -56,7 +56,7 @@ def frechet_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covarian
     """The Frechet distance between two Gaussians, squared as is usual in the field.
 
     The eigenvalues of `C C'` are those of the symmetric `L^T C' L` where `C = L L^T`, so the trace of the root needs a
-    Cholesky factor and the eigenvalues of one symmetric matrix, but no root of a matrix.
+    Cholesky factor and the eigenvalues of one symmetric matrix, but no matrix root.
 
     Args:
         mean_1, mean_2: float64 `(dim,)`.

@@ -77,19 +77,19 @@ def structural_similarity(real: Tensor, generated: Tensor) -> Tensor:
     if any(side is not None and side < _WINDOW for side in (height, width)):
         raise ValueError(
             f"structural_similarity: images must be at least {_WINDOW} x {_WINDOW} pixels, the size of its window; "
-            f"got {height} x {width}. Enlarge the images, or measure them by peak_signal_to_noise_ratio."
+            f"got {height} x {width}. Enlarge the images, or use peak_signal_to_noise_ratio."
         )
-    # `keras.ops.image.ssim` is the same formula, but its variances are E[x^2] - E[x]^2, which lose the digits that both
-    # terms share: in float32 it is right to 1e-5 at best, and of bright images with little contrast to a tenth of
-    # 1 - SSIM. A constant does not change a variance: here squares are taken about the mean of the image, and only the
-    # means of windows get it back.
+    # `keras.ops.image.ssim` has the same formula, but computes variances as E[x^2] - E[x]^2. This loses the digits that
+    # both terms share. In float32 its error is 1e-5 at best, and a tenth of 1 - SSIM for bright images with little
+    # contrast. A constant does not change a variance, so the mean of the image is subtracted before squares are taken.
+    # Only the means of windows get it back.
     real_level = ops.mean(real, axis=(1, 2, 3), keepdims=True)
     generated_level = ops.mean(generated, axis=(1, 2, 3), keepdims=True)
     x, y = real - real_level, generated - generated_level
     maps = _window_means(ops.concatenate([x, y, ops.square(x) + ops.square(y), ops.square(x - y)], axis=-1))
     x, y, squares, squared_differences = ops.split(maps, 4, axis=-1)
-    # The equation with 2 a b = a^2 + b^2 - (a - b)^2 in both factors, and s_x^2 + s_y^2 - 2 s_xy as the variance of
-    # x - y: a factor near 1 is then computed as 1 minus something small.
+    # Both factors use 2 a b = a^2 + b^2 - (a - b)^2, and s_x^2 + s_y^2 - 2 s_xy is the variance of x - y. A factor
+    # near 1 is then computed as 1 minus something small.
     contrasts = squares - ops.square(x) - ops.square(y)
     structure = 1.0 - (squared_differences - ops.square(x - y)) / (contrasts + _CONTRAST)
     x, y = x + real_level, y + generated_level
@@ -102,7 +102,7 @@ def perceptual_distance(real_maps: Sequence[Tensor], generated_maps: Sequence[Te
 
     This is the distance of [Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual
     metric", equation 1] with all weights 1. It is not LPIPS, whose channel weights were fitted to human judgements for
-    certain networks: compare its numbers only for the same network and layers.
+    certain networks. Compare results only for the same network and layers.
 
     Args:
         real_maps, generated_maps: lists of tensors `(batch, height, width, channels)`, one per layer l.
@@ -122,7 +122,9 @@ def perceptual_distance(real_maps: Sequence[Tensor], generated_maps: Sequence[Te
     both = (real_maps, generated_maps)
     if not all(isinstance(maps, (list, tuple)) and maps for maps in both) or len(real_maps) != len(generated_maps):
         got = " and ".join(f"{type(maps).__name__} of {len(maps)}" for maps in both)
-        raise ValueError(f"perceptual_distance: needs two lists of maps of the same layers, at least one; got {got}.")
+        raise ValueError(
+            f"perceptual_distance: pass two lists of feature maps of the same layers, at least one each; got {got}."
+        )
     total = 0.0
     for real, generated in zip(real_maps, generated_maps):
         real, generated = _alike("perceptual_distance: feature maps", real, generated)
@@ -137,7 +139,7 @@ def _alike(what, real, generated):
     shapes = tuple(real.shape), tuple(generated.shape)
     if any(len(s) != 4 for s in shapes) or any(a != b and None not in (a, b) for a, b in zip(*shapes)):
         raise ValueError(
-            f"{what} must both be (batch, height, width, channels), alike; got {shapes[0]} and {shapes[1]}."
+            f"{what} must have the same shape (batch, height, width, channels); got {shapes[0]} and {shapes[1]}."
         )
     return real, generated
 
@@ -145,7 +147,7 @@ def _alike(what, real, generated):
 def _pixels(name, real, generated):
     real, generated = _alike(f"{name}: real and generated images", real, generated)
     if real.shape[-1] not in (1, 3):
-        raise ValueError(f"{name}: images must have 1 or 3 channels, the last axis; got {tuple(real.shape)}.")
+        raise ValueError(f"{name}: images must have 1 or 3 channels in the last axis; got {tuple(real.shape)}.")
     if 0 in real.shape:
         raise ValueError(f"{name}: images must not be empty; got {tuple(real.shape)}.")
     return real, generated
@@ -154,8 +156,8 @@ def _pixels(name, real, generated):
 def _window_means(maps):
     """Gaussian means over all windows that fit, `(batch, height - 10, width - 10, channels)`: down, then across.
 
-    Sums of shifted maps, not convolutions: on GPUs those may round to the ten bits of TensorFloat-32, too few for a
-    variance, and on a CPU JAX takes ten times as long for depthwise ones.
+    It sums shifted maps instead of convolving. On GPUs, convolutions may round to the ten bits of TensorFloat-32, too
+    few for a variance. On a CPU, depthwise convolutions take JAX ten times as long.
     """
     weights = np.exp(-0.5 * ((np.arange(_WINDOW) - _WINDOW // 2) / _SIGMA) ** 2)
     weights = [float(weight) for weight in weights / weights.sum()]

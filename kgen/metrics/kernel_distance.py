@@ -19,20 +19,20 @@ _BLOCK = 1000
 
 @serializable
 class KernelDistance(SampleMetric):
-    """Squared maximum mean discrepancy with the kernel `(x . y / dim + 1)^3`; 0 is best, slightly less is possible.
+    """Squared maximum mean discrepancy with the kernel `(x . y / dim + 1)^3`; 0 is best, and it can be slightly below.
 
-    The unbiased estimate [Gretton et al. 2012; for images Binkowski et al. 2018, "Demystifying MMD GANs"] on random
-    subsets: the result is their mean and, as `kernel_distance_std`, their standard deviation. Unlike the Frechet
-    distance its mean does not depend on the number of images. With the features of that paper's Inception network it is
-    the KID.
+    It uses the unbiased estimate [Gretton et al. 2012; for images Binkowski et al. 2018, "Demystifying MMD GANs"] on
+    random subsets. The result is the mean over subsets and, as `kernel_distance_std`, their standard deviation. Unlike
+    the Frechet distance, its mean does not depend on the number of images. With the features of that paper's Inception
+    network it is the KID.
 
     Args:
         feature_extractor, value_range, name: see `FeatureMetric`.
-        reference: `ReferenceStatistics` of the real images, to give None for them.
+        reference: `ReferenceStatistics` of the real images; then pass None for them.
         subsets: the number of subsets; 1 is used if a subset holds all images, and the deviation is then NaN.
-        subset_size: images of either side in a subset, at least 2, drawn without replacement; at most all there are.
-        seed: of the subsets.
-        max_samples: the most feature vectors that are kept of either side; beyond, a fair sample.
+        subset_size: images of each side in a subset, at least 2, drawn without replacement; all if there are fewer.
+        seed: seed for drawing the subsets.
+        max_samples: the most feature vectors to keep for each side; beyond that, a fair sample.
 
     Raises:
         ValueError: if `subsets`, `subset_size` or `max_samples` is too small.
@@ -99,8 +99,8 @@ def kernel_distance(real: Array, generated: Array) -> float:
 def subset_kernel_distances(real: Array, generated: Array, real_members: Array, generated_members: Array) -> Array:
     """`kernel_distance` of many subsets at once, `(subsets,)`.
 
-    Each value of the kernel is computed once, in blocks, and added to the sums of the subsets it belongs to. As subsets
-    overlap, that is less work than the kernel of each subset.
+    Each value of the kernel is computed once, in blocks, and added to the sums of the subsets it belongs to. Subsets
+    overlap, so this is less work than one kernel per subset.
 
     Args:
         real, generated: `(n, dim)` and `(m, dim)`.

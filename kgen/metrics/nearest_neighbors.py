@@ -1,7 +1,7 @@
 """How well two sets of features cover each other, by balls around points that reach to their nearest neighbours.
 
-Balls compare distances, so everything is float64 on the host, once at the end of an evaluation. It is computed in
-blocks of rows: memory grows with the number of points, not with its square.
+Comparing distances needs precision, so all of this is float64 on the host, once at the end of an evaluation. It runs
+in blocks of rows: memory grows with the number of points, not with its square.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _BLOCK = 2**23  # distances held at a time: 64 MB
 
 
 def precision_recall(real: Array, generated: Array, neighbors: int = 3) -> tuple[float, float]:
-    """Precision, the share of generated points among the real ones, and recall, that of real among the generated.
+    """Precision: the share of generated points near real ones. Recall: the share of real points near generated ones.
 
-    A point is among a set if a ball around a point of the set contains it, surface included. A ball reaches to the k-th
-    nearest neighbour in the set, the point itself not counted [Kynkäänniemi et al. 2019, "Improved precision and recall
+    A point is near a set if a ball around a point of the set contains it, surface included. A ball reaches to the k-th
+    nearest neighbour in the set, the point itself excluded [Kynkäänniemi et al. 2019, "Improved precision and recall
     metric for assessing generative models", equations 1 and 2]. If more than k points coincide, their balls have radius
     0 and contain them, so every set has precision and recall 1 against itself.
 
@@ -27,7 +27,7 @@ def precision_recall(real: Array, generated: Array, neighbors: int = 3) -> tuple
         neighbors: k, at least 1. A larger k means larger balls, and higher numbers.
 
     Returns:
-        `(precision, recall)`, floats from 0 to 1. Both depend on the numbers of points: compare only at equal numbers.
+        `(precision, recall)`, floats from 0 to 1. Both depend on the numbers of points: compare only for equal numbers.
 
     Raises:
         ValueError: if the features have other shapes, are not finite, or are fewer than `neighbors` + 1.
@@ -50,10 +50,10 @@ def precision_recall(real: Array, generated: Array, neighbors: int = 3) -> tuple
 def density_coverage(real: Array, generated: Array, neighbors: int = 5) -> tuple[float, float]:
     """Density: how many real balls contain a generated point, divided by k. Coverage: the share of balls with a point.
 
-    Balls around real points reach to the k-th nearest real neighbour, without the surface, as in the authors' code
+    Balls around real points reach to the k-th nearest real neighbour, surface excluded, as in the authors' code
     [Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models"]. Each contains k real points,
     its own included, so a set has density and coverage 1 against itself if no distances tie. If more than k points
-    coincide, the authors' balls are empty; here they contain these points, and count as 1 over their number.
+    coincide, the authors' balls are empty; here they contain these points, and each counts as 1 over their number.
 
     Args:
         real, generated, neighbors: as in `precision_recall`.
@@ -79,7 +79,7 @@ def density_coverage(real: Array, generated: Array, neighbors: int = 5) -> tuple
 
 
 def _centered(name, real, generated, neighbors):
-    """Both in float64 and about a common centre, where squares are small and differences keep their digits."""
+    """Both in float64, moved to a common centre, where squares are small and differences keep their digits."""
     neighbors = checks.integer(name, "neighbors", neighbors)
     real, generated = np.asarray(real, "float64"), np.asarray(generated, "float64")
     shapes = f"{real.shape} real and {generated.shape} generated ones"

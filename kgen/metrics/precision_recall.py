@@ -16,15 +16,15 @@ from kgen.types import Array
 class PrecisionRecall(SampleMetric):
     """How many generated images look real, and how many real images can be generated; 1 is best for both.
 
-    Precision is the share of generated images within reach of a real one, which extends to its k-th nearest real
-    neighbour. Recall is the share of real images within reach of a generated one [Kynkaanniemi et al. 2019, "Improved
-    precision and recall metric for assessing generative models"]. Both grow with the number of images.
+    Precision is the share of generated images within reach of a real one. An image reaches as far as its k-th nearest
+    neighbour of the same kind. Recall is the share of real images within reach of a generated one [Kynkaanniemi et al.
+    2019, "Improved precision and recall metric for assessing generative models"]. Both grow with the number of images.
 
     Args:
         feature_extractor, value_range, name: see `FeatureMetric`.
-        reference: `ReferenceStatistics` of the real images, to give None for them.
-        neighbors: k.
-        max_samples: the most feature vectors that are kept of either side; beyond, a fair sample.
+        reference: `ReferenceStatistics` of the real images; then pass None for them.
+        neighbors: k above.
+        max_samples: the most feature vectors to keep for each side; beyond that, a fair sample.
 
     Raises:
         ValueError: if `neighbors` is below 1, or `max_samples` below `neighbors` + 1.
@@ -62,7 +62,7 @@ class DensityCoverage(PrecisionRecall):
     Density is the mean number of real images that have a generated one within reach, divided by k: about 1 for a
     perfect generator, more for one that stays where real images are dense. Coverage, at most 1, is the share of real
     images with a generated one within their reach [Naeem et al. 2020, "Reliable fidelity and diversity metrics for
-    generative models"]. A single outlier among the real images spoils neither; it does spoil precision.
+    generative models"]. A single outlier among the real images spoils precision, but neither density nor coverage.
 
     Args:
         feature_extractor, reference, neighbors, max_samples, value_range, name: see `PrecisionRecall`.

@@ -19,15 +19,15 @@ _BATCH = 32
 
 @serializable
 class ReconstructionError(FeatureMetric):
-    """Mean over images of PSNR in dB, SSIM and, in the features of an extractor, a perceptual distance.
+    """Mean over images of PSNR in dB, SSIM and, with a feature extractor, a perceptual distance.
 
     It compares image i with image i: for reconstruction, denoising, super-resolution. `result()` is a dict of `psnr`
     and `ssim`, for which more is better, and `perceptual_distance_<extractor>`, for which less is better. The formulas
     are `kgen.metrics.peak_signal_to_noise_ratio`, `structural_similarity` and `perceptual_distance`. Unlike other
-    metrics of this package it shows its running value in compiled steps too.
+    metrics of this package, it also shows its running value in compiled steps.
 
     Args:
-        feature_extractor: one with `maps`, such as "efficientnet_lite0"; None for PSNR and SSIM alone.
+        feature_extractor: one with `maps`, such as "efficientnet_lite0"; None for only PSNR and SSIM.
         value_range, name: see `FeatureMetric`.
 
     Raises:
@@ -53,8 +53,8 @@ class ReconstructionError(FeatureMetric):
         super().__init__(feature_extractor, value_range, name)
         if self.feature_extractor is not None and self.feature_extractor.maps is None:
             raise ValueError(
-                f"ReconstructionError: {self.feature_extractor.name!r} has no feature maps to compare; "
-                "'efficientnet_lite0' has."
+                f"ReconstructionError: {self.feature_extractor.name!r} has no feature maps to compare. Use "
+                "'efficientnet_lite0', which has them."
             )
         self.measures = {"psnr": "max", "ssim": "max"}
         if self.feature_extractor is not None:
@@ -76,7 +76,7 @@ class ReconstructionError(FeatureMetric):
         return pixels_of(f"ReconstructionError: {role} images", images, value_range or self.value_range)
 
     def update_features(self, real: Tensor, generated: Tensor) -> None:
-        """Takes pixels in place of features."""
+        """Adds pixels instead of features."""
         if backend.is_traced(generated):
             count, totals = self._errors(real, generated)
             self._add(count, totals, ops)

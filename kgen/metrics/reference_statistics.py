@@ -32,7 +32,7 @@ class ReferenceStatistics:
     """Moments and a sample of the features of real images, from `reference_statistics` or `load`.
 
     Args:
-        key: says what was measured: a dict for JSON with `data`, `image_shape`, `resize`, `extractor`, `max_samples`.
+        key: what was measured, a JSON dict with `data`, `image_shape`, `resize`, `extractor`, `max_samples`.
         moments: count, mean and covariance of all features.
         sample: float32 `(at most max_samples, dim)`.
 
@@ -53,17 +53,17 @@ class ReferenceStatistics:
     def check_features(self, owner: str, extractor: FeatureExtractor | None) -> None:
         """Raises ValueError unless the reference was computed with this extractor."""
         if extractor is None:
-            raise ValueError(f"{owner}: the reference has features of images; pass the feature_extractor too.")
+            raise ValueError(f"{owner}: the reference was computed from images. Pass its feature_extractor too.")
         if different := _differences(self.key["extractor"], extractor.key):
-            raise ValueError(f"{owner}: the reference has other features than the metric: {different}.")
+            raise ValueError(f"{owner}: the features of the reference are not those of the metric: {different}.")
 
     def check_image_shape(self, owner: str, image_shape: tuple[int | None, ...]) -> None:
-        """Raises ValueError unless images `(height, width, channels)` have the shape of the reference's."""
+        """Raises ValueError unless images `(height, width, channels)` have the same shape as the reference's."""
         expected, given = tuple(self.key["image_shape"]), tuple(image_shape)
         if any(size is not None and size != other for size, other in zip(given, expected)):
             raise ValueError(
-                f"{owner}: the reference has images of shape {expected}; got {given}. Compare images of one size: "
-                "another size is another distance."
+                f"{owner}: the reference has images of shape {expected}; got {given}. Compare images of the same "
+                "size, since the distance depends on it."
             )
 
     def save(self, file: str | os.PathLike) -> None:
@@ -75,7 +75,7 @@ class ReferenceStatistics:
 
     @classmethod
     def load(cls, file: str | os.PathLike) -> ReferenceStatistics:
-        """Reads a file of `save`.
+        """Reads a file that `save` wrote.
 
         Raises:
             OSError: if the file cannot be opened.
@@ -93,7 +93,7 @@ class ReferenceStatistics:
         except Exception as error:  # noqa: BLE001  (zipfile, numpy and json each have their own)
             raise ValueError(
                 f"ReferenceStatistics: '{file}' is not a file of reference statistics, or is damaged ({error}). Remove "
-                "it, or name another."
+                "it or choose another file."
             ) from error
 
 
@@ -110,19 +110,19 @@ def reference_statistics(
 
     Args:
         images: uint8 `(N, H, W, C)`; a `kgen.data.ImageFolder`; or the path of a folder of images.
-        feature_extractor: the same as that of the metrics.
-        image_size: for a path: height and width in pixels to which its images are resized, with antialiasing. Generated
-            images must have the same size.
-        max_samples: the most features that are kept for metrics that need more than moments, at least 2.
-        file: an `.npz` file to read, or to write if it does not exist; None for a file in kgen's cache, which is left
-            out, with a warning, where it cannot be written.
+        feature_extractor: the same as for the metrics.
+        image_size: for a path: height and width in pixels to resize its images to, with antialiasing. Generated images
+            must have the same size.
+        max_samples: the most features to keep for metrics that need more than moments, at least 2.
+        file: an `.npz` file to read, or to write if it does not exist; None for a file in kgen's cache. If the cache is
+            not writable, it warns and writes nothing.
         batch_size: images per batch.
         verbose: 0: silent; 1: progress bar; "auto": a bar after two seconds.
 
     Raises:
         TypeError: for images that are not a uint8 array.
         OSError: if `file` cannot be written.
-        ValueError: for invalid images, or a `file` that is damaged or of other data, another size or other features.
+        ValueError: for invalid images, or a `file` that is damaged or has other data, another size or other features.
 
     Example:
 
@@ -140,8 +140,8 @@ def reference_statistics(
     batch_size = checks.integer("reference_statistics", "batch_size", batch_size)
     if isinstance(images, (str, Path)) != (image_size is not None):
         raise ValueError(
-            "reference_statistics: pass image_size, the size of the generated images, with the path of a folder, and "
-            "only then."
+            "reference_statistics: pass image_size, the size of the generated images, if images is the path of a "
+            "folder; otherwise leave it out."
         )
     if image_size is not None:
         images = ImageFolder(images, image_size)
@@ -161,7 +161,7 @@ def reference_statistics(
         reference = ReferenceStatistics.load(file)
         if different := _differences(reference.key, key):
             raise ValueError(
-                f"reference_statistics: '{file}' has something else: {different}. Remove it, or name another."
+                f"reference_statistics: '{file}' holds other statistics: {different}. Remove it or choose another file."
             )
         return reference
     try:
@@ -169,7 +169,7 @@ def reference_statistics(
     except OSError as error:
         if not in_cache:
             raise
-        warnings.warn(f"{error} They are computed again each time.", stacklevel=2)
+        warnings.warn(f"{error} The reference statistics will be computed again each time.", stacklevel=2)
         return _computed(key, images, extractor, batch_size, verbose)
     reference = _computed(key, images, extractor, batch_size, verbose)
     reference.save(file)
@@ -203,12 +203,12 @@ def _differences(stored, asked):
         if isinstance(old, dict) and isinstance(new, dict):
             words += [f"{name} {inner}" for inner in [_differences(old, new)] if inner]
         elif old != new:
-            words.append(f"{name} is {old!r}, asked for {new!r}")
+            words.append(f"{name} is {old!r}, expected {new!r}")
     return "; ".join(words)
 
 
 class _Array:
-    """Images in memory, with the interface of a `ImageFolder`."""
+    """Images in memory, with the interface of an `ImageFolder`."""
 
     resize = None
 
@@ -216,7 +216,7 @@ class _Array:
         shape, dtype = tuple(getattr(images, "shape", ())), getattr(images, "dtype", type(images).__name__)
         if len(shape) != 4 or keras.backend.standardize_dtype(dtype) != "uint8":
             raise TypeError(
-                "reference_statistics: images must be a uint8 array (N, height, width, channels), or a folder; got "
+                "reference_statistics: images must be a uint8 array (N, height, width, channels) or a folder; got "
                 f"{dtype} of shape {shape}."
             )
         self.images = pixels_of("reference_statistics: images", images)

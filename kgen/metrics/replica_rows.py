@@ -15,16 +15,16 @@ from kgen.types import Array, Tensor
 class ReplicaRows:
     """A metric's variable with a row for each replica.
 
-    `tf.distribute` reads a metric's variables as the sum over replicas, but means and samples do not add up as sums do.
+    `tf.distribute` reads a metric's variables as the sum over replicas, but means and samples cannot be added that way.
     So each replica writes to its own row and leaves zeros in the others: the sum then has the rows of all replicas.
 
-    If variables cannot be float64 (JAX by default), a precise one is a pair: a float32, and the remainder that this
-    float32 left out, 48 bits together. The host computes with both; a compiled step there computes in float32.
+    If variables cannot be float64 (JAX by default), a precise one is a pair: a float32 and its rounding error, 48 bits
+    together. The host computes with both; a compiled step then computes in float32.
 
     Args:
         metric: the `keras.metrics.Metric` that owns it.
-        name: of the variable.
-        shape: of one row.
+        name: name of the variable.
+        shape: shape of one row.
         precise: whether float64 is wanted.
     """
 

@@ -21,15 +21,15 @@ _BLOCK = 1024
 class RetrievalRecall(FeatureMetric):
     """How often a generated image is more similar to its own real image than to those of others; 1 is best.
 
-    `recall_at_1` and `recall_at_5`: the probability that its own real image is the best match, or among the best five,
-    of `among` real images, of which the others are random. The number is exact, without random draws. An equally
-    similar image counts as a better match, so that images that are all alike retrieve nothing.
+    `recall_at_1` and `recall_at_5` are the probabilities that its own real image is the best match, or among the best
+    five, when the other `among` - 1 real images are random. They are computed exactly, without random draws. An equally
+    similar image counts as a better match, so images that are all alike retrieve nothing.
 
     Args:
         feature_extractor, value_range, name: see `FeatureMetric`; "pixels" compares pixels.
-        among: the number of real images to choose from, the own one included, at least 2; at most all there are.
-        similarity: "cosine", or "euclidean" for small distances.
-        max_samples: the most pairs that are kept, at least 2; beyond, a fair sample of them.
+        among: how many real images to choose from, its own included, at least 2; all if there are fewer.
+        similarity: "cosine", or "euclidean": the smaller the distance, the more similar.
+        max_samples: the most pairs to keep, at least 2; beyond that, a fair sample.
 
     Raises:
         ValueError: for an option out of range.
@@ -63,7 +63,7 @@ class RetrievalRecall(FeatureMetric):
         self.similarity = similarity
 
     def create(self, dim: int) -> None:
-        # The n-th of either side has the same priority, so that pairs stay together.
+        # The n-th vectors of both sides have the same priority, so pairs stay together.
         self.real = RunningSample(self, "real", dim, self.max_samples)
         self.generated = RunningSample(self, "generated", dim, self.max_samples)
 
@@ -72,7 +72,7 @@ class RetrievalRecall(FeatureMetric):
         self.generated.update(generated)
 
     def pairs(self) -> tuple[Array, Array]:
-        """The features of real and of generated images that were kept, float64."""
+        """The kept features of real and of generated images, float64."""
         return self.real.read().astype("float64"), self.generated.read().astype("float64")
 
     def compute(self) -> list[float]:
@@ -85,7 +85,11 @@ class RetrievalRecall(FeatureMetric):
             raise Undefined("some features of the real side are NaN or infinite.")
         among = min(self.among, len(real))
         if among < self.among:
-            warnings.warn(f"{self.name}: retrieval among {among}, not {self.among}: there are no more.", stacklevel=4)
+            warnings.warn(
+                f"{self.name}: there are only {among} pairs, so recall is measured among these instead of "
+                f"{self.among}.",
+                stacklevel=4,
+            )
         if self.similarity == "cosine":
             real, generated = normalized(real), normalized(generated)
         better = candidates_before_own(real, generated)
@@ -106,7 +110,7 @@ def candidates_before_own(candidates: Array, queries: Array) -> Array:
     before = np.empty(len(queries), int)
     for start in range(0, len(queries), _BLOCK):
         part = queries[start : start + _BLOCK]
-        # Squared distances less the query's own square, which all candidates share.
+        # Squared distances without the query's own square, which all candidates share.
         distances = squares - 2.0 * part @ candidates.T
         own = distances[np.arange(len(part)), np.arange(start, start + len(part))]
         # Rounding must not decide between equal candidates.
@@ -116,7 +120,7 @@ def candidates_before_own(candidates: Array, queries: Array) -> Array:
 
 
 def expected_recall(before: Array, total: int, among: int, best: int) -> Array:
-    """Probability `(n,)` that the own candidate is among the `best` of itself and `among - 1` random others.
+    """Probability `(n,)` that a query's own candidate is among the `best` of it and `among - 1` random others.
 
     Hypergeometric: of `total - 1` others, `before` come before the own one, and fewer than `best` of these are drawn.
     """

@@ -30,7 +30,7 @@ class RunningMoments:
     """Mean and covariance in one pass and constant memory, independent of the order and size of batches.
 
     Batches are centred on their own mean and merged by the rule of Chan, Golub and LeVeque [1983, "Algorithms for
-    computing the sample variance"], in float64, so that no digits are lost if the mean is large beside the spread.
+    computing the sample variance"], in float64, so no digits are lost if the mean is much larger than the spread.
 
     Args:
         metric: the `keras.metrics.Metric` whose variables hold them.
@@ -76,7 +76,7 @@ def scattered(features: Tensor, xp: ModuleType) -> tuple[Tensor, Tensor, Tensor]
 
 
 def merged(first: tuple[Tensor, ...], second: tuple[Tensor, ...], xp: ModuleType) -> tuple[Tensor, Tensor, Tensor]:
-    """The moments of two sets of features together, from theirs."""
+    """The moments of two sets of features together, from the moments of each."""
     (count_1, mean_1, scatter_1), (count_2, mean_2, scatter_2) = first, second
     count = count_1 + count_2
     share = count_2 / xp.maximum(count, 1.0)

@@ -13,16 +13,16 @@ from kgen.types import Array, Tensor
 
 
 class RunningSample:
-    """At most `size` feature vectors, a random choice of all that were seen.
+    """At most `size` feature vectors, chosen at random from all that were seen.
 
     The n-th vector has a random priority that depends on n alone, and the vectors with the highest priorities are kept.
-    Up to `size` these are all; beyond, the choice does not depend on the size of batches.
+    Up to `size`, these are all vectors; beyond that, the choice does not depend on the batch size.
 
     Args:
         metric: the `keras.metrics.Metric` whose variables hold them.
         name: prefix of the variables' names.
         dim: length of a feature vector.
-        size: the most vectors that are kept, in all replicas together.
+        size: the most vectors to keep, in all replicas together.
     """
 
     kind = "sample"
@@ -52,7 +52,7 @@ class RunningSample:
         self.features.assign(xp.take(xp.concatenate([kept, features]), best, axis=0), xp)
 
     def read(self) -> Array:
-        """float32 `(at most size, dim)`: the sample of everything seen by all replicas, by falling priority."""
+        """float32 `(at most size, dim)`: the sample of everything seen by all replicas, highest priority first."""
         priorities = self.priorities.read().reshape(-1)
         features = self.features.read().reshape(len(priorities), -1)
         best = np.argsort(-priorities, kind="stable")[: self.size]

@@ -21,7 +21,7 @@ class TextAlignment(RetrievalRecall):
     Args:
         feature_extractor: a `kgen.models.DualEncoder` or a `DualFeatureExtractor`; None to pass features of texts and
             of images.
-        among: the number of texts to choose from, the own one included; at most all there are.
+        among: how many texts to choose from, its own included; all if there are fewer.
         max_samples, value_range, name: see `RetrievalRecall`.
 
     Example:
@@ -48,7 +48,7 @@ class TextAlignment(RetrievalRecall):
         super().__init__(feature_extractor, among, "cosine", max_samples, value_range, name)
 
     def build_for(self, image_shape: tuple[int, ...]) -> None:
-        raise ValueError("TextAlignment compares images with texts, which compile() cannot give it: use it alone.")
+        raise ValueError("TextAlignment needs texts, which compile() cannot pass to it. Use it outside compile().")
 
     def features_of(self, images: Any, role: str, value_range: tuple[float, float] | None = None) -> Any:
         if role == "real" and self.feature_extractor is not None:

@@ -1,4 +1,4 @@
-"""What a user holds: models with `fit`, and `generate`, `classify` or what else they are for."""
+"""The models: each has `fit`, and `generate`, `classify` or another method for its task."""
 
 from kgen.models.autoencoder import Autoencoder
 from kgen.models.cycle_gan import CycleGAN

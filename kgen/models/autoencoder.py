@@ -1,4 +1,4 @@
-"""Autoencoders of images whose latents other models learn in."""
+"""Autoencoders of images; other models learn in their latents."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from kgen.types import Array, Tensor, ValueRange, Verbose
 
 @serializable
 class Autoencoder(ImageModel):
-    """Images to a grid of latents, several times smaller, and back: a space in which other models learn faster.
+    """Encodes images to a grid of latents, several times smaller, and back: a space where other models learn faster.
 
-    It trains on patches of any one size, and then takes images of any size. The loss compares reconstructions with
-    images, and keeps latents near N(0, 1) by a light KL term, if the encoder gives log-variances: see `compile`. The
-    weights of both networks are averaged over training; the averages are what every method uses. The logs name `psnr`
-    of reconstructions, in dB.
+    It trains on patches of one size and then takes images of any size. The loss compares reconstructions with images;
+    if the encoder gives log-variances, a light KL term also keeps latents near N(0, 1): see `compile`. The weights of
+    both networks are averaged over training, and every method uses the averages. The logs name the `psnr` of
+    reconstructions, in dB.
 
     Args:
         encoder: built `keras.Model` from images `(batch, H, W, channels)` in [-1, 1], of any H and W that `factor`
             divides, to latents `(batch, H / factor, W / factor, latent_channels)`; or to twice as many channels, means
             and then log-variances.
         decoder: built `keras.Model` from these latents to images `(batch, H, W, channels)` in [-1, 1].
-        discriminator: optional network from images to logits `(batch, 1)`, or `(batch, h, w, 1)` of patches, such as a
-            `kgen.networks.patch_discriminator`: reconstructions are also to convince it.
-        ema_momentum: of the averages of the weights, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
+        discriminator: optional network from images to logits `(batch, 1)`, or `(batch, h, w, 1)` for patches, such as a
+            `kgen.networks.patch_discriminator`: reconstructions must also convince it.
+        ema_momentum: momentum of the averages of the weights, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -104,14 +104,14 @@ class Autoencoder(ImageModel):
         adversarial: bool = False,
         **kwargs: Any,
     ) -> Autoencoder:
-        """One of a `kgen.networks.tiny_encoder` and a `tiny_decoder`, to be trained.
+        """An untrained autoencoder with a `kgen.networks.tiny_encoder` and a `tiny_decoder`.
 
         Args:
-            channels: of the images.
-            latent_channels: of the latents; fewer are easier to learn in, more keep finer detail.
+            channels: channels of the images.
+            latent_channels: channels of the latents; with fewer, models learn more easily; more keep finer detail.
             factor: how many times smaller the grid is: 4 or 8, or another power of 2.
             filters, blocks: of both networks; see `kgen.networks.tiny_encoder`.
-            adversarial: whether to have a `kgen.networks.patch_discriminator`.
+            adversarial: whether to add a `kgen.networks.patch_discriminator`.
             **kwargs: `ema_momentum`, `seed`, `name`.
 
         Raises:
@@ -120,7 +120,7 @@ class Autoencoder(ImageModel):
         sizes = factor, filters, blocks
         latent_channels = checks.integer("Autoencoder.tiny", "latent_channels", latent_channels)
         encoder = networks.tiny_encoder(channels, 2 * latent_channels, *sizes)
-        # Noise of a deviation of 1 would drown the latents in the first thousands of steps.
+        # Noise with a deviation of 1 would drown the latents in the first thousands of steps.
         bias = encoder.layers[-1].bias
         bias.assign(ops.concatenate([bias[:latent_channels], ops.full((latent_channels,), -6.0)]))
         decoder = networks.tiny_decoder(channels, latent_channels, *sizes)
@@ -142,7 +142,7 @@ class Autoencoder(ImageModel):
 
     @classmethod
     def of(cls, backbone: keras.Model, **kwargs: Any) -> Autoencoder:
-        """The autoencoder of a latent diffusion model of KerasHub.
+        """The autoencoder of a KerasHub latent diffusion model.
 
         Args:
             backbone: a KerasHub `VAEBackbone`: the `vae` of a `keras_hub.models.StableDiffusion3Backbone`. Its weights
@@ -176,15 +176,15 @@ class Autoencoder(ImageModel):
         Args:
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            kl_weight: of the KL divergence of a latent number, beside the loss of pixels.
+            kl_weight: weight of the KL divergence per latent number; the loss of pixels has weight 1.
             **options: of `kgen.objectives.Likeness`: `loss` of pixels, `perceptual`, such as "efficientnet_lite0" for
-                sharper reconstructions, `perceptual_weight`, and what a discriminator adds; `metrics`, of
-                `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of images and
-                reconstructions; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+                sharper reconstructions, `perceptual_weight`, and its discriminator options; `metrics` from
+                `kgen.metrics`, computed on images and reconstructions in `evaluate` and on the validation data of
+                `fit`; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             TypeError: for an unknown option.
-            ValueError: for an unknown loss, a negative weight, or arguments of a discriminator that there is not.
+            ValueError: for an unknown loss, a negative weight, or discriminator options without a discriminator.
         """
         terms, options = split_arguments(Likeness, options)
         likeness = Likeness(**terms)
@@ -201,7 +201,7 @@ class Autoencoder(ImageModel):
         return batch["images"], self.objective.attempt(batch["images"], training=False)[0]
 
     def moments(self, encoded: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`(means, log-variances)` of what the encoder gives, float32; the latents and None if it gives no more."""
+        """`(means, log-variances)` of encoder outputs, float32; `(latents, None)` if it gives no log-variances."""
         encoded = ops.cast(encoded, "float32")
         return tuple(ops.split(encoded, 2, axis=-1)) if self.gaussian else (encoded, None)
 
@@ -216,22 +216,22 @@ class Autoencoder(ImageModel):
     ) -> Array:
         """The latents of images: the means of q(z|x), if the encoder gives a distribution.
 
-        What is larger than a tile is computed in tiles, in constant memory.
+        Images larger than a tile are computed in tiles, in constant memory.
 
         Args:
             images: an image `(H, W, channels)` or images `(N, H, W, channels)` of any size, uint8, or float in [0, 1]
-                or [-1, 1]. The border of sides that `factor` does not divide is repeated.
-            tile: side of a tile in pixels, a multiple of 8 and of `factor`; less needs less memory and more time.
-            overlap: of neighbouring tiles, such a multiple too, at most half of a tile.
+                or [-1, 1]. If `factor` does not divide a side, its border pixels are repeated.
+            tile: side of a tile in pixels, a multiple of 8 and of `factor`; smaller tiles need less memory, more time.
+            overlap: overlap of neighbouring tiles, also a multiple of 8 and of `factor`, at most half of a tile.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, as in `kgen.inputs.ImageInput`.
+            value_range: range of float images, as in `kgen.inputs.ImageInput`.
 
         Returns:
-            float32 array `(N, H / factor, W / factor, latent_channels)`, or without N, as `images` came.
+            float32 array `(N, H / factor, W / factor, latent_channels)`, without N for a single image.
 
         Raises:
             TypeError: if `images` is not an array of images.
-            ValueError: for images of other channels or range, or another tile or overlap.
+            ValueError: for images with other channels or range, or a wrong tile or overlap.
         """
         owner, single = "Autoencoder.encode", np.ndim(images) == 3
         checked = self.image_input.images(images[None] if single else images, owner, value_range=value_range)
@@ -244,15 +244,15 @@ class Autoencoder(ImageModel):
         """The images of latents.
 
         Args:
-            latents: float array `(h, w, latent_channels)` or `(N, h, w, latent_channels)`, of `encode` or any others.
+            latents: float array `(h, w, latent_channels)` or `(N, h, w, latent_channels)`, from `encode` or elsewhere.
             tile, overlap: as in `encode`, in pixels of the images.
             verbose: as in `encode`.
 
         Returns:
-            uint8 array `(N, factor * h, factor * w, channels)`, or without N, as `latents` came.
+            uint8 array `(N, factor * h, factor * w, channels)`, without N for a single grid of latents.
 
         Raises:
-            ValueError: for latents of another shape or not finite, or another tile or overlap.
+            ValueError: for latents of another shape, NaN or infinite latents, or a wrong tile or overlap.
         """
         owner, single = "Autoencoder.decode", np.ndim(latents) == 3
         latents = np.asarray(latents)[None] if single else latents
@@ -310,7 +310,7 @@ class Autoencoder(ImageModel):
 
 
 def _at_once(tiles, factor):
-    """As many small images at once as have the pixels of two large tiles."""
+    """How many small images have as many pixels together as two large tiles."""
     height, width = tiles.tile
     return max(1, 2 * 512**2 // (height * width * factor**2))
 
@@ -332,12 +332,12 @@ def _sizes(encoder, decoder):
     wanted = (1, side // max(factor, 1), side // max(factor, 1))
     if encoded[:3] != wanted or encoded[-1] not in (latent_channels, 2 * latent_channels):
         raise ValueError(
-            f"Autoencoder: the decoder takes {latent_channels} channels, so the encoder must give grids of as many, or "
-            f"of twice as many for a distribution; of images {(side, side, channels)} it gives {encoded[1:]}."
+            f"Autoencoder: the decoder takes {latent_channels} channels, so the encoder must give grids with as many, "
+            f"or twice as many for a distribution; from images {(side, side, channels)} it makes {encoded[1:]}."
         )
     if decoded != (1, side, side, channels):
         raise ValueError(
-            f"Autoencoder: of the latents of images {(side, side, channels)} the decoder must make such images; it "
-            f"makes {decoded[1:]}."
+            f"Autoencoder: from the latents of images {(side, side, channels)} the decoder must make images of the "
+            f"same shape; it makes {decoded[1:]}."
         )
     return channels, latent_channels, factor

@@ -1,4 +1,4 @@
-"""Images of one domain as ones of another, learned without pairs."""
+"""Translates images of one domain into another; learned without pairs."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 @serializable
 class CycleGAN(ImageModel):
-    """Translates images x of one domain into another, of which images y are given, and back: `fit(x, y)`.
+    """Translates images x of one domain into the domain of images y, and back: `fit(x, y)`.
 
-    Horses as zebras, photos as paintings: no image need have a counterpart. A generator G makes images of the other
-    domain from x, an inverse generator F makes images of the first from y, a discriminator judges each domain, and
-    what went there and back is to be what it was [Zhu et al. 2017, "Unpaired image-to-image translation using
-    cycle-consistent adversarial networks"]:
+    Horses as zebras, photos as paintings: no image needs a counterpart. A generator G makes images of the second domain
+    from x, an inverse generator F makes images of the first domain from y, and each domain has a discriminator. An
+    image that goes there and back should come back unchanged [Zhu et al. 2017, "Unpaired image-to-image translation
+    using cycle-consistent adversarial networks"]:
 
         L = adversarial(G(x)) + adversarial(F(y)) + cycle_weight * (|F(G(x)) - x| + |G(F(y)) - y|)
             + identity_weight * (|G(y) - y| + |F(x) - x|)
 
-    absolute differences being means over pixels in [-1, 1]. The weights of both generators are averaged; the averages
-    translate. `StyleTransfer` needs no training for a new style; this learns what is typical of a whole domain.
+    where |.| is the mean over pixels in [-1, 1]. The weights of both generators are averaged, and the averages
+    translate. `StyleTransfer` needs no training for a new style; this model learns what is typical of a whole domain.
 
     Args:
         image_shape: `(height, width, channels)` of the images of `fit`; height and width even.
-        generator: built `keras.Model` from images in [0, 1] to ones of the same shape, of any size if it takes any;
-            None: a `kgen.networks.restoration_network`, which begins by changing nothing.
-        inverse_generator: the same, back; None: a copy of the generator's architecture.
+        generator: built `keras.Model` from images in [0, 1] to images of the same shape, perhaps of any size; None: a
+            `kgen.networks.restoration_network`, which at first changes nothing.
+        inverse_generator: the same for the way back; None: a copy of the generator's architecture.
         discriminator: network from images in [-1, 1] of `image_shape` to logits `(batch, 1)`, for the second domain;
             None: a `kgen.networks.MultiscaleEncoder`.
         inverse_discriminator: the same for the first domain; None: a copy of the discriminator's architecture.
-        ema_momentum: of the average of the generators' weights, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
+        ema_momentum: momentum of the averages of the generators' weights, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if a part is no network.
+        TypeError: if a part is not a network.
         ValueError: if a network's shapes do not fit `image_shape`.
 
     Example:
@@ -119,15 +119,16 @@ class CycleGAN(ImageModel):
 
         Args:
             optimizer: "auto" (Adam 2e-4, beta_1 0.5), one optimizer, or a dict with `discriminator` and `generator`:
-                both discriminators have one, and both generators.
-            loss, penalties: as in `GAN.compile`; least squares and no penalty are the paper's.
-            cycle_weight: of the difference between images and what comes back of them. The paper's 10, with 5 for
-                identity, suit generators that begin at random; one that begins by changing nothing is held there.
-            identity_weight: of the difference between images of a domain and what they are translated into for that
-                same domain, which keeps colours; 0 leaves it out.
-            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`: of
-                images of the second domain and translated ones, or, those of pairs, of images and what comes back of
-                them; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+                one for both discriminators, one for both generators.
+            loss, penalties: as in `GAN.compile`; the paper uses least squares and no penalty.
+            cycle_weight: weight of the difference between images and what comes back of them. The paper's 10, with 5
+                for identity, suits generators with random first weights; the default one starts by changing nothing,
+                and 10 would hold it there.
+            identity_weight: weight of the difference between images and their translation into their own domain,
+                which keeps colours; 0 leaves it out.
+            **kwargs: `metrics` from `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`. They
+                compare images of the second domain with translated ones; paired metrics compare images of the first
+                domain with what comes back of them. `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for an unknown loss, or a negative weight.
@@ -136,7 +137,7 @@ class CycleGAN(ImageModel):
         super().compile(optimizer, config=arguments_of(self.objective), **kwargs)
 
     def translators(self, training: bool) -> list[Callable[[Tensor], Tensor]]:
-        """The two generators, or their averages, from images in [-1, 1] to such."""
+        """The two generators in training, else their averages, from and to images in [-1, 1]."""
         pair = (self.generator, self.inverse_generator) if training else (self.average, self.inverse_average)
         return [functools.partial(_translated, each, training=training) for each in pair]
 
@@ -146,7 +147,7 @@ class CycleGAN(ImageModel):
         self.inverse_average.update(self.inverse_generator)
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Images of the second domain, and translated ones; `paired`: images of the first, and what comes back."""
+        """Images of the second domain and translated ones; `paired`: images of the first and what comes back."""
         translate, invert = self.translators(training=False)
         images = batch["images"]
         if paired:
@@ -162,25 +163,25 @@ class CycleGAN(ImageModel):
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Array:
-        """Images of one domain as ones of the other.
+        """Images of one domain, translated into the other.
 
         Args:
             images: an image `(height, width, channels)` or images `(N, height, width, channels)`, uint8, or float in
-                [0, 1] or [-1, 1]; of any size if the generator takes any, as the default one does.
-            inverse: from the second domain to the first.
+                [0, 1] or [-1, 1]; of any size if the generator takes any size, as the default one does.
+            inverse: translate from the second domain to the first.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`. None: [-1, 1] if any value is negative, else the
+                range of the training images, or [0, 1] if that is unknown.
 
         Returns:
-            uint8 of the shape of `images`.
+            uint8 array of the shape of `images`.
 
         Raises:
-            TypeError, ValueError: for what is no image, or of another shape or range.
+            TypeError, ValueError: if `images` are not images, or have another shape or range.
         """
         if not self.trained:
-            warnings.warn("CycleGAN has not been trained: images stay nearly as they are.", stacklevel=2)
+            warnings.warn("CycleGAN has not been trained: images hardly change.", stacklevel=2)
         single = len(getattr(images, "shape", ())) == 3
         takes = (self.inverse_generator if inverse else self.generator).input_shape[1:]
         images = images[None] if single else images
@@ -191,7 +192,7 @@ class CycleGAN(ImageModel):
         return drawn[0] if single else drawn
 
     def translated(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Images of the second domain, in [-1, 1], from a dict of `images`: a graph of `translate`."""
+        """Images of the second domain, in [-1, 1], from a dict of `images`: the graph of `translate`."""
         return _of_any_size(self.average, pixels.in_network_range(inputs["images"]))
 
     def inverted(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -199,7 +200,7 @@ class CycleGAN(ImageModel):
         return _of_any_size(self.inverse_average, pixels.in_network_range(inputs["images"]))
 
     def call(self, images: Tensor) -> Tensor:
-        """Images of the second domain from those in [-1, 1]."""
+        """Images of the second domain from images of the first, all in [-1, 1]."""
         return _translated(self.average, images)
 
     # === As a SavedModel ===
@@ -223,12 +224,12 @@ def _checked(network, name, image_shape):
         raise TypeError(f"CycleGAN: {name} must be a keras.Model; got {type(network).__name__}.")
     made = tuple(network.compute_output_spec(keras.KerasTensor((1, *image_shape))).shape)
     if made != (1, *image_shape):
-        raise ValueError(f"CycleGAN: {name} must make an image of {image_shape} of one; it makes {made[1:]}.")
+        raise ValueError(f"CycleGAN: {name} must keep the shape of an image, {image_shape}; it makes {made[1:]}.")
     return network
 
 
 def _translated(network, images, training=False):
-    """What a network of images in [0, 1] makes of ones in [-1, 1], in [-1, 1]."""
+    """Applies a network for images in [0, 1] to images in [-1, 1]; the result is in [-1, 1]."""
     return 2.0 * ops.cast(network(0.5 * images + 0.5, training=training), "float32") - 1.0
 
 

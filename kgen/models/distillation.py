@@ -1,4 +1,4 @@
-"""A small text-to-image model, taught by a larger or slower one."""
+"""A small text-to-image model that learns from a larger or slower one."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def distill(
 ) -> Any:
     """Trains a student on what a teacher generates from prompts.
 
-    A teacher's images are more regular than those that it learned from, and it makes them for any prompt. So a student
-    of a fraction of its size, or of its steps, comes near to it [Hinton et al. 2015, "Distilling the knowledge in a
-    neural network"; for the images of a diffusion model Luhman & Luhman 2021, "Knowledge distillation in iterative
-    generative models for improved sampling speed"].
+    A teacher's images are more regular than its training images, and it makes them for any prompt. So a student with a
+    fraction of the teacher's size or steps comes close to it [Hinton et al. 2015, "Distilling the knowledge in a neural
+    network"; for diffusion models Luhman & Luhman 2021, "Knowledge distillation in iterative generative models for
+    improved sampling speed"].
 
     Args:
         teacher: anything that `kgen.data.from_teacher` takes: a KerasHub or a kgen `TextToImage`.
         student: a model whose `fit` takes captioned images, such as a `TextToImage`. It is compiled with its defaults
-            unless it is compiled already.
-        prompts: list of strings; a few images of many prompts teach more than many of a few.
-        directory: where the teacher's images are kept, to go on after a kill or to train another student. None:
-            nowhere.
+            if it is not compiled yet.
+        prompts: list of strings; a few images of many prompts teach more than many images of a few prompts.
+        directory: keeps the teacher's images, to resume after a crash or to train another student. None: a temporary
+            one.
         images_per_prompt: images of each prompt.
         seed: integer of at least 0, for the teacher's images.
         teacher_batch_size: images that the teacher generates at once.
-        teacher_options: dict of further arguments of the teacher's `generate`, such as `num_steps`.
+        teacher_options: dict of more arguments for the teacher's `generate`, such as `num_steps`.
         **kwargs: of `student.fit`, such as `epochs` and `batch_size`.
 
     Returns:
@@ -52,12 +52,12 @@ def distill(
     kgen.models.distill(teacher, student, prompts, "generated", images_per_prompt=8, epochs=50)
     ```
     """
-    # `import kgen` brings the models, and leaves the data for later.
+    # `import kgen` imports the models, but not yet the data.
     from kgen.data import from_teacher
 
     height, width, channels = student.image_shape
     if height != width:
-        raise ValueError(f"distill: the student's images must be square; they are {height}x{width}.")
+        raise ValueError(f"distill: the student's images must be square; got {height}x{width}.")
     with contextlib.ExitStack() as kept_until_trained:
         if directory is None:
             directory = kept_until_trained.enter_context(tempfile.TemporaryDirectory())

@@ -27,37 +27,37 @@ from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 @serializable
 class DualEncoder(ImageModel):
-    """An image tower and a text tower whose vectors point in one direction if a caption fits an image.
+    """An image tower and a text tower whose vectors point in the same direction if a caption fits an image.
 
-    Trained by `fit` on captioned images, like `TextToImage`, to tell the captions of a batch apart [Radford et al.
-    2021, "Learning transferable visual models from natural language supervision"; Zhai et al. 2023, "Sigmoid loss for
-    language image pre-training"]. Then it classifies images by the names of classes, finds images for words and words
-    for images, measures how well generated images fit their prompts (`kgen.metrics.TextAlignment`), and helps to train
-    what generates them (`TextToImage.compile(matching=)`).
+    `fit` trains it on captioned images, like `TextToImage`: it learns which caption of a batch belongs to which image
+    [Radford et al. 2021, "Learning transferable visual models from natural language supervision"; Zhai et al. 2023,
+    "Sigmoid loss for language image pre-training"]. Then it classifies images by class names, finds images for texts
+    and texts for images, measures how well generated images fit their prompts (`kgen.metrics.TextAlignment`), and helps
+    to train their generator (`TextToImage.compile(matching=)`).
 
     With a frozen text encoder, whose features are computed once per caption, the text tower is a `TextProjection` on
-    them [a locked tower, as in Zhai et al. 2022, "LiT"]; a trainable one learns along. Under `tf.distribute` each
-    replica tells the captions of its own share of the batch apart: a share should be large. By default the optimizer is
-    Adam 1e-3, with gradients of at most unit norm. `compile(metrics=...)` takes Keras metrics of one-hot truth and
-    probabilities `(batch, batch)`: which caption of the batch belongs to an image.
+    these features [a locked tower, as in Zhai et al. 2022, "LiT"]; a trainable text encoder learns too. Under
+    `tf.distribute` the loss compares the captions of all replicas. By default the optimizer is Adam 1e-3, with
+    gradients of at most unit norm. `compile(metrics=...)` takes Keras metrics of one-hot truth and probabilities
+    `(batch, batch)`: which caption of the batch belongs to an image.
 
     Args:
-        text_encoder: a `kgen.text.TextEncoder`, or whatever `TextEncoder.of` takes.
+        text_encoder: a `kgen.text.TextEncoder`, or what `TextEncoder.of` takes.
         image_shape: `(height, width, channels)` of the images.
-        image_network: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1] to vectors `(batch, any)`; a dense
-            layer brings them to `embedding_dim`. Or "efficientnet_lite0", with its ImageNet weights. None: a small
+        image_network: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1] to vectors `(batch, any)`, which a
+            dense layer projects to `embedding_dim`. Or "efficientnet_lite0", with its ImageNet weights. None: a small
             `MultiscaleEncoder`.
         text_network: built `keras.Model` from pooled features, or a dict of `pooled` and any of `tokens` and `mask`, to
             `(batch, embedding_dim)`. None: a `TextProjection`.
         embedding_dim: length of the vectors of images and captions.
-        objective: a `kgen.losses.ContrastiveLoss` or its short name, "info_nce" or "sigmoid_contrastive"; it also says
-            where the learned temperature begins, and whether there is a bias.
-        sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
-        seed: integer or None; where training's random numbers begin.
+        objective: a `kgen.losses.ContrastiveLoss` or its short name, "info_nce" or "sigmoid_contrastive"; it also sets
+            the initial temperature, and whether there is a bias.
+        sequence_length: tokens per caption; longer captions are cut. None: the encoder's own length, at most 32.
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if there is no text encoder in `text_encoder`, or a network is not a `keras.Model`.
+        TypeError: if `text_encoder` holds no text encoder, or a network is not a `keras.Model`.
         ValueError: if the shapes of the networks do not fit, or the objective is unknown.
 
     Example:
@@ -132,7 +132,7 @@ class DualEncoder(ImageModel):
 
     @property
     def temperature(self) -> float:
-        """What cosines are divided by in the loss, as learned so far."""
+        """The learned temperature: the loss divides cosines by it."""
         return float(np.exp(-ops.convert_to_numpy(self.scale.log_scale)))
 
     # === Training ===
@@ -149,10 +149,10 @@ class DualEncoder(ImageModel):
         return self.contrast.logits(self.image_vectors(images, training), self.text_vectors(features, training))
 
     def matching_loss(self, images: Tensor, features: dict[str, Tensor]) -> Tensor:
-        """The objective of images in [-1, 1] with their captions' features, `(batch,)`; nothing here is trained.
+        """The objective of images in [-1, 1] with their captions' features, `(batch,)`; it trains nothing here.
 
-        For the training of a generator: each image is to fit its own caption better than the others of the batch, as
-        by the contrastive losses of Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image generation".
+        For training a generator: each image should fit its own caption better than the others of the batch, like the
+        contrastive losses of Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image generation".
         """
         return self.contrast.matching_loss(images, features)
 
@@ -172,7 +172,7 @@ class DualEncoder(ImageModel):
         self.updates.assign(self.updates + 1.0)
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Which caption of the batch is each image's, one-hot, and probabilities; equal captions count as the first."""
+        """Which caption of the batch fits each image, one-hot, and probabilities; equal captions count as the first."""
         return self.contrast.judged(batch)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -183,14 +183,14 @@ class DualEncoder(ImageModel):
     def encode_images(
         self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
     ) -> Array:
-        """The vectors of images, which all other methods take in place of images.
+        """The vectors of images; all other methods take these in place of images.
 
         Args:
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`. None: [-1, 1] if any value is negative, else the
+                range of the training images, or [0, 1] if that is unknown.
 
         Returns:
             float32 `(N, embedding_dim)`, each of length 1.
@@ -203,11 +203,11 @@ class DualEncoder(ImageModel):
         return self.graphs.in_batches(self.embed_images, {"images": checked}, batch_size, verbose)
 
     def encode_texts(self, texts: Any, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
-        """The vectors of a list of strings; as in `encode_images`.
+        """The vectors of a list of strings; otherwise as in `encode_images`.
 
         Raises:
-            TypeError: if `texts` is not a list, or one is not a string.
-            ValueError: if there is none, or an empty one.
+            TypeError: if `texts` is not a list of strings.
+            ValueError: for an empty list, or an empty string.
         """
         texts = clean_prompts(texts, "DualEncoder.encode_texts")
         different = list(dict.fromkeys(texts))
@@ -224,7 +224,7 @@ class DualEncoder(ImageModel):
         return self.text_vectors(features)
 
     def as_feature_extractor(self) -> DualFeatureExtractor:
-        """The `kgen.metrics.DualFeatureExtractor` that `TextAlignment` and other metrics make of this model."""
+        """This model as a `kgen.metrics.DualFeatureExtractor`, for `TextAlignment` and other metrics."""
         images = keras.Input(self.image_shape, name="images")
         network = keras.Model(images, self.image_vectors(images), name=self.name)
         return DualFeatureExtractor(network, self.encode_texts, image_size=self.image_shape[:2])
@@ -250,14 +250,14 @@ class DualEncoder(ImageModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> Any:
-        """The classes of images, by names that need not have been labels in training: zero-shot classification.
+        """The classes of images, by class names that training need not have seen: zero-shot classification.
 
         P(name) is the softmax, over the names, of the logits of the image with `template.format(name)`.
 
         Args:
             images: as in `encode_images`, or their vectors.
             class_names: at least two different strings.
-            template: a string with `{}` in it; or a list of them, whose vectors are averaged.
+            template: a string that contains `{}`; or a list of such strings, whose vectors are averaged.
             top: how many of the most probable classes to give for each image; None: the probabilities of all.
             batch_size, verbose: as in `encode_images`.
 
@@ -265,26 +265,26 @@ class DualEncoder(ImageModel):
             float32 array `(N, names)`; with `top` a list of N lists of `(name, probability)`, best first.
 
         Raises:
-            ValueError: for fewer than two names, equal ones, a template without `{}`, or a wrong `top`.
+            ValueError: for fewer than two names, equal names, a template without `{}`, or a wrong `top`.
         """
         return self.space.classify(images, class_names, template, top, batch_size, verbose)
 
     def retrieve(
         self, query: Any, bank: Any, top: int = 5, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> tuple[Array, Array]:
-        """The images of a bank that fit a text best, the texts that fit an image best; or those of the query's kind.
+        """The entries of a bank nearest to a query: images for a text, texts for an image, or entries of the same kind.
 
         Args:
             query: a text or a list of texts; an image `(H, W, C)` or images `(N, H, W, C)`; or vectors.
             bank: images, what `kgen.data` loads (its images), a list of texts, or the vectors of any of these.
-            top: how many; of fewer, all.
+            top: how many to return; all if the bank has fewer.
             batch_size, verbose: as in `encode_images`.
 
         Returns:
             `(indices, cosines)`, both `(top,)` for a single query, else `(N, top)`, the best first.
 
         Raises:
-            TypeError, ValueError: for what is neither images, nor texts, nor vectors; or `top` below 1.
+            TypeError, ValueError: for a query or bank that is not images, texts or vectors; or `top` below 1.
         """
         return self.space.retrieve(query, bank, top, batch_size, verbose)
 
@@ -300,7 +300,8 @@ class DualEncoder(ImageModel):
             batch_size, verbose: as in `encode_images`.
 
         Returns:
-            For each image a string, or with `top` above 1 a list of them, the best first; for a single image its own.
+            A list with a string for each image, or with `top` above 1 a list of strings, best first; for a single image
+            only its own entry.
         """
         return self.space.caption(images, bank, top, batch_size, verbose)
 
@@ -333,7 +334,7 @@ class DualEncoder(ImageModel):
         return {"images": images, **self.text_encoder.token_signature()}
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """As `serve`, of texts with these tokens."""
+        """The same as `serve`, for texts with these tokens."""
         return self._compared(inputs["images"], self.text_encoder.from_tokens(inputs))
 
     def _compared(self, images, features):

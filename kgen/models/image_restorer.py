@@ -27,7 +27,7 @@ from kgen.serializable import arguments_of, serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor, ValueRange, Verbose
 
-# The least distance in pixels that a network fills from known pixels inwards.
+# At least this many pixels a network fills inwards from the edge of a hole.
 _REACH = 4
 # How often an exported model halves images to fill wide holes.
 _LEVELS = 5
@@ -35,37 +35,36 @@ _LEVELS = 5
 
 @serializable
 class ImageRestorer(ImageModel):
-    """A network that undoes what layers did to images: noise, JPEG, small size, missing parts.
+    """A network that undoes degradations of images: noise, JPEG, small size, missing parts.
 
-    It trains on clean images alone, patches of any one size: each step degrades them anew by the degradations, in
-    their order, and the network is to give back what they were. The weights are averaged over training; the average is
-    what `restore`, `evaluate` and validation use. The logs name `psnr`, of restored against clean images, in dB.
+    It trains on clean images alone, in patches of one size: each step degrades them afresh, in the order of the
+    degradations, and the network learns to restore them. The weights are averaged over training; `restore`, `evaluate`
+    and validation use the average. The logs name `psnr`, of restored against clean images, in dB.
 
-    The network made by default sees some 20 pixels around each pixel. What only the whole image shows, such as bad
-    light or a colour cast, needs a network that looks at all of it, or Keras' `AutoContrast` and
-    `kgen.layers.ColorBalance`.
+    The default network sees about 20 pixels around each pixel. What only the whole image shows, such as bad light or a
+    colour cast, needs a network that sees all of it, or Keras' `AutoContrast` and `kgen.layers.ColorBalance`.
 
     Args:
         degradations: list of `kgen.layers.Degradation`: `GaussianNoise`, `PoissonNoise`, `Blur`, `JpegCompression`,
-            `Downscale`, `LowLight`, `ColorCast`, or your own; and last, for missing parts, `RandomMask`. They draw from
+            `Downscale`, `LowLight`, `ColorCast`, or your own; for missing parts `RandomMask`, as the last one. They use
             the model's random numbers.
-        scale: how many times larger a restored image is; if no degradation shrinks images by this much,
+        scale: how many times larger a restored image is; if it is above 1 and no degradation shrinks images,
             `Downscale(scale)` comes first.
-        channels: of the images, 3 or 1.
-        network: built `keras.Model` from images `(batch, H, W, channels)` in [0, 1], with `RandomMask` one channel
-            more, to `(batch, scale * H, scale * W, channels)`, of any H and W that are multiples of 8; None for a
-            `kgen.networks.restoration_network`.
+        channels: channels of the images, 3 or 1.
+        network: built `keras.Model` from images `(batch, H, W, channels)` in [0, 1], with one more channel for
+            `RandomMask`, to `(batch, scale * H, scale * W, channels)`, for any H and W that are multiples of 8; None
+            for a `kgen.networks.restoration_network`.
         discriminator: optional network from images in [-1, 1], of the size of the patches, to logits `(batch, 1)`:
-            images are also to convince it [Ledig et al. 2017, "Photo-realistic single image super-resolution using a
-            generative adversarial network"].
-        ema_momentum: of the average of the weights, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
+            restored images must also convince it [Ledig et al. 2017, "Photo-realistic single image super-resolution
+            using a generative adversarial network"].
+        ema_momentum: momentum of the average of the weights, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: for what is no degradation.
-        ValueError: for degradations that do not shrink images as `scale` says, a `RandomMask` that is not the last,
-            or a network of other shapes.
+        TypeError: for a degradation that is not a `kgen.layers.Degradation`.
+        ValueError: for degradations that do not shrink images by `scale`, a `RandomMask` that is not the last, or a
+            network with other shapes.
 
     Example:
 
@@ -97,9 +96,9 @@ class ImageRestorer(ImageModel):
         self.degradations = checked_degradations(degradations, scale)
         self.image_shape = (None, None, channels)
         self.masked = isinstance(self.degradations[-1], RandomMask)
-        # What was there is to stay as it was, unless it too was degraded.
+        # Known pixels stay as they are, unless they are degraded too.
         self.keeps_known = self.masked and len(self.degradations) == 1
-        # As far into a hole as into the widest square that it learns to fill.
+        # Half of the widest square that it learns to fill.
         self.reach = max(_REACH, self.degradations[-1].size[1] // 2) if self.masked else 0
         if network is None:
             network = networks.restoration_network(channels, scale, self.masked)
@@ -137,11 +136,11 @@ class ImageRestorer(ImageModel):
             loss: of pixels in [0, 1]: "l1", "l2", "charbonnier" or a `kgen.losses.PixelLoss`; "auto" is "l1".
             perceptual: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
                 "efficientnet_lite0"; None for none. Only a name is saved with the model.
-            perceptual_weight: of it beside the loss of pixels.
+            perceptual_weight: weight of the perceptual loss; the loss of pixels has weight 1.
             adversarial_loss, penalties: for the discriminator; see `loss` and `penalties` of `GAN.compile`.
-            adversarial_weight: of convincing the discriminator, beside the loss of pixels.
-            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`, of clean
-                and restored images; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            adversarial_weight: weight of the loss from the discriminator.
+            **kwargs: `metrics` from `kgen.metrics`, computed on clean and restored images in `evaluate` and on the
+                validation data of `fit`; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for an unknown loss, or a negative weight.
@@ -151,7 +150,7 @@ class ImageRestorer(ImageModel):
         super().compile(optimizer, config=arguments_of(likeness), **kwargs)
 
     def degraded(self, images: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """Images `(batch, H, W, channels)` in [0, 1] after all degradations, drawn with a `SeedGenerator`."""
+        """Images `(batch, H, W, channels)` in [0, 1] after all degradations, with random numbers from `seed`."""
         for layer in self.degradations:
             images = layer.degrade(images, seed)
         return images
@@ -161,7 +160,7 @@ class ImageRestorer(ImageModel):
         self.average.update(self.network)
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Clean images, and what is made of them once degraded."""
+        """Clean images, and the same images degraded and restored."""
         return batch["images"], self.objective.attempt(batch, training=False)
 
     # === Images out ===
@@ -177,7 +176,7 @@ class ImageRestorer(ImageModel):
     ) -> Any:
         """Restored images, `scale` times as large.
 
-        What is larger than a tile is computed in tiles, in memory that grows with the width of the image alone, but for
+        Images larger than a tile are computed in tiles. Memory then grows only with the width of the image, except for
         the result itself, which may lie in a file:
 
         ```python
@@ -186,48 +185,48 @@ class ImageRestorer(ImageModel):
         restorer.restore(photo, out=clean)
         ```
 
-        Grey images stay grey. Wide holes are filled from coarse to fine: first in the image at half the size, or a
-        quarter and so on, until the network reaches across them; this takes some copies of the whole image.
+        Grey images stay grey. Wide holes are filled from coarse to fine: first in the image at half the size, a quarter
+        and so on, until the network can fill them; this needs several copies of the whole image.
 
         Args:
             images: one image `(H, W, channels)`, a batch `(N, H, W, channels)`, or a list of images of any sizes;
-                uint8, or float in [0, 1] or [-1, 1]. One channel more is alpha, which stays as it is, or is scaled with
-                the image. A model of three channels also takes grey images, `(H, W)` or of one channel.
+                uint8, or float in [0, 1] or [-1, 1]. One more channel is alpha, which is only enlarged with the image.
+                A model with three channels also takes grey images, `(H, W)` or with one channel.
             masks: what is missing, for a model with `RandomMask`: `(H, W)`, `(N, H, W)` or a list; not 0 at missing
                 pixels.
-            tile: side of a tile in pixels of `images`, a multiple of 8; less needs less memory and more time.
-            overlap: of neighbouring tiles; a multiple of 8, at most half of a tile.
+            tile: side of a tile in pixels of `images`, a multiple of 8; smaller tiles need less memory, more time.
+            overlap: overlap of neighbouring tiles, a multiple of 8, at most half of a tile.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of float images, `(0, 1)` or `(-1, 1)`; None: with a negative value they are in [-1, 1],
-                without one in the range that the model was trained on, or else in [0, 1].
-            out: array that the result is written to, of its shape and dtype: a memory map for images that do not fit
-                into memory. Images without alpha and masks are written part by part. None: a new array.
+            value_range: range of float images, `(0, 1)` or `(-1, 1)`. None: [-1, 1] if any value is negative, else the
+                range of the training images, or [0, 1] if that is unknown.
+            out: array for the result, with its shape and dtype: a memory map for images that do not fit into memory.
+                Images without alpha and masks are written part by part. None: a new array.
 
         Returns:
-            uint8 array `(scale * H, scale * W, channels)`, a batch or a list of them, as `images` came, of as many
-            channels as they have; pixels that are known are those of `images` if masks are all that the model learned.
+            uint8 array `(scale * H, scale * W, channels)`, a batch or a list, like `images` and with as many channels.
+            If `RandomMask` is the only degradation, known pixels are those of `images`.
 
         Raises:
             TypeError: if `images` is none of these.
-            ValueError: for images of other channels or range; masks that are missing, out of place, or of another
-                size; an `out` of another shape or dtype; or another tile or overlap.
+            ValueError: for images with other channels or range; masks that are missing, not used, or of another size;
+                an `out` of another shape or dtype; or a wrong tile or overlap.
         """
         if not self.trained:
-            warnings.warn("ImageRestorer has not been trained: images stay as they are.", stacklevel=2)
+            warnings.warn("ImageRestorer has not been trained: images do not change.", stacklevel=2)
         restored = restored_images(self, images, masks, tile, overlap, verbose, value_range, out)
         return restored if out is None else out
 
     def restored(self, degraded: Tensor, network: Any, training: bool = False) -> Tensor:
-        """What a network makes of degraded images in [0, 1], float32; known pixels as they were."""
+        """Degraded images in [0, 1] after a network, float32; known pixels stay if nothing else degrades them."""
         restored = ops.cast(network(degraded, training=training), "float32")
         if self.keeps_known:
             restored = ops.where(degraded[..., -1:] > 0.5, restored, degraded[..., :-1])
         return restored
 
     def restored_inputs(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Restored images, not cut to [0, 1], from `images` and `masks` `(N, H, W, 1)`: the graph of `restore`.
+        """Restored images, not clipped to [0, 1], from `images` and `masks` `(N, H, W, 1)`: the graph of `restore`.
 
-        An image whose three channels are equal is restored to one of which that is true too.
+        An image with three equal channels gives one with three equal channels.
         """
         images = 0.5 * pixels.in_network_range(inputs["images"]) + 0.5
         if self.masked:
@@ -242,14 +241,14 @@ class ImageRestorer(ImageModel):
         return ops.where(is_grey, luma(restored), restored)
 
     def call(self, images: Tensor) -> Tensor:
-        """Restored images of those in [0, 1]."""
+        """Restored images from degraded ones in [0, 1]."""
         return self.restored(images, self.average)
 
     @property
     def restoring_network(self) -> keras.Model:
-        """The averaged network, from images in [0, 1] to restored ones: a layer for `postprocessing` of a generator.
+        """The averaged network, from images in [0, 1] to restored ones: a layer for a generator's `postprocessing`.
 
-        With `TextToImage(..., postprocessing=[restorer.restoring_network])` images come out `scale` times as large.
+        With `TextToImage(..., postprocessing=[restorer.restoring_network])` images are `scale` times as large.
         """
         return self.average.network
 
@@ -261,7 +260,7 @@ class ImageRestorer(ImageModel):
     def serving_signature(self) -> list:
         """`images`, uint8 `(N, height, width, channels)` of any size; and `masks`, uint8 `(N, height, width)`.
 
-        Holes may be up to some 250 pixels wide.
+        Holes can be up to about 250 pixels wide.
         """
         import tensorflow as tf
 
@@ -282,7 +281,7 @@ class ImageRestorer(ImageModel):
 
 
 def checked_degradations(degradations: Any, scale: int) -> list[Degradation]:
-    """The degradations of a model that makes images `scale` times as large; see `ImageRestorer`."""
+    """The checked degradations of a model that enlarges images by `scale`; see `ImageRestorer`."""
     layers = list(degradations) if isinstance(degradations, (list, tuple)) else [degradations]
     wrong = [layer for layer in layers if not isinstance(layer, Degradation)]
     if wrong:
@@ -294,7 +293,7 @@ def checked_degradations(degradations: Any, scale: int) -> list[Degradation]:
         layers = [Downscale(scale), *layers]
     shrunk = math.prod(layer.shrinks for layer in layers)
     if shrunk != scale:
-        raise ValueError(f"ImageRestorer: the degradations shrink images by {shrunk}; scale is {scale}.")
+        raise ValueError(f"ImageRestorer: the degradations shrink images by {shrunk}, but scale is {scale}.")
     if not layers:
         raise ValueError("ImageRestorer: without a degradation, or a scale above 1, there is nothing to learn.")
     if any(isinstance(layer, RandomMask) for layer in layers[:-1]):
@@ -309,6 +308,6 @@ def _check_network(network, channels, scale, masked):
     given = network.compute_output_shape((1, side, side, takes[-1])) if isinstance(takes, tuple) else None
     if takes != (None, None, None, channels + masked) or tuple(given) != (1, scale * side, scale * side, channels):
         raise ValueError(
-            f"ImageRestorer: network must be from {(None, None, None, channels + masked)} to images {scale} times as "
-            f"large, of {channels} channels; it takes {takes} and makes {given} of {side} x {side} pixels."
+            f"ImageRestorer: network must take {(None, None, None, channels + masked)} and make images {scale} times "
+            f"as large, with {channels} channels; it takes {takes} and makes {given} from {side} x {side} pixels."
         )

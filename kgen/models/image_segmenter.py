@@ -20,15 +20,15 @@ class ImageSegmenter(RecognitionModel):
     """A backbone and a decoder that name the class of each pixel: `fit(images, masks)`, `segment`.
 
     The decoder, `kgen.networks.map_decoder`, sees the backbone's feature maps at every scale, and minimizes
-    cross-entropy and Dice loss. The logs name `cross_entropy`, `dice` and `mean_iou`; in `evaluate` and validation of
-    the averaged weights, which `segment` uses.
+    cross-entropy and Dice loss. The logs name `cross_entropy`, `dice` and `mean_iou`; in `evaluate` and validation
+    these belong to the averaged weights, which `segment` uses.
 
     Args:
         backbone: a network from images, as in `ImageClassifier`, with feature maps; it is copied.
-        num_classes: how many classes there are, the background among them, at most 256; or
+        num_classes: how many classes there are, including the background, at most 256; or
         class_names: their names, in the order of the masks' numbers.
         filters: channels of the decoder's finest block; see `kgen.networks.map_decoder`.
-        dice_weight: of `kgen.losses.dice` beside `kgen.losses.pixel_cross_entropy`.
+        dice_weight: weight of `kgen.losses.dice`; `kgen.losses.pixel_cross_entropy` has weight 1.
         image_shape, value_range, frozen, ema_momentum, seed: as in `ImageClassifier`.
         **kwargs: `name`, `dtype`.
 
@@ -75,7 +75,7 @@ class ImageSegmenter(RecognitionModel):
     def from_image_shape(
         cls, image_shape: ImageShape, num_classes: int | None = None, class_names: Any = None, **kwargs: Any
     ) -> ImageSegmenter:
-        """A segmenter with a small `kgen.networks.residual_encoder`, to be trained from scratch.
+        """An untrained segmenter with a small `kgen.networks.residual_encoder`.
 
         Args:
             image_shape: `(height, width, channels)`.
@@ -89,13 +89,13 @@ class ImageSegmenter(RecognitionModel):
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            augmentation: image preprocessing layers of Keras for training steps, or one, such as
+            augmentation: one or more Keras image preprocessing layers for training steps, such as
                 `keras.layers.RandomFlip`; masks move with the images.
-            **kwargs: `metrics`, of `keras.metrics`, of one-hot classes and probabilities `(batch, height, width,
+            **kwargs: `metrics` from `keras.metrics`, on one-hot classes and probabilities `(batch, height, width,
                 num_classes)`, such as `OneHotIoU`; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            TypeError: for an augmentation of another kind.
+            TypeError: if the augmentation has the wrong type.
         """
         self.compile_heads(optimizer, augmentation, {}, **kwargs)
 
@@ -115,7 +115,7 @@ class ImageSegmenter(RecognitionModel):
             images, batch_size, verbose, value_range: as in `ImageClassifier.classify`.
 
         Returns:
-            uint8 array `(N, height, width)` of numbers of classes.
+            uint8 array `(N, height, width)` of class numbers.
 
         Raises:
             TypeError: if `images` is not an array of images.

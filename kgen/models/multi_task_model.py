@@ -1,4 +1,4 @@
-"""Several questions about images, learned together."""
+"""Several tasks on images, learned together."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 
 @serializable
 class MultiTaskModel(RecognitionModel):
-    """Named heads on one backbone, trained together: what one task teaches helps with the others.
+    """Named heads on one backbone, trained together: what one task teaches helps the others.
 
     The loss is the weighted sum of the heads' losses [Caruana 1997, "Multitask learning"]. A `ReconstructionHead`
-    learns from every image, a `ClassificationHead` from those whose label is not -1: so few labels go with many
+    learns from every image, a `ClassificationHead` only from images whose label is not -1: few labels can go with many
     images. The logs name each head's loss, and its metric with the head's name in front: `clothes`,
     `clothes_accuracy`.
 
@@ -71,13 +71,13 @@ class MultiTaskModel(RecognitionModel):
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            weights: dict from a head's name to the weight of its loss; 1 for those that are not in it.
-            augmentation: image preprocessing layers of Keras for training steps, or one; labels and masks change with
+            weights: dict from a head's name to the weight of its loss; 1 for all other heads.
+            augmentation: one or more Keras image preprocessing layers for training steps; labels and masks change with
                 the images, and a `ReconstructionHead` reconstructs the changed images.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            TypeError: for an augmentation of another kind, or `metrics`: each head has its own.
+            TypeError: if the augmentation has the wrong type, or for `metrics`: each head has its own.
             ValueError: for a negative weight, or the weight of an unknown head.
         """
         weights = {**dict.fromkeys(self.heads, 1.0), **(weights or {})}
@@ -108,21 +108,21 @@ class MultiTaskModel(RecognitionModel):
             images, batch_size, verbose, value_range: as in `ImageClassifier.classify`.
 
         Returns:
-            For a `ClassificationHead` probabilities `(N, num_classes)`, for a `SegmentationHead` classes, uint8
-            `(N, height, width)`, for a `ReconstructionHead` uint8 images.
+            Probabilities `(N, num_classes)` of a `ClassificationHead`, class numbers, uint8 `(N, height, width)`, of a
+            `SegmentationHead`, uint8 images of a `ReconstructionHead`.
 
         Raises:
             TypeError: if `images` is not an array of images.
             ValueError: for an unknown head, or images of another shape or range.
         """
         if head not in self.heads:
-            raise ValueError(f"MultiTaskModel.answer: there is no head {head!r}; there are {sorted(self.heads)}.")
+            raise ValueError(f"MultiTaskModel.answer: there is no head {head!r}; the heads are {sorted(self.heads)}.")
         return self.ask(head, images, "answer", batch_size, verbose, value_range)
 
     def answers(
         self, images: Any, batch_size: int = 64, verbose: Verbose = "auto", value_range: ValueRange = None
     ) -> dict[str, Array]:
-        """What each head says about images: a dict from its name to what `answer` gives; arguments as there."""
+        """What each head says about images: a dict from the head's name to its `answer`; arguments as in `answer`."""
         return {head: self.ask(head, images, "answers", batch_size, verbose, value_range) for head in self.heads}
 
     def serve(self, images: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What classifier, segmenter and their joint training share: a backbone, heads, averaged weights."""
+"""What classifier, segmenter and multi-task model share: a backbone, heads, averaged weights."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 class RecognitionModel(ImageModel):
     """Base of the models that say what images show: a backbone, and a head for each question.
 
-    The weights are averaged over training; the average is what answers, and what `evaluate` and validation judge.
+    The weights are averaged over training. The average answers questions, and `evaluate` and validation judge it.
 
-    A subclass calls `assemble` in its constructor and `compile_heads` in its `compile`. Its constructor has the
-    arguments of `assemble`, but perhaps for the heads, as attributes hold them.
+    A subclass calls `assemble` in its constructor and `compile_heads` in its `compile`. Its constructor takes the
+    arguments of `assemble`, perhaps except the heads, as attributes hold them.
     """
 
     def assemble(
@@ -36,7 +36,7 @@ class RecognitionModel(ImageModel):
         frozen: bool | str,
         ema_momentum: float,
     ) -> None:
-        """Makes the network of a backbone and heads; the arguments are those of `MultiTaskModel`."""
+        """Makes the network from a backbone and heads; the arguments are those of `MultiTaskModel`."""
         owner = type(self).__name__
         if not heads or not all(isinstance(head, Head) for head in heads.values()):
             raise TypeError(f"{owner}: heads must be a dict from name to kgen.heads.Head; got {heads!r}.")
@@ -48,7 +48,7 @@ class RecognitionModel(ImageModel):
             size = image_shape[:2] if image_shape is not None and "maps" in wanted else None
             backbone, value_range = networks.named_backbone(owner, backbone, size)
         # === Layers ===
-        # A copy: training leaves the GAN or VAE that the backbone came from as it was.
+        # A copy, so that training does not change the GAN or VAE that the backbone came from.
         self.backbone = network_copy(networks.backbone_encoder(backbone, wanted, owner))
         takes = tuple(self.backbone.inputs[0].shape[1:])
         self.image_shape = takes if image_shape is None else tuple(image_shape)
@@ -98,8 +98,8 @@ class RecognitionModel(ImageModel):
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            augmentation: image preprocessing layers of Keras for training steps, or one; see `Augmentation`.
-            config: the other arguments of the subclass' `compile`.
+            augmentation: one or more Keras image preprocessing layers for training steps; see `Augmentation`.
+            config: the other arguments of the subclass's `compile`.
             **kwargs: `metrics`, `run_eagerly`, `steps_per_execution`, `jit_compile`.
         """
         self.augmentation = Augmentation(f"{type(self).__name__}.compile", augmentation, self.training_seeds)
@@ -109,7 +109,7 @@ class RecognitionModel(ImageModel):
         self.trackers = {**self.trackers, **{key: metrics[name] for name, key in self.measured.items()}}
 
     def log_name(self, head: str, term: str) -> str:
-        """What a term of a head's loss, or its metric, is called in the logs."""
+        """The name in the logs of a term of a head's loss, or of its metric."""
         if len(self.heads) == 1:
             return term
         return head if term == "loss" else f"{head}_{term}"
@@ -120,7 +120,7 @@ class RecognitionModel(ImageModel):
         return [self.log_name(name, term) for name, head in self.heads.items() for term in head.terms]
 
     def phases(self) -> list[Phase]:
-        """One: all that is not frozen."""
+        """One phase, which trains all weights that are not frozen."""
         terms = tuple(self.terms)
         terms = terms if terms != ("loss",) else ()
         return [Phase("network", self.network_loss, self.network.trainable_variables, terms=terms)]
@@ -145,7 +145,7 @@ class RecognitionModel(ImageModel):
         parts = self.losses_of(images, targets, outputs, self.image_input.class_weights if training else {})
         of_terms = {self.log_name(name, term): name for name, head in self.heads.items() for term in head.terms}
         for term, value in parts.items():
-            # A teacher's term is no head's; there is one head then.
+            # The teacher's term belongs to no head; but then there is only one head.
             name = of_terms.get(term, next(iter(self.heads)))
             if (weight := weights.get(name, weights.get(""))) is not None:
                 parts[term] = weight * value
@@ -176,7 +176,7 @@ class RecognitionModel(ImageModel):
     def augmented(
         self, images: Tensor, targets: dict[str, Tensor], weights: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        """Images, their answers and weights, changed alike: mixed images have a mixed weight."""
+        """Images with their targets and weights, all augmented the same way: mixed images have a mixed weight."""
         labels = [name for name in targets if self.heads[name].targets == "labels"]
         masks = [name for name in targets if self.heads[name].targets == "masks"]
         rows: dict[tuple[str, str], Tensor] = {("label", name): targets[name] for name in labels}
@@ -211,7 +211,7 @@ class RecognitionModel(ImageModel):
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Array:
-        """The answers of one head about images; `method` is the one that was called, for errors."""
+        """The answers of one head about images; `method` is the name of the calling method, for errors."""
 
         def answer(inputs):
             outputs = self.average(pixels.in_network_range(inputs["images"]))
@@ -222,7 +222,7 @@ class RecognitionModel(ImageModel):
         return self.graphs.in_batches(answer, {"images": checked}, batch_size, verbose)
 
     def call(self, images: Tensor) -> Any:
-        """Dict from each head to its outputs, of images in [-1, 1]."""
+        """Dict from each head to its outputs for images in [-1, 1]."""
         return self.average(images)
 
     # === As a SavedModel ===
@@ -237,6 +237,6 @@ class RecognitionModel(ImageModel):
         return [tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")]
 
     def served_answers(self, images: Tensor) -> dict[str, Tensor]:
-        """Dict from each head to its answers about uint8 images: for `serve`."""
+        """Dict from each head to its answers about uint8 images, for `serve`."""
         outputs = self.average(pixels.in_network_range(images))
         return {name: head.answer(outputs[name]) for name, head in self.heads.items()}

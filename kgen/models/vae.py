@@ -34,30 +34,29 @@ from kgen.types import Array, ImageShape, Tensor, ValueRange, Verbose
 class VAE(ImageModel):
     """An encoder and a decoder that minimise reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014].
 
-    With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network that judges
-    what it generates from the prior. The logs name `reconstruction` and `kl`, in nats per image, beside their sum;
-    `pixel_error`, how far reconstructions are from the images, in grey levels of 0 to 255 (root of the mean square);
-    and `active_units`, how many latents are in use: few of them are a collapsed posterior, see
-    `kgen.losses.active_units`.
+    With a `discriminator` it is a VAE-GAN [Larsen et al. 2016]: the decoder must also convince a network that judges
+    images generated from the prior. The logs name `reconstruction` and `kl`, in nats per image, and their sum;
+    `pixel_error`, the root mean square error of reconstructions in grey levels from 0 to 255; and `active_units`, how
+    many latents are in use: few mean a collapsed posterior, see `kgen.losses.active_units`.
 
-    With a `kgen.networks.LadderEncoder` and a `LadderDecoder` the latents are a hierarchy, drawn level after level at
-    several resolutions, each from a prior and a posterior that know all coarser ones; the logs then also name the KL
-    of each level, `kl_1`, `kl_2`, ... One level is the plain VAE.
+    With a `kgen.networks.LadderEncoder` and a `LadderDecoder` the latents form a hierarchy at several resolutions. Each
+    level has a prior and a posterior that depend on all coarser levels, and the logs name the KL of each: `kl_1`,
+    `kl_2`, ... One level is the plain VAE.
 
     Args:
         encoder: built `keras.Model` from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to
             `(batch, 2 * latent_dim)`: means, then log-variances, of q(z|x); or a `LadderEncoder`.
         decoder: built `keras.Model` from latents `(batch, latent_dim)`, or `{"latents", "pooled", ...}`, to
-            `(batch, H, W, C)`, as `reconstruction` reads them: pixels, or logits for "logistic"; `(batch, H, W, 2 C)`
-            if it learns how widely pixels are spread, as "pixel_gaussian" and "discretized_logistic" do.
+            `(batch, H, W, C)`: pixels, or logits for "logistic"; or to `(batch, H, W, 2 C)` for a `reconstruction`
+            that also learns the spread of each pixel, "pixel_gaussian" or "discretized_logistic".
         latent_dim: length of a latent vector; in a hierarchy, of all levels together.
         reconstruction: what the decoder's outputs mean: a `kgen.losses.Reconstruction` or its short name; "auto" is
             `Gaussian(0.5)`. "learned_gaussian" and "optimal_gaussian" balance reconstruction and KL by themselves.
-        discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with a
-            classifier or without, as in `GAN`.
+        discriminator: optional network from images, or `{"images", "pooled"}`, to logits `(batch, 1)`, with or without
+            a classifier, as in `GAN`.
         num_classes: number of classes for a class-conditional VAE, whose `pooled` is the one-hot label.
-        ema_momentum: of the average of the decoder's weights, which is what `generate` uses, in [0, 1).
-        seed: integer or None; where training's random numbers begin.
+        ema_momentum: momentum of the average of the decoder's weights, which `generate` uses, in [0, 1).
+        seed: integer seed for training and evaluation; None draws one.
         postprocessing, space: as in `GAN`.
         **kwargs: `name`, `dtype`.
 
@@ -152,19 +151,18 @@ class VAE(ImageModel):
         Args:
             image_shape: `(height, width, channels)`.
             latent_dim: length of the latent vector; in a hierarchy, of the first level.
-            num_classes: as in `VAE`.
-            adversarial: whether to have a discriminator, a `MultiscaleEncoder`.
-            reconstruction: as in `VAE`.
-            size: of the networks, "small", "medium" or "large".
-            levels: of latents: 1, a vector and so a plain VAE; each further one lies on a grid, the coarsest first.
-            latent_channels: numbers at each place of a grid, one or one for each further level.
+            num_classes, reconstruction: as in `VAE`.
+            adversarial: whether to add a discriminator, a `MultiscaleEncoder`.
+            size: size of the networks, "small", "medium" or "large".
+            levels: levels of latents. 1 is a vector, the plain VAE; each further level is a grid, coarsest first.
+            latent_channels: channels of the grids, one number for all or one for each.
             attention_resolutions: shorter sides of the grids with self-attention, in encoder and decoder.
-            multiscale: whether the decoder makes an image at every scale, and the loss looks at all; see `compile`.
-            space: as in `VAE`; networks are then made for the latents of such images.
+            multiscale: whether the decoder makes an image at every scale and the loss compares all; see `compile`.
+            space: as in `VAE`; the networks are then made for the latents of such images.
             **kwargs: `ema_momentum`, `seed`, `postprocessing`, `name`.
 
         Raises:
-            ValueError: for a shape that doubling does not reach, or too many levels for it.
+            ValueError: if doubling does not reach the shape, or the shape is too small for the levels.
         """
         reconstruction = losses.reconstruction_of(reconstruction)
         space = space_of("VAE", space)
@@ -185,13 +183,13 @@ class VAE(ImageModel):
         Args:
             optimizer: "auto" (Adam 1e-3), one optimizer, or a dict with `autoencoder` and, if the model has one,
                 `discriminator`.
-            metrics: of `kgen.metrics`, as in `GAN.compile`; those of pairs compare images with reconstructions.
+            metrics: from `kgen.metrics`, as in `GAN.compile`; paired ones compare images with reconstructions.
             **options: of `kgen.objectives.ELBO`: `beta`, `warmup_steps`, `free_nats`, `divergence`, `scales_weight`,
-                `perceptual`, and what a discriminator adds; `run_eagerly`, `steps_per_execution`, `jit_compile`.
+                `perceptual`, and its discriminator options; `run_eagerly`, `steps_per_execution`, `jit_compile`.
 
         Raises:
             TypeError: for an unknown option.
-            ValueError: for a number out of range, or arguments of a discriminator that the model does not have.
+            ValueError: for a number out of range, or discriminator options in a model without a discriminator.
         """
         terms, options = split_arguments(ELBO, options)
         self.use_objective(ELBO(**terms))
@@ -207,7 +205,7 @@ class VAE(ImageModel):
         self.average.update(self.decoder)
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Real images, and their reconstructions or images generated from the prior."""
+        """Real images, and their reconstructions (`paired`) or images generated from the prior."""
         if not paired:
             return super().counterparts(batch, paired)
         images, condition = self.conditioned(batch, False)
@@ -229,7 +227,7 @@ class VAE(ImageModel):
         *,
         labels: Any = None,
     ) -> Array:
-        """Generates images, from the prior or from what `fit_prior` learned; see `GAN.generate`."""
+        """Generates images from the prior, or from the one that `fit_prior` learned; see `GAN.generate`."""
         return self.sampler.generate(num_images, seed, truncation, batch_size, verbose, labels)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int = 8, label: int | None = None) -> Array:
@@ -250,19 +248,11 @@ class VAE(ImageModel):
         verbose: Verbose = "auto",
         value_range: ValueRange = None,
     ) -> Array:
-        """The latents of images: one pass through the encoder.
+        """The latents of images, float32 `(N, latent_dim)`, by one pass through the encoder; `decode` takes them.
 
         Args:
-            images, labels, batch_size, verbose, value_range: as in `GAN.encode`.
-            seed: None for the means of q(z|x); an integer for a draw from it, which depends on the image and the seed
-                alone.
-
-        Returns:
-            float32 array `(N, latent_dim)`, for `decode`.
-
-        Raises:
-            TypeError: if `images` is not an array of images.
-            ValueError: for images of another shape or range, or wrong labels.
+            images, labels, batch_size, verbose, value_range: as in `GAN.encode`, with the same errors.
+            seed: None for the means of q(z|x); an integer for a draw that depends only on the image and the seed.
         """
         return self.posterior.encode(images, labels, seed, batch_size, verbose, value_range)
 
@@ -278,50 +268,38 @@ class VAE(ImageModel):
         return self.posterior.reconstruct(images, labels, batch_size, verbose, value_range)
 
     def elbo(self, images: Any, labels: Any = None, samples: int = 1, seed: int = 0, **options: Any) -> Array:
-        """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises.
+        """The evidence lower bound, E log p(x|z) - KL(q(z|x) || p(z)), which training raises; float64 `(N,)`, in nats.
 
         Args:
-            images, labels: as in `encode`.
-            samples: draws from q(z|x) for the expectation; more make it steadier, not higher.
-            seed: an integer. The same one gives an image the same draws, alone as in a batch.
+            images, labels: as in `encode`, with the same errors.
+            samples: draws from q(z|x) for the expectation, at least 1; more make it steadier, not higher.
+            seed: an integer. With the same one an image gets the same draws, alone or in a batch.
             **options: `batch_size`, draws computed at once, 64; `verbose` and `value_range`, as in `encode`.
-
-        Returns:
-            float64 array `(N,)`, in nats.
-
-        Raises:
-            TypeError, ValueError: as in `encode`; and for `samples` below 1.
         """
         return self.posterior.bounds_of("elbo", images, labels, samples, seed, **options)[:, 1]
 
     def log_likelihood(
         self, images: Any, labels: Any = None, samples: int = 50, seed: int = 0, **options: Any
     ) -> Array:
-        """The importance-weighted bound of log p(x), or of log p(x|label) if there are labels.
+        """The importance-weighted bound of log p(x), or of log p(x|label) with labels; float64 `(N,)`, in nats.
 
             log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x),    z_k ~ q(z|x)
 
         [Burda et al. 2016, "Importance weighted autoencoders"]. With one draw it is, in expectation, the `elbo`; with
-        more it rises to log p(x). The prior p(z) is the standard normal one, or what `fit_prior` found. It is the
-        probability of an image for "bernoulli" and "discretized_logistic", a density in [-1, 1] for the others.
+        more it rises to log p(x). The prior p(z) is standard normal, or the one that `fit_prior` learned. For
+        "bernoulli" and "discretized_logistic" p(x) is a probability, for the others a density over [-1, 1].
 
         Args:
-            images, labels, seed, **options: as in `elbo`.
+            images, labels, seed, **options: as in `elbo`, with the same errors.
             samples: K, draws from q(z|x).
-
-        Returns:
-            float64 array `(N,)`, in nats.
-
-        Raises:
-            TypeError, ValueError: as in `elbo`.
         """
         return self.posterior.bounds_of("log_likelihood", images, labels, samples, seed, **options)[:, 0]
 
     def anomaly_score(self, images: Any, labels: Any = None, samples: int = 50, seed: int = 0, **options: Any) -> Array:
-        """Minus `log_likelihood`, in nats: the higher, the less an image looks like those that the model knows.
+        """Minus `log_likelihood`, in nats: the higher, the less an image looks like the training images.
 
-        Images with little in them can be likely under a model that never saw any such [Nalisnick et al. 2019, "Do deep
-        generative models know what they don't know?"]: compare scores of images of one kind.
+        Images with little detail can score as likely even if the model never saw their kind [Nalisnick et al. 2019, "Do
+        deep generative models know what they don't know?"]: compare scores only among images of one kind.
         """
         return -self.posterior.bounds_of("anomaly_score", images, labels, samples, seed, **options)[:, 0]
 
@@ -340,14 +318,14 @@ class VAE(ImageModel):
     ) -> Any:
         """The class of images by Bayes' rule, p(label|x) = p(x|label) p(label) / sum, for a model with `num_classes`.
 
-        p(x|label) is the `log_likelihood` bound under each label in turn, with the same draws for all of them. A model
-        whose discriminator has an auxiliary classifier asks that one instead, unless `samples` is given.
+        p(x|label) is the `log_likelihood` bound under each label, with the same noise for all labels. If the
+        discriminator has an auxiliary classifier, that classifier answers instead, unless `samples` is given.
 
         Args:
             images, class_names, top, batch_size, verbose, value_range: as in `GAN.classify`, and so is what it returns.
             samples: draws from q(z|x, label) for each label; None is 1.
-            class_shares: p(label), `(num_classes,)`, up to a factor; None: all alike.
-            seed: an integer; of the draws.
+            class_shares: p(label), `(num_classes,)`, up to a factor; None: all classes are equally likely.
+            seed: an integer, the seed of the draws.
 
         Raises:
             TypeError, ValueError: as in `encode`; for a model without classes, or wrong shares.
@@ -362,11 +340,10 @@ class VAE(ImageModel):
         """Noisy images without their noise: the mean of p(x|noisy image), uint8; see `kgen.inference.denoising`.
 
         Args:
-            images, labels: as in `encode`; with `value_range` floats that noise may have taken out of their range.
-            noise_std: standard deviation of the normal noise, where black is 0 and white is 1, whatever the range of
-                the arrays.
-            value_range: None: noisy images were cut to their range, as uint8 are. `(0, 1)` or `(-1, 1)`: float images
-                whose noise was left as it is; the range is that of the images without noise.
+            images, labels: as in `encode`; with `value_range`, floats that the noise may have pushed out of range.
+            noise_std: standard deviation of the normal noise, where black is 0 and white is 1, in any range of arrays.
+            value_range: None: noisy values were clipped to their range, as in uint8. `(0, 1)` or `(-1, 1)`: the range
+                of the clean images, float; noisy values were not clipped.
             **options: `steps` of the search (150), `samples` that are averaged (16), `seed`, `batch_size`, `verbose`.
 
         Raises:
@@ -383,23 +360,22 @@ class VAE(ImageModel):
         seed: int = 0,
         **options: Any,
     ) -> float:
-        """Learns where latents are, for `generate` to draw from there: a `kgen.sampling.latent_prior.LatentPrior`.
+        """Learns where the latents lie, for `generate` to draw from; see `kgen.sampling.latent_prior.LatentPrior`.
 
-        It is saved with the model, and is in presets and in what `export` writes; `log_likelihood` counts with it.
-        Training anew drops it.
+        The prior is part of saved models, presets and exports, and `log_likelihood` uses it. More training drops it.
 
         Args:
-            images, labels: as in `encode`: what the model was trained on, or a good part of it.
+            images, labels: as in `encode`: the training data, or a good part of it.
             components: normal distributions in the mixture, for each class.
-            iterations: of expectation and maximisation, at most.
-            seed: an integer; of the draws, and of where the search begins.
+            iterations: most rounds of expectation-maximisation.
+            seed: an integer, the seed of the draws and of the start of the search.
             **options: `batch_size`, `verbose` and `value_range`, as in `encode`.
 
         Returns:
-            By how many nats an image the mixture raises the `elbo` of these images.
+            By how many nats per image the mixture raises the `elbo` of these images.
 
         Raises:
-            TypeError, ValueError: as in `encode`; and for more components than there are images for.
+            TypeError, ValueError: as in `encode`; and for too few images for the components.
         """
         latents, owner = self.encode(images, labels, seed, **options), f"{type(self).__name__}.fit_prior"
         self.sampler.prior = LatentPrior.fit(owner, latents, labels, self.num_classes, components, iterations, seed)

@@ -158,7 +158,7 @@ def generator_and_discriminator(
         size: "small", "medium" or "large".
         conditioning: "projection": the discriminator is told the class too; "classifier": it predicts the class.
         attention_resolutions: shorter sides of the grids with self-attention, in both networks.
-        output_activation: of the generator: "tanh" for images, "linear" for the latents of an autoencoder.
+        output_activation: the generator's: "tanh" for images, "linear" for the latents of an autoencoder.
 
     Returns:
         `(generator, discriminator)`, two `keras.Model`.
@@ -186,7 +186,7 @@ def generator_and_discriminator(
         raise ValueError(f"{owner}: conditioning='classifier' needs num_classes.")
     if architecture == "perceptron" and attention_resolutions:
         raise ValueError(
-            f"{owner}: a perceptron has no grids to attend on; got attention_resolutions={attention_resolutions}."
+            f"{owner}: a perceptron has no grids for attention; got attention_resolutions={attention_resolutions}."
         )
     chosen = ARCHITECTURES[architecture]
     attention = {"attention_resolutions": attention_resolutions} if attention_resolutions else {}

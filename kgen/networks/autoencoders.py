@@ -79,8 +79,8 @@ def encoder_and_decoder(
         owner: name that errors begin with.
         image_shape: `(height, width, channels)`.
         latent_dim: length of the latent vector; in a ladder, of its first level.
-        channels: of the decoder's output; by default those of the images.
-        pooled_dim: length of a condition, an input of both; None without one.
+        channels: channels of the decoder's output; by default those of the images.
+        pooled_dim: length of a condition, which both networks take; None without one.
         size: "small", "medium" or "large".
         levels: number of levels of latents.
         latent_channels: channels of the further levels; see `LadderDecoder`.

@@ -1,4 +1,4 @@
-"""Any network that reads images, as a part of another network."""
+"""Any network that reads images, used as a part of another network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kgen.types import Tensor
 def named_backbone(
     owner: str, name: str, image_size: tuple[int, int] | None = None
 ) -> tuple[keras.Model, tuple[float, float]]:
-    """The network of a name, and the values that it expects for black and white.
+    """A network by its name, and the values that it expects for black and white.
 
     Args:
         owner: name that errors begin with.
         name: "efficientnet_lite0", with its ImageNet weights, from pip.
-        image_size: `(height, width)` to make it for; None: 224x224, which it has learned from.
+        image_size: `(height, width)` to make it for; None: 224x224, the size it was trained on.
 
     Raises:
         ImportError: the weights are not installed.
@@ -34,7 +34,7 @@ def named_backbone(
     ```
     """
     if name != "efficientnet_lite0":
-        raise ValueError(f"{owner}: no network is called {name!r}; give 'efficientnet_lite0', or a keras.Model.")
+        raise ValueError(f"{owner}: unknown network {name!r}. Pass 'efficientnet_lite0' or a keras.Model.")
     extractor = efficientnet_lite0()
     network, (low, high) = extractor.network, extractor.value_range
     if image_size is not None:
@@ -65,9 +65,10 @@ def backbone_encoder(
         A `keras.Model` with a dict of the wanted features: `{"vector": (batch, n), "maps": [(batch, h, w, c), ...]}`.
 
     Raises:
-        ImportError: the weights of a network that was named are not installed.
+        ImportError: the weights of a named network are not installed.
         TypeError: if the backbone is neither a name nor a Keras model.
-        ValueError: for an unknown name; if its graph is not known, it takes more than images, or has no such features.
+        ValueError: for an unknown name, or a backbone that has no known graph, takes more than images, or has no such
+            features.
 
     Example:
 
@@ -82,8 +83,8 @@ def backbone_encoder(
         raise TypeError(f"{owner}: the backbone must be a name or a keras.Model; got {type(backbone).__name__}.")
     if not isinstance(backbone, (keras.Sequential, keras.Function)) or not backbone.built:
         raise ValueError(
-            f"{owner}: the backbone must be a functional keras.Model or a built keras.Sequential, whose layers are "
-            f"known as a graph; got {type(backbone).__name__} {backbone.name!r}."
+            f"{owner}: the backbone must be a functional keras.Model or a built keras.Sequential, so that its "
+            f"graph of layers is known; got {type(backbone).__name__} {backbone.name!r}."
         )
     if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
         raise ValueError(
@@ -97,7 +98,7 @@ def backbone_encoder(
 
 
 def adapted_images(owner: str, images: Tensor, takes: tuple, value_range: tuple) -> Tensor:
-    """Symbolic images in [-1, 1] as a backbone takes them: in its size, number of channels and range."""
+    """Converts symbolic images in [-1, 1] to a backbone's size, number of channels and range."""
     height, width, channels = takes
     low, high = value_range
     x = images
@@ -119,7 +120,7 @@ def adapted_images(owner: str, images: Tensor, takes: tuple, value_range: tuple)
 
 
 def _vector(owner: str, backbone: keras.Model) -> Tensor:
-    # The backbone may be an encoder from here that was saved and loaded, with maps only if it was a segmenter's.
+    # The backbone may be a saved and loaded `backbone_encoder`; a segmenter's has only maps.
     maps = _known(backbone, "maps")
     x = maps[-1] if maps and _known(backbone, "vector") is None else _known(backbone, "vector")
     for layer in backbone.layers if x is None else []:
@@ -129,7 +130,7 @@ def _vector(owner: str, backbone: keras.Model) -> Tensor:
     if isinstance(x, dict) or len(getattr(x, "shape", ())) not in (2, 3, 4):
         raise ValueError(
             f"{owner}: {backbone.name!r} has no layer named 'features', and its output is not a tensor (batch, "
-            "..., features). Give a model that ends in the features, such as kgen.networks.feature_network(network)."
+            "..., features). Pass a model that ends with the features, such as kgen.networks.feature_network(network)."
         )
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="mean_of_positions")(x)
@@ -143,7 +144,7 @@ def _maps(owner: str, backbone: keras.Model) -> list[Tensor]:
         return list(known)
     height, width = backbone.inputs[0].shape[1:3]
     if None in (height, width):
-        raise ValueError(f"{owner}: {backbone.name!r} must know the size of its images, for maps of known sizes.")
+        raise ValueError(f"{owner}: {backbone.name!r} must have a fixed image size, so that its maps have one too.")
     found: dict[int, Tensor] = {}
     for layer in backbone.layers:
         try:

@@ -13,7 +13,7 @@ from kgen.serializable import constructor_arguments, serializable
 
 @serializable
 class ConfiguredNetwork(keras.Model):
-    """Base of the functional models whose config is their constructor's arguments.
+    """Base class of functional models whose config is their constructor's arguments.
 
     A subclass builds its graph, calls `super().__init__(inputs, outputs, **kwargs)` and then `keep(locals())`. Its
     constructor takes a `dtype`.
@@ -56,7 +56,7 @@ class ConfiguredNetwork(keras.Model):
 
     # === Config ===
     def get_config(self) -> dict[str, Any]:
-        # Not super's: a functional model would list its layers, and these follow from the arguments.
+        # Not super's config: a functional model would list its layers, which follow from the arguments.
         config = {name: getattr(self, name) for name in constructor_arguments(type(self))}
         if "activation" in config:
             config["activation"] = keras.activations.serialize(self.activation)

@@ -32,8 +32,8 @@ def dcgan_generator(
 
     The generator of Radford et al. (2016), "Unsupervised Representation Learning with Deep Convolutional Generative
     Adversarial Networks". A dense layer makes the coarsest grid; each doubling halves the channels; a convolution of
-    the finest grid and tanh make the pixels. The paper has transposed convolutions. Here grids are doubled by
-    repetition and convolved: this leaves no checkerboards (Odena et al. 2016, "Deconvolution and Checkerboard
+    the finest grid and tanh make the pixels. The paper uses transposed convolutions. Here pixels are repeated to double
+    the grid, and then convolved: this leaves no checkerboards (Odena et al. 2016, "Deconvolution and Checkerboard
     Artifacts"), and it trains many times faster on CPU, where XLA is slow at the gradient of a transposed convolution.
     With a condition, batch normalisation is conditional (de Vries et al. 2017).
 
@@ -106,12 +106,12 @@ def dcgan_discriminator(
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
+        num_classes: number of classes of an auxiliary classifier, not together with a condition; None without one.
         filters: channels of the coarsest grid (halved at each finer one, not below 32), or of each grid but the
             image's, coarse to fine.
-        normalization: after every convolution but the first, as in `Modulation`. The paper has `"batch"`; then an
+        normalization: after every convolution but the first, as in `Modulation`. The paper uses `"batch"`, but then an
             image's logit depends on its batch, which gradient penalties ignore.
-        attention_resolutions: shorter sides of the grids, but the image's, that end in a `SelfAttention2D`.
+        attention_resolutions: shorter sides of the grids, except the image's, that end in a `SelfAttention2D`.
         name: name of the model.
 
     Returns:

@@ -39,10 +39,10 @@ def to_pixels(
 
     Args:
         x: symbolic tensor `(batch, H, W, C)`.
-        channels: of the image.
-        kernel_size: of the convolution.
+        channels: channels of the image.
+        kernel_size: kernel size of the convolution.
         patch: each position of x becomes `patch` x `patch` pixels.
-        output_activation: "tanh" for images in [-1, 1], "linear" for what has no bounds.
+        output_activation: "tanh" for images in [-1, 1], "linear" for unbounded values.
 
     Returns:
         A symbolic tensor `(batch, patch * H, patch * W, channels)`.
@@ -84,8 +84,8 @@ def check_told_or_asked(owner: str, pooled_dim: int | None, num_classes: int | N
     """Checks that a discriminator is not both told the class and asked for it, and that lengths are at least 1."""
     if pooled_dim is not None and num_classes is not None:
         raise ValueError(
-            f"{owner}: pooled_dim={pooled_dim} tells the discriminator what num_classes={num_classes} asks it. Give "
-            "one of them."
+            f"{owner}: pooled_dim={pooled_dim} tells the discriminator the class that num_classes={num_classes} asks "
+            "it to recognise. Pass only one of them."
         )
     for name, size in (("pooled_dim", pooled_dim), ("num_classes", num_classes)):
         if size is not None:
@@ -97,14 +97,14 @@ def discriminator_head(
 ) -> Tensor | dict[str, Tensor]:
     """Logits from the features h of a discriminator: linear, with a projection, or together with a classifier.
 
-    Without further arguments a linear layer, w.h + b. With a condition y the projection of Miyato & Koyama (2018),
-    "cGANs with Projection Discriminator",
+    Without further arguments this is a linear layer, w.h + b. With a condition y it is the projection of Miyato &
+    Koyama (2018), "cGANs with Projection Discriminator",
 
         logit = w.h + b + <V y, h>
 
-    whose first part asks whether an image is real, and whose second part asks whether it fits y. With `num_classes` a
-    second linear layer predicts the class, the auxiliary classifier of Odena et al. (2017), "Conditional Image
-    Synthesis with Auxiliary Classifier GANs". The features become a layer named `"features"`, so that
+    The first part asks whether an image is real; the second part asks whether it fits y. With `num_classes` a second
+    linear layer predicts the class: the auxiliary classifier of Odena et al. (2017), "Conditional Image Synthesis with
+    Auxiliary Classifier GANs". The features become a layer named `"features"`, so that
     `keras.Model(discriminator.input, discriminator.get_layer("features").output)` gives them.
 
     Args:
@@ -149,7 +149,7 @@ def condition_vector(
     Args:
         inputs: dict of the symbolic tensors `"latents"` `(batch, n)` and, with a condition, `"pooled"` `(batch, m)`.
         units: length of the vector.
-        activation: of the MLP.
+        activation: activation of the MLP.
         dtype: dtype or policy of all layers.
 
     Returns:
@@ -208,10 +208,10 @@ def to_image(
 
     Args:
         x: symbolic tensor `(batch, H, W, C)`.
-        channels: of the image.
+        channels: channels of the image.
         name: name of the last layer and prefix of the others.
         patch: each position of x becomes `patch` x `patch` pixels.
-        activation: before the convolution.
+        activation: activation before the convolution.
         normalization: as in `Modulation`.
         output: activation of the image.
         dtype: dtype or policy of all layers but the last.

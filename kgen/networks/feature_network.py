@@ -13,15 +13,15 @@ from kgen.types import Tensor
 def feature_network(discriminator: keras.Model, space: Any = None) -> keras.Model:
     """The part of a discriminator before its logits: a network from images to features, with the same weights.
 
-    The features are the output of the layer named "features" or, without such a layer, the input of the last layer
-    that has weights. As weights are shared, the features change while the discriminator trains.
+    The features are the output of the layer named "features" or, without such a layer, the input of the last layer that
+    has weights. Weights are shared, so the features change while the discriminator trains.
 
     Args:
         discriminator: a functional `keras.Model`, or a built `keras.Sequential`.
         space: the `kgen.spaces.LatentSpace` that it sees images in; None: pixels.
 
     Returns:
-        A `keras.Model` with the discriminator's inputs, images in place of latents, that gives features `(batch, ...)`.
+        A `keras.Model` from the discriminator's inputs, with images in place of latents, to features `(batch, ...)`.
 
     Raises:
         ValueError: if the model's layers are not known as a graph, or none of them has weights.
@@ -53,8 +53,8 @@ def feature_tensor(discriminator: keras.Model) -> Tensor:
     """The symbolic features in a discriminator's graph; see `feature_network`."""
     if not isinstance(discriminator, (keras.Sequential, keras.Function)) or not discriminator.built:
         raise ValueError(
-            "feature_network: the discriminator must be a functional keras.Model or a built keras.Sequential, whose "
-            f"layers are known as a graph; got {type(discriminator).__name__} {discriminator.name!r}."
+            "feature_network: the discriminator must be a functional keras.Model or a built keras.Sequential, so "
+            f"that its graph of layers is known; got {type(discriminator).__name__} {discriminator.name!r}."
         )
     for layer in discriminator.layers:
         if layer.name == "features":

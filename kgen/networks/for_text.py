@@ -1,4 +1,4 @@
-"""The networks of a text-to-image model where a user gives none."""
+"""The default networks of a text-to-image model."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kgen.networks.stages import check_image_shape, coarsest_side
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
-# How many times wider the networks of a size are.
+# How many times wider each size is than "small".
 _WIDER = {"small": 1, "medium": 2, "large": 4}
-# What a text encoder says of a caption.
+# What a text encoder gives for a caption.
 _TEXT: dict[str, Any] = {"pooled": None, "tokens": None}
 
 
@@ -34,18 +34,18 @@ def text_generator(
 ) -> keras.Model:
     """A `MultiscaleDecoder` conditioned on text, sized for images of this shape.
 
-    Its grid starts at 8x8 or about, and its convolutions work at a quarter of the image's size, from where a pixel
-    shuffle makes the pixels; for latents at the size of their grid. Most of the weights of a small one are in the dense
-    layer that lifts text and noise to the first grid.
+    The first grid is about 8x8. Convolutions run at up to 16x16 for images of up to 64 pixels, and at up to a quarter
+    of the side beyond; a pixel shuffle then makes the pixels. For latents they run at up to the full grid. In the small
+    size, most weights are in the dense layer that lifts text and noise to the first grid.
 
     Args:
         image_shape: `(height, width, channels)`, of images, or of the latents of an autoencoder.
         latent_dim: length of a latent vector.
         pooled_dim, token_dim: lengths of the text encoder's pooled and token features.
-        output_activation: "tanh" for an adversarial objective of images, "linear" for a likelihood, or for latents.
+        output_activation: "tanh" for images in adversarial training, "linear" for a likelihood or for latents.
         size: "small", of about 6 million weights, "medium", 24 million, or "large", 90 to 100 million.
-        latents: whether these are latents.
-        **sizes: arguments of `MultiscaleDecoder` to use in place of these.
+        latents: whether it generates latents in place of images.
+        **sizes: arguments of `MultiscaleDecoder` that replace those chosen here.
 
     Example:
 
@@ -84,7 +84,7 @@ def text_generator(
 
 @python_numbers
 def text_image_encoder(image_shape: ImageShape, outputs: int, pooled_dim: int, latents: bool = False) -> keras.Model:
-    """A small `MultiscaleEncoder` for q(z|image, text), which has little to say; of latents it sees more."""
+    """A small `MultiscaleEncoder` for q(z|image, text), which carries little information; larger for latents."""
     side = min(image_shape[:2])
     end = side // 2 if latents else 8
     sizes: dict[str, Any] = {"filters": 64, "blocks": 1} if latents else {"filters": 16, "blocks": 0}
@@ -119,7 +119,7 @@ def text_networks(
     latents: bool = False,
     codes: bool = False,
 ) -> tuple[keras.Model, keras.Model | None, keras.Model | None]:
-    """The networks of a text-to-image model: those that were given, checked, and the others that its recipe has.
+    """The networks of a text-to-image model: checks those that were given, and makes the others for its recipe.
 
     Args:
         owner: class name that errors begin with.
@@ -127,16 +127,16 @@ def text_networks(
         latent_dim: length of a latent vector.
         text_dims: lengths of the text encoder's pooled and token features.
         recipe: "vae", "gan", "vae_gan" or "imle".
-        reconstruction: what the generator's outputs mean; None for images.
+        reconstruction: what the generator's outputs mean; None if they are images.
         generator, encoder, discriminator, size: as in `TextToImage`.
-        latents: whether image_shape is that of latents.
-        codes: whether the latent vector is one of code words, of which an encoder gives the logits.
+        latents: whether `image_shape` is the shape of latents.
+        codes: whether the latents are code words, whose logits the encoder gives.
 
     Returns:
-        `(generator, encoder, discriminator)`; None for what the recipe does not have.
+        `(generator, encoder, discriminator)`; None for networks that the recipe does not use.
 
     Raises:
-        TypeError, ValueError: for networks that the recipe does not have, or that do not fit together, or a generator
+        TypeError, ValueError: for networks that the recipe does not use or that do not fit together, or a generator
             that takes no text.
     """
     for name, value, part in (("encoder", encoder, "vae"), ("discriminator", discriminator, "gan")):
@@ -150,14 +150,14 @@ def text_networks(
     check_generator(owner, generator, latent_dim)
     if not condition_names(generator, _TEXT):
         raise ValueError(
-            f"{owner}: the generator {generator.name!r} takes no text: every prompt would draw the same. Its inputs "
-            "must be a dict of 'latents' and any of 'pooled', 'tokens' and 'mask', as kgen.networks.text_generator has."
+            f"{owner}: the generator {generator.name!r} takes no text, so every prompt would draw the same. Its inputs "
+            "must be a dict of 'latents' and any of 'pooled', 'tokens' and 'mask', as in kgen.networks.text_generator."
         )
     warn_of_ending(owner, "generator", generator, isinstance(reconstruction, losses.Logistic), latents)
     made = losses.decoded_shape(image_shape, reconstruction)
     if tuple(generator.output_shape[1:]) != made:
         raise ValueError(
-            f"{owner}: image_shape is {image_shape}, for which the generator must give {made}; it gives "
+            f"{owner}: for image_shape={image_shape} the generator must give {made}; it gives "
             f"{tuple(generator.output_shape[1:])}."
         )
     if "vae" in recipe:
@@ -185,9 +185,9 @@ def _check_size(owner, image_shape):
         sizes = (16, 32, 48, 64, 128, 256, 512)
         nearest = sorted(sorted(sizes, key=lambda side: abs(side - shorter))[:2])
         raise ValueError(
-            f"{owner}: it draws images whose shorter side has {', '.join(map(str, sizes[:-1]))} or {sizes[-1]} pixels, "
-            f"and whose longer side is a multiple of an eighth of that; got {image_shape[0]}x{image_shape[1]}. Scale "
-            f"the images to {nearest[0]} or {nearest[1]} pixels, or give a generator of your own."
+            f"{owner}: the shorter side of images must have {', '.join(map(str, sizes[:-1]))} or {sizes[-1]} pixels, "
+            f"and the longer side must be a multiple of an eighth of that; got {image_shape[0]}x{image_shape[1]}. "
+            f"Scale the shorter side to {nearest[0]} or {nearest[1]} pixels, or pass your own generator."
         )
 
 
@@ -201,7 +201,7 @@ def check_text_features(owner: str, generator: keras.Model, own: Any, other: Any
         reads_tokens: whether something else reads tokens, such as a learned prior.
 
     Raises:
-        ValueError: for features of another length.
+        ValueError: if a length differs.
     """
     reads = condition_names(generator, _TEXT) | ({"tokens"} if reads_tokens else set())
     for name, length in (("pooled", "pooled_dim"), ("tokens", "token_dim")):

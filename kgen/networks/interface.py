@@ -11,7 +11,7 @@ import keras
 from kgen import checks
 from kgen.types import Tensor
 
-# What gives no negative number, and what gives probabilities in place of logits.
+# Activations that give probabilities in place of logits, and all that give no negative numbers.
 _SIGMOIDS = {"sigmoid", "hard_sigmoid", "hardsigmoid", "softmax"}
 _NOT_NEGATIVE = _SIGMOIDS | {"relu", "relu6", "softplus", "exponential", "exp"}
 # Layers and operations that leave values as they are.
@@ -29,7 +29,7 @@ def feed(
 
     Args:
         network: a Keras model.
-        name: of the tensor's input, "images" or "latents".
+        name: name of the tensor's input, "images" or "latents".
         tensor: images or latents `(batch, ...)`.
         condition: `pooled`, `tokens`, `mask` or other tensors by name; the network need not take them all.
         training: whether the network is in training.
@@ -53,7 +53,7 @@ def feed(
     names = names | {name}
     if names - set(parts):
         raise ValueError(
-            f"The network {network.name!r} has inputs {sorted(names)}, but there is no "
+            f"The network {network.name!r} has inputs {sorted(names)}, but nothing is given for "
             f"{sorted(names - set(parts))}. Its inputs may be {name!r} and the parts of the model's condition: "
             f"{sorted(condition)}."
         )
@@ -61,7 +61,7 @@ def feed(
 
 
 def inputs_of(network: keras.Model) -> Any:
-    """The symbolic inputs of a network: a tensor, a dict or a list; None while the network does not know them."""
+    """The symbolic inputs of a network: a tensor, a dict or a list; None if the network does not know them yet."""
     if isinstance(network, keras.Sequential):
         return network.inputs[0] if network.built else None
     return getattr(network, "input", None)
@@ -129,15 +129,15 @@ def check_network(owner: str, role: str, network: Any) -> None:
         raise TypeError(f"{owner}: {role} must be a keras.Model; got {type(network).__name__}.")
     if not network.built or inputs_of(network) is None:
         raise ValueError(
-            f"{owner}: the {role} {network.name!r} does not know its input shape. Begin it with keras.Input, or build "
+            f"{owner}: the {role} {network.name!r} has no known input shape. Start it with keras.Input, or build "
             "it from kgen.networks."
         )
 
 
 def ending(tensor: Any) -> tuple[str, str]:
-    """`(layer, activation)` that a symbolic output of a network comes from; `("", "")` where it is not known.
+    """`(layer, activation)` that a symbolic output of a network comes from; `("", "")` if it is not known.
 
-    Layers that only move values about are looked through.
+    Layers that only move values around are skipped.
     """
     history = getattr(tensor, "_keras_history", None)
     if history is None:
@@ -153,14 +153,14 @@ def ending(tensor: Any) -> tuple[str, str]:
 
 
 def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool, latents: bool = False) -> None:
-    """Warns of a network whose last activation keeps it from what it is for.
+    """Warns about a network whose last activation does not fit its purpose.
 
     Args:
         owner: name that the warning begins with.
         role: what the network is for, such as "generator".
-        network: a Keras model; nothing is said of one whose layers are not known as a graph.
-        logits: True: it is to give logits, and no sigmoid; False: pixels in [-1, 1], so also negative numbers.
-        latents: whether it is to give the latents of an autoencoder in place of pixels, which have no bounds.
+        network: a Keras model; there is no warning if its layers are not known as a graph.
+        logits: True if it should give logits, without a sigmoid; False if pixels in [-1, 1], some of them negative.
+        latents: whether it should give latents of an autoencoder, which have no bounds, in place of pixels.
     """
     wrong = _SIGMOIDS if logits else _NOT_NEGATIVE | ({"tanh"} if latents else set())
     for output in outputs_of(network).values():
@@ -168,13 +168,13 @@ def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool, la
         if activation not in wrong:
             continue
         if logits:
-            why = "The losses are computed from logits and take it themselves. Leave it out."
+            why = "The losses are computed from logits and apply it themselves. Remove it."
         elif latents:
-            why = "Latents have no bounds, and it could not reach all of them. Leave it out."
+            why = "Latents have no bounds, so it could not output all of them. Remove it."
         else:
             why = (
-                "Its pixels are read as values from -1 to 1, so that it can draw nothing darker than medium grey. End "
-                "it with tanh or no activation, or put keras.layers.Rescaling(2.0, -1.0) behind a sigmoid."
+                "Its pixels are read as values from -1 to 1, so it can draw nothing darker than medium grey. End it "
+                "with tanh or no activation, or add keras.layers.Rescaling(2.0, -1.0) after a sigmoid."
             )
         warnings.warn(
             f"{owner}: the {role} {network.name!r} ends with {activation} in the layer {layer!r}. {why}", stacklevel=4
@@ -182,7 +182,7 @@ def warn_of_ending(owner: str, role: str, network: keras.Model, logits: bool, la
 
 
 def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: Any = None) -> tuple[int, int | None]:
-    """Checks that a network makes images of latents of this length, and knows the classes if there are any.
+    """Checks that a network makes images from latents of this length, and takes the classes if there are any.
 
     Args:
         owner: name that errors begin with.
@@ -195,7 +195,7 @@ def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: An
 
     Raises:
         TypeError: if it is not a `keras.Model`.
-        ValueError: if it takes other latents, knows other classes, or does not give images; or for a wrong number.
+        ValueError: if it takes other latents or other classes, does not give images, or a number is out of range.
     """
     check_network(owner, "generator", generator)
     latent_dim = checks.integer(owner, "latent_dim", latent_dim)
@@ -204,8 +204,8 @@ def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: An
     latents = named_input(owner, generator, "latents")
     if tuple(latents.shape) != (None, latent_dim):
         raise ValueError(
-            f"{owner}: the network that generates takes latents of shape {tuple(latents.shape)}; latent_dim "
-            f"{latent_dim} asks for (None, {latent_dim})."
+            f"{owner}: the network that generates takes latents of shape {tuple(latents.shape)}, but "
+            f"latent_dim={latent_dim} needs (None, {latent_dim})."
         )
     if len(generator.output_shape) != 4:
         raise ValueError(
@@ -221,12 +221,12 @@ def check_generator(owner: str, generator: Any, latent_dim: Any, num_classes: An
 
 
 def check_discriminator(owner: str, discriminator: Any, image_shape: tuple, num_classes: int | None = None) -> None:
-    """Checks that a network takes such images and gives a logit per image or patch, and fitting class logits if any.
+    """Checks that a network takes these images and gives a logit per image or patch, and that any class logits fit.
 
     Args:
         owner: name that errors begin with.
         discriminator: what the user gave.
-        image_shape: `(height, width, channels)` of the generated images; None where any size goes.
+        image_shape: `(height, width, channels)` of the generated images; None for a side of any length.
         num_classes: number of classes of the model; None without classes.
 
     Raises:
@@ -237,8 +237,8 @@ def check_discriminator(owner: str, discriminator: Any, image_shape: tuple, num_
     images = named_input(owner, discriminator, "images")
     if any(n != m and None not in (n, m) for n, m in zip(images.shape[1:], image_shape)):
         raise ValueError(
-            f"{owner}: the discriminator takes images of shape {tuple(images.shape[1:])}; {tuple(image_shape)} are "
-            "generated."
+            f"{owner}: the discriminator takes images of shape {tuple(images.shape[1:])}, but the generated images "
+            f"have {tuple(image_shape)}."
         )
     shapes = {name: tuple(output.shape) for name, output in outputs_of(discriminator).items()}
     logits = shapes.get("logits", ())
@@ -252,9 +252,11 @@ def check_discriminator(owner: str, discriminator: Any, image_shape: tuple, num_
     if "labels" in shapes:
         if num_classes is None or shapes["labels"] != (None, num_classes):
             raise ValueError(
-                f"{owner}: the discriminator's classifier gives 'labels' of shape {shapes['labels']}; for them the "
-                f"model needs num_classes, of that length; got {num_classes}."
+                f"{owner}: the discriminator's classifier gives 'labels' of shape {shapes['labels']}, so "
+                f"num_classes must be their length; got {num_classes}."
             )
         if pooled_dim(discriminator) is not None:
-            raise ValueError(f"{owner}: a discriminator that classifies must not be told the class: it has 'pooled'.")
+            raise ValueError(
+                f"{owner}: a discriminator that classifies must not be told the class. Remove its input 'pooled'."
+            )
     warn_of_ending(owner, "discriminator", discriminator, logits=True)

@@ -17,7 +17,7 @@ _LOG_VARIANCES = (-20.0, 10.0)
 
 
 def is_ladder(decoder: keras.Model) -> bool:
-    """Whether a decoder has levels of latents, which are chosen on its way down."""
+    """Whether a decoder has levels of latents, chosen level by level on the way down."""
     return isinstance(decoder, LadderDecoder)
 
 
@@ -32,7 +32,7 @@ def check_posterior(owner: str, encoder: keras.Model, decoder: keras.Model, late
     Args:
         owner: name that errors begin with.
         encoder, decoder: built networks.
-        latent_dim: length of the latents of all levels together.
+        latent_dim: total length of the latents of all levels.
 
     Raises:
         ValueError: if the two do not fit together.
@@ -72,8 +72,8 @@ def infer(
         training: whether the networks are in training.
 
     Returns:
-        `(means, log-variances, latents, scales)`, float32: three `(batch, latent_dim)`, all levels side by side, and
-        a list of the decoder's outputs, coarse to fine.
+        `(means, log-variances, latents, scales)`, float32: three tensors `(batch, latent_dim)` with all levels side by
+        side, and a list of the decoder's outputs, coarse to fine.
     """
     encoded, levels = feed(encoder, "images", images, condition, training), []
     encoded = encoded if isinstance(encoded, (list, tuple)) else [encoded]
@@ -96,12 +96,12 @@ def infer(
 
 
 def split_levels(latents: Tensor, dims: Sequence[int]) -> list[Tensor]:
-    """A tensor `(batch, latent_dim)`, such as means, cut into the levels of latents, whose lengths are `dims`."""
+    """Splits a tensor `(batch, latent_dim)`, such as means, into the levels of latents, of lengths `dims`."""
     ends = itertools.accumulate(dims)
     return [latents[:, end - size : end] for size, end in zip(dims, ends)]
 
 
 def averaged_down(images: Tensor, like: Tensor) -> Tensor:
-    """Images at the size of others, an integer factor smaller, by averaging pixels."""
+    """Images averaged down to the size of others, which are smaller by an integer factor."""
     factor = images.shape[1] // like.shape[1]
     return ops.average_pool(images, factor, strides=factor, data_format="channels_last")

@@ -26,14 +26,14 @@ from kgen.types import ImageShape, Tensor
 class LadderDecoder(ConfiguredNetwork):
     """A decoder with a hierarchy of latents: the top-down path, which the prior and the posterior share.
 
-    The first level is a vector. Together with the pooled condition it becomes a vector c, which modulates every block,
-    and the coarsest grid, as in `MultiscaleDecoder`. Each further level lies on a grid, coarse to fine.
+    The first level is a vector. Together with the pooled condition it becomes a vector c, which modulates every block
+    and is lifted to the coarsest grid, as in `MultiscaleDecoder`. Each further level lies on a grid, coarse to fine.
     `LatentInjection2D` adds it to the features there, with a mean and a scale that the features so far determine: its
     learned prior given all coarser levels (Ladder VAE, Sønderby et al. 2016; NVAE, Vahdat & Kautz 2020; VDVAE, Child
     2021). To the caller, all latents are one standard normal vector, level after level, coarse to fine. A decoder with
     one level is a plain decoder.
 
-    `LadderEncoder` is its posterior. In `descend` the two meet.
+    `LadderEncoder` is its posterior. The two work together in `descend`.
 
     Inputs: `latents` (B, sum(decoder.latent_dims)), or a dict of `"latents"` and `"pooled"` (B, pooled_dim). Output:
     float32 images (B, height, width, channels); `scales` gives them at every scale.
@@ -52,8 +52,8 @@ class LadderDecoder(ConfiguredNetwork):
         num_heads: attention heads; must divide the channels there.
         patch: the finest stage runs at the image's size / patch, and a last pixel shuffle makes the pixels.
         condition_dim: length of c.
-        activation: of every block and of the MLP that makes c.
-        normalization: of the residual blocks, as in `Modulation`.
+        activation: activation of every block and of the MLP that makes c.
+        normalization: normalisation of the residual blocks, as in `Modulation`.
         output_activation: `"linear"` or `"tanh"`.
         all_scales: make an image at every stage.
         dtype: dtype or policy of all layers; `None` is Keras' global one. Images are always float32.
@@ -205,7 +205,7 @@ def _descend(
 
 
 def _slices(latents: Tensor, latent_dims: Sequence[int]) -> Callable[[int, Tensor | None], Tensor]:
-    """`latents_of` for latents that are known beforehand."""
+    """`latents_of` for latents that are known in advance."""
 
     def latents_of(index: int, features: Tensor | None) -> Tensor:
         first = sum(latent_dims[:index])

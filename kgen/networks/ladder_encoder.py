@@ -24,13 +24,13 @@ class LadderEncoder(ConfiguredNetwork):
     The bottom-up path is a `MultiscaleEncoder`. Its vector is the first level's means and log-variances; the outputs of
     its stages go to the heads of the further levels. A head also sees the decoder's features at its level, which
     contain all coarser latents, so that q(z|x) = q(z_1|x) q(z_2|z_1, x) ... in the order of the prior (Ladder VAE,
-    Sønderby et al. 2016; NVAE, Vahdat & Kautz 2020). Its latents are those that `LadderDecoder` takes: relative to the
-    prior, where all are standard normal, so that KL(q || p) is `kgen.losses.gaussian_kl`. With one level this is the
-    `MultiscaleEncoder`.
+    Sønderby et al. 2016; NVAE, Vahdat & Kautz 2020). Its latents are those that `LadderDecoder` takes. They are
+    relative to the prior, under which all are standard normal, so KL(q || p) is `kgen.losses.gaussian_kl`. With one
+    level this is the `MultiscaleEncoder`.
 
     Inputs: images (B, height, width, channels) in [-1, 1] alone, or the dict `{"images", "pooled"}` with pooled
-    (B, pooled_dim). Output: a list, coarse to fine, of the `encoded` of each level for `posterior`; with one level the
-    vector alone.
+    (B, pooled_dim). Output: a list, coarse to fine, of each level's `encoded` for `posterior`; with one level, only the
+    vector.
 
     Args:
         image_shape: (height, width, channels). Both sides are a coarsest side times a power of two times `patch`;

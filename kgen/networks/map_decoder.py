@@ -23,8 +23,7 @@ def map_decoder(
 
     Args:
         images: symbolic tensor `(batch, height, width, C)`.
-        maps: symbolic tensors, fine to coarse, from `backbone_encoder`. A position of each covers a whole number of
-            pixels.
+        maps: symbolic tensors, fine to coarse, from `backbone_encoder`. Each position covers a whole number of pixels.
         channels: length of the vector at each pixel.
         filters: channels of the finest block, doubled at each coarser block, up to four times as many.
         name: prefix of the layers' names.
@@ -33,7 +32,7 @@ def map_decoder(
         A symbolic tensor `(batch, height, width, channels)`, float32.
 
     Raises:
-        ValueError: if a map cannot be enlarged to the next by a whole number.
+        ValueError: if a map cannot be enlarged to the next by a whole factor.
 
     Example:
 
@@ -52,8 +51,8 @@ def map_decoder(
         factor, rest = divmod(skip.shape[1], x.shape[1])
         if rest or skip.shape[2] != factor * x.shape[2]:
             raise ValueError(
-                f"map_decoder: a map of {x.shape[1]}x{x.shape[2]} cannot be enlarged to the next of "
-                f"{skip.shape[1]}x{skip.shape[2]} by a whole number. Choose images of a size that halves evenly."
+                f"map_decoder: a map of {x.shape[1]}x{x.shape[2]} cannot be enlarged to the next, "
+                f"{skip.shape[1]}x{skip.shape[2]}, by a whole factor. Choose an image size that can be halved evenly."
             )
         side = min(skip.shape[1:3])
         x = layers.Dense(factor**2 * width, name=f"{name}_expand_{side}")(x)

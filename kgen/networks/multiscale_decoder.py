@@ -43,8 +43,8 @@ class MultiscaleDecoder(ConfiguredNetwork):
         num_heads: attention heads; must divide the channels there.
         patch: the finest stage runs at the image's size / patch, and a last pixel shuffle makes the pixels.
         condition_dim: length of c.
-        activation: of every block and of the MLP.
-        normalization: of the residual blocks, as in `Modulation`.
+        activation: activation of every block and of the MLP.
+        normalization: normalisation of the residual blocks, as in `Modulation`.
         output_activation: `"linear"` or `"tanh"`.
         all_scales: also give an image at every coarser stage.
         dtype: dtype or policy of all layers; `None` is Keras' global one. Images are always float32.

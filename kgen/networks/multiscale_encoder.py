@@ -47,8 +47,8 @@ class MultiscaleEncoder(ConfiguredNetwork):
         num_heads: attention heads; must divide the channels there.
         patch: stride of the first convolution; the finest stage runs at the image's size / patch.
         feature_dim: length of h.
-        activation: of every block and of h.
-        normalization: of the residual blocks, as in `Modulation`.
+        activation: activation of every block and of h.
+        normalization: normalisation of the residual blocks, as in `Modulation`.
         spectral_normalization: keep the spectral norm of every convolution and dense layer at 1.
         dtype: dtype or policy of all layers; `None` is Keras' global one. Outputs are always float32.
 

@@ -1,4 +1,4 @@
-"""Paths of variables that say which network they belong to."""
+"""Variable paths that say which network a variable belongs to."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _Function = TypeVar("_Function", bound=Callable)
 
 
 def in_own_scope(make: _Function) -> _Function:
-    """Decorator of what makes a network, a function or a constructor: the paths of variables begin with its `name`
-    or, without one, with that of the function or class.
+    """Decorator for a function or constructor that makes a network: variable paths begin with the network's `name`.
 
-    Keras begins paths with the name of a layer, and in an encoder and a decoder these are alike. What chooses variables
-    by their paths, such as `keras.distribution.LayoutMap`, could not tell the networks of a model apart. Saved files
-    know no paths.
+    Without a name they begin with that of the function or class. Keras begins paths with the name of a layer, and an
+    encoder and a decoder share such names: code that selects variables by path, such as
+    `keras.distribution.LayoutMap`, could not tell the networks of a model apart. Saved files contain no paths.
 
     Example:
 
@@ -41,6 +40,6 @@ def in_own_scope(make: _Function) -> _Function:
         with keras.name_scope(name or make.__qualname__.removesuffix(".__init__")):
             return make(*args, **kwargs)
 
-    # Keras asks constructors for it without looking through the wrapping.
+    # Keras reads the signature of a constructor without unwrapping it.
     made.__signature__ = signature  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]

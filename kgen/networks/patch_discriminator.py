@@ -14,14 +14,14 @@ from kgen.networks.own_scope import in_own_scope
 def patch_discriminator(
     channels: int = 3, filters: int = 32, stages: int = 3, name: str = "discriminator"
 ) -> keras.Model:
-    """Images of any size to a map of logits, one for each of overlapping patches.
+    """Images of any size to a map of logits, one for each patch; patches overlap.
 
     Strided 4x4 convolutions [Isola et al. 2017, "Image-to-image translation with conditional adversarial networks"],
     with spectral normalisation in place of the paper's batch normalisation. With three stages a patch is 46 pixels
     wide.
 
     Args:
-        channels: of the images.
+        channels: channels of the images.
         filters: channels of the first stage; each further one has twice as many, up to eight times.
         stages: convolutions that halve the sides.
         name: name of the model.

@@ -32,7 +32,7 @@ def perceptron_generator(
         image_shape: `(height, width, channels)`.
         latent_dim: length of a latent vector.
         pooled_dim: length of a condition, joined to the latents; None without one.
-        units: of each hidden layer.
+        units: units of each hidden layer.
         output_activation: "tanh" for images in [-1, 1], "linear" for the latents of an autoencoder.
         name: name of the model.
 
@@ -73,8 +73,8 @@ def perceptron_discriminator(
     Args:
         image_shape: `(height, width, channels)`.
         pooled_dim: length of a condition, joined to the pixels; None without one.
-        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
-        units: of each hidden layer.
+        num_classes: number of classes of an auxiliary classifier, not together with a condition; None without one.
+        units: units of each hidden layer.
         dropout: share of each hidden layer's outputs that is dropped in training, in [0, 1).
         name: name of the model.
 

@@ -12,7 +12,7 @@ from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
-# Maps that are judged: the coarsest ones of the backbone.
+# Number of maps that are judged: the coarsest ones of the backbone.
 _MAPS = 4
 
 
@@ -26,20 +26,20 @@ def projected_discriminator(
     seed: int = 0,
     name: str = "discriminator",
 ) -> keras.Model:
-    """A discriminator of the feature maps of a frozen network, which knows from the start what to look at.
+    """A discriminator on the feature maps of a frozen network, which knows from the start what to look at.
 
     Each of the four coarsest maps is mixed across its channels by fixed random weights, and judged by a small
     convolutional head with spectral normalisation; the logits are averaged [Sauer et al. 2021, "Projected GANs converge
     faster"]. With a condition each head also asks whether the map fits it [Miyato & Koyama 2018, "cGANs with projection
-    discriminator"]. For pixels: the latents of an autoencoder are no images.
+    discriminator"]. It works on pixels, not on the latents of an autoencoder.
 
     Args:
         image_shape: `(height, width, channels)`.
         backbone: "efficientnet_lite0", or a functional `keras.Model` of images in [-1, 1]; see `backbone_encoder`. Its
             weights are used as they are, and are not trained.
         pooled_dim: length of a condition, `pooled`; None without one.
-        filters: channels of the heads.
-        seed: integer; of the fixed weights.
+        filters: channels of each head.
+        seed: integer, for the fixed weights.
         name: name of the model.
 
     Returns:
@@ -47,7 +47,7 @@ def projected_discriminator(
         to float32 logits `(batch, 1)`.
 
     Raises:
-        ImportError: the weights of a network that was named are not installed.
+        ImportError: the weights of a named network are not installed.
         TypeError, ValueError: for another backbone, or a number below 1.
 
     Example:

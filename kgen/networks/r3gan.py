@@ -122,13 +122,13 @@ def r3gan_discriminator(
 
     The discriminator of Huang et al. (2024): blocks as in the generator, and 2x2 mean pooling, which equals bilinear
     interpolation to half the size. The features are a weighted sum over the coarsest grid, with weights for each
-    channel; `discriminator_head` makes the logits. It has second derivatives, for R1 and R2 penalties, and is meant
-    for these together with the relativistic loss.
+    channel; `discriminator_head` makes the logits. It has second derivatives for R1 and R2 penalties, and is meant to
+    train with these and the relativistic loss.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
+        num_classes: number of classes of an auxiliary classifier, not together with a condition; None without one.
         filters: channels of the coarsest stage (halved at each finer stage, not below 32), or of each stage, coarse to
             fine.
         blocks: blocks of each stage, one number or one per stage, coarse to fine; the paper has 2.
@@ -180,7 +180,7 @@ def r3gan_discriminator(
 
 
 def _block(x: Tensor, group_width: int, blocks: int, name: str) -> Tensor:
-    """The block of `r3gan_generator`, in a network of so many blocks."""
+    """The block of `r3gan_generator`, in a network with this many blocks."""
     # Fixup: with m = 3 layers per block, each but the last is scaled by blocks^(-1 / (2m - 2)).
     scaled, inner = _normal(GAIN / blocks**0.5), 2 * x.shape[-1]
     h = layers.Dense(inner, kernel_initializer=scaled, name=f"{name}_expand")(x)

@@ -26,7 +26,7 @@ def residual_encoder(
 ) -> keras.Model:
     """Images to features by convolutions with batch normalisation and residual blocks, for classifiers.
 
-    After He et al. (2016), "Deep residual learning for image recognition", made for few processor cores. The first
+    After He et al. (2016), "Deep residual learning for image recognition", sized for a few CPU cores. The first
     convolution gives a grid of the image's size / patch. Every stage has blocks of a single convolution,
     y = x + relu(norm(W x)), and the next stage has half the grid and twice the channels. The coarsest grid is pooled
     and flattened, which keeps positions apart.
@@ -41,7 +41,7 @@ def residual_encoder(
         name: name of the model.
 
     Returns:
-        A `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to features `(batch, feature_dim)`, at least 0.
+        A `keras.Model` from images `(batch, *image_shape)` in [-1, 1] to non-negative features `(batch, feature_dim)`.
 
     Raises:
         ValueError: if an argument does not fit the image shape.

@@ -33,7 +33,7 @@ def resnet_generator(
     The generator of Miyato et al. (2018), "Spectral Normalization for Generative Adversarial Networks". With a
     condition, batch normalisation is conditional, as in Miyato & Koyama (2018). A dense layer makes the coarsest grid.
     Every stage doubles it by repetition and runs a `ResidualBlock2D`. This equals the paper's block with upsampling
-    inside, because normalisation, ReLU and 1x1 convolution give the same before repetition as after it.
+    inside, because normalisation, ReLU and 1x1 convolution give the same result before and after repetition.
 
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
@@ -91,7 +91,7 @@ def resnet_discriminator(
     attention_resolutions: Sequence[int] = (),
     name: str = "discriminator",
 ) -> keras.Model:
-    """Images to logits by residual blocks with spectral normalisation, which halve the grid between them.
+    """Images to logits by residual blocks with spectral normalisation; the grid is halved between them.
 
     The discriminator of Miyato et al. (2018): blocks of ReLU and convolution without feature normalisation, mean
     pooling between them. The features are the sum over the coarsest grid; `discriminator_head` makes the logits.
@@ -99,7 +99,7 @@ def resnet_discriminator(
     Args:
         image_shape: `(height, width, channels)`. Halving must bring the shorter side to 4, 5, 6 or 7.
         pooled_dim: length of a condition, such as a one-hot label; None without one.
-        num_classes: number of classes of an auxiliary classifier, which excludes a condition; None without one.
+        num_classes: number of classes of an auxiliary classifier, not together with a condition; None without one.
         filters: channels of the coarsest stage (halved at each finer stage, not below 32), or of each stage, coarse to
             fine.
         patch: stride of the first convolution; the finest stage runs at the image's size / patch.

@@ -19,11 +19,11 @@ def restoration_network(
 
     Residual blocks without normalisation predict what to add to the image, which is first upscaled (bicubic) or filled
     by `FillMissing` [Zhang et al. 2017, "Beyond a Gaussian denoiser"; Lim et al. 2017, "Enhanced deep residual networks
-    for single image super-resolution"]. They begin by adding nothing. At scale 1 they see images at half the
-    resolution, four times cheaper [Zhang et al. 2018, "FFDNet"], and a pixel shuffle makes the pixels.
+    for single image super-resolution"]. At first they add nothing. At scale 1 they see images at half the resolution,
+    which is four times cheaper [Zhang et al. 2018, "FFDNet"], and a pixel shuffle makes the pixels.
 
     Args:
-        channels: of the images.
+        channels: channels of the images.
         scale: how many times larger both sides become.
         masked: whether the input has one more channel, which is 1 at missing pixels.
         filters: channels of the blocks.
@@ -56,7 +56,7 @@ def restoration_network(
     # No activation between head and tail, so that a linear filter is easily learned.
     x = layers.Conv2D(channels * folds**2, 3, kernel_initializer="zeros", name="tail", **options)(x)
     x = PixelShuffle(folds, name="pixels")(x)
-    # In float32, or mixed precision would round the image itself.
+    # In float32: mixed precision would round the image itself.
     if scale > 1:
         base = Upscale(scale, "bicubic", dtype="float32", name="upscale")(base)
     return keras.Model(images, layers.Add(dtype="float32", name="sum")([base, x]), name="restoration")

@@ -1,4 +1,4 @@
-"""Spectral normalisation of a whole network by one call."""
+"""Spectral normalisation of a whole network in one call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kgen.layers import PositionTable2D, SpectralNormalization
 from kgen.layers.spectral_normalization import WRAPPABLE
 from kgen.serializable import python_numbers
 
-# Their weights of several dimensions act elementwise: there is no matrix to normalise.
+# Their weights with several dimensions act elementwise: there is no matrix to normalise.
 ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, PositionTable2D)
 
 
@@ -21,8 +21,8 @@ def spectrally_normalized(model: keras.Model, iterations: int = 1) -> keras.Mode
 
     If the slope of every layer is bounded, so is that of the discriminator (Miyato et al. 2018, "Spectral Normalization
     for Generative Adversarial Networks"). The copy has its own weights, equal to the model's; the model does not
-    change. Singular values are estimated from random vectors at first, and become accurate within some tens
-    of calls in training.
+    change. Singular values are estimated from random vectors at first, and become accurate within a few dozen calls in
+    training.
 
     `Dense`, `Conv`, `ConvTranspose` and `Embedding` layers are wrapped in a `SpectralNormalization` of the same name.
     Layers and networks with an argument `spectral_normalization`, such as `ResidualBlock2D` and `MultiscaleEncoder`,
@@ -51,7 +51,7 @@ def spectrally_normalized(model: keras.Model, iterations: int = 1) -> keras.Mode
         raise TypeError(f"spectrally_normalized: model must be a keras.Model; got {type(model).__name__}.")
     if not model.built:
         raise ValueError(
-            f"spectrally_normalized: {model.name} is not built and has no weights to copy. Begin it with a keras.Input."
+            f"spectrally_normalized: {model.name} is not built and has no weights to copy. Start it with keras.Input."
         )
     # By the id of the original: (original, copy). A shared layer is met several times.
     copies: dict[int, tuple[keras.layers.Layer, keras.layers.Layer]] = {}
@@ -91,15 +91,15 @@ def _make_copy(
     if isinstance(layer, keras.Model):
         raise TypeError(
             f"spectrally_normalized: {_named(layer)} is a subclassed model, whose layers cannot be replaced. Use "
-            "SpectralNormalization where it makes them, or give a functional or Sequential model."
+            "SpectralNormalization where it creates them, or pass a functional or Sequential model."
         )
     if not isinstance(layer, (SpectralNormalization, *ELEMENTWISE)):
         matrices = [weight.path for weight in layer.weights if len(weight.shape) > 1]
         if matrices:
             raise ValueError(
                 f"spectrally_normalized: {_named(layer)} has weights that cannot be reached: {', '.join(matrices)}. "
-                "Replace it by layers that can (Dense, Conv, ConvTranspose, Embedding, or with an argument "
-                "spectral_normalization), or use SpectralNormalization inside it."
+                "Replace it with layers whose weights can (Dense, Conv, ConvTranspose, Embedding, or any with an "
+                "argument spectral_normalization), or use SpectralNormalization inside it."
             )
     return _rebuilt(layer)
 
@@ -124,7 +124,7 @@ def _copy_weights(original: keras.layers.Layer, copy: keras.layers.Layer) -> Non
     if isinstance(original, WRAPPABLE):
         copy = copy.layer
     weights = copy.weights
-    if _flag(original) is False:  # the copy has singular vectors beside the original's weights
+    if _flag(original) is False:  # the copy has singular vectors besides the original's weights
         weights = [weight for weight in weights if weight.name != "u"]
     for source, weight in zip(original.weights, weights, strict=True):
-        weight.assign(ops.copy(source))  # on JAX two variables may not hold one array: steps donate it
+        weight.assign(ops.copy(source))  # on JAX two variables must not share an array: steps donate it

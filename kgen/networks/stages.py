@@ -23,7 +23,7 @@ def stage_grids(owner: str, image_shape: ImageShape, coarsest: int, patch: int) 
         A list of `(height, width)`.
 
     Raises:
-        ValueError: if the shape is no image shape, or doubling does not lead to it.
+        ValueError: if the shape is not an image shape, or doubling does not reach it.
 
     Example:
         ```python
@@ -44,9 +44,9 @@ def stage_grids(owner: str, image_shape: ImageShape, coarsest: int, patch: int) 
         while 2 * below <= min(height, width):
             below *= 2
         raise ValueError(
-            f"{owner}: doubling a coarsest side of {coarsest} does not lead to {height}x{width} pixels in patches of "
-            f"{patch}. It leads to a shorter side of {below} or {2 * below}: scale the images, or choose another "
-            f"patch, or one of the sides that halving reaches: {', '.join(map(str, reached))}."
+            f"{owner}: a coarsest side of {coarsest} cannot be doubled to {height}x{width} pixels in patches of "
+            f"{patch}, only to a shorter side of {below} or {2 * below}. Scale the images, choose another patch, or "
+            f"choose a coarsest side that halving reaches: {', '.join(map(str, reached))}."
         )
     return grids
 
@@ -63,7 +63,7 @@ def coarsest_side(owner: str, image_shape: ImageShape, patch: int = 1) -> int:
         4, 5, 6 or 7, for `stage_grids`.
 
     Raises:
-        ValueError: if the shape is no image shape, or halving leads to no such grid.
+        ValueError: if the shape is not an image shape, or halving does not reach such a grid.
 
     Example:
         ```python
@@ -78,7 +78,7 @@ def coarsest_side(owner: str, image_shape: ImageShape, patch: int = 1) -> int:
             return side
     raise ValueError(
         f"{owner}: {height}x{width} pixels cannot be reached by doubling both sides of a grid whose shorter side is 4, "
-        f"5, 6 or 7. The least is {4 * patch} pixels. Scale, crop or pad the images to sides such as 28, 32, 40, 48, "
+        f"5, 6 or 7. The minimum is {4 * patch} pixels. Scale, crop or pad the images to sides such as 28, 32, 40, 48, "
         "64, 96 or 128."
     )
 
@@ -92,7 +92,7 @@ def stage_filters(owner: str, filters: int | Sequence[int], stages: int) -> list
         stages: number of stages.
 
     Raises:
-        ValueError: if a list has another length, or a number is not an integer of at least 1.
+        ValueError: if a list has the wrong length, or a number is not an integer of at least 1.
     """
     if not isinstance(filters, Iterable):
         filters = integer(owner, "filters", filters)
@@ -110,7 +110,7 @@ def stage_blocks(owner: str, blocks: int | Sequence[int], stages: int) -> list[i
         stages: number of stages.
 
     Raises:
-        ValueError: if a list has another length, or a number is not an integer of at least 0.
+        ValueError: if a list has the wrong length, or a number is not an integer of at least 0.
     """
     return _numbers(owner, "blocks", blocks, stages, "one per stage, coarse to fine", least=0)
 
@@ -118,7 +118,7 @@ def stage_blocks(owner: str, blocks: int | Sequence[int], stages: int) -> list[i
 def stage_latents(
     owner: str, latent_channels: int | Sequence[int], levels: int, grids: Sequence[tuple[int, int]]
 ) -> list[int]:
-    """Channels of the latents on each grid of a ladder, coarse to fine. The first level is a vector, on no grid.
+    """Channels of the latents on each grid of a ladder, coarse to fine. The first level is a vector without a grid.
 
     Args:
         owner: name that errors begin with.
@@ -130,7 +130,7 @@ def stage_latents(
         A list of `levels - 1` integers.
 
     Raises:
-        ValueError: if there are more levels than grids allow, a list has another length, or a number is not an
+        ValueError: if there are more levels than grids allow, a list has the wrong length, or a number is not an
             integer of at least 1.
     """
     sizes = ", ".join(f"{height}x{width}" for height, width in grids)
@@ -168,7 +168,7 @@ def check_image_shape(owner: str, image_shape: ImageShape) -> None:
 def _numbers(
     owner: str, argument: str, numbers: int | Sequence[int], count: int, meaning: str, least: int = 1
 ) -> list[int]:
-    """A list of `count` integers from one number or from as many."""
+    """A list of `count` integers, from one number or from `count` of them."""
     if not isinstance(numbers, Iterable):
         return [integer(owner, argument, numbers, least)] * count
     if len(numbers) != count:

@@ -26,15 +26,15 @@ def style_decoder(
     """The mirror of a feature network: convolutions, and enlargement by nearest neighbours.
 
     There is no normalisation, because it would remove a style's statistics [Huang & Belongie 2017, section 7.1]. The
-    network is fully convolutional: it turns features on a grid into an image `factor` times as large. It starts from
-    the coarsest of several maps, and each finer one joins at its own grid, so that edges need not be guessed.
+    network is fully convolutional: it turns features on a grid into an image `factor` times as large. With several maps
+    it starts from the coarsest and adds each finer one at its own grid, so that edges need not be guessed.
 
     Args:
-        channels: of the features; for several maps a list, fine to coarse.
-        factor: how many times smaller than the image their grid is, a power of two; for several maps a list.
+        channels: channels of the features; a list for several maps, fine to coarse.
+        factor: how many times smaller than the image their grid is, a power of two; a list for several maps.
         filters: channels of the finest convolutions, doubled at each coarser grid, up to `max_filters`.
         max_filters: largest number of channels.
-        output_channels: of the image.
+        output_channels: channels of the image.
         dtype: dtype or policy of the layers; None is Keras' global one. The image is always float32.
         name: name of the network.
 

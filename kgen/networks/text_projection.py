@@ -1,4 +1,4 @@
-"""From the features of a text to one vector."""
+"""From the features of a text to a single vector."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kgen.serializable import serializable
 class TextProjection(ConfiguredNetwork):
     """Projects the features of a frozen text encoder to one vector, by attention to the tokens.
 
-    A language model's pooled vector tells what a sentence is about, but hardly which of two things in it is red. Here
-    a dense layer turns it into `readers` vectors. In each `TransformerBlock2D` they attend to the tokens and to each
+    A language model's pooled vector says what a sentence is about, but hardly which of two things in it is red. Here a
+    dense layer turns it into `readers` vectors. In each `TransformerBlock2D` they attend to the tokens and to each
     other. The output is the sum of a dense layer of all readers and a dense layer of the pooled vector.
 
     Inputs: `{"pooled": (B, pooled_dim), "tokens": (B, T, token_dim), "mask": (B, T)}`, any T. Output:

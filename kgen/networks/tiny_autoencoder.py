@@ -1,4 +1,4 @@
-"""A small convolutional encoder and decoder of images of any size, and the files that hold published ones."""
+"""A small convolutional encoder and decoder for images of any size, and a reader for published ones."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def tiny_encoder(
     normalization: bool = False,
     name: str = "encoder",
 ) -> keras.Model:
-    """Images of any size to a grid of latents, by 3x3 convolutions that all have as many channels.
+    """Images of any size to a grid of latents, by 3x3 convolutions that all have the same number of channels.
 
     The encoder of TAESD, the tiny autoencoder of Stable Diffusion [Bohan 2023]: residual blocks of three convolutions
-    with ReLU; strided convolutions between them. For means and log-variances ask for twice the channels of a latent.
+    with ReLU; strided convolutions between them. For means and log-variances, ask for twice the `latent_channels`.
 
     Args:
-        channels: of the images.
-        latent_channels: of the output.
+        channels: channels of the images.
+        latent_channels: channels of the output.
         factor: how many times smaller the grid's sides are, a power of 2.
-        filters: channels of the convolutions; a sequence has a number for each size, from the images' to the grid's.
-        blocks: residual blocks at each size but the images', which has one; or a sequence like `filters`.
+        filters: channels of the convolutions; a sequence gives one number per size, from the images' to the grid's.
+        blocks: residual blocks at each size except the images', which has one; or a sequence like `filters`.
         normalization: whether the blocks at the smallest size first add a branch of 1x1 convolutions with group
-            normalisation, by which they see the whole image, as in TAEF2.
+            normalisation, which sees the whole image, as in TAEF2.
         name: name of the model.
 
     Returns:
-        A `keras.Model` from images `(batch, H, W, channels)` in [-1, 1], `factor` dividing H and W, to float32
-        `(batch, H / factor, W / factor, latent_channels)`.
+        A `keras.Model` from images `(batch, H, W, channels)` in [-1, 1] to float32
+        `(batch, H / factor, W / factor, latent_channels)`. `factor` must divide H and W.
 
     Raises:
-        ValueError: for another factor, a number below 1, or a sequence of another length.
+        ValueError: for an unsupported factor, a number below 1, or a sequence of the wrong length.
 
     Example:
 
@@ -64,7 +64,7 @@ def tiny_encoder(
     x = layers.Rescaling(0.5, offset=0.5, name="to_unit")(inputs)
     for stage in range(last + 1):
         if stage:
-            # Not padding="same", which pads even sides at their end alone.
+            # Not padding="same", which pads even sides only at their end.
             x = layers.ZeroPadding2D(1, data_format="channels_last", name=f"border_{stage}")(x)
             x = build.convolution(x, widths[stage], strides=2, padding="valid", use_bias=False)
         else:
@@ -91,11 +91,11 @@ def tiny_decoder(
         channels, latent_channels, factor, filters, blocks, normalization, name: as in `tiny_encoder`.
 
     Returns:
-        A `keras.Model` from latents `(batch, h, w, latent_channels)`, softly limited to 3, to float32 images
+        A `keras.Model` from latents `(batch, h, w, latent_channels)`, softly limited to [-3, 3], to float32 images
         `(batch, factor * h, factor * w, channels)`, in [-1, 1] once it is trained.
 
     Raises:
-        ValueError: for another factor, a number below 1, or a sequence of another length.
+        ValueError: for an unsupported factor, a number below 1, or a sequence of the wrong length.
 
     Example:
 
@@ -144,7 +144,7 @@ def read_tiny_autoencoder(encoder: str | os.PathLike, decoder: str | os.PathLike
 
 
 class _Builder:
-    """Makes the parts of a network, with names that count them."""
+    """Makes the parts of a network, with numbered names."""
 
     def __init__(self):
         self.convolutions = self.blocks = 0
@@ -196,13 +196,13 @@ def _read(network_of, path):
         if stages < 1:
             raise ValueError(f"{len(plain)} convolutions outside of blocks")
         first, last = plain[0].shape[1], plain[-1].shape[0]
-        # All sizes but the largest have as many blocks.
+        # All sizes but the largest have the same number of blocks.
         sizes = {"factor": _FACTORS[stages], "filters": plain[0].shape[0], "blocks": (len(blocks) - 1) // stages}
         channels, latent_channels = (first, last) if network_of is tiny_encoder else (last, first)
         normalization = any("_pool_" in name for name in tensors)
         network = network_of(channels, latent_channels, normalization=normalization, **sizes)
     except (IndexError, ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"read_tiny_autoencoder: {path} holds no network like TAESD's.") from error
+        raise ValueError(f"read_tiny_autoencoder: {path} does not hold a network like TAESD's.") from error
     for layer in network.layers:
         wanted = [variable.path.rsplit("/", 1)[1] for variable in layer.weights]
         arrays = [_keras_array(tensors.pop(f"{layer.name}/{_TORCH_NAMES[name]}", None)) for name in wanted]
@@ -245,8 +245,8 @@ def _renamed(path, tensors):
     matches = [pattern.fullmatch(name) for name in tensors]
     if None in matches:
         unknown = list(tensors)[matches.index(None)]
-        raise ValueError(f"read_tiny_autoencoder: {path} holds no network like TAESD's: it has {unknown!r}.")
-    # Modules are numbered by their place in a torch.nn.Sequential, here by their place among their own kind.
+        raise ValueError(f"read_tiny_autoencoder: {path} does not hold a network like TAESD's: it has {unknown!r}.")
+    # torch numbers modules by their place in a Sequential; here convolutions and blocks are counted separately.
     modules = sorted({(int(match[1]), match[2] is not None) for match in matches})
     numbers = {place: 1 + sum(kind == block for other, kind in modules if other < place) for place, block in modules}
     renamed = {}

@@ -15,7 +15,7 @@ from kgen.types import ImageShape
 def image_tower(image_shape: ImageShape, output_dim: int) -> keras.Model:
     """A small `MultiscaleEncoder` from images to vectors `(batch, output_dim)`.
 
-    Its convolutions begin at about 16x16, which a few cores can afford, and end where GANs' do, at 4 to 7.
+    Its convolutions begin at about 16x16, which a few cores can handle, and end at 4 to 7, as in GANs.
     """
     side, common = min(image_shape[:2]), math.gcd(*image_shape[:2])
     patch = next(size for size in range(max(1, side // 16), 0, -1) if common % size == 0)
@@ -26,10 +26,10 @@ def image_tower(image_shape: ImageShape, output_dim: int) -> keras.Model:
 
 
 def named_image_tower(owner: str, name: str, image_shape: ImageShape) -> keras.Model:
-    """The network of a name, such as "efficientnet_lite0", from images in [-1, 1] to its vectors.
+    """A network by its name, such as "efficientnet_lite0", from images in [-1, 1] to its vectors.
 
     Raises:
-        ImportError, ValueError: as `kgen.networks.named_backbone`.
+        ImportError, ValueError: as in `kgen.networks.named_backbone`.
     """
     backbone, value_range = named_backbone(owner, name)
     encoder = backbone_encoder(backbone, owner=owner)
@@ -46,17 +46,17 @@ def check_towers(
     pooled_dim: int,
     embedding_dim: int,
 ) -> None:
-    """Checks that two networks make vectors of images and of text features.
+    """Checks that two networks turn images and text features into vectors.
 
     Args:
         owner: class name that errors begin with.
         image_network: from images `(batch, *image_shape)` to vectors of any length.
         text_network: from `pooled` `(batch, pooled_dim)`, and perhaps tokens, to `(batch, embedding_dim)`.
-        image_shape, pooled_dim, embedding_dim: see there.
+        image_shape, pooled_dim, embedding_dim: the sizes in these shapes.
 
     Raises:
         TypeError: if a network is not a `keras.Model`.
-        ValueError: for other shapes.
+        ValueError: if a shape differs.
     """
     check_network(owner, "image_network", image_network)
     images = named_input(owner, image_network, "images")

@@ -19,8 +19,8 @@ class Adversarial:
 
         L_D = -log D(x) - log(1 - D(G(z))),    L_G = -log D(G(z))        [Goodfellow et al. 2014]
 
-    or another adversarial loss, with penalties. A value for `TextToImage.compile(objective=...)`; `GAN.compile` makes
-    one of its arguments, and explains them.
+    or another adversarial loss, with penalties. Pass it to `TextToImage.compile(objective=...)`; `GAN.compile` makes
+    one from its arguments, and explains them.
 
     What it trains: `model.generator` and `model.discriminator`.
 
@@ -58,7 +58,7 @@ class Adversarial:
         self.feature_matching = feature_matching
 
     def attach(self, model: Any) -> None:
-        """Takes the networks of a model: what the other methods are about."""
+        """Takes the networks of a model, which the other methods use."""
         self.model = model
         model.space.check_objective(f"{type(model).__name__}.compile", augmentation=self.augmentation)
         self.adversary = Adversary(
@@ -73,13 +73,13 @@ class Adversarial:
         )
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam without momentum, which two players turn into circles; fast, as the averaged weights generate."""
+        """Adam, fast because averaged weights generate, and without momentum, which makes two players go in circles."""
         return keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.99)
 
     def phases(self) -> list[Phase]:
         """The discriminator, then the generator."""
         variables = self.model.generator.trainable_variables
-        # With more steps of the discriminator, the generator's is not in each of them.
+        # With several discriminator steps, not every step trains the generator.
         forward = self.forward if self.discriminator_steps == 1 else None
         every = self.discriminator_steps
         return [
@@ -88,13 +88,13 @@ class Adversarial:
         ]
 
     def forward(self, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """`({"generated"}, {"real", "condition"})`: images of both kinds, and what they have in common."""
+        """`({"generated"}, {"real", "condition"})`: generated images, and the real ones with the condition of both."""
         real, condition = self.model.conditioned(batch, training)
         generated = self.model.sampler.generated(real, condition, training)
         return {"generated": generated}, {"real": real, "condition": condition}
 
     def discriminator_loss(self, batch: dict[str, Any], training: bool) -> dict[str, Tensor]:
-        """L_D, the penalties and the measures, on real images and generated ones."""
+        """L_D, the penalties and the measures, on real and generated images."""
         model = self.model
         real, fake, condition = self._images(batch, training)
         seeds, step = model.seeds(training), model.average.updates
@@ -106,7 +106,7 @@ class Adversarial:
         return self.adversary.generator_loss(real, fake, condition, training, self.model.seeds(training))
 
     def _images(self, batch, training):
-        """Real images, generated ones and their condition: those that both phases share, or new ones."""
+        """Real images, generated ones and their condition: shared by both phases, or new."""
         if "generated" not in batch:
             made, beside = self.forward(batch, training)
             batch = {**made, **beside}

@@ -1,4 +1,4 @@
-"""A discriminator together with what it minimises: shared by every model that trains against one."""
+"""A discriminator and its losses, shared by every model that trains against one."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ _AUGMENTATIONS = {"diff_augment": DiffAugment, "adaptive_augment": AdaptiveAugme
 
 
 class Adversary:
-    """The second player: what it says of images, its own loss, and the loss of whoever wants to convince it.
+    """A discriminator: its logits for images, its own loss, and the loss of the network that has to convince it.
 
     A discriminator that takes a condition is trained to be matching-aware [Reed et al. 2016, "Generative adversarial
-    text to image synthesis"]: a real image beside another sample's condition counts as a fake, so it has to look at
-    both.
+    text to image synthesis"]: a real image with another sample's condition counts as a fake, so it has to look at both.
 
     A discriminator with an auxiliary classifier learns the classes of real images, and the generator learns to be
     recognised [Odena et al. 2017, "Conditional image synthesis with auxiliary classifier GANs"]. In the paper the
-    classifier learns from generated images too; that way it agrees with the generator on whatever is generated for a
-    class, right or wrong, before either knows it.
+    classifier learns from generated images too, but then classifier and generator can agree on wrong images for a class
+    before either has learned the right ones.
 
     Args:
         discriminator: network from images `(batch, H, W, C)` in [-1, 1], or `{"images", "pooled"}`, to `(batch, 1)`, or
             to `{"logits": (batch, 1), "labels": (batch, num_classes)}`. It may give a map of logits `(batch, h, w, 1)`
-            in place of one, of overlapping patches [Isola et al. 2017, "Image-to-image translation with conditional
-            adversarial networks"]: losses are then means over patches.
-        loss, penalties, mixing, augmentation: as in `GAN.compile`. The loss "auto" is the non-saturating one.
-            Penalties "auto" are a light R1 now and then; none if the discriminator normalises by statistics of the
-            batch, as the slope of one image then depends on the others.
-        classification_weight: of the cross-entropy of labels in both losses.
+            for overlapping patches in place of one logit [Isola et al. 2017, "Image-to-image translation with
+            conditional adversarial networks"]: losses are then means over patches.
+        loss, penalties, mixing, augmentation: as in `GAN.compile`. The loss "auto" is the non-saturating one. Penalties
+            "auto" are a light R1 in every eighth step; none if the discriminator normalises by batch statistics,
+            because the gradient for one image then depends on the others.
+        classification_weight: weight of the cross-entropy of labels in both losses.
         feature_matching: weight of `kgen.losses.feature_matching` in the generator's loss.
         adaptive_probability: the `kgen.training.AdaptiveProbability` that an `AdaptiveAugment` needs.
 
@@ -76,8 +75,8 @@ class Adversary:
             mixing = losses.get("mixing", mixing)
             if not isinstance(loss, losses.SeparableLoss):
                 raise ValueError(
-                    "compile: mixing makes images that are partly real, which only a loss of single images can judge, "
-                    f"a kgen.losses.SeparableLoss; {type(loss).__name__} is not one."
+                    "compile: mixing makes partly real images, which only a kgen.losses.SeparableLoss can judge; got "
+                    f"the loss {type(loss).__name__}."
                 )
         if isinstance(augmentation, str) and augmentation in _AUGMENTATIONS:
             augmentation = _AUGMENTATIONS[augmentation]()
@@ -103,7 +102,7 @@ class Adversary:
         self.judges_patches = len(outputs_of(discriminator)["logits"].shape) == 4
         if self.judges_patches and mixing is not None:
             raise ValueError("compile: mixing needs a discriminator with one logit per image; this one judges patches.")
-        # One pass of many images costs less than two of half as many.
+        # One pass over many images costs less than two over half as many.
         self.joins = _judges_each_alone(discriminator)
         self._network = discriminator
         if feature_matching:
@@ -111,17 +110,17 @@ class Adversary:
             self._network = keras.Model(inputs_of(discriminator), outputs)
 
     def phase(self, loss: Callable) -> Phase:
-        """The phase that trains the discriminator by a loss of the model's, which calls `discriminator_loss`."""
+        """The phase that trains the discriminator on the model's `loss`, which calls `discriminator_loss`."""
         variables = self.discriminator.trainable_variables
         return Phase("discriminator", loss, variables, terms=self.terms, measures=self.measures)
 
     @staticmethod
     def default_optimizer() -> keras.optimizers.Optimizer:
-        """Of a discriminator beside reconstruction: Adam with little momentum."""
+        """For a discriminator next to a reconstruction loss: Adam with little momentum."""
         return keras.optimizers.Adam(4e-4, beta_1=0.5)
 
     def loss_on_draws(self, model: Any, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """`discriminator_loss` on the images of a batch and on what the model draws from its prior."""
+        """`discriminator_loss` on the images of a batch and on images that the model generates from its prior."""
         real, condition = model.conditioned(batch, training)
         fake = model.sampler.generated(real, condition, training)
         return self.discriminator_loss(real, fake, condition, training, model.seeds(training), model.average.updates)
@@ -134,16 +133,16 @@ class Adversary:
 
     @property
     def measures(self):
-        """Names of what `discriminator_loss` reports beside the loss."""
+        """Names of what `discriminator_loss` reports besides the loss."""
         names = ["classification_accuracy"] * self.has_classifier + ["augmentation_probability"] * self.is_adaptive
         return ("discriminator_accuracy", *names)
 
     def judge(self, images: Tensor, condition: dict, training: bool, seed: Any = None) -> dict[str, Tensor]:
-        """What the discriminator says of images, augmented with `seed` in training; all float32.
+        """The discriminator's outputs for images, which are augmented with `seed` in training; all float32.
 
         Returns:
-            Dict of `logits`, `(batch,)`, or `(batch, patches)` if it judges patches; where there is a classifier its
-            logits, `labels` `(batch, num_classes)`; where features are matched `features` `(batch, ...)`.
+            Dict of `logits`, `(batch,)`, or `(batch, patches)` if it judges patches; with a classifier its logits,
+            `labels` `(batch, num_classes)`; with feature matching `features` `(batch, ...)`.
         """
         if self.augmentation is not None and training:
             drawn = self.augmentation.parameters(ops.shape(images)[0], *images.shape[1:3], seed)
@@ -157,7 +156,7 @@ class Adversary:
         return {**outputs, "logits": ops.reshape(logits, shape)}
 
     def judge_each(self, batches: list[tuple[Tensor, dict]], training: bool, seed: Any = None) -> list[dict]:
-        """What `judge` says of each of some `(images, condition)` of the same size, if it can in one joined pass."""
+        """`judge` for each of several `(images, condition)` of the same size, in one joined pass if possible."""
         if not self.joins:
             return [self.judge(images, condition, training, seed) for images, condition in batches]
         names = condition_names(self.discriminator, batches[0][1])
@@ -175,20 +174,20 @@ class Adversary:
     def discriminator_loss(
         self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any, step: Any = 0
     ) -> dict[str, Tensor]:
-        """What the discriminator minimises and what is reported, by name: tensors `(batch,)`, as `Phase` wants them.
+        """The discriminator's loss terms and measures by name: tensors `(batch,)`, as `Phase` expects.
 
-        `discriminator_accuracy` is of pairs of a real and a generated image, `classification_accuracy` of real images;
-        in training with `mixing` both are of mixed images, as the discriminator sees no others.
+        `discriminator_accuracy` is measured on pairs of a real and a generated image, `classification_accuracy` on real
+        images. In training with `mixing`, both are measured on the mixed images.
 
         Args:
             real, fake: images in [-1, 1].
-            condition: of both.
-            training: whether the loss is trained on.
+            condition: the condition of both.
+            training: whether this is a training step.
             seed: for random numbers.
-            step: number of this training step, from 0; it says which lazy penalties are due.
+            step: number of this training step, from 0; it decides which lazy penalties are due.
         """
         fake = ops.stop_gradient(fake)
-        # Real images beside the conditions of others, for a discriminator that is told a condition.
+        # Pairs real images with the conditions of others, for a discriminator that takes a condition.
         others = (
             backend.on_whole_batch(_neighbours, condition) if condition_names(self.discriminator, condition) else {}
         )
@@ -228,9 +227,9 @@ class Adversary:
         return parts
 
     def _matched(self, value, real_logits, mismatched_logits, condition, others):
-        """The loss, half of it of real images beside the conditions of others, where these differ."""
+        """The loss; half of it comes from real images with the conditions of others, where these differ."""
         mismatched = _per_image(self.loss.discriminator(real_logits, mismatched_logits))
-        # A neighbour with the very same condition is no mismatch.
+        # A neighbour with the same condition is not a mismatch.
         differs = ops.any(ops.not_equal(condition["pooled"], others["pooled"]), axis=-1)
         return ops.where(differs, 0.5 * (value + mismatched), value)
 
@@ -245,7 +244,7 @@ class Adversary:
             return penalty.every * penalty.cost(slope)
 
         total = nothing
-        # A penalty differentiates the gradient of the logits, which evaluation has no use for.
+        # A penalty differentiates the gradient of the logits, which evaluation does not need.
         for penalty in self.penalties if training else ():
             if penalty.every == 1:
                 total = total + cost(penalty)
@@ -255,9 +254,9 @@ class Adversary:
         return total
 
     def generator_loss(self, real: Tensor, fake: Tensor, condition: dict, training: bool, seed: Any = None) -> Tensor:
-        """What convinces the discriminator, `(batch,)`: of being real, of the class, by the features."""
+        """The generator's loss, `(batch,)`: adversarial, plus classification and feature matching where asked for."""
         on_real: Any = None
-        # A loss that judges each image by itself has no use for the real ones.
+        # A loss that judges each image by itself does not need the real ones.
         if self.feature_matching or not isinstance(self.loss, losses.SeparableLoss):
             on_real = self.judge(real, condition, training, seed)
         on_fake = self.judge(fake, condition, training, seed)
@@ -272,7 +271,7 @@ class Adversary:
 
 
 def _neighbours(tensors):
-    """The same tensors, in any structure, with the row before it in place of each row of a batch."""
+    """The same tensors, in any structure, with each row of a batch replaced by the row before it."""
     return keras.tree.map_structure(lambda tensor: ops.roll(tensor, 1, axis=0), tensors)
 
 
@@ -287,10 +286,10 @@ def _per_image(values):
 
 
 def _judges_each_alone(network):
-    """Whether what a network says of an image surely does not depend on the others in its batch.
+    """Whether a network's output for an image certainly does not depend on the others in its batch.
 
-    It does with batch normalisation and with layers that have a function `on_whole_batch`. Of layers that neither Keras
-    nor kgen wrote, and of operations outside of layers, nobody knows.
+    It does depend on them with batch normalisation and with layers that have a function `on_whole_batch`. It may with
+    layers from outside Keras and kgen, and with operations outside of layers.
     """
     layers = network._flatten_layers()
     steps = [step for layer in layers for step in (layer, *getattr(layer, "operations", ()))]
@@ -304,5 +303,5 @@ def _judges_each_alone(network):
 
 
 def _normalizes_batches(network):
-    """Whether batch normalisation is anywhere in a network, known by the statistics that it keeps."""
+    """Whether a network contains batch normalisation, recognised by the statistics that it keeps."""
     return any(variable.name == "moving_mean" for variable in network.variables)

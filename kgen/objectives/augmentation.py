@@ -13,9 +13,9 @@ _MIXING = (keras.layers.MixUp, keras.layers.CutMix)
 
 
 class Augmentation:
-    """Changes images, and what belongs to them, at random, by layers of `keras.layers`.
+    """Changes images at random, and their labels and masks with them, by layers of `keras.layers`.
 
-    The layers see what they expect by default, pixels from 0 to 255: `RandomFlip`, `RandomTranslation`, `RandAugment`,
+    The layers see pixels from 0 to 255, as they expect by default: `RandomFlip`, `RandomTranslation`, `RandAugment`,
     `MixUp` [Zhang et al. 2018], `CutMix` [Yun et al. 2019] and the like, in the order given. They are copied, compute
     in float32, and draw from the model's random numbers, so that a resumed run repeats an uninterrupted one, and
     replicas differ.
@@ -55,7 +55,7 @@ class Augmentation:
         Args:
             images: `(batch, height, width, channels)` in [-1, 1].
             labels: one-hot, `(batch, num_classes)`, or None; they come back mixed if images are mixed.
-            masks: integers `(batch, height, width, n)`, or None; they move as images move.
+            masks: integers `(batch, height, width, n)`, or None; they move with the images.
 
         Returns:
             `(images, labels, masks)`.
@@ -67,7 +67,7 @@ class Augmentation:
             return images, labels, masks
         mixing = [type(layer).__name__ for layer in self.layers if isinstance(layer, _MIXING)]
         if masks is not None and mixing:
-            raise ValueError(f"{self.owner}: {mixing[0]} mixes images and labels, but no masks; leave it out.")
+            raise ValueError(f"{self.owner}: {mixing[0]} mixes images and labels, but not masks; leave it out.")
         data = {"images": (images + 1.0) * 127.5}
         if labels is not None:
             data["labels"] = ops.cast(labels, "float32")
@@ -83,7 +83,7 @@ class Augmentation:
 
 def _drawing_from(seeds, layer):
     copy = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-    # RandAugment is made of other such layers.
+    # RandAugment contains other layers like these.
     for part in (copy, *vars(copy).values()):
         if isinstance(part, keras.layers.Layer) and hasattr(part, "generator"):
             part.generator = seeds

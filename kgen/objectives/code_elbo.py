@@ -14,29 +14,30 @@ from kgen.serializable import serializable
 from kgen.training import Phase, backend
 from kgen.types import Tensor
 
-# A code word says something if its mean divergence over a batch is above this, in nats.
+# A code word counts as used if its mean divergence over a batch is above this, in nats.
 _USED = 0.1
 
 
 @serializable
 class CodeELBO:
-    """Reconstruction + beta sum_j KL(q(k_j|x, c) || p(k_j|c)), in nats per image, of latents that are code words.
+    """Reconstruction + beta sum_j KL(q(k_j|x, c) || p(k_j|c)), in nats per image, for code words as latents.
 
-    See `kgen.sampling.code_prior`. The prior learns in the same steps, in a phase and at a pace of its own, -log p(k|c)
-    of words drawn from q: nothing has to be fitted afterwards. If the model has a discriminator, the generator is also
-    to convince it with what it draws from the prior.
+    See `kgen.sampling.code_prior`. The prior learns in the same steps, in its own phase with its own optimizer. It
+    minimises -log p(k|c) of words drawn from q, so nothing has to be fitted afterwards. If the model has a
+    discriminator, the generator must also convince it with images generated from the prior.
 
-    A value for `TextToImage.compile(objective=...)` of a model with `codes`; `compile` makes one of its arguments.
+    Pass it to `TextToImage.compile(objective=...)` of a model with `codes`; `compile` also makes one from its
+    arguments.
 
     What it trains: `model.encoder`, `model.generator`, `model.codes`, what `model.reconstruction` learns, and
     `model.discriminator`.
 
     Args:
         beta: weight of the divergence; 1 is the bound.
-        loss, penalties, mixing, adversarial_weight: of a discriminator, as in `kgen.objectives.ELBO`.
+        loss, penalties, mixing, adversarial_weight: for the discriminator, as in `kgen.objectives.ELBO`.
 
     Raises:
-        ValueError: for a negative weight, or arguments of a discriminator that the model does not have.
+        ValueError: for a negative weight, or discriminator arguments for a model without a discriminator.
 
     Example:
 
@@ -73,8 +74,8 @@ class CodeELBO:
             self.adversary = Adversary(model.discriminator, *judging)
         elif judging != ("auto", "auto", None):
             raise ValueError(
-                "TextToImage.compile: loss, penalties and mixing are a discriminator's; this model was built without "
-                "one."
+                "TextToImage.compile: loss, penalties and mixing need a discriminator; this model was built "
+                "without one."
             )
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
@@ -82,7 +83,7 @@ class CodeELBO:
         return Adversary.default_optimizer() if phase == "discriminator" else keras.optimizers.Adam(1e-3)
 
     def phases(self) -> list[Phase]:
-        """The discriminator if there is one; encoder, generator and what the likelihood learns; then the prior."""
+        """The discriminator if there is one; then encoder, generator and likelihood together; then the prior."""
         model = self.model
         parts = (model.encoder, model.generator, model.reconstruction)
         variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
@@ -90,13 +91,13 @@ class CodeELBO:
         measures = (model.space.error_name, "used_codes")
         phases = [
             Phase(self.generating_phase, self.autoencoder_loss, variables, terms=terms, measures=measures),
-            # A loss of images is so much larger that in one phase with it a clipped gradient of the prior is nothing.
+            # The image loss is so much larger that clipping in a shared phase would leave the prior no gradient.
             Phase("prior", self.prior_loss, model.codes.network.trainable_variables),
         ]
         return phases if self.adversary is None else [self.adversary.phase(self.discriminator_loss), *phases]
 
     def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """Reconstruction and divergence, and what is measured."""
+        """Reconstruction, divergence and the measures."""
         model, reconstruction = self.model, self.model.reconstruction
         images, condition, logits, codes = self.found(batch, training)
         outputs = ops.cast(feed(model.generator, "latents", codes, condition, training), "float32")
@@ -126,11 +127,11 @@ class CodeELBO:
         return images, condition, logits, model.codes.sample(logits, model.seeds(training))
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """The adversary's loss on images and on what is drawn from the prior."""
+        """The adversary's loss on real images and on images generated from the prior."""
         return self.adversary.loss_on_draws(self.model, batch, training)
 
 
 def _used_codes(by_word):
-    """How many code words say something of this batch, beside each image, from their divergences `(batch, words)`."""
+    """How many code words this batch uses, repeated for each image, from their divergences `(batch, words)`."""
     used = ops.sum(ops.cast(ops.mean(by_word, axis=0) > _USED, "float32"))
     return used * ops.ones_like(by_word[:, 0])

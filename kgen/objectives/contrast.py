@@ -1,4 +1,4 @@
-"""What a dual encoder minimises: a loss of how well each image of a batch fits each of its captions."""
+"""What a dual encoder minimises: a loss on how well each image of a batch fits each caption of the batch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from kgen.types import Tensor
 
 
 class Contrast:
-    """The phase of a `DualEncoder`, and what is computed of all pairs of an image and a caption.
+    """The phase of a `DualEncoder`, and all that is computed from every pair of an image and a caption.
 
     Args:
         model: gives `image_vectors`, `text_vectors`, `scale`, and as its `objective` a `kgen.losses.ContrastiveLoss`;
-            what learns are its `image_network`, `image_projection`, `text_network`, `scale` and `text_encoder`.
+            trained are its `image_network`, `image_projection`, `text_network`, `scale` and `text_encoder`.
     """
 
     def __init__(self, model: Any):
@@ -40,11 +40,11 @@ class Contrast:
         return self._of_all_pairs(compared, *split_batch(batch), training)
 
     def matching_loss(self, images: Tensor, features: dict[str, Tensor]) -> Tensor:
-        """The loss of images in [-1, 1] with the features of their captions, `(batch,)`."""
+        """The loss for images in [-1, 1] and the features of their captions, `(batch,)`."""
         return self._of_all_pairs(self.model.objective.loss, images, features)
 
     def judged(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Which caption of the batch is each image's, one-hot, and probabilities; equal captions count as the first."""
+        """The caption of each image within the batch, one-hot, and probabilities; equal captions count as the first."""
 
         def judged(logits, same):
             first = ops.argmax(ops.cast(same, "int32"), axis=1)
@@ -58,7 +58,7 @@ class Contrast:
         return self.model.scale(ops.matmul(image_vectors, ops.transpose(text_vectors)))
 
     def _of_all_pairs(self, function, images, features, training=False):
-        """A function of the logits of a whole batch and of which of its captions are equal; see `on_whole_batch`."""
+        """Calls a function on the logits of a whole batch and on which captions are equal; see `on_whole_batch`."""
 
         def compared(image_vectors, text_vectors, read):
             same = ops.all(ops.equal(read[:, None], read[None, :]), axis=-1)

@@ -14,7 +14,7 @@ from kgen.types import Tensor
 
 
 class CycleConsistency:
-    """Two adversarial games, and images that come back as they were; `CycleGAN.compile` makes one, and explains it.
+    """Adversarial losses both ways, and cycle losses for the way back; `CycleGAN.compile` makes one, and explains it.
 
     What it trains: both generators and both discriminators of a model.
 
@@ -41,7 +41,7 @@ class CycleConsistency:
         self.inverse_adversary = Adversary(model.inverse_discriminator, self.loss, self.penalties)
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """The paper's."""
+        """Adam, with the paper's settings."""
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
     def phases(self) -> list[Phase]:
@@ -56,7 +56,7 @@ class CycleConsistency:
         ]
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """Of both discriminators: sums of their losses, means of what they measure."""
+        """The sum of both discriminators' losses, and the mean of their measures."""
         x, y, translate, invert = self._sides(batch, training)
         options: tuple = ({}, training, self.model.seeds(training), self.model.average.updates)
         first = self.inverse_adversary.discriminator_loss(x, invert(y), *options)
@@ -65,7 +65,7 @@ class CycleConsistency:
         return {name: share * (first[name] + second[name]) for name, share in shares.items()}
 
     def generator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """Of both generators: the adversarial, the cycle and the identity loss, each `(batch,)`."""
+        """The adversarial, cycle and identity losses of both generators, each `(batch,)`."""
         x, y, translate, invert = self._sides(batch, training)
         there, back = translate(x), invert(y)
         options: tuple = ({}, training, self.model.seeds(training))
@@ -79,7 +79,7 @@ class CycleConsistency:
         return parts
 
     def _sides(self, batch, training) -> tuple[Tensor, Tensor, Callable, Callable]:
-        """Images of both domains, and what translates them."""
+        """Images of both domains, and the functions that translate them."""
         y = self.model.image_input.second_of(batch, self.model.seeds(training))
         return batch["images"], y, *self.model.translators(training)
 

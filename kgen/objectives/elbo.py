@@ -21,41 +21,41 @@ from kgen.types import Tensor
 class ELBO:
     """Reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014], in nats per image.
 
-    If the model has a discriminator it is a VAE-GAN [Larsen et al. 2016]: the decoder is also to convince a network
-    that judges what it generates from the prior. A value for `TextToImage.compile(objective=...)`; `VAE.compile` makes
-    one of its arguments.
+    If the model has a discriminator it is a VAE-GAN [Larsen et al. 2016]: the decoder must also convince the
+    discriminator with images generated from the prior. Pass it to `TextToImage.compile(objective=...)`; `VAE.compile`
+    makes one from its arguments.
 
     What it trains: `model.encoder`, `model.generator` (the decoder), what `model.reconstruction` learns, and
     `model.discriminator`.
 
     Args:
-        beta: weight of the KL term; 1 is the documented loss, others are beta-VAE [Higgins et al. 2017].
+        beta: weight of the KL term; 1 is the loss above, other values are beta-VAE [Higgins et al. 2017].
         warmup_steps: number of training steps over which the weight grows linearly from 0 to `beta`, so that the
             decoder learns to use the latents before they cost anything [Bowman et al. 2016, "Generating sentences
             from a continuous space"; Sønderby et al. 2016, "Ladder variational autoencoders"]. Evaluation always
             counts `beta` in full.
         free_nats: information that each latent may carry for free; see `kgen.losses.gaussian_kl`.
         divergence: "kl"; or "mmd", which asks only that the latents of all images together look like the prior's
-            [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the
-            term `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from
-            q(z|x). That is a number of about 1, not of nats per image: choose a `beta` of the size of the
-            reconstruction term, in the hundreds or thousands.
-        scales_weight: of the images at coarser scales, if the decoder makes them: the loss then has the term
-            `scales`, this weight times the negative log-likelihoods of the training images averaged down to each of
-            these scales. It is not part of the bound; `reconstruction` is of the full resolution alone.
-        perceptual: adds the term `perceptual`, the distance of reconstructions to images in features of a network:
-            a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
-            "efficientnet_lite0" [Hou et al. 2017, "Deep feature consistent variational autoencoder"]. One without a
-            name is not saved with the model.
-        perceptual_weight: of that term beside nats per image.
+            [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the term
+            `mmd` in place of `kl`, `beta` times `kgen.losses.maximum_mean_discrepancy` of latents drawn from q(z|x).
+            That number is about 1 and not in nats per image: choose a `beta` as large as the reconstruction term, in
+            the hundreds or thousands.
+        scales_weight: weight of the images at coarser scales, if the decoder makes them. The loss then has the term
+            `scales`: this weight times the negative log-likelihoods of the training images averaged down to each of
+            these scales. It is not part of the bound; `reconstruction` covers only the full resolution.
+        perceptual: adds the term `perceptual`, the distance between reconstructions and images in the features of a
+            network: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
+            "efficientnet_lite0" [Hou et al. 2017, "Deep feature consistent variational autoencoder"]. A loss or network
+            without a name is not saved with the model.
+        perceptual_weight: weight of that term, relative to nats per image.
         loss: the discriminator's, a `kgen.losses.AdversarialLoss` or its short name; "auto" is "non_saturating".
         penalties, mixing, augmentation: for the discriminator; see `GAN.compile`.
-        adversarial_weight: of convincing the discriminator, beside reconstruction and KL, in nats per image.
-        classification_weight, feature_matching: within the adversarial term; see `GAN.compile`.
+        adversarial_weight: weight of the adversarial term, relative to reconstruction and KL in nats per image.
+        classification_weight, feature_matching: weights within the adversarial term; see `GAN.compile`.
 
     Raises:
-        ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or arguments of a
-            discriminator that the model does not have.
+        ValueError: for a negative weight, an unknown divergence, free nats without a KL term, or discriminator
+            arguments for a model without a discriminator.
 
     Example:
 
@@ -88,7 +88,7 @@ class ELBO:
         if divergence not in ("kl", "mmd"):
             raise ValueError(f"VAE.compile: divergence must be 'kl' or 'mmd'; got {divergence!r}.")
         if free_nats and divergence != "kl":
-            raise ValueError("VAE.compile: free_nats belong to the divergence 'kl'; leave them out with 'mmd'.")
+            raise ValueError("VAE.compile: free_nats need divergence='kl'; leave them out with 'mmd'.")
         self.beta = checks.number("VAE.compile", "beta", beta, least=0)
         self.warmup_steps = checks.integer("VAE.compile", "warmup_steps", warmup_steps, least=0)
         self.free_nats = checks.number("VAE.compile", "free_nats", free_nats, least=0)
@@ -105,7 +105,7 @@ class ELBO:
         self.feature_matching = feature_matching
 
     def attach(self, model: Any) -> None:
-        """Takes the networks of a model: what the other methods are about."""
+        """Takes the networks of a model, which the other methods use."""
         self.model = model
         owner = f"{type(model).__name__}.compile"
         model.space.check_objective(owner, perceptual=self.perceptual, augmentation=self.augmentation)
@@ -118,8 +118,8 @@ class ELBO:
             self.adversary = Adversary(model.discriminator, *judging, model.adaptive_probability)
         elif judging != ("auto", "auto", None, None, 1.0, 0.0):
             raise ValueError(
-                "VAE.compile: loss, penalties, mixing, augmentation, classification_weight and feature_matching are a "
-                "discriminator's; this model was built without one."
+                "VAE.compile: loss, penalties, mixing, augmentation, classification_weight and feature_matching need "
+                "a discriminator; this model was built without one."
             )
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
@@ -135,14 +135,14 @@ class ELBO:
 
     @property
     def level_names(self) -> tuple[str, ...]:
-        """Names, in the logs, of the KL of each level of a hierarchy."""
+        """Names of the KL of each level in the logs, if there are several levels."""
         levels = len(self.model.latent_dims)
         return tuple(f"kl_{i + 1}" for i in range(levels) if levels > 1)
 
     def phases(self) -> list[Phase]:
-        """The discriminator if there is one, then encoder, decoder and what the likelihood learns, together."""
+        """The discriminator if there is one, then encoder, decoder and likelihood together."""
         model = self.model
-        # A likelihood may learn too.
+        # A likelihood may have weights too.
         parts = (model.encoder, model.generator, model.reconstruction)
         variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
         terms = ["reconstruction", self.divergence]
@@ -153,11 +153,11 @@ class ELBO:
         return [autoencoder] if self.adversary is None else [self.adversary.phase(self.discriminator_loss), autoencoder]
 
     def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """L_D, the penalties and the measures, on real images and ones generated from the prior."""
+        """L_D, the penalties and the measures, on real images and on images generated from the prior."""
         return self.adversary.loss_on_draws(self.model, batch, training)
 
     def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """Reconstruction, divergence, the other terms that `compile` asked for, and what is measured."""
+        """Reconstruction, divergence, the other terms that `compile` asked for, and the measures."""
         model, reconstruction = self.model, self.model.reconstruction
         images, condition = model.conditioned(batch, training)
         mean, log_variance, latents, scales = ladder.infer(
@@ -190,7 +190,7 @@ class ELBO:
         return parts
 
     def divergence_weight(self, training: bool) -> Any:
-        """`beta`; in training what it has grown to by this step."""
+        """`beta`; in training, the value that it has reached by this step."""
         if not training or not self.warmup_steps:
             return self.beta
         return self.beta * ops.minimum(self.model.average.updates / self.warmup_steps, 1.0)

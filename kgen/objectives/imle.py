@@ -1,4 +1,4 @@
-"""The objective of a generator without encoder and adversary: every image has to have a draw near it."""
+"""The objective of a generator without encoder or discriminator: every image must have a generated one near it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kgen.serializable import serializable
 from kgen.training import Phase, backend
 from kgen.types import Tensor
 
-# Squared distance of a draw that is not to be chosen.
+# Added to the squared distance of a draw that must not be chosen.
 _REJECTED = 1e9
 
 
@@ -23,17 +23,17 @@ class IMLE:
 
     Implicit maximum likelihood estimation [Li & Malik 2018, "Implicit maximum likelihood estimation"], conditional as
     in [Li et al. 2020, "Multimodal image synthesis with conditional implicit maximum likelihood estimation"], with the
-    rejection of [Vashist et al. 2024, "Rejection sampling IMLE"]. It cannot leave an image out, as an adversary can,
-    and there is nothing that could diverge. What m draws cannot tell apart comes out as their mean.
+    rejection of [Vashist et al. 2024, "Rejection sampling IMLE"]. Unlike adversarial training, it cannot leave images
+    out, and nothing can diverge. Details that m draws cannot cover are averaged out.
 
-    A value for `TextToImage.compile(objective=...)` of the recipe "imle"; `compile` makes one of its arguments.
+    Pass it to `TextToImage.compile(objective=...)` with the recipe "imle"; `compile` also makes one from its arguments.
 
     What it trains: `model.generator`.
 
     Args:
-        samples: m, draws for each image; all are generated, one is learned from.
-        least_distance: draws nearer to the image than this are not chosen, so that those learned from are spread like
-            those that are generated; root of the mean squared difference, where images have a deviation of about 1.
+        samples: m, the number of draws for each image; all are generated, and one is trained on.
+        least_distance: draws nearer to the image than this are not chosen, so that the draws in training are spread
+            like those in generation. It is a root mean squared difference; images have a deviation of about 1.
 
     Raises:
         ValueError: for fewer than one draw, or a negative distance.
@@ -75,7 +75,7 @@ class IMLE:
         return {"loss": loss, model.space.error_name: model.space.error(images, drawn)}
 
     def chosen(self, images: Tensor, condition: dict[str, Tensor], seed: keras.random.SeedGenerator) -> Tensor:
-        """Latents `(batch, latent_dim)`: of each image's draws the nearest that is not too near."""
+        """Latents `(batch, latent_dim)`: for each image, its nearest draw that is not too near."""
         model, count = self.model, ops.shape(images)[0]
         shape = count * self.samples, model.latent_dim
         noise = backend.like_batch(keras.random.normal(shape, dtype="float32", seed=seed))

@@ -1,4 +1,4 @@
-"""How like an image is what a network made of it."""
+"""How similar a network's output is to an image."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from kgen.types import Tensor
 
 @serializable
 class Likeness:
-    """Pixels, features of a network, and the word of a discriminator: what images are compared by, each if asked for.
+    """Compares images by their pixels and, if asked, by features of a network and by a discriminator.
 
     Args:
-        loss: of pixels in [0, 1]: "l1", "l2", "charbonnier" or a `kgen.losses.PixelLoss`; "auto" is "l1".
+        loss: loss on pixels in [0, 1]: "l1", "l2", "charbonnier" or a `kgen.losses.PixelLoss`; "auto" is "l1".
         perceptual: a `kgen.losses.PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as
             "efficientnet_lite0", for sharper images; None for none. Only a name is saved with a model.
-        perceptual_weight: of it beside the loss of pixels.
+        perceptual_weight: weight of the perceptual loss, relative to the pixel loss.
         adversarial_loss, penalties: for the discriminator; see `loss` and `penalties` of `GAN.compile`.
-        adversarial_weight: of convincing the discriminator, beside the loss of pixels.
+        adversarial_weight: weight of the adversarial loss, relative to the pixel loss.
 
     Example:
 
@@ -51,10 +51,10 @@ class Likeness:
         self.adversarial_weight = adversarial_weight
 
     def attach(self, model: Any) -> None:
-        """Takes the discriminator of a model, or None, and the `average` that counts its steps.
+        """Takes a model's discriminator, which may be None, and its `average`, which counts steps.
 
         Raises:
-            ValueError: for an unknown loss, a negative weight, or arguments of a discriminator that there is not.
+            ValueError: for an unknown loss, a negative weight, or discriminator arguments without a discriminator.
         """
         owner = type(model).__name__
         self.model = model
@@ -67,8 +67,8 @@ class Likeness:
             self.adversary = Adversary(model.discriminator, self.adversarial_loss, self.penalties)
         elif (self.adversarial_loss, self.penalties) != ("auto", "auto"):
             raise ValueError(
-                f"{owner}.compile: adversarial_loss and penalties are a discriminator's; this model was built without "
-                "one."
+                f"{owner}.compile: adversarial_loss and penalties need a discriminator; this model was built "
+                "without one."
             )
 
     @property
@@ -82,7 +82,7 @@ class Likeness:
         return [phase] if self.adversary is None else [self.adversary.phase(discriminator_loss), phase]
 
     def parts(self, images: Tensor, made: Tensor, training: bool) -> dict[str, Tensor]:
-        """The terms, and `psnr` in dB, each `(batch,)`, of images in [-1, 1] and of what was made of them."""
+        """The terms, and `psnr` in dB, each `(batch,)`, of images in [-1, 1] and a network's versions of them."""
         clean, restored = 0.5 * images + 0.5, 0.5 * made + 0.5
         parts = {"pixels": self.pixel_loss.loss(clean, restored)}
         if self.perceptual_term is not None:
@@ -94,6 +94,6 @@ class Likeness:
         return {**parts, "psnr": peak_signal_to_noise_ratio(255.0 * clean, seen)}
 
     def discriminator_loss(self, images: Tensor, made: Tensor, training: bool) -> dict[str, Tensor]:
-        """The adversary's loss on images and on what was made of them."""
+        """The adversary's loss on images and on a network's versions of them."""
         seeds, step = self.model.seeds(training), self.model.average.updates
         return self.adversary.discriminator_loss(images, made, {}, training, seeds, step)

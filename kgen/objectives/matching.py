@@ -1,4 +1,4 @@
-"""What a dual encoder says of generated images, as a term of the loss of what generates them."""
+"""A dual encoder's judgement of generated images, as a term of the generator's loss."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from kgen.training import Phase
 
 
 class Matching:
-    """Adds to a generator's phase that its images fit their captions better than the others of the batch.
+    """Adds a term to a generator's phase: its images should fit their captions better than others of the batch.
 
-    The term is `DualEncoder.matching_loss` of images drawn from the prior, one for each caption: one more pass
-    through the generator. The dual encoder itself stays as it is. It must have the text encoder of the model that it
-    helps, frozen, as what comes in are that one's features.
+    The term is `DualEncoder.matching_loss` of images generated from the prior, one for each caption. It takes one more
+    pass through the generator. The dual encoder itself stays as it is. It must have the same frozen text encoder as the
+    model that it helps, because it reads features of that encoder.
 
-    A plain object, neither layer nor model: the model that it helps does not save the dual encoder, which drawing has
-    no need of. To train a loaded model on: `model.compile(model.optimizer, matching=encoder)`.
+    This is a plain object, neither layer nor model, so the model that it helps does not save the dual encoder:
+    generating does not need it. To go on training a loaded model: `model.compile(model.optimizer, matching=encoder)`.
 
     Args:
         encoder: a trained `DualEncoder`.
-        weight: of the term.
+        weight: weight of the term.
         model: the `TextToImage` that it helps.
 
     Raises:
         TypeError: if `encoder` is not a dual encoder.
-        ValueError: for a weight that is not positive, images of another shape, another text encoder, or one that is
-            trained.
+        ValueError: for a weight that is not positive, images of another shape, another text encoder, or one that is not
+            frozen.
     """
 
     def __init__(self, encoder: Any, weight: float, model: Any):
@@ -37,21 +37,21 @@ class Matching:
             raise ValueError(f"TextToImage.compile: matching_weight must be positive; got {weight}.")
         if encoder.image_shape != model.image_shape:
             raise ValueError(
-                f"TextToImage.compile: matching is of images of shape {encoder.image_shape}; this model makes "
+                f"TextToImage.compile: matching takes images of shape {encoder.image_shape}; this model makes "
                 f"{model.image_shape}."
             )
         own = model.text_encoder
         other = encoder.text_encoder
         if own.trainable or (other is not own and other.fingerprint() != own.fingerprint()):
             raise ValueError(
-                "TextToImage.compile: matching reads the features of this model's text encoder, which must be frozen, "
-                "and the dual encoder's too: make both of one, and set its trainable to False before compile()."
+                "TextToImage.compile: matching needs this model and the dual encoder to have the same frozen text "
+                "encoder. Build both from one, and set its trainable to False before compile()."
             )
         self.encoder = encoder
         self.weight = float(weight)
 
     def joined(self, phase: Phase, model: Any) -> Phase:
-        """The phase of a generative model in which it generates, with the term `matching` in its loss.
+        """A generative model's generating phase, with the term `matching` in its loss.
 
         Args:
             phase: a `Phase` whose batches have `images` and what `TextToImage.condition` takes.

@@ -1,4 +1,4 @@
-"""The objective of an autoencoder whose latents others learn in."""
+"""The objective of an autoencoder in whose latents other models train."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kgen.types import Tensor
 
 @serializable
 class PerceptualCompression:
-    """Likeness of reconstructions to images, and a light KL term that keeps latents near N(0, 1).
+    """Compares reconstructions with images, with a light KL term that keeps latents near N(0, 1).
 
         L = pixels + perceptual + adversarial + kl_weight mean_j KL(q(z_j|x) || N(0, 1))
 
@@ -28,8 +28,8 @@ class PerceptualCompression:
     What it trains: `model.encoder` and `model.decoder`, and `model.discriminator` if there is one.
 
     Args:
-        likeness: what images and reconstructions are compared by; None: `Likeness()`.
-        kl_weight: of the KL divergence of a latent number.
+        likeness: how images and reconstructions are compared; None: `Likeness()`.
+        kl_weight: weight of the mean KL divergence per latent number.
 
     Raises:
         ValueError: for a negative weight.
@@ -64,7 +64,7 @@ class PerceptualCompression:
         return self.likeness.phases(phase, self.discriminator_loss)
 
     def attempt(self, images: Tensor, training: bool) -> tuple[Tensor, Tensor | None]:
-        """Reconstructions in about [-1, 1], in training of latents that are drawn, and their KL divergence `(batch,)`.
+        """Reconstructions in about [-1, 1], in training from sampled latents, and the KL divergence `(batch,)`.
 
         The divergence is the mean over the latent numbers of an image; None if the encoder gives no log-variances.
         """

@@ -15,7 +15,7 @@ class PerceptualTerm:
 
     Args:
         perceptual: a `PerceptualLoss`, or what `kgen.metrics.FeatureExtractor.of` takes, such as "efficientnet_lite0".
-        weight: of it in the loss.
+        weight: weight of the term in the loss.
 
     Raises:
         TypeError: if `perceptual` is something else.

@@ -1,4 +1,4 @@
-"""The recipes of a text-to-image model: what its networks learn by, and what the generator's outputs mean."""
+"""The recipes of a text-to-image model: how its networks learn, and what the generator's outputs mean."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from kgen.objectives.imle import IMLE
 from kgen.serializable import arguments_of, split_arguments
 
 OBJECTIVES: dict[str, Any] = {"vae": ELBO, "gan": Adversarial, "vae_gan": ELBO, "imle": IMLE}
-# So wide a deviation makes a nat of latent information expensive: what a caption says is left to the caption, and a
+# This wide deviation makes a nat of latent information expensive: latents do not repeat what the caption says, so a
 # latent drawn from the prior cannot contradict it. With 0.5 the posterior tells the decoder about the image too, and
-# fewer images drawn from the prior are the right ones (docs/measured).
+# fewer images generated from the prior are right (docs/measured).
 _SIGMA = 8.0
 
 
 def reconstruction_of(owner: str, recipe: str, reconstruction: Any, codes: Any) -> Any:
-    """What a generator's outputs mean, by these arguments of `TextToImage`: a `Reconstruction`, or None for images.
+    """What a generator's outputs mean, given these arguments of `TextToImage`: a `Reconstruction`, or None for images.
 
     Raises:
-        ValueError: for an unknown recipe, or what the recipe does not have; it begins with `owner`.
+        ValueError: for an unknown recipe, or an argument that the recipe does not take; it begins with `owner`.
     """
     if recipe not in OBJECTIVES:
         raise ValueError(f"{owner}: recipe must be one of {', '.join(map(repr, OBJECTIVES))}; got {recipe!r}.")
@@ -32,15 +32,15 @@ def reconstruction_of(owner: str, recipe: str, reconstruction: Any, codes: Any) 
     if reconstruction is not None:
         raise ValueError(f"{owner}: the recipe {recipe!r} has no reconstruction; leave it out.")
     if codes is not None:
-        raise ValueError(f"{owner}: the recipe {recipe!r} has no encoder that could find codes; leave them out.")
+        raise ValueError(f"{owner}: the recipe {recipe!r} has no encoder to find codes; leave them out.")
     return None
 
 
 def objective_of(model: Any, objective: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """`(objective, what of it is saved, options of others)`: what `TextToImage.compile` makes of its arguments.
+    """`(objective, what is saved of it, the other options)` from the arguments of `TextToImage.compile`.
 
     Raises:
-        TypeError: for options of the recipe's objective beside another objective.
+        TypeError: for options of the recipe's objective together with another objective.
     """
     own = OBJECTIVES[model.recipe] if model.codes is None else CodeELBO
     terms, options = split_arguments(own, options)
@@ -48,7 +48,7 @@ def objective_of(model: Any, objective: Any, options: dict[str, Any]) -> tuple[A
         objective = own(**terms)
         return objective, arguments_of(objective), options
     if terms:
-        raise TypeError(f"{type(model).__name__}.compile: give {', '.join(terms)} to the objective itself.")
+        raise TypeError(f"{type(model).__name__}.compile: pass {', '.join(terms)} to the objective itself.")
     return objective, {"objective": objective}, options
 
 
@@ -57,7 +57,7 @@ def check_text_counts(model: Any) -> None:
     judge = model.discriminator if isinstance(model.objective, Adversarial) and model.matching is None else None
     if judge is not None and not condition_names(judge, {"pooled": None}):
         raise ValueError(
-            f"{type(model).__name__}.compile: the discriminator {judge.name!r} takes no text, and nothing would "
-            "teach the generator to follow prompts. Give it the input 'pooled' beside 'images', or compile with "
-            "matching=, a trained DualEncoder."
+            f"{type(model).__name__}.compile: the discriminator {judge.name!r} takes no text, so nothing would "
+            "teach the generator to follow prompts. Give it an input 'pooled' beside 'images', or pass a trained "
+            "DualEncoder as matching=."
         )

@@ -13,12 +13,12 @@ from kgen.types import Tensor
 
 
 class Restoration:
-    """Degrades clean images, and asks the network for what they were; `ImageRestorer.compile` makes one.
+    """Degrades clean images, and trains the network to restore them; `ImageRestorer.compile` makes one.
 
     What it trains: `model.network`, and `model.discriminator` if there is one.
 
     Args:
-        likeness: what clean and restored images are compared by; None: `Likeness()`.
+        likeness: how clean and restored images are compared; None: `Likeness()`.
     """
 
     def __init__(self, likeness: Likeness | None = None):
@@ -41,7 +41,7 @@ class Restoration:
         return self.likeness.phases(network, self.discriminator_loss)
 
     def attempt(self, batch: dict[str, Tensor], training: bool) -> Tensor:
-        """What is made of degraded images, in about [-1, 1]."""
+        """Degrades images and restores them; the result is in about [-1, 1]."""
         model = self.model
         degraded = model.degraded(0.5 * batch["images"] + 0.5, model.seeds(training))
         return 2.0 * model.restored(degraded, model.network if training else model.average, training) - 1.0

@@ -23,7 +23,7 @@ class Stylization:
 
     Args:
         kind: "adain" or "gatys", the `objective` of `StyleTransfer.compile`.
-        style_weight, identity_weight: as there.
+        style_weight, identity_weight: as in `StyleTransfer.compile`.
     """
 
     def __init__(self, kind: str = "adain", style_weight: float | None = None, identity_weight: float = 1.0):
@@ -50,7 +50,7 @@ class Stylization:
     def decoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Content and style loss of images in the styles of others, and the identity loss, each `(batch,)`."""
         model = self.model
-        # What is drawn comes in whole cells of the coarsest map.
+        # Decoded images consist of whole cells of the coarsest map.
         images = in_whole_multiples(batch["images"], model.factor)
         styles = model.image_input.second_of(batch, model.seeds(training))
         decoder = model.decoder if training else model.average

@@ -1,4 +1,4 @@
-"""Trained models on disk: to save, find and load them."""
+"""Trained models on disk: saves, finds and loads them."""
 
 from kgen.presets.averaged_copy import averaged_copy
 from kgen.presets.hub import upload_preset

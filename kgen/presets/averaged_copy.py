@@ -1,4 +1,4 @@
-"""What a training leaves to ship."""
+"""A copy of a trained model, ready to ship."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _CONFIG = "config.json"
 
 
 def averaged_copy(model: keras.Model, dtype_policy: str = "float32") -> keras.Model:
-    """A copy of a trained model, with the averaged weights in place of the trained ones, in a dtype policy of its own.
+    """A copy of a trained model, with the averaged weights in place of the trained ones, in a chosen dtype policy.
 
-    It makes what the model makes, up to rounding. What was trained under `mixed_bfloat16` is then a model of float32,
-    for machines that are slow in bfloat16. A preset of the copy is smaller, as equal weights are saved once.
+    It gives the same results as the model, up to rounding. A model trained under `mixed_bfloat16` becomes a float32
+    model by default, for machines that are slow in bfloat16. A preset of the copy is smaller, because equal weights are
+    saved once.
 
     Args:
-        model: a kgen model; it stays as it is.
-        dtype_policy: name of the policy for all parts of the copy that compute in floats.
+        model: a kgen model; it does not change.
+        dtype_policy: name of the dtype policy for all parts of the copy that compute in floats.
 
     Returns:
-        A model of the same class, not compiled: if it is trained further, that begins with the averaged weights.
+        A model of the same class, not compiled. Further training starts from the averaged weights.
 
     Raises:
-        ValueError: for an unknown policy, or a part that cannot be made again from its config.
+        ValueError: for an unknown policy, or a part that cannot be rebuilt from its config.
 
     Example:
 
@@ -56,7 +57,7 @@ def averaged_copy(model: keras.Model, dtype_policy: str = "float32") -> keras.Mo
                 )
         copy = keras.saving.load_model(changed, compile=False)
     layers = list(copy._flatten_layers(include_self=False))
-    # They are of `kgen.training.MovingAverage`.
+    # These are `kgen.training.MovingAverage`s.
     averages = [layer for layer in layers if hasattr(layer, "averages") and layer.trained]
     for network in layers:
         for average in averages:
@@ -66,7 +67,7 @@ def averaged_copy(model: keras.Model, dtype_policy: str = "float32") -> keras.Mo
 
 
 def _in_policy(config: Any, policy: dict) -> Any:
-    """A config with another dtype policy wherever there is one of floats."""
+    """A config with every float dtype policy replaced by another."""
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy" and "float" in config["config"]["name"]:
             return policy

@@ -15,11 +15,11 @@ import numpy as np
 from kgen.files import whole_file
 
 _WEIGHTS = "model.weights.h5"
-# Bytes from which a compressed array takes less space than it costs to describe.
+# Bytes from which compression saves more space than its description costs.
 _WORTHWHILE = 512
-# The attribute of a weight that was left out: the other file's name, a colon, and the weight's place in it.
+# The attribute of a weight that was left out: the other file's name, a colon, and the weight's path in it.
 _KEPT_IN = "kept_in"
-# The attribute of a weight in int8: what its columns are multiplied by.
+# The attribute of an int8 weight: the scales of its columns.
 _SCALE = "scale"
 
 Files = Mapping[str, str | os.PathLike]
@@ -32,13 +32,13 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: F
 
     Args:
         file: path of the file.
-        dtype: "float16"; "int8", for kernels and tables with a scale for each of their columns, the others in float16;
-            or None to keep the dtypes.
-        others: other `.keras` files by name. A weight that one of them has, to the bit, is left out;
-            `completed_weights` gets it back, and weights in int8.
+        dtype: "float16"; "int8", for kernels and tables with a scale per column, and float16 for the rest; or None to
+            keep the dtypes.
+        others: other `.keras` files by name. A weight that is bit-identical in one of them is left out.
+            `completed_weights` restores it, and int8 weights.
 
     Returns:
-        Names of those files that have weights which were left out.
+        Names of the files that have the left-out weights.
 
     Raises:
         ValueError: if a weight is too large for float16.
@@ -57,7 +57,7 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: F
             weights.visititems(lambda place, item, name=name: _note(elsewhere, f"{name}:{place}", item))
     compact = io.BytesIO()
     used: set[str] = set()
-    # HDF5 of 2008: before, an attribute had no room for the scales of many columns.
+    # The HDF5 format of version 1.8 (2008): in older ones an attribute is too small for the scales of many columns.
     with _weights(contents) as source, h5py.File(compact, "w", libver="v108") as target:
         _copy(source, target, dtype, {}, elsewhere)
         target.visititems(lambda _, item: used.update(item.attrs.get(_KEPT_IN, "").split(":")[:1]))
@@ -68,7 +68,7 @@ def compact_weights(file: str | os.PathLike, dtype: str | None = None, others: F
 
 
 def completed_weights(file: str | os.PathLike, others: Files, target: str | os.PathLike) -> None:
-    """Writes a `.keras` file that Keras reads, with the weights that `compact_weights` left out, and none in int8.
+    """Writes a `.keras` file that Keras can read, with the weights that `compact_weights` left out, and none in int8.
 
     Args:
         file: path of the file.
@@ -131,7 +131,7 @@ def _copy(source, target, dtype, kept, elsewhere):
             # The same array under two names: a hard link in HDF5.
             target[name] = kept[key]
         else:
-            # Bytes of one significance side by side compress better.
+            # Bytes of equal significance compress better next to each other.
             smaller = {"compression": "gzip", "shuffle": True} if worthwhile else {}
             kept[key] = target.create_dataset(name, data=array, **smaller)
             if scale is not None:
@@ -140,7 +140,7 @@ def _copy(source, target, dtype, kept, elsewhere):
 
 
 def _quantized(array):
-    """`(int8, scales of the columns)`: the multiple of its scale that is nearest to each number."""
+    """`(int8, scales of the columns)`: each number is rounded to the nearest multiple of its column's scale."""
     scale = np.abs(array).max(axis=tuple(range(array.ndim - 1))) / 127.0
     scale = np.where(scale > 0.0, scale, 1.0).astype("float32")
     return np.rint(array / scale).astype("int8"), scale

@@ -1,4 +1,4 @@
-"""Presets that are somewhere else: on Hugging Face, on Kaggle, or behind a URL."""
+"""Presets elsewhere: on Hugging Face, on Kaggle, or at a URL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeGuard
 
-# What a hub of models lists a class under.
+# The task under which a hub lists each class.
 _TASKS = {
     "Autoencoder": "image-to-image",
     "CycleGAN": "image-to-image",
@@ -30,20 +30,20 @@ _URL = re.compile(r"(?:https?|file)://.+")
 
 
 def is_address(name: Any) -> TypeGuard[str]:
-    """Whether a name is an address, such as hf://owner/name: neither a preset of kgen's own nor a path."""
+    """Whether a name is an address, such as hf://owner/name: neither one of kgen's own presets nor a path."""
     return isinstance(name, str) and "://" in name
 
 
 def fetched(address: str) -> Path:
-    """The directory of the preset at an address; what was fetched once stays on this machine.
+    """The directory of the preset at an address; downloads are kept on this machine.
 
     Args:
-        address: `hf://owner/name` or `hf://owner/name@revision`; `kaggle://owner/model/keras/variation`, with
-            `/version` behind it on request; or the URL of an archive of the preset's directory.
+        address: `hf://owner/name` or `hf://owner/name@revision`; `kaggle://owner/model/keras/variation`, optionally
+            followed by `/version`; or the URL of an archive of the preset's directory.
 
     Raises:
         ImportError: if huggingface_hub or kagglehub is not installed.
-        ValueError: for another address, or if nothing can be fetched from there.
+        ValueError: for any other address, or if nothing can be fetched from there.
     """
     try:
         if match := _HUGGING_FACE.fullmatch(address):
@@ -56,22 +56,22 @@ def fetched(address: str) -> Path:
         raise
     except Exception as error:
         raise ValueError(f"from_preset: cannot fetch {address}: {type(error).__name__}: {error}") from error
-    raise ValueError(f"from_preset: an address is {_FORMS}; got {address!r}.")
+    raise ValueError(f"from_preset: an address must be {_FORMS}; got {address!r}.")
 
 
 def upload_preset(address: str, directory: Any) -> None:
-    """Uploads a preset's directory to Hugging Face or Kaggle, for `from_preset(address)` of other people.
+    """Uploads a preset's directory to Hugging Face or Kaggle, where others can load it by `from_preset(address)`.
 
-    On Hugging Face the repository is made if it is not there, and gets a card, `README.md`, if the directory has none.
-    Log in first: `hf auth login`, or `kagglehub.login()`.
+    On Hugging Face the repository is created if necessary, and gets a card, `README.md`, if the directory has none. Log
+    in first: `hf auth login`, or `kagglehub.login()`.
 
     Args:
         address: `hf://owner/name` or `kaggle://owner/model/keras/variation`.
-        directory: that `save_to_preset` wrote.
+        directory: a directory that `save_to_preset` wrote.
 
     Raises:
         ImportError: if huggingface_hub or kagglehub is not installed.
-        ValueError: for another address, or a directory that holds no preset.
+        ValueError: for any other address, or a directory without a preset.
 
     Example:
 
@@ -94,7 +94,7 @@ def upload_preset(address: str, directory: Any) -> None:
         _package("kagglehub").model_upload(match[1], str(directory))
     else:
         raise ValueError(
-            f"upload_preset: give hf://owner/name or kaggle://owner/model/keras/variation; got {address!r}."
+            f"upload_preset: address must be hf://owner/name or kaggle://owner/model/keras/variation; got {address!r}."
         )
 
 
@@ -108,17 +108,17 @@ def _package(name):
 def _extracted(url):
     import keras
 
-    # A name of its own for each address: another cat.zip is not taken for this one.
+    # A separate name for each address, so that another cat.zip is not mistaken for this one.
     name = f"kgen-preset-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
     folder = Path(keras.utils.get_file(name, url, extract=True, cache_subdir="kgen"))
     found = sorted(folder.rglob("preset.json"))
     if len(found) != 1:
-        raise ValueError(f"the archive holds {len(found)} files preset.json, not one")
+        raise ValueError(f"the archive contains {len(found)} files preset.json, not one")
     return found[0].parent
 
 
 def _card(address, description):
-    """What hubs of models read, and how to use the preset."""
+    """A card: the header that model hubs read, and how to use the preset."""
     name = description["class"].split(">")[-1]
     facts = {"library_name": "keras", "pipeline_tag": _TASKS.get(name), "tags": ["kgen", "keras"]}
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts.items() if value)

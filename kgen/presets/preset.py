@@ -17,17 +17,17 @@ from kgen.keras_file import check_keras_file, load_checked
 from kgen.presets.hub import fetched, is_address
 
 if TYPE_CHECKING:
-    # Imported where it is needed: what presets there are, the command says at once.
+    # Imported only where needed, so that the command can list presets at once.
     import keras
 
-# Where the presets are that come with kgen.
+# Where the presets that come with kgen are.
 _OWN = Path(__file__).parent
 _DESCRIPTION = "preset.json"
 _MODEL = "model.keras"
-# The model of a description that was written just before a kill.
+# The new model, until it replaces the old one; after a kill it may belong to the description.
 _NEXT = "next.keras"
 _DESCRIPTION_BYTES = 16 << 20
-# 1: with weights of its own only; 2: with some of another preset; 3: with some in int8.
+# 1: only its own weights; 2: some weights from another preset; 3: some in int8.
 _NEWEST_FORMAT = 3
 
 
@@ -55,20 +55,20 @@ def save_preset(
     Args:
         model: a kgen model.
         directory: where to write; created if it does not exist. An older preset there is replaced.
-        dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; "int8" for a quarter, where
-            kernels and tables are whole multiples of a 127th of the largest number in their column. They are float32
-            again when the preset is loaded. None keeps the dtypes. Equal weights are saved only once: the file
-            of an `averaged_copy` is smaller.
-        shared_with: names of `preset_names()`. Weights that these have too, to the bit, are left out, and read from
-            them when the preset is loaded: a smaller file, for those who have the same presets.
-        **remarks: facts for `preset_description` to give under "remarks"; anything that JSON can hold.
+        dtype: "float16" to save float32 weights in half the space, rounded to 11 bits; "int8" for a quarter, with
+            kernels and tables rounded to multiples of 1/127 of the largest number in their column. Loading the preset
+            converts them back to float32. None keeps the dtypes. Equal weights are saved only once: the file of an
+            `averaged_copy` is smaller.
+        shared_with: names from `preset_names()`. Weights that are bit-identical in these presets are left out, and read
+            from them on loading. The file is smaller, but its users need the same presets.
+        **remarks: facts that `preset_description` returns under "remarks"; anything that JSON can hold.
 
     Raises:
         FileExistsError: if `directory` is a file, or holds something other than a preset.
         FloatingPointError: if weights are NaN or infinite.
         TypeError: for a remark that JSON cannot hold.
-        ValueError: for another dtype, weights that float16 cannot hold, or a preset to share with that is not one of
-            kgen's own or shares with others itself.
+        ValueError: for any other dtype, weights that float16 cannot hold, or a `shared_with` preset that is not kgen's
+            own or that itself shares weights.
 
     Example:
 
@@ -87,14 +87,14 @@ def save_preset(
     for name in shared_with:
         if name not in preset_names() or _shared(preset_description(_OWN / name)):
             raise ValueError(
-                "save_to_preset: shared_with must be names of kgen's own presets that share with no others; got "
+                "save_to_preset: shared_with must name presets of kgen that do not share weights themselves; got "
                 f"{name!r}."
             )
     directory = Path(directory)
     if directory.is_file() or _holds_something_else(directory):
         raise FileExistsError(f"save_to_preset: {directory} exists and is not a preset; choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
-    # First the new model beside the older one, then its description: from here on it is the one that is loaded.
+    # First the new model next to the old one, then its description: from then on the new model is loaded.
     with whole_file(directory / _NEXT) as partial:
         save_without_training_state(model, partial)
         used = compact_weights(partial, dtype, {name: _OWN / name / _MODEL for name in shared_with})
@@ -102,14 +102,14 @@ def save_preset(
         description = {
             "format": 3 if dtype == "int8" else 2 if shared else 1,
             "class": keras.saving.get_registered_name(type(model)),
-            # A text encoder has none.
+            # A text encoder has no image shape.
             "image_shape": list(getattr(model, "image_shape", ())) or None,
             "parameters": int(model.count_params()),
             "sha256": {_MODEL: _sha256(partial)},
             **({"shared_with": shared} if shared else {}),
             "remarks": remarks,
         }
-        # Before the older model is replaced, in case JSON cannot hold a remark.
+        # Before the old model is replaced, in case JSON cannot hold a remark.
         text = json.dumps(description, indent=2) + "\n"
     write_whole(directory / _DESCRIPTION, text)
     os.replace(directory / _NEXT, directory / _MODEL)
@@ -119,17 +119,17 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     """Loads the model of a preset.
 
     Args:
-        name: one of `preset_names()`; a directory that `save_preset` wrote; or where one is to be fetched from,
+        name: one of `preset_names()`; a directory that `save_preset` wrote; or an address to fetch one from:
             `hf://owner/name`, `kaggle://owner/model/keras/variation`, or the URL of a .zip or .tar.gz file of it.
-        expected: class that the model must be of, or None.
+        expected: the class that the model must have, or None.
 
     Returns:
         The model, ready for use; compile it to train it further.
 
     Raises:
         ImportError: if the package of a hub is not installed.
-        ValueError: for an unknown name, an address where nothing can be fetched, a directory that is not a preset, a
-            file that was damaged or changed, or a model of another class.
+        ValueError: for an unknown name, an address from which nothing can be fetched, a directory that is not a preset,
+            a damaged or changed file, or a model of another class.
 
     Example:
 
@@ -142,8 +142,8 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     description = preset_description(directory)
     if description["format"] > _NEWEST_FORMAT:
         raise ValueError(
-            f"from_preset: {directory} is of format {description['format']}; this kgen reads up to {_NEWEST_FORMAT}. "
-            "Upgrade: pip install --upgrade keras-kgen"
+            f"from_preset: {directory} has format {description['format']}; this version of kgen reads up to "
+            f"{_NEWEST_FORMAT}. Upgrade: pip install --upgrade keras-kgen"
         )
     files = [file for file in (directory / _MODEL, directory / _NEXT) if file.is_file()]
     file = next((file for file in files if _sha256(file) == description["sha256"][_MODEL]), None)
@@ -156,7 +156,7 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
         model = load_checked(complete, held, "from_preset", file)
     if expected is not None and not isinstance(model, expected):
         raise ValueError(
-            f"{expected.__name__}.from_preset: {directory} holds a {type(model).__name__}; load it by "
+            f"{expected.__name__}.from_preset: {directory} contains a {type(model).__name__}; load it with "
             f"{type(model).__name__}.from_preset."
         )
     return model
@@ -192,31 +192,33 @@ def preset_description(name: str | os.PathLike) -> dict[str, Any]:
     directory = _directory(name)
     if not _is_preset(directory):
         raise ValueError(
-            f"from_preset: {directory} holds no preset: {_DESCRIPTION} is missing. save_to_preset makes one."
+            f"from_preset: {directory} contains no preset: {_DESCRIPTION} is missing. save_to_preset writes one."
         )
     file = directory / _DESCRIPTION
     if file.stat().st_size > _DESCRIPTION_BYTES:
-        raise ValueError(f"from_preset: {file} has {file.stat().st_size:,} bytes, and is no description of a preset.")
+        raise ValueError(
+            f"from_preset: {file} has {file.stat().st_size:,} bytes, too many for the description of a preset."
+        )
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         fault = _fault(description)
     except (ValueError, RecursionError) as error:
-        description, fault = None, f"it is not JSON ({type(error).__name__}: {checks.one_line(error)})"
+        description, fault = None, f"it is not valid JSON ({type(error).__name__}: {checks.one_line(error)})"
     if fault:
         raise ValueError(f"from_preset: {file} is damaged: {fault}.")
     return description
 
 
 def _fault(description):
-    """What is wrong with the contents of a preset.json; "" if nothing is."""
+    """The fault in the contents of a preset.json; "" if there is none."""
     wanted = {"format": int, "class": str, "parameters": int, "sha256": dict, "remarks": dict}
     if not isinstance(description, dict):
-        return "it is no dict"
+        return "it is not a dict"
     for key, kind in {**wanted, **({"shared_with": dict} if "shared_with" in description else {})}.items():
         if not isinstance(description.get(key), kind) or isinstance(description[key], bool):
             return f"{key!r} must be {'a string' if kind is str else 'of type ' + kind.__name__}"
     if not isinstance(description["sha256"].get(_MODEL), str):
-        return f"'sha256' must have that of {_MODEL}"
+        return f"'sha256' must contain that of {_MODEL}"
     shape = description.get("image_shape")
     sizes = shape if isinstance(shape, list) else [] if shape is None else [""]
     if not all(size is None or type(size) is int for size in sizes) or len(sizes) not in (0, 3):
@@ -230,7 +232,7 @@ def _directory(name):
         directory = _OWN / str(name)
         if str(name) not in preset_names():
             raise ValueError(
-                f"from_preset: there is no preset {str(name)!r}: neither a directory nor one of kgen's own "
+                f"from_preset: there is no preset {str(name)!r}: it is neither a directory nor one of kgen's own "
                 f"({', '.join(preset_names()) or 'none so far'})."
             )
     return directory
@@ -242,26 +244,26 @@ def _shared(description):
 
 @contextlib.contextmanager
 def _complete(file, description):
-    """The file of a model with all its weights, as Keras reads it."""
+    """The file of a model with all its weights, readable by Keras."""
     if description["format"] == 1:
         yield file
         return
     from kgen.presets.compact_weights import completed_weights
 
-    # Never of a directory of that name that a user has.
+    # Never from a user's directory of that name.
     shared = _shared(description)
     others = {name: _OWN / name / _MODEL for name in shared}
     for name, checksum in shared.items():
         if name not in preset_names() or _sha256(others[name]) != checksum:
             raise ValueError(
-                f"from_preset: {file} shares weights with a preset {name!r} that this kgen does not have, or has in "
-                "another version; take the kgen that it was saved with."
+                f"from_preset: {file} shares weights with a preset {name!r} that this version of kgen does not have, "
+                "or has in another version. Use the version of kgen that it was saved with."
             )
     with tempfile.TemporaryDirectory() as folder:
         complete = Path(folder) / _MODEL
         try:
             completed_weights(file, others, complete)
-        except Exception as error:  # h5py raises a dozen types for what is not there
+        except Exception as error:  # h5py raises a dozen types for missing items
             raise ValueError(
                 f"from_preset: {file} is damaged: {type(error).__name__}: {checks.one_line(error)}"
             ) from error
@@ -273,7 +275,7 @@ def _is_preset(directory):
 
 
 def _holds_something_else(directory):
-    """Whether there is a directory that is no preset, nor what a killed `save_preset` left."""
+    """Whether the directory exists and is neither a preset nor the remains of a killed `save_preset`."""
     if not directory.is_dir() or _is_preset(directory):
         return False
     return any(PARTIAL not in path.name and path.name != _NEXT for path in directory.iterdir())
@@ -288,7 +290,7 @@ def _sha256(file):
 
 
 def save_without_training_state(model: keras.Model, file: str | os.PathLike) -> None:
-    """Writes a `.keras` file of a model as if it, and what is in it, had never been compiled."""
+    """Writes a `.keras` file of a model as if neither it nor the models in it had ever been compiled."""
     models = list(_models_in(model))
     states = [(getattr(each, "optimizer", None), each.compiled) for each in models]
     for each in models:
@@ -301,7 +303,7 @@ def save_without_training_state(model: keras.Model, file: str | os.PathLike) -> 
 
 
 def _models_in(model):
-    """The model and all models in it: a text encoder, for example, may have been compiled by itself."""
+    """The model and all models in it: a text encoder, for example, may have been compiled separately."""
     import keras
 
     yield model

@@ -1,4 +1,4 @@
-"""How models generate: latents, priors that are learned after training, post-processing, tiles, metrics of samples."""
+"""How models generate: latents, priors learned after training, post-processing, tiles, metrics of samples."""
 
 from kgen.sampling.latent_prior import LatentPrior
 from kgen.sampling.prompt_sampler import PromptSampler

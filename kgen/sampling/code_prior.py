@@ -1,4 +1,4 @@
-"""Latents that are code words, and which of them a caption's images have."""
+"""Latents that are code words, and their prior given a caption."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kgen.serializable import serializable
 from kgen.training import MovingAverage
 from kgen.types import Tensor
 
-# Units of what reads the caption, and of both hidden layers of each word.
+# Units of the layer that reads the caption, and of both hidden layers of each word.
 _WIDTH = 256
 _UNITS = 64
-# Of the relaxed draws that gradients go through.
+# Temperature of the relaxed draws, which carry the gradients.
 _TEMPERATURE = 0.7
 # Standard normal numbers beyond this have no probability left in float32.
 _FAR = 4.0
@@ -24,7 +24,7 @@ _FAR = 4.0
 
 @serializable
 class EarlierWords(keras.layers.Layer):
-    """What each word is told of those before it: the sum of a learned vector for each earlier word's value.
+    """Tells each word about the words before it: the sum of a learned vector for the value of each earlier word.
 
     The output for word j is y_j = sum_{i < j} k_i W_ij, from one-hot words `(batch, K, V)` to `(batch, K, units)`
     [masked connections as in Germain et al. 2015, "MADE: masked autoencoder for distribution estimation"].
@@ -46,13 +46,13 @@ class EarlierWords(keras.layers.Layer):
         self.units = checks.integer("EarlierWords", "units", units)
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        """Makes a weight for each pair of words, of which those that look ahead stay unused."""
+        """Makes weights for each pair of words; those from later words are never used."""
         _, words, values = input_shape
         initial = keras.initializers.RandomNormal(words**-0.5)
         self.kernel = self.add_weight(shape=(words, values, words, self.units), initializer=initial, name="kernel")
 
     def call(self, codes: Tensor) -> Tensor:
-        """`(batch, K, units)` of words `(batch, K, V)`."""
+        """`(batch, K, units)` from words `(batch, K, V)`."""
         words = codes.shape[1]
         earlier = ops.cast(ops.triu(ops.ones((words, words)), k=1), self.compute_dtype)
         return ops.einsum("biv,ivju->bju", codes, self.kernel * earlier[:, None, :, None])
@@ -64,22 +64,22 @@ class EarlierWords(keras.layers.Layer):
 
 @serializable
 class CodePrior(keras.layers.Layer):
-    """p(k|c) = prod_j p(k_j | k_1 ... k_{j-1}, c): K code words of V values each, learned with the model.
+    """p(k|c) = prod_j p(k_j | k_1 ... k_{j-1}, c): K code words with V values each, learned with the model.
 
-    The latents of an image are one value for each code word, one-hot, side by side. What a caption leaves out, such as
-    the colour of the hair, the code words say; where it has several values, each of them is drawn whole, and nothing
-    in between. The prior reads the caption too: code words that repeat what it says are drawn to agree with it. And it
-    reads the words drawn before: what several words say together is drawn whole as well.
+    The latents of an image are one value for each code word, one-hot, side by side. Code words say what a caption
+    leaves out, such as the colour of the hair; if several values are possible, one of them is drawn and never a mix.
+    The prior reads the caption, so that code words which repeat the caption agree with it. It also reads the words
+    drawn before, so that several words which describe something together agree with each other.
 
-    It is a discrete variational autoencoder [Rolfe 2017, "Discrete variational autoencoders"; Jang et al. 2017,
-    "Categorical reparameterization with Gumbel-softmax"] whose prior is conditional and learned [Sohn et al. 2015,
-    "Learning structured output representation using deep conditional generative models"].
+    The model is a discrete variational autoencoder [Rolfe 2017, "Discrete variational autoencoders"; Jang et al. 2017,
+    "Categorical reparameterization with Gumbel-softmax"] with a learned conditional prior [Sohn et al. 2015, "Learning
+    structured output representation using deep conditional generative models"].
 
     Args:
         words: K, how many code words.
-        values: V, of each.
+        values: V, how many values each word has.
         pooled_dim: length of the pooled features of a caption.
-        ema_momentum: of the average of the weights, which is what `draw` uses, in [0, 1).
+        ema_momentum: momentum of the average of the weights, which `draw` uses, in [0, 1).
         **kwargs: `name`.
 
     Raises:
@@ -116,10 +116,10 @@ class CodePrior(keras.layers.Layer):
 
     @classmethod
     def of(cls, owner: str, codes: Any, pooled_dim: int, ema_momentum: float) -> CodePrior:
-        """A prior as it is, or one of `(words, values)`.
+        """A new prior from `(words, values)`; a `CodePrior` is returned as it is.
 
         Raises:
-            ValueError: for something else, or numbers out of range; errors begin with `owner`.
+            ValueError: for something else, or numbers out of range; messages begin with `owner`.
         """
         if isinstance(codes, cls):
             return codes
@@ -129,7 +129,7 @@ class CodePrior(keras.layers.Layer):
 
     # === In a training step ===
     def sample(self, logits: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """One-hot draws `(batch, K V)` of logits `(batch, K V)`, with the gradient of relaxed ones."""
+        """One-hot draws `(batch, K V)` from logits `(batch, K V)`, with the gradient of relaxed draws."""
         logits = self._by_word(logits)
         noise = keras.random.uniform(ops.shape(logits), 1e-6, 1.0 - 1e-6, dtype="float32", seed=seed)
         soft = ops.softmax((logits - ops.log(-ops.log(noise))) / _TEMPERATURE, axis=-1)
@@ -137,32 +137,32 @@ class CodePrior(keras.layers.Layer):
         return self._flat(ops.stop_gradient(hard - soft) + soft)
 
     def likeliest(self, logits: Tensor) -> Tensor:
-        """The likeliest value of each word, one-hot `(batch, K V)`, of logits `(batch, K V)`."""
+        """The likeliest value of each word, one-hot `(batch, K V)`, from logits `(batch, K V)`."""
         return self._flat(ops.one_hot(ops.argmax(self._by_word(logits), axis=-1), self.values, dtype="float32"))
 
     def divergence(self, logits: Tensor, codes: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
         """KL(q(k_j|x, c) || p(k_j | k_1 ... k_{j-1}, c)) of each code word, `(batch, K)`, in nats.
 
         Args:
-            logits: of q, `(batch, K V)`.
-            codes: a draw from q, `(batch, K V)`, of which each word's prior sees those before it.
+            logits: logits of q, `(batch, K V)`.
+            codes: a draw from q, `(batch, K V)`; the prior of each word sees the words before it.
             condition: dict with the `pooled` features of captions.
-            training: whether by the weights that learn, or by the averaged ones.
+            training: whether to use the trained weights or their average.
         """
         log_posterior = ops.log_softmax(self._by_word(logits), axis=-1)
         difference = log_posterior - self.log_probabilities(ops.stop_gradient(codes), condition, training)
         return ops.sum(ops.exp(log_posterior) * difference, axis=-1)
 
     def log_probabilities(self, codes: Tensor, condition: dict[str, Tensor], training: bool = False) -> Tensor:
-        """The logarithms of p(k_j | k_1 ... k_{j-1}, c), `(batch, K, V)`; out of training by the averaged weights."""
+        """Log p(k_j | k_1 ... k_{j-1}, c), `(batch, K, V)`; outside training by the averaged weights."""
         network = self.network if training else self.average.network
         inputs = {"codes": self._by_word(codes), "pooled": condition["pooled"]}
         return ops.log_softmax(network(inputs, training=training), axis=-1)
 
     # === As the prior of a sampler ===
     def draw(self, noise: Tensor, seeds: Any, indices: Any, condition: dict[str, Tensor]) -> Tensor:
-        """One-hot code words `(rows, K V)` of standard normal noise `(rows, K V)`, as in `LatentPrior.draw`."""
-        # P(noise below) is uniform; minus the logarithm of minus its logarithm is a Gumbel variable.
+        """One-hot code words `(rows, K V)` from standard normal noise `(rows, K V)`, as in `LatentPrior.draw`."""
+        # The distribution function of noise is uniform; -log(-log(uniform)) is a Gumbel variable.
         uniform = 0.5 * (1.0 + ops.erf(ops.clip(noise, -_FAR, _FAR) / 2.0**0.5))
         gumbel = -ops.log(-ops.log(ops.clip(uniform, 1e-6, 1.0 - 1e-6)))
         gumbel, network = self._by_word(gumbel), self.average.network
@@ -171,7 +171,7 @@ class CodePrior(keras.layers.Layer):
         )
         said_to = to_word(said(caption(ops.cast(condition["pooled"], "float32"))))
         drawn: list[Tensor] = []
-        # The network of one word after the other; the whole of it for each word would take several times as long.
+        # Runs only the part of one word at a time; the whole network for each word would take several times longer.
         for word in range(self.words):
             x = said_to[:, word]
             if drawn:
@@ -183,7 +183,7 @@ class CodePrior(keras.layers.Layer):
         return ops.concatenate(drawn, axis=-1)
 
     def log_density(self, latents: Tensor, condition: dict[str, Tensor], training: bool = False) -> Tensor:
-        """The logarithm of p(k|c) of one-hot code words, `(rows,)`."""
+        """Log p(k|c) of one-hot code words, `(rows,)`."""
         return ops.sum(self._by_word(latents) * self.log_probabilities(latents, condition, training), axis=(1, 2))
 
     def _by_word(self, flat):

@@ -1,4 +1,4 @@
-"""Teaches the prior of code words alone, after training."""
+"""Trains only the prior of code words, after training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kgen.training import network_copy
 from kgen.types import Array, ValueRange, Verbose
 
 _BATCH = 256
-# Noise on pooled features, in deviations of each, so that captions like those that were seen are read alike.
+# Noise on pooled features, in deviations of each, so that the prior reads captions similar to the seen ones alike.
 _FEATURE_NOISE = 0.05
 
 
@@ -31,20 +31,20 @@ def fit_code_prior(
     verbose: Verbose = "auto",
     value_range: ValueRange = None,
 ) -> float:
-    """Goes on with the prior of a `TextToImage` with code words, while all else stays as it is; see its `fit_prior`.
+    """Trains only the prior of a `TextToImage` with code words; nothing else changes. See `TextToImage.fit_prior`.
 
-    Images are encoded once, and the words of each are found once for each of its captions: a step runs the prior alone.
+    It encodes each image once, and finds its words once for each of its captions: a step runs only the prior.
 
     Args:
-        model: the `TextToImage`, whose `codes` learn.
+        model: the `TextToImage`; its `codes` learn.
         x, y: captioned images.
-        steps: of 256 captions each.
-        seed: an integer; of the order and of the draws.
+        steps: steps of 256 captions each.
+        seed: an integer, the seed of the order and of the draws.
         batch_size: images encoded at once.
         caption_cache, verbose, value_range: as in `fit_prior`.
 
     Returns:
-        By how many nats an image its words have become more likely.
+        By how many nats per image the words have become more likely.
     """
     owner = f"{type(model).__name__}.fit_prior"
     steps = checks.integer(owner, "steps", steps)
@@ -63,7 +63,7 @@ def fit_code_prior(
         progress.add(1, [("surprise", codes.words * logs["loss"])])
 
     before = surprise()
-    # Shuffled by itself: Keras would shuffle the batches too, by Python's own random numbers.
+    # `_Draws` shuffles: Keras would shuffle the batches too, with Python's own random numbers.
     network.fit(draws, shuffle=False, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=report)], verbose=0)
     for part in (codes.network, codes.average.network):
         part.set_weights(network.get_weights())
@@ -71,7 +71,7 @@ def fit_code_prior(
 
 
 def _found(model, batches, batch_size, value_range):
-    """`(logits of q, pooled features)` of each caption beside its image, two arrays."""
+    """`(logits of q, pooled features)` of each caption with its image, two arrays."""
 
     def words_of_captions(inputs):
         """The logits of all words, and the features that the prior reads, side by side."""
@@ -89,7 +89,7 @@ def _found(model, batches, batch_size, value_range):
 
 
 def seen_images(model: Any, images: Array, batch_size: int, value_range: Any) -> Array:
-    """Many images as the networks of a model see them: its space's, of the value range that was found."""
+    """Many images as the networks of a model see them: encoded into its space, from the value range that was found."""
 
     def encoded(inputs):
         return model.space.encode(pixels.in_network_range(inputs["images"]))
@@ -100,7 +100,7 @@ def seen_images(model: Any, images: Array, batch_size: int, value_range: Any) ->
 
 
 class _Draws(keras.utils.PyDataset):
-    """Batches of words drawn from q, each beside the features of its caption; every caption once in a pass."""
+    """Batches of words drawn from q, with the features of their captions; each caption comes once per pass."""
 
     def __init__(self, logits: Array, pooled: Array, words: int, steps: int, seed: int):
         super().__init__()

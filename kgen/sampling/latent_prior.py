@@ -1,4 +1,4 @@
-"""A prior that is learned after training: where a model's latents are, as a mixture of normal distributions."""
+"""A prior learned after training: a mixture of normal distributions fitted to a model's latents."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kgen.portable import largest
 from kgen.training import image_noise
 from kgen.types import Array, Tensor
 
-# Of a covariance, in units of the latents' own variances: keeps a component of few images from collapsing.
+# Added to covariances, in units of the latents' own variances: keeps a component with few images from collapsing.
 _RIDGE = 1e-3
-# Mean log-density a round below which nothing more is to be gained.
+# Fitting stops when a round gains less mean log-density than this.
 _LEAST_GAIN = 1e-2
-# Another key than that of the latents' own noise, which says where in a component they are.
+# A different key from the latents' own noise, which places them within a component.
 _CHOICE = 0x5BD1E995
 
 
 class LatentPrior:
     """p(z|c) = sum_m w_cm N(z; mu_cm, L_cm L_cm^T), a mixture for each class c.
 
-    The latents of all images together are seldom as widely spread as the standard normal prior says; in between them
-    the decoder makes what it never saw [Ghosh et al. 2020, "From variational to deterministic autoencoders", fit such a
-    mixture after training too]. It is fitted to a draw from q(z|x) for each image.
+    The latents of all images together rarely fill the standard normal prior; in the gaps the decoder makes images that
+    it was never trained for [Ghosh et al. 2020, "From variational to deterministic autoencoders", also fit a mixture
+    after training]. The mixture is fitted to a draw from q(z|x) for each image.
 
     Args:
         weights: `(classes, components)`, each row adding up to 1.
@@ -56,16 +56,16 @@ class LatentPrior:
         iterations: int,
         seed: int,
     ) -> LatentPrior:
-        """The mixture that is found by expectation and maximisation, with its `gain` over the standard normal prior.
+        """Fits the mixture by expectation-maximisation; its `gain` compares it with the standard normal prior.
 
         Args:
             owner: name that errors begin with.
             latents: `(N, latent_dim)`.
             labels: integers `(N,)` below `num_classes`.
-            num_classes: mixtures to fit; None for one, whatever the labels.
-            components: of each mixture.
-            iterations: at most.
-            seed: of where it begins.
+            num_classes: number of mixtures; None for one mixture, whatever the labels.
+            components: components of each mixture.
+            iterations: most rounds.
+            seed: seed of the starting points.
         """
         components = checks.integer(owner, "components", components)
         iterations = checks.integer(owner, "iterations", iterations)
@@ -94,9 +94,9 @@ class LatentPrior:
         """Latents `(rows, latent_dim)` from standard normal noise of that shape.
 
         Args:
-            noise: where in a component.
-            seeds, indices: int32 `(rows,)`, on which alone it depends which component that is.
-            condition: dict with `pooled` `(rows, classes)`, one-hot, where there are classes.
+            noise: places the latents within a component.
+            seeds, indices: int32 `(rows,)`; they alone choose the component.
+            condition: dict with `pooled` `(rows, classes)`, one-hot, if there are classes.
         """
         chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], condition))
         if len(self.weights) > 1:
@@ -107,7 +107,7 @@ class LatentPrior:
         return means + ops.sum(factors * ops.expand_dims(noise, 1), axis=-1)
 
     def log_density(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """What log p(z) is but for its constant: log p(z) + log(2 pi) latent_dim / 2, `(rows,)`."""
+        """Log p(z) without its constant: log p(z) + log(2 pi) latent_dim / 2, `(rows,)`."""
         whitening = np.linalg.inv(self.factors.astype("float64"))
         scale = np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1)
         shifts = np.einsum("cmij,cmj->cmi", whitening, self.means)
@@ -119,28 +119,28 @@ class LatentPrior:
         return ops.logsumexp(constants - 0.5 * ops.sum(ops.square(white), axis=-1), axis=-1)
 
     def _of_class(self, parts, condition):
-        """What belongs to each row's class, `(rows or 1, ...)`."""
+        """The part for each row's class, `(rows, ...)`; `(1, ...)` if there is one mixture."""
         if len(self.weights) == 1:
             return ops.convert_to_tensor(parts)
         return ops.take(parts, largest(condition["pooled"]), axis=0)
 
     # === On disk ===
     def save(self, store: dict) -> None:
-        """Writes itself into what `save_own_variables` is given."""
+        """Writes the prior into the store of `save_own_variables`."""
         for name in ("weights", "means", "factors"):
             store[f"prior_{name}"] = getattr(self, name)
 
     @classmethod
     def load(cls, store: dict) -> LatentPrior | None:
-        """The prior in a dict of arrays, which it takes out of there; None if there is no prior in it."""
+        """Takes the prior out of a dict of arrays; None if there is no prior in it."""
         parts = [store.pop(f"prior_{name}", None) for name in ("weights", "means", "factors")]
         return None if parts[0] is None else cls(*(np.asarray(part) for part in parts))
 
 
 def chosen_components(seeds: Tensor, indices: Tensor | None, bounds: Tensor) -> Tensor:
-    """Numbers `(rows,)` of components drawn by seeds and indices; `bounds` are where, from 0 to 1, the next begins.
+    """Component numbers `(rows,)` drawn from seeds and indices; `bounds`, from 0 to 1, say where the next one starts.
 
-    Without indices the `seeds` are what a file without integer hashing is given: `component_noise` of them.
+    With `indices` None, `seeds` are already `component_noise`: exported formats without integer hashing take that.
     """
     other = ops.expand_dims(seeds, 1) if indices is None else component_noise(seeds, indices)
     share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))
@@ -148,7 +148,7 @@ def chosen_components(seeds: Tensor, indices: Tensor | None, bounds: Tensor) -> 
 
 
 def component_noise(seeds: Tensor, indices: Tensor) -> Tensor:
-    """Standard normal numbers `(rows, 1)`, others than those of latents, which choose components."""
+    """Standard normal numbers `(rows, 1)` that choose components; different from the latents' noise."""
     return image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
 
 
@@ -184,7 +184,7 @@ def _log_normals(points, means, factors):
 
 
 def _spread_out(points, components, numbers):
-    """Points to begin with, each likely far from those before [Arthur & Vassilvitskii 2007, "k-means++"]."""
+    """Starting points, each probably far from those before [Arthur & Vassilvitskii 2007, "k-means++"]."""
     chosen = [points[numbers.integers(len(points))]]
     distance = np.full(len(points), np.inf)
     for _ in range(components - 1):

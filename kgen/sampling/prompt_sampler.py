@@ -1,4 +1,4 @@
-"""From prompts to images: guidance, walks between prompts, and what is remembered."""
+"""From prompts to images: guidance, walks between prompts, and remembered captions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from kgen.sampling.sampler import Sampler
 from kgen.sampling.text_prior import TextPrior
 from kgen.types import Array, Tensor, Verbose
 
-# Of guidance away from a negative prompt, if no scale is given. Measured in docs/measured.
+# Guidance scale with negative prompts, if none is given. Measured in docs/measured.
 _GUIDANCE = 3.0
-# Share of the error of a caption's image below which another caption of the image stands for it.
+# Another caption of an image replaces a caption if its error is below this share of that caption's error.
 _CLEARLY_BETTER = 0.33
 # In grey levels; see `variety`.
 _LEAST_VARIETY = 2.0
@@ -30,11 +30,11 @@ _LEAST_VARIETY = 2.0
 class PromptSampler(Sampler):
     """How a text-to-image model generates.
 
-    Beside what a `Sampler` needs the model gives `text_encoder`, `prompt_cleaner`, `prompt_expander`, `memory` and
-    `condition(features)`, what its generator is given of text features.
+    Besides what a `Sampler` needs, the model has `text_encoder`, `prompt_cleaner`, `prompt_expander`, `memory` and
+    `condition(features)`, which gives the generator's inputs for text features.
 
     Args:
-        model: that generates.
+        model: the model that generates.
 
     Example:
 
@@ -45,7 +45,7 @@ class PromptSampler(Sampler):
 
     def __init__(self, model: Any):
         super().__init__(model)
-        # Whether the user was told that seeds change nothing.
+        # Whether the user has been warned that seeds change nothing.
         self._told = False
         self.prompts = PromptInput(model.text_encoder, model.prompt_cleaner, model.prompt_expander, model.memory)
 
@@ -60,7 +60,7 @@ class PromptSampler(Sampler):
         return self.finished(self.synthesize(self.latents(given, condition), condition))
 
     def draw_prompts(self, inputs: dict[str, Tensor]) -> Tensor:
-        """`draw`, of features that are yet to be drawn towards what is remembered."""
+        """`draw`, after pulling the features towards remembered captions."""
         return self.draw(self.prompts.remembered(inputs))
 
     # === What a user asks for ===
@@ -76,7 +76,7 @@ class PromptSampler(Sampler):
         truncation: float | None,
         return_prompts: bool,
     ) -> Any:
-        """`generate` of a text-to-image model; see there."""
+        """Implements `TextToImage.generate`; see there."""
         owner, single = f"{self.owner}.generate", isinstance(prompts, str)
         texts = self.prompts.read([prompts] if single else prompts, owner)
         num_images = checks.integer(owner, "num_images", num_images)
@@ -89,35 +89,35 @@ class PromptSampler(Sampler):
         if num_images > 1 and truncation is None and not self._told and _variety(of_one) < _LEAST_VARIETY:
             self._told = True
             warnings.warn(
-                f"{owner}: seeds and truncation change next to nothing here: this model has learned from captions that "
-                f"say all, and nothing is left to its latents. {texts[0]!r} always draws one image.",
+                f"{owner}: seeds and truncation change almost nothing, because this model has learned from captions "
+                f"that leave nothing to its latents. {texts[0]!r} always draws nearly the same image.",
                 stacklevel=3,
             )
         images = images[0] if single and num_images == 1 else images
         return (images, texts[0] if single else texts) if return_prompts else images
 
     def _checked_guidance(self, owner, scale, negative_prompts):
-        """The scale of guidance; 1 for none."""
+        """The guidance scale; 1 for no guidance."""
         if scale is None and negative_prompts is None:
             return 1.0
         if self.model.memory is None:
             raise ValueError(
-                f"{owner}: guidance_scale and negative_prompts choose among the captions that a model remembers, and "
-                "this one remembers none: call remember(captions) first. There is no guidance of images here: of what "
-                "this model learns, which image a caption has, it would only raise the contrast."
+                f"{owner}: guidance_scale and negative_prompts choose among the captions that a model remembers, but "
+                "this one remembers none. Call remember(captions) first. Guidance of images is not offered, because it "
+                "would only raise the contrast of what this model has learned."
             )
         scale = _GUIDANCE if scale is None else checks.number(owner, "guidance_scale", scale, least=0.0)
         if negative_prompts is not None and scale <= 1:
             raise ValueError(
-                f"{owner}: negative_prompts are what guidance goes away from; give a guidance_scale above 1 with them, "
-                f"or leave it out; got {scale!r}."
+                f"{owner}: guidance_scale must be above 1 with negative_prompts, or left out; got {scale!r}. Guidance "
+                "moves away from them."
             )
         return scale
 
     def variety(self, prompt: str) -> float:
-        """By how many grey levels the images of a prompt vary with their seeds: mean deviation over the pixels.
+        """By how many grey levels the images of a prompt vary with the seed: the mean deviation over the pixels.
 
-        Below two, seeds and truncation have nothing to change: the captions said all of what was trained on.
+        Below two, seeds and truncation change almost nothing: the captions said everything about the training images.
         """
         inputs = self._asked(self.prompts.read([prompt], self.owner, expand=False), images_each=8, verbose=0)
         numbers = np.arange(8, dtype="int32")
@@ -125,17 +125,17 @@ class PromptSampler(Sampler):
         return _variety(self.run(inputs, verbose=0, function=self.draw_prompts))
 
     def _asked(self, *args, **kwargs):
-        """Features of texts; those of tokens only if something reads them."""
+        """Features of texts; token features only if something reads them."""
         read = condition_names(self.model.generator, {"tokens": None})
         tokens = bool({"tokens", "mask"} & read) or isinstance(self.prior, TextPrior)
         return self.prompts.features(*args, **kwargs, tokens=tokens)
 
     def walk(self, prompts: Any, steps: int, seed: Any, batch_size: int, verbose: Verbose) -> Array:
-        """`walk` of a text-to-image model; see there."""
+        """Implements `TextToImage.walk`; see there."""
         owner = f"{self.owner}.walk"
         texts = self.prompts.read(prompts, owner)
         if len(texts) < 2:
-            raise ValueError(f"{owner}: give two prompts or more to walk between; got {texts}.")
+            raise ValueError(f"{owner}: give at least two prompts to walk between; got {texts}.")
         steps = checks.integer(owner, "steps", steps)
         seeds, indices = seeds_and_indices(self.owner, seed, len(texts))
         features = self.prompts.remembered(self.prompts.features(texts, batch_size=batch_size, verbose=verbose))
@@ -145,16 +145,18 @@ class PromptSampler(Sampler):
         return self.run(walk_inputs(features, ops.convert_to_numpy(latents), steps, on_sphere), batch_size, verbose)
 
     def memory_of(self, captions: Any, images: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
-        """A `FeatureMemory` of captions; None for None. See `remember` of a text-to-image model."""
+        """A `FeatureMemory` of captions; None for None. See `TextToImage.remember`."""
         owner = f"{self.owner}.remember"
         if self.model.text_encoder.trainable:
-            raise ValueError(f"{owner}: features of a trainable text encoder do not stay what they are; this one is.")
+            raise ValueError(
+                f"{owner}: the text encoder must be frozen; training would change the remembered features."
+            )
         if captions is None:
             return None
         captions = [captions] if isinstance(captions, str) else list(captions)
         captions = [list(each) if isinstance(each, (list, tuple)) else [each] for each in captions]
         read = self.prompts.read([text for each in captions for text in each], owner, expand=False)
-        # Of a caption that several images have, the first counts.
+        # If several images have the same caption, the first image counts.
         image_of: dict[str, int] = {}
         for text, image in zip(read, np.repeat(np.arange(len(captions)), [len(each) for each in captions])):
             image_of.setdefault(text, int(image))
@@ -176,19 +178,19 @@ class PromptSampler(Sampler):
         return memory
 
     def _best_of_each(self, features, images, image_of, verbose):
-        """For each text the number of the one, among those of the same image, whose features draw the image best."""
+        """For each text its number, or that of another text of the same image that draws it best, if clearly better."""
         numbers = np.zeros(len(image_of), "int32")
         drawn = self.run({**features, "seeds": numbers, "indices": numbers}, verbose=verbose)
         errors = [float(np.mean(np.square(one.astype("float32") - images[i]))) for one, i in zip(drawn, image_of)]
         best: dict[int, int] = {}
         for number, image in enumerate(image_of):
             best[image] = min(best.get(image, number), number, key=errors.__getitem__)
-        # A small gain is no reason: of two images that are nearly as good, a blend may have the smaller error.
+        # A small gain is not enough: of two nearly equal images, a blurred blend may have the smaller error.
         gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]
         return [best[image] if gain else number for number, (image, gain) in enumerate(zip(image_of, gains))]
 
     def constants(self) -> list:
-        """As in `Sampler`, and the memory, which `remember` replaces."""
+        """As in `Sampler`, plus the memory, which `remember` replaces."""
         return [*super().constants(), self.model.memory]
 
     # === In a SavedModel ===
@@ -206,7 +208,7 @@ class PromptSampler(Sampler):
         return [tf.TensorSpec([None], tf.int32, name="seeds"), tf.TensorSpec([None], tf.string, name="prompts")]
 
     def serve(self, seeds: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(asked, seed=seeds)` gives, of prompts as they are: no language model runs."""
+        """`{"images"}`, as from `generate(asked, seed=seeds)`, but without the prompt expander."""
         model = self.model
         if model.prompt_cleaner is not None:
             asked = model.prompt_cleaner.clean_tensor(asked)
@@ -215,11 +217,11 @@ class PromptSampler(Sampler):
 
     # === In a file of another format ===
     def tensor_signature(self) -> dict[str, keras.InputSpec]:
-        """The tokens of prompts, int32 `(N, sequence_length)`, and the numbers that a `Sampler` draws from."""
+        """The tokens of prompts, int32 `(N, sequence_length)`, and the inputs of a `Sampler`."""
         return {**self.model.text_encoder.token_signature(), **super().tensor_signature()}
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate` gives of prompts with these tokens, from these standard normal numbers."""
+        """`{"images"}`, as from `generate`, for prompts with these tokens, from these standard normal numbers."""
         features = self.prompts.remembered(self.model.text_encoder.from_tokens(inputs))
         return {"images": self._from_normal(inputs, self.model.condition(features))}
 

@@ -9,15 +9,15 @@ from kgen.types import Array
 
 
 def walk_inputs(features: dict[str, Array], latents: Array, steps: int, on_sphere: bool) -> dict[str, Array]:
-    """The inputs of a text-to-image model's `draw` on the way through prompts.
+    """The inputs of a text-to-image model's `draw` for a walk through prompts.
 
-    Latents turn at constant speed, and so stay as long as latents are: spherical interpolation [White 2016, "Sampling
-    generative networks"]; so do pooled features where they have length 1. Token features go straight, each to the one
-    at its place in the other text. Where a text has no token, the mean of its tokens stands in, so that a word comes
-    and goes gradually; at the prompts themselves the mask is theirs.
+    Latents rotate at constant speed, so their length stays typical: spherical interpolation [White 2016, "Sampling
+    generative networks"]. So do pooled features of length 1. Token features are interpolated linearly, position by
+    position. Where one text has no token, the mean of its tokens replaces it, so that words come and go gradually; at
+    the prompts themselves the mask is their own.
 
     Args:
-        features: as `TextEncoder.encode` gives them, of N texts.
+        features: features of N texts, from `TextEncoder.encode`.
         latents: float array `(N, latent_dim)`.
         steps: rows from one text to the next.
         on_sphere: whether pooled features have length 1.

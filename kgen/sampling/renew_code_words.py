@@ -1,4 +1,4 @@
-"""New meanings for the code words that say least."""
+"""Gives new meanings to the least useful code words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kgen.sampling.fit_code_prior import seen_images
 from kgen.training import Phase, PhasedModel
 from kgen.types import Array, ValueRange, Verbose
 
-# More images than these tell nothing new of clusters, and each is held with what it lacks.
+# More images would not improve the clusters, and the error of each is kept in memory.
 _MOST_IMAGES = 10_000
 _ROUNDS, _BEGINNINGS = 20, 3
 _BATCH = 64
@@ -32,22 +32,22 @@ def renew_code_words(
     verbose: Verbose = "auto",
     value_range: ValueRange = None,
 ) -> float:
-    """Gives the code words that say least another meaning: how images differ from what the model makes of them.
+    """Gives the least useful code words a new meaning: kinds of errors in the model's reconstructions.
 
-    Training finds words for what is large, such as hair, often several for the same; small parts, such as mouths, are
-    then a mean of all kinds, and no gradient leads away from that. This looks at what is wrong with the images that the
-    model makes of its own words, finds kinds of it by k-means, one word after the other, each of what the words before
-    leave [residual vector quantization: Juang and Gray 1982, "Multiple stage vector quantization for speech coding"],
-    and teaches the encoder to tell them. Go on with `fit` afterwards: the generator is to learn what the new words
-    mean, and the prior when they are said.
+    Training finds words for large things, such as hair, and often several words for the same. Small parts, such as
+    mouths, then become the mean of all kinds, and no gradient leads away from that. This function takes the errors of
+    the model's reconstructions and sorts them into kinds by k-means, one word after the other, each on what the words
+    before leave unexplained [residual vector quantization: Juang and Gray 1982, "Multiple stage vector quantization for
+    speech coding"]. It then teaches the encoder these words. Call `fit` again afterwards: the generator must learn what
+    the new words mean, and the prior when to use them.
 
     Args:
-        model: a `TextToImage` with `codes`, which has learned for a while.
+        model: a `TextToImage` with `codes` that has trained for a while.
         x, y: captioned images as in `fit`, but no `tf.data.Dataset`.
-        words: how many of them.
-        steps: of 64 images each, in which the encoder learns.
-        seed: an integer; of the captions, the clusters and the order of the images.
-        batch_size: images looked at at once.
+        words: how many words get a new meaning.
+        steps: encoder steps of 64 images each, rounded to whole epochs.
+        seed: an integer, the seed of the captions, the clusters and the order of the images.
+        batch_size: images encoded at once.
         caption_cache, verbose, value_range: as in `TextToImage.fit_prior`.
 
     Returns:
@@ -97,9 +97,9 @@ def renew_code_words(
 
 
 def k_means(points: Array, count: int, random: np.random.Generator) -> tuple[Array, Array]:
-    """`(nearest mean of each point, means)` of points `(n, length)`: Lloyd's algorithm, the best of some beginnings.
+    """`(nearest mean of each point, means)` of points `(n, length)`: the best of several runs of Lloyd's algorithm.
 
-    It begins with points that are far from each other [Arthur and Vassilvitskii 2007, "k-means++"].
+    Each starts from points that are far from each other [Arthur and Vassilvitskii 2007, "k-means++"].
     """
     found = [_lloyd(points, _far_apart(points, count, random)) for _ in range(_BEGINNINGS)]
     means = min(found, key=lambda each: _squared_distances(points, each).min(axis=1).sum())
@@ -128,7 +128,7 @@ def _squared_distances(points, means):
 
 
 def _looked_at(model, batch, batch_size):
-    """Of each image: the logits of its words `(n, K, V)`, their divergences `(n, K)`, and what the images lack."""
+    """For each image the logits of its words `(n, K, V)`, their divergences `(n, K)`, and the reconstruction error."""
     codes = model.codes
 
     def look(inputs):
@@ -147,12 +147,12 @@ def _looked_at(model, batch, batch_size):
 
 
 class _Learner(PhasedModel):
-    """Teaches a model's encoder words that are known."""
+    """Trains a model's encoder on given words."""
 
     def __init__(self, model):
         super().__init__(seed=0)
         self.encoder = model.encoder
-        # In a function: Keras would take the model for a layer of this one.
+        # Hidden in a function, or Keras would track the model as a layer of this one.
         self.model = lambda: model
         self.built = True
 

@@ -1,4 +1,4 @@
-"""Metrics of what a model generates, as part of `evaluate` and of validation."""
+"""Metrics of generated images or answers, for `evaluate` and validation."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from kgen.types import Tensor
 
 
 class SampleMetrics:
-    """The metrics that `compile(metrics=...)` of a model was given.
+    """The metrics of a model's `compile(metrics=...)`.
 
-    Metrics of `kgen.metrics` measure generated images: the model gives `counterparts(batch, paired)`, the real images
-    and as many generated ones. Metrics of `keras.metrics` judge answers: the model gives `judged(batch)`, what is true
-    and what it says, and perhaps weights of samples.
+    Metrics of `kgen.metrics` measure generated images: the model's `counterparts(batch, paired)` gives real images and
+    as many generated ones. Metrics of `keras.metrics` judge answers: the model's `judged(batch)` gives the true and its
+    own answers, and perhaps sample weights.
 
     Args:
         owner: class name that errors begin with.
-        metrics: what `compile` was given: metrics, or names such as "frechet_distance", alone or in a list.
-        image_shape: of the images that are measured.
+        metrics: from `compile`: metrics, or names such as "frechet_distance", alone or in a list.
+        image_shape: shape of the measured images.
         generates: whether the model generates images.
-        pairs: whether it generates a counterpart to each single image, such as its reconstruction.
+        pairs: whether it generates a counterpart of each single image, such as its reconstruction.
         judges: whether it gives answers.
 
     Raises:
-        TypeError: for a metric of a kind that does not suit the model.
-        ValueError: for a metric of pairs where the model makes none, or two metrics of one name.
+        TypeError: for a kind of metric that does not suit the model.
+        ValueError: for a paired metric if the model makes no pairs, or two metrics with the same name.
 
     Example:
 
@@ -50,7 +50,7 @@ class SampleMetrics:
                 raise TypeError(f"{owner}.compile: metrics must be {' or '.join(wanted)}; got {metric!r}.")
             if of_images and metric.paired and not pairs:
                 raise ValueError(
-                    f"{owner}.compile: {metric.name} compares image i with image i, but this model generates no "
+                    f"{owner}.compile: {metric.name} compares image i with image i, but this model does not generate "
                     "counterparts of single images."
                 )
             keys += metric.keys if of_images else [metric.name]
@@ -63,7 +63,7 @@ class SampleMetrics:
             metric.build_for(image_shape)
 
     def update(self, model: Any, batch: dict[str, Tensor]) -> None:
-        """Measures what the model makes of a batch of `evaluate`."""
+        """Updates the metrics with a batch of `evaluate`."""
         for paired in (False, True):
             metrics = [metric for metric in self.of_images if metric.paired == paired]
             if metrics:
@@ -76,7 +76,7 @@ class SampleMetrics:
                 metric.update_state(*judged)
 
     def results(self) -> dict[str, float]:
-        """The numbers by name."""
+        """The results by name."""
         numbers: dict[str, float] = {}
         for metric in self.all:
             is_ours = isinstance(metric, FeatureMetric)
@@ -85,5 +85,5 @@ class SampleMetrics:
 
 
 def _in_grey_levels(images):
-    # As images leave the model, but for NaN, which uint8 would hide.
+    # Rounded like the model's uint8 images, but float, because uint8 would hide NaN.
     return ops.round((ops.clip(ops.cast(images, "float32"), -1.0, 1.0) + 1.0) * 127.5)

@@ -23,14 +23,14 @@ _OWN_INPUTS = ("latents", "seeds", "indices", "truncation")
 
 
 class Sampler:
-    """How a model generates: `GAN`, `VAE` and `TextToImage` each hold one.
+    """How a model generates; `GAN`, `VAE` and `TextToImage` each have one of these.
 
-    The model gives `generator` and its `average`, `latent_dim`, `image_shape`, `num_classes`, `postprocessing`, the
-    `space` of what networks make, and `reconstruction`, what the generator's outputs mean; None if they are in that
-    space. What is learned after training, the prior, is here; it is saved with the model, and training drops it.
+    The model has `generator` and its `average`, `latent_dim`, `image_shape`, `num_classes`, `postprocessing`, the
+    `space` that its networks work in, and `reconstruction`, what the generator's outputs mean; None if they are already
+    in that space. A prior learned after training is kept here; it is saved with the model, and training drops it.
 
     Args:
-        model: that generates.
+        model: the model that generates.
 
     Example:
 
@@ -43,13 +43,13 @@ class Sampler:
     def __init__(self, model: Any):
         self.model = model
         self.owner = type(model).__name__
-        # What is learned with the model is not dropped when training goes on.
+        # A prior that learns with the model is not dropped by more training.
         self.prior: Any = getattr(model, "codes", None)
         self.learns_prior = self.prior is not None
 
     @property
     def image_shape(self) -> ImageShape:
-        """`(height, width, channels)` of what `generate` gives: the model's `image_shape` after the post-processing."""
+        """`(height, width, channels)` of generated images: the model's `image_shape` after post-processing."""
         shape = (None, *self.model.image_shape)
         for layer in self.model.postprocessing:
             shape = tuple(layer.compute_output_shape(shape))
@@ -57,20 +57,20 @@ class Sampler:
 
     # === In a training step ===
     def noise(self, like: Tensor, training: bool) -> Tensor:
-        """Latents of the prior: standard normal, `(batch, latent_dim)`, a row for each row of `like`."""
+        """Standard normal noise `(batch, latent_dim)`, a row for each row of `like`."""
         model = self.model
         shape = ops.shape(like)[0], model.latent_dim
         return backend.like_batch(keras.random.normal(shape, dtype="float32", seed=model.seeds(training)))
 
     def generated(self, like: Tensor, condition: dict[str, Tensor], training: bool) -> Tensor:
-        """What the network in training makes of random latents, one for each row of `like`."""
+        """Outputs of the network in training for random latents, one for each row of `like`."""
         noise = self.noise(like, training)
         if self.learns_prior:
             noise = ops.stop_gradient(self.prior.draw(noise, None, None, condition))
         return self._made(feed(self.model.generator, "latents", noise, condition, training))
 
     def counterparts(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """For metrics: what the averaged weights make of the prior, one for each image, of its condition."""
+        """For metrics: one image drawn from the prior for each given image, with its condition and averaged weights."""
         latents = self.noise(images, training=False)
         if self.prior is not None:
             seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
@@ -79,11 +79,11 @@ class Sampler:
 
     # === Graphs, row by row ===
     def synthesize(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """What the averaged weights make of latents, in the model's space: one forward pass."""
+        """The averaged network's outputs for latents, in the model's space: one forward pass."""
         return self._made(feed(self.model.average.network, "latents", latents, condition, False))
 
     def _made(self, outputs):
-        # Whatever a network computes in, this is float32.
+        # Always float32, whatever dtype the network computes in.
         outputs, reconstruction = ops.cast(outputs, "float32"), self.model.reconstruction
         return outputs if reconstruction is None else self.model.space.location(reconstruction, outputs)
 
@@ -91,18 +91,18 @@ class Sampler:
         """uint8 images from latents, or seeds and indices, and a condition: the graph of `generate` and `decode`.
 
         Args:
-            inputs: dict of `latents` `(N, latent_dim)`, or of `seeds` and `indices`, int32 `(N,)`, and perhaps
-                `truncation` `(N,)`; and of the parts of a condition.
+            inputs: dict of `latents` `(N, latent_dim)`, or of `seeds` and `indices`, int32 `(N,)`; perhaps `truncation`
+                `(N,)`; and the parts of a condition.
         """
         condition = {key: value for key, value in inputs.items() if key not in _OWN_INPUTS}
         return self.finished(self.synthesize(self.latents(inputs, condition), condition))
 
     def made(self, inputs: dict[str, Tensor]) -> Tensor:
-        """What `draw` decodes and finishes: a graph like it, from `latents` and a condition."""
+        """Like `draw`, from `latents` and a condition, but before decoding and post-processing."""
         return self.synthesize(inputs["latents"], {key: value for key, value in inputs.items() if key != "latents"})
 
     def latents(self, inputs: dict[str, Tensor], condition: dict[str, Tensor]) -> Tensor:
-        """Latents `(N, latent_dim)`: given ones, or those of seeds and indices; truncated if that was asked for."""
+        """Latents `(N, latent_dim)`: given, or from seeds and indices; truncated if `inputs` has `truncation`."""
         given = "latents" in inputs
         latents = inputs["latents"] if given else image_noise(inputs["seeds"], inputs["indices"], self.model.latent_dim)
         if "truncation" in inputs:
@@ -110,11 +110,11 @@ class Sampler:
         return latents if given else self.from_noise(latents, inputs["seeds"], inputs["indices"], condition)
 
     def from_noise(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Latents of the learned prior, from standard normal noise; the noise itself if there is no such prior."""
+        """Latents of the learned prior, from standard normal noise; without a learned prior the noise itself."""
         return noise if self.prior is None else self.prior.draw(noise, seeds, indices, condition)
 
     def finished(self, made: Tensor) -> Tensor:
-        """uint8 images from what a network has made: decoded, after the post-processing."""
+        """uint8 images from network outputs: decoded and post-processed."""
         images = self.model.space.decode(made)
         if self.model.postprocessing:
             images = ops.clip(0.5 * ops.cast(images, "float32") + 0.5, 0.0, 1.0)
@@ -133,12 +133,14 @@ class Sampler:
     def generate(
         self, num_images: Any, seed: Any, truncation: Any, batch_size: int, verbose: Verbose, labels: Any = None
     ) -> Array:
-        """`generate` of a model of classes, or of none; see `GAN.generate`."""
+        """Implements `generate` for models with or without classes; see `GAN.generate`."""
         owner, num_classes = f"{self.owner}.generate", self.model.num_classes
         condition: dict[str, Array] = {}
         if labels is None:
             if num_classes is not None:
-                raise ValueError(f"{owner}: this model has {num_classes} classes; say which: generate(labels=[0, 1]).")
+                raise ValueError(
+                    f"{owner}: this model has {num_classes} classes; choose them, for example generate(labels=[0, 1])."
+                )
             seeds, indices = seeds_and_indices(self.owner, seed, checks.integer(owner, "num_images", num_images))
         else:
             num_images = checks.integer(owner, "num_images", num_images)
@@ -152,7 +154,7 @@ class Sampler:
         return self.run({"seeds": seeds, "indices": indices, **condition}, batch_size, verbose)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int, label: int | None) -> Array:
-        """`interpolate` of a model of classes, or of none; see `GAN.interpolate`."""
+        """Implements `interpolate` for models with or without classes; see `GAN.interpolate`."""
         owner = f"{self.owner}.interpolate"
         steps = checks.integer(owner, "steps", steps, least=2)
         seeds, _ = seeds_and_indices(self.owner, [first_seed, second_seed], 2)
@@ -166,7 +168,7 @@ class Sampler:
         return self.run({"latents": latents, **condition})
 
     def decode(self, latents: Any, labels: Any, batch_size: int, verbose: Verbose) -> Array:
-        """`decode` of a model of classes, or of none; see `GAN.decode`."""
+        """Implements `decode` for models with or without classes; see `GAN.decode`."""
         owner = f"{self.owner}.decode"
         latents = checks.floats(owner, "latents", latents, (None, self.model.latent_dim))
         condition = label_condition(owner, self.model.num_classes, labels, len(latents))
@@ -175,7 +177,7 @@ class Sampler:
     def run(
         self, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto", function: Any = None
     ) -> Array:
-        """uint8 images `(N, height, width, channels)` by `draw`, or another graph of this sampler, over long arrays."""
+        """uint8 images `(N, height, width, channels)` from long arrays, by `draw` or another graph of this sampler."""
         if not self.model.trained:
             warnings.warn(f"{self.owner} has not been trained: expect noise.", stacklevel=4)
         return self.model.graphs.in_batches(function or self.draw, inputs, batch_size, verbose)
@@ -186,18 +188,18 @@ class Sampler:
         return [self.model.average, *self.other_layers()]
 
     def other_layers(self) -> list:
-        """The space and the prior, as far as they are layers."""
+        """The space and the prior, if they are layers."""
         return [part for part in (self.model.space, self.prior) if isinstance(part, keras.layers.Layer)]
 
     def serving_signature(self) -> list:
-        """`seeds`, int32 `(N,)`, and `labels`, int32 `(N,)`, of a model of classes."""
+        """`seeds`, int32 `(N,)`, and for a model with classes `labels`, int32 `(N,)`."""
         import tensorflow as tf
 
         names = ["seeds"] if self.model.num_classes is None else ["seeds", "labels"]
         return [tf.TensorSpec([None], tf.int32, name=name) for name in names]
 
     def serve(self, seeds: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
-        """`{"images"}`: what `generate(N, labels=asked, seed=seeds)` gives."""
+        """`{"images"}`, as from `generate(N, seed=seeds)`, or with classes `generate(labels=asked, seed=seeds)`."""
         condition = {}
         if asked is not None:
             condition["pooled"] = ops.one_hot(asked, self.model.num_classes, dtype="float32")
@@ -205,7 +207,7 @@ class Sampler:
 
     # === In a file of another format ===
     def tensor_signature(self) -> dict[str, keras.InputSpec]:
-        """`latents`, and what else draws: `choice` for a mixture as learned prior, `labels` of a model of classes.
+        """`latents`; with a mixture as learned prior `choice`; and for a model with classes `labels`.
 
         `latents` `(N, latent_dim)` and `choice` `(N,)` are standard normal numbers, float32; labels are int32 `(N,)`.
         """
@@ -217,7 +219,7 @@ class Sampler:
         return specs
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """`{"images"}`, uint8, of standard normal `latents` and the rest of `tensor_signature`."""
+        """`{"images"}`, uint8, from the inputs of `tensor_signature`."""
         condition = {}
         if self.model.num_classes is not None:
             condition["pooled"] = ops.one_hot(inputs["labels"], self.model.num_classes, dtype="float32")
@@ -229,30 +231,30 @@ class Sampler:
 
     # === The learned prior is state ===
     def constants(self) -> list:
-        """What a graph has in it that is not a variable: the learned prior."""
+        """What graphs contain that is not a variable: the learned prior."""
         return [self.prior]
 
     def drop_prior(self) -> None:
-        """Drops a learned prior: the latents that it was fitted to move when training goes on."""
+        """Drops a prior learned after training, because more training moves the latents that it was fitted to."""
         if self.prior is not None and not self.learns_prior:
             warnings.warn(
-                f"{self.owner}: training moves the latents; the prior that fit_prior learned is dropped.", stacklevel=4
+                f"{self.owner}: training changes the latents, so the prior from fit_prior is dropped.", stacklevel=4
             )
             self.prior = None
 
     def save(self, store: Any) -> None:
-        """Writes the learned prior into what `save_own_variables` is given."""
+        """Writes the learned prior into the store of `save_own_variables`."""
         if self.prior is not None and not self.learns_prior:
             self.prior.save(store)
 
     def load(self, store: dict) -> None:
-        """Takes the learned prior out of a dict of arrays; none if none was saved."""
+        """Takes the learned prior out of a dict of arrays; it stays None if none was saved."""
         if not self.learns_prior:
             self.prior = (LatentPrior.load(store) or TextPrior.load(store)) if store else None
 
 
 def checked_postprocessing(owner: str, layers: Any) -> list:
-    """A list of layers that finish images, as layers that are not trained.
+    """The checked list of post-processing layers, set to not trainable.
 
     Args:
         owner: class name that errors begin with.
@@ -260,7 +262,7 @@ def checked_postprocessing(owner: str, layers: Any) -> list:
             `Sharpen`, `Saturation`, `ColorBalance`), `keras.layers.AutoContrast(value_range=(0, 1))`, or a network.
 
     Raises:
-        TypeError: if it is something else.
+        TypeError: if an entry is not a layer.
     """
     for layer in layers:
         if not isinstance(layer, keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""A prior of latents that has read the caption, learned after training."""
+"""A prior of latents given the caption, learned after training."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from kgen.text import CaptionBatches
 from kgen.types import Array, Tensor, ValueRange, Verbose
 
 _BATCH = 64
-# Features of a token that go on, and units of either hidden layer.
+# Units of the layer for each token, and of each hidden layer.
 _TOKEN_WIDTH, _WIDTH = 32, 256
-# Noise on standardized features, so that captions like those that were seen are read alike.
+# Noise on standardized features, so that the prior reads captions similar to the seen ones alike; and dropout.
 _FEATURE_NOISE, _DROPOUT = 0.3, 0.1
-# Of deviations, as logarithms: a component can neither shrink to an image nor leave the prior far behind.
+# Limits of log-deviations: a component can neither shrink to a single image nor grow far wider than the prior.
 _LOG_DEVIATIONS = (-2.0, 2.0)
 
 
 class TextPrior:
-    """p(z|c) = sum_m w_m(c) N(z; mu_m(c), sigma_m(c)^2), all three by a small network of the tokens of a caption c.
+    """p(z|c) = sum_m w_m(c) N(z; mu_m(c), sigma_m(c)^2): a small network reads w, mu and sigma from caption tokens.
 
-    It is a mixture density network [Bishop 1994]: a dense layer for each token, then, of all tokens in their order, two
-    hidden layers. The tokens and not the pooled features: those hardly say which of two things is the small one.
+    It is a mixture density network [Bishop 1994]: a dense layer for each token, then two hidden layers on all tokens in
+    order. It reads tokens, because pooled features hardly say which of two things is the small one.
 
-    In training one more normal distribution stands beside the mixture, by the same hidden layers and under a loss of
-    its own. A mixture can spread over all that might be meant, at a price of a bit or less, before it has learned to
-    read; a single normal distribution cannot.
+    In training the same hidden layers also predict a single normal distribution, with its own loss. Before a mixture
+    has learned to read, it can spread over all possible meanings at the price of a bit or less; a single normal
+    distribution cannot.
 
     Args:
-        *weights: of the network, the last two, kernel and bias, `(width, 1 + components, 1 + 2 latent_dim)` and
-            `(1 + components, 1 + 2 latent_dim)`; the single normal distribution is the first one.
+        *weights: weights of the network; the last two, kernel and bias, are `(width, 1 + components, 1 + 2 latent_dim)`
+            and `(1 + components, 1 + 2 latent_dim)`, with the single normal distribution first.
 
     Example:
 
@@ -67,23 +67,23 @@ class TextPrior:
         seed: int,
         verbose: Verbose,
     ) -> TextPrior:
-        """The mixture under which draws from q(z|x, c) are likeliest, with its `gain` on a tenth that it did not see.
+        """Fits the mixture to draws from q(z|x, c); its `gain` is measured on a tenth of the images, held out.
 
         Args:
             owner: name that errors begin with.
             batches: `CaptionBatches` of the images.
             encoded: function from features of captions to standardized ones.
             moments: means and log-variances of q(z|x, c), `(N, 2 latent_dim)`.
-            components: of the mixture.
-            steps: of 64 images each.
-            seed: an integer; of the order, the draws, and where the network begins.
+            components: components of the mixture.
+            steps: training steps of 64 images each.
+            seed: an integer, the seed of the order, the draws and the first weights.
             verbose: as in `Progress`.
         """
         components = checks.integer(owner, "components", components)
         steps = checks.integer(owner, "steps", steps)
         count, latent_dim = len(moments), moments.shape[1] // 2
         if count < 20:
-            raise ValueError(f"{owner}: it takes 20 images or more to learn a prior from; got {count}.")
+            raise ValueError(f"{owner}: a prior needs at least 20 images to learn from; got {count}.")
         random = np.random.default_rng(seed % 2**32)
         held_out, rest = np.split(random.permutation(count), [count // 10])
         shape = (1 + components, 1 + 2 * latent_dim)
@@ -102,7 +102,7 @@ class TextPrior:
         progress = Progress(steps, "step", verbose)
         while done < steps:
             now = min(len(draws), steps - done)
-            # Shuffled by itself: Keras would shuffle the batches too, by Python's own random numbers.
+            # `_Draws` shuffles: Keras would shuffle the batches too, with Python's own random numbers.
             logs = network.fit(draws, steps_per_epoch=now, shuffle=False, verbose=0).history
             done += now
             progress.add(now, [("surprise", logs["loss"][-1])])
@@ -117,7 +117,7 @@ class TextPrior:
         return prior
 
     def draw(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
-        """Latents `(rows, latent_dim)`, as in `LatentPrior.draw`, for captions of these `tokens`, with their `mask`."""
+        """Latents `(rows, latent_dim)`, as in `LatentPrior.draw`; the condition has `tokens` and `mask` of captions."""
         log_weights, means, log_deviations = self._mixture(condition)
         bounds = ops.cumsum(ops.exp(log_weights), axis=1)[:, :-1]
         chosen = ops.one_hot(chosen_components(seeds, indices, bounds), means.shape[1], dtype="float32")[..., None]
@@ -128,7 +128,7 @@ class TextPrior:
         return _log_density(self._mixture(condition), latents)
 
     def _mixture(self, condition):
-        # Another text encoder may give fewer tokens, or more.
+        # Another text encoder may give fewer or more tokens.
         missing = [[0, 0], [0, self.length]]
         inputs = {
             "tokens": ops.pad(ops.cast(condition["tokens"], "float32"), [*missing, [0, 0]])[:, : self.length],
@@ -143,13 +143,13 @@ class TextPrior:
 
     # === On disk ===
     def save(self, store: dict) -> None:
-        """Writes itself into what `save_own_variables` is given."""
+        """Writes the prior into the store of `save_own_variables`."""
         for number, weight in enumerate(self.weights):
             store[f"text_prior_{number}"] = weight
 
     @classmethod
     def load(cls, store: dict) -> TextPrior | None:
-        """The prior in a dict of arrays, which it takes out of there; None if there is no prior in it."""
+        """Takes the prior out of a dict of arrays; None if there is no prior in it."""
         names = sorted(name for name in store if name.startswith("text_prior_"))
         return cls(*(store.pop(name) for name in names)) if names else None
 
@@ -166,12 +166,14 @@ def fit_text_prior(
     verbose: Verbose = "auto",
     value_range: ValueRange = None,
 ) -> TextPrior:
-    """The `TextPrior` of a `TextToImage` with an encoder, from captioned images; see its `fit_prior`."""
+    """Fits the `TextPrior` of a `TextToImage` with an encoder to captioned images; see `TextToImage.fit_prior`."""
     owner = f"{type(model).__name__}.fit_prior"
     if model.posterior is None:
-        raise TypeError(f"{owner}: a VAE finds the latents of images; this model is a {model.recipe.upper()}.")
+        raise TypeError(
+            f"{owner}: it needs a VAE, which finds the latents of images; this model is a {model.recipe.upper()}."
+        )
     if model.text_encoder.trainable:
-        raise ValueError(f"{owner}: it reads features of a frozen text encoder; this one is trainable.")
+        raise ValueError(f"{owner}: the text encoder must be frozen; this one is trainable.")
     seed = checks.integer(owner, "seed", seed, least=None)
     batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
     progress, moments = Progress(len(batches), "batch", verbose), []
@@ -193,7 +195,7 @@ def fit_text_prior(
 
 
 class _Draws(keras.utils.PyDataset):
-    """Batches of standardized features, and draws from q(z|x, c), whose moments `batches` has as its images."""
+    """Batches of standardized features and draws from q(z|x, c); `batches` has the moments of q as its images."""
 
     def __init__(self, batches, encoded):
         super().__init__()
@@ -208,7 +210,7 @@ class _Draws(keras.utils.PyDataset):
     def __getitem__(self, index):
         batch = self.batches[index]
         means, log_variances = np.split(batch.pop("images"), 2, axis=1)
-        # Keras asks for batches ahead of the steps: what is drawn follows from which batch it is alone.
+        # Keras asks for batches ahead of time, so the draws depend only on which batch it is.
         random = np.random.default_rng([self.batches.seed, self.batches.steps_done(), index])
         latents = means + np.exp(0.5 * log_variances) * random.normal(size=means.shape)
         features = self.encoded(batch)
@@ -217,7 +219,7 @@ class _Draws(keras.utils.PyDataset):
 
 
 def _network(length, token_dim, outputs, random=None):
-    """From `tokens` `(rows, length, token_dim)` and their `mask` to outputs; `random` says where it begins."""
+    """The network from `tokens` `(rows, length, token_dim)` and `mask` to outputs; `random` draws its first weights."""
     random = random or np.random.default_rng(0)
     seeds = iter(int(number) for number in random.integers(2**31, size=7))
 
@@ -236,7 +238,7 @@ def _network(length, token_dim, outputs, random=None):
 
 
 def _parts(outputs):
-    """`(log-weights, means, log-deviations)` of `(rows, components, 1 + 2 latent_dim)`."""
+    """`(log-weights, means, log-deviations)` from outputs `(rows, components, 1 + 2 latent_dim)`."""
     latent_dim = outputs.shape[-1] // 2
     log_deviations = ops.clip(outputs[..., 1 + latent_dim :], *_LOG_DEVIATIONS)
     return ops.log_softmax(outputs[..., 0], axis=-1), outputs[..., 1 : 1 + latent_dim], log_deviations

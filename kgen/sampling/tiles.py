@@ -1,4 +1,4 @@
-"""Large images in overlapping tiles: the results are put together without seams, in constant memory."""
+"""Large images in overlapping tiles: joined without seams, in constant memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from kgen import checks
 from kgen.types import Array
 
-# Tiles begin at multiples of this many pixels, so that a network which folds pixels folds the same ones in each.
+# Tiles start at multiples of this many pixels, so that networks which fold pixels into channels fold the same ones.
 MULTIPLE = 8
 
 
@@ -24,19 +24,19 @@ def levels(images: Array) -> Array:
 class Tiles:
     """Where the tiles of an image lie, and how much each counts.
 
-    Neighbours overlap. Of an overlap the outer quarter of a tile counts for nothing, as what lies beyond it is missing
-    there; then its weight grows linearly while that of the neighbour falls.
+    Neighbours overlap. In an overlap, the outer quarter of a tile has weight 0, because the network misses the pixels
+    beyond it; then its weight grows linearly while the neighbour's falls.
 
     Args:
         size: `(height, width)` of the image.
         tile: side of a tile in pixels, a multiple of `multiple`; smaller images are one tile.
-        overlap: of neighbours in pixels, a multiple of `multiple` and at most half of a tile.
-        scale: how many times larger the results are; a `fractions.Fraction` where they are smaller.
-        multiple: of pixels, at which tiles begin.
+        overlap: overlap of neighbours in pixels, a multiple of `multiple` and at most half of a tile.
+        scale: how many times larger the results are; a `fractions.Fraction` if they are smaller.
+        multiple: tiles start at multiples of this many pixels.
         owner: method that errors name.
 
     Raises:
-        ValueError: for another tile or overlap.
+        ValueError: for a tile or an overlap that breaks these rules.
 
     Example:
 
@@ -81,11 +81,11 @@ class Tiles:
             function: from a dict of arrays `(n, *tile, c)`, the tiles of one row, to an array
                 `(n, scale * height, scale * width, C)` in [0, 1].
             arrays: dict of arrays `(height, width, c)`.
-            finish: what is made of each part of the result; by default `levels`.
-            out: where the result is written, part by part; None: into a new array.
+            finish: function that converts each part of the result; by default `levels`.
+            out: array for the result, which is written part by part; None: a new array.
 
         Returns:
-            Array `(scale * height, scale * width, C)`, of the dtype that `finish` gives; for a scale below 1 sides are
+            Array `(scale * height, scale * width, C)`, with the dtype of `finish`; for a scale below 1 sides are
             rounded up.
         """
         height, width = (math.ceil(side * self.scale) for side in self.size)
@@ -93,7 +93,7 @@ class Tiles:
         carried: Any = None
         for i, top in enumerate(self.rows):
             band = self._band(function, arrays, top) * self.row_weights[i][:, None, None]
-            # What the rows of tiles above had to say of these pixels.
+            # What the row of tiles above contributes to these pixels.
             if i:
                 band[: len(carried)] += carried
             elif result is None:
@@ -122,7 +122,7 @@ class Tiles:
 
 
 def _starts(length, tile, overlap, multiple):
-    """Where tiles begin, spread evenly; neighbours overlap by `overlap` or more."""
+    """Where tiles start, evenly spread; neighbours overlap by at least `overlap`."""
     if length <= tile:
         return [0]
     steps = math.ceil((length - tile) / (tile - overlap))
@@ -130,7 +130,7 @@ def _starts(length, tile, overlap, multiple):
 
 
 def _weights(starts, tile, overlap, scale):
-    """A row of weights for each tile; at every pixel those of all tiles sum to 1."""
+    """A row of weights for each tile; at every pixel the weights of all tiles sum to 1."""
     length, starts = int(tile * scale), [int(start * scale) for start in starts]
     places = (np.arange(length) + 0.5) / float(scale)
     weights = np.ones((len(starts), length))
@@ -144,7 +144,7 @@ def _weights(starts, tile, overlap, scale):
 
 
 def _cut(array, top, left, tall, wide):
-    """A tile; beyond the image its border is repeated."""
+    """A tile; beyond the image its border pixels are repeated."""
     part = array[top : top + tall, left : left + wide]
     missing = (tall - part.shape[0], wide - part.shape[1])
     return np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else part

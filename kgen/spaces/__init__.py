@@ -1,4 +1,4 @@
-"""What a generator's numbers are: pixels, or the latents of an autoencoder."""
+"""What a generator outputs: pixels, or the latents of an autoencoder."""
 
 from kgen.spaces.choice import automatic_space, space_of
 from kgen.spaces.latent_space import LatentSpace

@@ -1,4 +1,4 @@
-"""Which space a model's networks are in."""
+"""Which space a model's networks work in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kgen.spaces.latent_space import LatentSpace
 from kgen.spaces.pixel_space import PixelSpace
 from kgen.types import ImageShape
 
-# The autoencoder that comes with kgen, and the shorter side in pixels from which its latents are taken by themselves.
+# The autoencoder that comes with kgen, and the shorter side in pixels from which "auto" chooses its latents.
 _AUTOENCODER, _LATENTS_FROM = "tiny_f8", 96
 
 
@@ -20,7 +20,7 @@ def space_of(owner: str, space: Any) -> Any:
 
     Args:
         owner: class name that errors begin with.
-        space: a space; the name or the directory of an autoencoder's preset, for a `LatentSpace` of it; None for a
+        space: a space; the name or the directory of an autoencoder's preset, for its `LatentSpace`; None for a
             `PixelSpace`.
 
     Raises:
@@ -46,12 +46,15 @@ def space_of(owner: str, space: Any) -> Any:
 
 
 def automatic_space(image_shape: ImageShape, reconstruction: Any, networks: Iterable[Any]) -> Any:
-    """Latents for large images, if nothing speaks against it, else pixels.
+    """Latents of "tiny_f8" for large images, else pixels.
+
+    Large means at least 96 pixels a side. Images still stay pixels if they do not have 3 channels, if 8 does not divide
+    their sides, or if a given network or the reconstruction is made for pixels.
 
     Args:
         image_shape: `(height, width, channels)` of the images.
-        reconstruction: what a generator's outputs mean, or None; some are of pixels only.
-        networks: those that the user gave, or None for each; they say by their shapes what they see.
+        reconstruction: what a generator's outputs mean, or None; some are for pixels only.
+        networks: the networks that the user gave, None for each missing one; their shapes say what they see.
     """
     *size, channels = image_shape
     fits = min(size) >= _LATENTS_FROM and channels == 3 and not any(side % 8 for side in size)
@@ -62,7 +65,7 @@ def automatic_space(image_shape: ImageShape, reconstruction: Any, networks: Iter
 
 
 def _sees(network):
-    """The shape of the images, or of what is in their place, that a network makes or takes."""
+    """The shape of the images or latents that a network makes or takes."""
     outputs = network.output_shape
     if isinstance(outputs, tuple) and len(outputs) == 4:
         return tuple(outputs[1:])

@@ -1,4 +1,4 @@
-"""Networks that see and make latents of a frozen autoencoder."""
+"""The latents of a frozen autoencoder, as the space that networks work in."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from kgen.types import Array, ImageShape, Tensor, Verbose
 
 # Images encoded at once.
 _BATCH = 16
-# Sets of latents kept in memory: those that are trained on, and those that training is validated with.
+# Sets of latents kept in memory: one for training, one for validation.
 _SETS = 2
-# What it takes of an autoencoder beside its networks.
+# Attributes that it takes from an autoencoder, besides the networks.
 _SIZES = ("channels", "latent_channels", "factor")
-# Values of an image that count for a mean and a deviation are many: these images are enough.
+# Each image has many values, so this many images are enough for a mean and a deviation.
 _IMAGES_FOR_STANDARDS = 2048
 
 
@@ -36,23 +36,23 @@ _IMAGES_FOR_STANDARDS = 2048
 class LatentSpace(keras.layers.Layer):
     """The latents of an autoencoder, standardized: a generator for 128 pixels costs what one for 16 pixels costs.
 
-    What networks see and make are grids `(height / factor, width / factor, latent_channels)`, each channel with a mean
-    of 0 and a deviation of 1 over the training images [Rombach et al. 2022, "High-resolution image synthesis with
-    latent diffusion models"]. `fit` encodes images in arrays once, before the first step, and keeps the latents in
-    memory, or in a directory, `fit(..., latent_cache=directory)`; a step then touches neither encoder nor decoder.
-    Images in batches, as of a `tf.data.Dataset`, are encoded in every step. `generate` decodes.
+    Networks see and make grids `(height / factor, width / factor, latent_channels)`. Each channel has a mean of 0 and a
+    deviation of 1 over the training images [Rombach et al. 2022, "High-resolution image synthesis with latent diffusion
+    models"]. `fit` encodes arrays of images once, before the first step, and keeps the latents in memory, or in a
+    directory with `fit(..., latent_cache=directory)`; training steps then use neither encoder nor decoder. Batches of
+    images, such as a `tf.data.Dataset`, are encoded in every step. `generate` decodes.
 
-    The likelihoods of a VAE are those of latents. Metrics in `fit` and `evaluate` compare what is decoded with the real
-    images as the autoencoder gives them back; `kgen.callbacks.EvaluateSamples` with the images themselves.
+    The likelihoods of a VAE are then likelihoods of latents. Metrics in `fit` and `evaluate` compare decoded images
+    with the autoencoder's reconstructions of real images; `kgen.callbacks.EvaluateSamples` with the images themselves.
 
-    The encoder and the decoder are copies of the autoencoder's averaged networks. They are frozen, and are saved with
-    the model that has this space, and are in what it exports.
+    The encoder and the decoder are frozen copies of the autoencoder's averaged networks. They are part of the saved
+    model and its exports.
 
     Args:
         autoencoder: a trained `kgen.models.Autoencoder`, or the name or the directory of its preset: "tiny_f8".
-        flip: whether `fit` also sees mirror images, of which it encodes one more view for every view.
-        shift: in pixels; `fit` also sees images moved so far to the left, right, top and bottom: four more views. 0:
-            none. One of the views is drawn in every step; validation sees the images themselves.
+        flip: whether `fit` also sees mirror images: twice as many views of each image.
+        shift: in pixels; `fit` also sees images moved this far to the left, right, top and bottom: four more views. 0:
+            none. Each step draws one of the views; validation uses the images themselves.
         **kwargs: `name`.
 
     Raises:
@@ -85,7 +85,7 @@ class LatentSpace(keras.layers.Layer):
                 f"{autoencoder!r}."
             )
         if isinstance(autoencoder, SimpleNamespace):
-            # Of a config, which nobody else has.
+            # From a config: nobody else holds these networks, so no copy is needed.
             self.encoder, self.decoder = autoencoder.encoder, autoencoder.decoder
         else:
             self.encoder = network_copy(autoencoder.encoder_average.network)
@@ -105,7 +105,7 @@ class LatentSpace(keras.layers.Layer):
 
     @property
     def trainable(self) -> bool:
-        """False, whatever the model that has it is set to."""
+        """Always False, even if the model around it is set to True."""
         return False
 
     @trainable.setter
@@ -113,56 +113,56 @@ class LatentSpace(keras.layers.Layer):
         pass
 
     def get_config(self) -> dict[str, Any]:
-        """Both networks with their sizes, and which views there are."""
+        """Both networks with their sizes, and the views."""
         networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder")}
         sizes = {name: getattr(self, name) for name in _SIZES}
         return {"name": self.name, "flip": self.flip, "shift": self.shift, **networks, **sizes}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LatentSpace:
-        """A space of networks like these."""
+        """A space from what `get_config` gave."""
         networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
         autoencoder = SimpleNamespace(**networks, **{name: config[name] for name in _SIZES})
         return cls(autoencoder, **{name: config[name] for name in ("name", "flip", "shift")})
 
     # === Shapes ===
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
-        """Shape of the latents of images of a shape.
+        """Shape of the latents for images of this shape.
 
         Raises:
-            ValueError: for sides that the factor does not divide, or other channels.
+            ValueError: for sides that the factor does not divide, or another number of channels.
         """
         *size, channels = image_shape
         if any(side % self.factor for side in size) or channels != self.channels:
             raise ValueError(
-                f"{owner}: in this LatentSpace images have {self.channels} channels and sides that {self.factor} "
-                f"divides; image_shape is {tuple(image_shape)}. Scale the images, or give space=PixelSpace()."
+                f"{owner}: this LatentSpace needs images with {self.channels} channels and sides divisible by "
+                f"{self.factor}; got image_shape {tuple(image_shape)}. Resize the images, or give space=PixelSpace()."
             )
         return *(side // self.factor for side in size), self.latent_channels
 
     def image_shape(self, owner: str, shape: ImageShape) -> ImageShape:
-        """Shape of the images of latents of a shape.
+        """Shape of the images for latents of this shape.
 
         Raises:
             ValueError: for another number of channels.
         """
         if shape[-1] != self.latent_channels:
             raise ValueError(
-                f"{owner}: networks in this LatentSpace see and make latents (height, width, {self.latent_channels}), "
-                f"with sides {self.factor} times smaller than those of images; these are for {tuple(shape)}."
+                f"{owner}: networks in this LatentSpace must be for latents (height, width, {self.latent_channels}), "
+                f"with sides {self.factor} times smaller than those of images; got {tuple(shape)}."
             )
         return *(side * self.factor for side in shape[:2]), self.channels
 
     def check(self, owner: str, reconstruction: Any = None) -> None:
-        """Raises ValueError for a likelihood that only pixels have."""
+        """Raises ValueError for a likelihood that is for pixels only."""
         if getattr(reconstruction, "only_pixels", False):
             raise ValueError(
-                f"{owner}: {type(reconstruction).__name__} is a likelihood of pixels; latents have no bounds. Give "
+                f"{owner}: {type(reconstruction).__name__} is only for pixels, because latents have no bounds. Give "
                 "kgen.losses.Gaussian or another density."
             )
 
     def check_objective(self, owner: str, **parts: Any) -> None:
-        """Raises ValueError for parts of an objective, by argument, that are about pixels, unless they are None."""
+        """Raises ValueError if one of these parts of an objective, by argument name, is given: they are for pixels."""
         for name, value in parts.items():
             if value is not None:
                 hint = {
@@ -170,13 +170,13 @@ class LatentSpace(keras.layers.Layer):
                     "perceptual": "an autoencoder may have learned from such features",
                 }
                 raise ValueError(
-                    f"{owner}: {name} is of pixels, and this model learns in latents; leave it out ({hint[name]}), or "
-                    "build the model with space=PixelSpace()."
+                    f"{owner}: {name} works on pixels, but this model learns in latents. Leave it out "
+                    f"({hint[name]}), or build the model with space=PixelSpace()."
                 )
 
     # === Graphs ===
     def call(self, images: Tensor) -> Tensor:
-        """As `encode`, so that the space can be a layer of a network."""
+        """The same as `encode`, so that the space can be a layer of a network."""
         return self.encode(images)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class LatentSpace(keras.layers.Layer):
         return self.standardized(self._latents(images))
 
     def standardized(self, latents: Tensor) -> Tensor:
-        """Latents of the autoencoder, each channel over its deviation."""
+        """Latents of the autoencoder, each channel minus its mean and over its deviation."""
         return (ops.cast(latents, "float32") - self.mean) / self.deviation
 
     def decode(self, values: Tensor) -> Tensor:
@@ -200,11 +200,11 @@ class LatentSpace(keras.layers.Layer):
         return ops.split(outputs, reconstruction.channels, axis=-1)[0]
 
     def viewed(self, latents: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
-        """One view of each image of standardized latents `(batch, views, h, w, channels)`; latents of one as they are.
+        """One view of each image, `(batch, h, w, channels)`.
 
         Args:
-            latents: of one view or of several.
-            seed: to draw the view by; None: the first one, of the images themselves.
+            latents: standardized, `(batch, views, h, w, channels)`; without a views axis they stay as they are.
+            seed: draws the view; None takes the first one, that of the image itself.
         """
         if len(latents.shape) < 5:
             return latents
@@ -216,22 +216,22 @@ class LatentSpace(keras.layers.Layer):
         return ops.einsum("bv,bvhwc->bhwc", weights, latents)
 
     def error(self, latents: Tensor, drawn: Tensor) -> Tensor:
-        """How far standardized latents are from what is made of them, `(batch,)`, in deviations: about 1 at first."""
+        """How far drawn latents are from the real ones, `(batch,)`, in deviations: about 1 at first."""
         return root_mean_square(latents, drawn)
 
     # === Latents of data ===
     def latents(
         self, images: pixels.NetworkImages, training: bool, cache: Any = None, verbose: Verbose = "auto"
     ) -> Array:
-        """The latents of many images, computed once, not standardized yet.
+        """The latents of many images, computed once, not yet standardized.
 
-        The first images to train on set the standards.
+        The first training images set the standards.
 
         Args:
             images: checked, `(N, height, width, channels)`.
-            training: whether they are to be trained on: in all views, `(N, views, h, w, latent_channels)`, if there are
-                several.
-            cache: a directory to keep latents in, so that another run need not compute them; None: memory.
+            training: whether they are training images. These are encoded in all views; if there are several, the
+                latents are `(N, views, h, w, latent_channels)`.
+            cache: a directory that keeps the latents for another run; None: memory.
             verbose: as in `fit`.
         """
         views = self._views() if training else [(False, 0, 0)]
@@ -245,7 +245,7 @@ class LatentSpace(keras.layers.Layer):
                 if file is not None:
                     with whole_file(file) as partial:
                         np.save(partial, latents)
-        # Those that were asked for last are kept.
+        # Keeps the most recent ones.
         others = [(name, value) for name, value in self._kept.items() if name != key]
         self._kept = dict([*others, (key, latents)][-_SETS:])
         if training and not self.has_standards:
@@ -269,7 +269,7 @@ class LatentSpace(keras.layers.Layer):
         return None
 
     def adapt(self, latents: Array) -> None:
-        """Sets the standards to the mean and the deviation of each channel of latents of the autoencoder."""
+        """Sets the standards: mean and deviation of each channel of these latents of the autoencoder."""
         rows = np.random.default_rng(0).permutation(len(latents))[:_IMAGES_FOR_STANDARDS]
         some = np.asarray(latents[np.sort(rows)], "float64").reshape((-1, self.latent_channels))
         self.mean.assign(some.mean(axis=0).astype("float32"))
@@ -282,12 +282,12 @@ class LatentSpace(keras.layers.Layer):
         return bool(ops.convert_to_numpy(self.adapted))
 
     def adapt_to_images(self, images: pixels.NetworkImages) -> None:
-        """Sets the standards by some images, where all are not at hand; keeps those that there are."""
+        """Sets the standards from some images, when not all are at hand; keeps standards that are already set."""
         if not self.has_standards:
             self.adapt(self._computed(images, [(False, 0, 0)], verbose=0))
 
     def _views(self):
-        """What is done to an image in each view: whether it is mirrored, and how far it is moved."""
+        """For each view whether it is mirrored, and how far it is moved down and right."""
         moves = [(0, 0)]
         if self.shift:
             moves += [(self.shift, 0), (-self.shift, 0), (0, self.shift), (0, -self.shift)]
@@ -312,7 +312,7 @@ class LatentSpace(keras.layers.Layer):
 
 
 def _view(images, flip, down, right):
-    """Images mirrored and moved; at the border the last pixels are repeated."""
+    """Images mirrored and moved; border pixels are repeated."""
     images = images[:, :, ::-1] if flip else images
     margin = max(abs(down), abs(right))
     if margin:
@@ -323,16 +323,16 @@ def _view(images, flip, down, right):
 
 
 def _file_of(directory, key):
-    """The file of latents in a directory, which is made before hours may be spent on what goes there."""
+    """The file of latents in a directory, which is made now, before hours go into computing the latents."""
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
-        raise type(error)(f"latent_cache: {directory} is no directory to write to ({error.strerror}).") from error
+        raise type(error)(f"latent_cache: cannot write to the directory {directory} ({error.strerror}).") from error
     return os.path.join(directory, f"latents-{key}.npy")
 
 
 def _checksum(images, weights, views):
-    """What tells images, an autoencoder and views from others."""
+    """A checksum of images, the autoencoder's weights and the views."""
     digest = hashlib.blake2b(f"{images.images.shape}{views}".encode(), digest_size=12)
     for start in range(0, len(images), 256):
         digest.update(np.ascontiguousarray(images[start : start + 256]))

@@ -13,7 +13,7 @@ from kgen.types import ImageShape, Tensor
 
 @serializable
 class PixelSpace:
-    """The space of images themselves: what networks see and make are pixels in [-1, 1].
+    """The space of the images themselves: networks see and make pixels in [-1, 1].
 
     Example:
 
@@ -22,33 +22,33 @@ class PixelSpace:
     ```
     """
 
-    # Whether training images are taken into the space before training, once.
+    # Whether training images are encoded once, before training.
     stores = False
-    # The log of how far what is drawn is from the images, and what one unit of the networks' numbers is in it.
+    # The log of how far generated images are from the real ones, and how many of its units a difference of 1 is.
     error_name, unit = "pixel_error", 127.5
-    # What the generator of a GAN ends with.
+    # The last activation of a GAN's generator.
     output_activation = "tanh"
 
     def shape(self, owner: str, image_shape: ImageShape) -> ImageShape:
-        """Shape of what networks see of images of a shape."""
+        """Shape of what networks see for images of this shape: the same."""
         return image_shape
 
     def image_shape(self, owner: str, shape: ImageShape) -> ImageShape:
-        """Shape of the images of what networks make in a shape."""
+        """Shape of the images for network outputs of this shape: the same."""
         return shape
 
     def check(self, owner: str, reconstruction: Any = None) -> None:
-        """Every likelihood goes."""
+        """Accepts every likelihood."""
 
     def check_objective(self, owner: str, **parts: Any) -> None:
-        """Every part of an objective goes."""
+        """Accepts every part of an objective."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Images in [-1, 1] as they are."""
         return images
 
     def decode(self, values: Tensor) -> Tensor:
-        """What a network made as it is: images in [-1, 1]."""
+        """The output of a network as it is: images in [-1, 1]."""
         return values
 
     def location(self, reconstruction: Any, outputs: Tensor) -> Tensor:
@@ -60,14 +60,14 @@ class PixelSpace:
         return images
 
     def error(self, images: Tensor, drawn: Tensor) -> Tensor:
-        """How far images are from what is made of them, `(batch,)`, in grey levels of 0 to 255."""
+        """How far drawn images are from the real ones, `(batch,)`, in grey levels from 0 to 255."""
         return root_mean_square(images, drawn, self.unit)
 
 
 def root_mean_square(values: Tensor, others: Tensor, unit: float = 1.0) -> Tensor:
-    """`(batch,)`: the root of the mean squared difference, times `unit`; it has no gradient.
+    """The root of the mean squared difference, times `unit`, `(batch,)`; it has no gradient.
 
-    A loss has the same in nats, beside a constant that can be thousands of times what still changes.
+    Unlike a loss in nats, it has no large constant that hides progress.
 
     Args:
         values, others: tensors `(batch, ...)` of one shape.

@@ -1,4 +1,4 @@
-"""Images with their captions in batches, the captions as a network reads them: as features, or as tokens."""
+"""Batches of images with their captions, as features or as tokens for a network to read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CaptionTokens:
-    """The tokens of every different caption of a data set, for a text encoder that is trained.
+    """The tokens of each distinct caption of a data set, for a trainable text encoder.
 
     Args:
         encoder: a `TextEncoder`.
@@ -62,8 +62,8 @@ class CaptionTokens:
 class CaptionBatches(keras.utils.PyDataset):
     """Batches `{"images", **features}`; in each epoch every image once, with one of its captions.
 
-    Order and captions follow only from the seed and the number of the epoch, which comes from the steps that the model
-    has made: resumed training sees what it would have seen.
+    Order and captions depend only on the seed and the number of the epoch, which follows from the steps that the model
+    has made, so resumed training sees the same batches.
 
     Args:
         images: array `(N, H, W, C)`; may be a memory map.
@@ -99,7 +99,7 @@ class CaptionBatches(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.seed = seed
         self.steps_done = steps_done
-        # Of the steps that the model has made, those in the epoch that begins: not 0 where a training goes on.
+        # How many of the model's steps belong to the epoch that begins: not 0 when a training resumes.
         self.steps_into_epoch = 0
         counts = np.array([len(each) for each in captions])
         self.first_row = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -116,7 +116,7 @@ class CaptionBatches(keras.utils.PyDataset):
         seed: int = 0,
         steps_done: Callable[[], int] = lambda: 0,
     ) -> CaptionBatches:
-        """Batches with the captions of the images numbered `at`, and rows of an array `others` as the images."""
+        """Batches with the captions of images number `at`, and with the rows of an array `others` as images."""
         batches = copy.copy(self)
         batches.images, batches.first_row, batches.counts = others, self.first_row[at], self.counts[at]
         batches.batch_size, batches.shuffle, batches.seed, batches.steps_done = batch_size, shuffle, seed, steps_done
@@ -124,7 +124,7 @@ class CaptionBatches(keras.utils.PyDataset):
         return batches
 
     def split(self, owner: str, share: float) -> tuple[CaptionBatches, CaptionBatches]:
-        """Batches of the first images, and of a share of them, the last ones, in their order: `validation_split`.
+        """Splits off a share of the images, the last ones, in their order: `validation_split`.
 
         Raises:
             ValueError: if one of the two would have no image; errors begin with `owner`.
@@ -176,7 +176,7 @@ def attach_features(dataset: tf.data.Dataset, table: CaptionFeatures | CaptionTo
 
     def gather(captions):
         captions = [caption.decode("utf-8") for caption in captions]
-        # A dataset may draw another of an image's captions in each epoch.
+        # A dataset may draw a different caption of an image in each epoch.
         table.extend(captions)
         features = table.gather(table.index(captions))
         return [features[name] for name in names]

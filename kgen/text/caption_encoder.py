@@ -1,4 +1,4 @@
-"""A small text encoder to train from scratch."""
+"""A small text encoder that is trained from scratch."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _vocabulary(captions, vocabulary_size):
         import tensorflow as tf
     except ImportError as error:
         raise ImportError(
-            "encoder_from_captions: TensorFlow Text learns the vocabulary on every backend: "
+            "encoder_from_captions: learning the vocabulary needs TensorFlow Text on every backend: "
             "pip install tensorflow tensorflow-text"
         ) from error
     return keras_hub.tokenizers.compute_word_piece_vocabulary(

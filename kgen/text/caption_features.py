@@ -24,13 +24,13 @@ _SUFFIX = ".features.npz"
 
 
 class CaptionFeatures:
-    """The features of every different caption of a data set, computed once by a frozen `TextEncoder`.
+    """The features of each distinct caption of a data set, computed once by a frozen `TextEncoder`.
 
     Only real tokens are kept. In memory, 10,000 captions of 10 tokens and 384 features take 150 MB; with `path`, token
     features stay in a directory and are read when needed.
 
-    The directory belongs to one encoder. Its files are complete and carry a checksum and their captions: a killed run
-    goes on from there, and further runs add captions. Files of another encoder and damaged files are computed again,
+    The directory belongs to one encoder. Its files are always complete, with their captions and a checksum: a killed
+    run can be continued, and further runs add captions. Files of another encoder and damaged files are computed again,
     with a warning.
 
     Args:
@@ -44,7 +44,7 @@ class CaptionFeatures:
 
     Raises:
         TypeError: a caption is not a string.
-        ValueError: there are no captions, one is empty, the encoder is trainable, or the dtype is another.
+        ValueError: there are no captions, one is empty, the encoder is trainable, or the dtype is unknown.
 
     Example:
 
@@ -76,7 +76,7 @@ class CaptionFeatures:
         self.dtype = dtype
         self.vocabulary: list[str] = []
         self._rows: dict[str, int] = {}
-        self._places: list[tuple[_Chunk, int]] = []  # of each row: its chunk, and its position there
+        self._places: list[tuple[_Chunk, int]] = []  # for each row: its chunk, and its position there
         self._stored: dict[str, tuple[_Chunk, int]] = {}
         if self.path is not None:
             os.makedirs(self.path, exist_ok=True)
@@ -120,7 +120,7 @@ class CaptionFeatures:
         if unknown:
             raise KeyError(
                 f"CaptionFeatures: {len(unknown)} of {len(captions)} captions have no features yet, the first being "
-                f"{unknown[0]!r}. Add them by extend(captions)."
+                f"{unknown[0]!r}. Add them with extend(captions)."
             )
         return np.array([self._rows[caption] for caption in captions], "int32")
 
@@ -166,7 +166,7 @@ class CaptionFeatures:
                 if fingerprint == self._fingerprint:
                     self._stored.update(chunk.places())
                     continue
-                reason = "is of another encoder or dtype; give each a directory of its own"
+                reason = "is from another encoder or dtype; use a separate directory for each"
             warnings.warn(f"CaptionFeatures: {file} {reason}. Its captions are computed again.", stacklevel=3)
             for leftover in (file, _tokens_file(file)):
                 if os.path.exists(leftover):
@@ -175,9 +175,7 @@ class CaptionFeatures:
 
 @dataclasses.dataclass(eq=False)
 class _Chunk:
-    """Some captions, their pooled features, and the features of their tokens end to end: caption i's are those from
-    `bounds[i]` to `bounds[i + 1]`.
-    """
+    """Some captions and their features; the tokens of caption i go from `bounds[i]` to `bounds[i + 1]`."""
 
     captions: list[str]
     pooled: Array
@@ -221,7 +219,7 @@ class _Chunk:
         with np.load(file, allow_pickle=False) as arrays:
             arrays = {name: arrays[name] for name in arrays.files}
         if _checksum(_tokens_file(file)) != int(arrays["checksum"]):
-            raise ValueError("the checksum of its tokens is not theirs")
+            raise ValueError("the checksum of its tokens does not match")
         captions = json.loads(arrays["captions"].tobytes())
         tokens = np.load(_tokens_file(file), mmap_mode="r")
         chunk = cls(captions, arrays["pooled"], tokens, arrays["mask"], arrays["bounds"])

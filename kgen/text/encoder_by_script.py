@@ -1,4 +1,4 @@
-"""Two text encoders that give the same features: one for texts in Latin script, one for all others."""
+"""A pair of text encoders with the same features: one for texts in Latin script, one for all others."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class EncoderByScript(keras.Model):
     """Pooled features from one encoder for texts in Latin script, and from another for all others.
 
-    A language model of English knows more English than a small encoder that was distilled from it, but no Chinese. Both
-    give the same pooled features, as well as the small one has learned them. Tokens always come from `others`. It takes
-    the place of a `TextEncoder`, frozen, and is saved with both.
+    A language model of English knows more English than a small encoder distilled from it, but no Chinese. Both give the
+    same pooled features, as far as the small one has learned them. Tokens always come from `others`. It replaces a
+    `TextEncoder`, is frozen, and is saved with both encoders.
 
     Args:
         latin: a `TextEncoder` for texts with only Latin letters.
@@ -46,15 +46,15 @@ class EncoderByScript(keras.Model):
         super().__init__(**kwargs)
         if latin.pooled_dim != others.pooled_dim:
             raise ValueError(
-                f"EncoderByScript: the pooled features of one encoder are of length {latin.pooled_dim}, the other of "
-                f"{others.pooled_dim}; they must be of the same."
+                f"EncoderByScript: the pooled features of both encoders must have the same length; got "
+                f"{latin.pooled_dim} and {others.pooled_dim}."
             )
         self.latin = latin
         self.others = others
         self.trainable = False
         self.built = True
 
-    # === What a text encoder says of itself ===
+    # === The properties of a text encoder ===
     @property
     def sequence_length(self) -> int:
         """Tokens per caption."""
@@ -97,9 +97,9 @@ class EncoderByScript(keras.Model):
         cut: list[str] | None = None,
         tokens: bool = True,
     ) -> dict[str, Array]:
-        """The features of captions, as in `TextEncoder.encode`; without tokens, one encoder reads each caption.
+        """The features of captions, as in `TextEncoder.encode`; without tokens, only one encoder reads each caption.
 
-        With tokens `others` reads all captions, for it gives the tokens, and tells of those that it cuts.
+        With tokens, `others` reads all captions, because it gives the tokens; it reports those that it cuts.
         """
         latin = np.array([is_latin(caption) for caption in captions])
         features: dict[str, Array] = {"pooled": np.empty((len(latin), self.pooled_dim), "float32")}
@@ -113,12 +113,12 @@ class EncoderByScript(keras.Model):
         return features
 
     def tokenize(self, captions: Sequence[str]) -> dict[str, Any]:
-        """What `call` reads, from a list of strings; as `TextEncoder.tokenize` of both."""
+        """The inputs of `call`, from a list of strings: `TextEncoder.tokenize` of both encoders."""
         parts = {"latin": self.latin.tokenize(captions), "others": self.others.tokenize(captions)}
         return {**parts, "is_latin": np.array([is_latin(caption) for caption in captions])}
 
     def preprocess(self, captions: Tensor) -> dict[str, Any]:
-        """What `call` reads, from a `tf.string` tensor `(B,)`, inside a `tf.function`."""
+        """The inputs of `call`, from a `tf.string` tensor `(B,)`, inside a `tf.function`."""
         import tensorflow as tf
 
         is_latin = tf.strings.regex_full_match(clean_prompt_tensor(captions), r"(?:\PL|\p{Latin})*")

@@ -1,4 +1,4 @@
-"""Text features of zero mean and unit deviation over the training captions."""
+"""Text features with zero mean and unit deviation over the training captions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FeatureStandardization(keras.layers.Layer):
     Args:
         epsilon: share of the mean deviation that is added to each deviation, so that a constant feature is not
             amplified.
-        limit: largest magnitude of the result; it keeps an unusual caption near those of the training.
+        limit: largest magnitude of the result; it keeps an unusual caption near those seen in training.
 
     Example:
 

@@ -11,7 +11,7 @@ POOLINGS = ("mean", "cls", "max", "last", "backbone")
 
 
 def pooled_tokens(pooling: str, tokens: Tensor, real: Tensor) -> Tensor:
-    """One vector for each caption, `(batch, D)`, of `tokens` `(batch, T, D)`, which are zero where they are not `real`.
+    """One vector per caption, `(batch, D)`, from `tokens` `(batch, T, D)`, which are zero where `real` is 0.
 
     `real` `(batch, T, 1)` is 1 up to the last token and 0 after it.
     """

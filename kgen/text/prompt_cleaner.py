@@ -11,7 +11,7 @@ from kgen.serializable import serializable
 from kgen.text.unicode_tensors import nfkc
 from kgen.types import Tensor
 
-# Characters of a prompt. Text encoders read some dozens of words, and the time of Unicode's forms grows by the square.
+# Characters of a prompt. Text encoders read a few dozen words, and Unicode normalisation takes quadratic time.
 _LONGEST = 20_000
 # All that Python's `str.split` takes for white space and NFKC leaves: ASCII controls, NEL and Unicode's separators.
 _WHITE_SPACE = r"[\t-\r\x{1c}-\x{20}\x{85}\p{Z}]+"
@@ -48,9 +48,8 @@ class PromptCleaner:
     A prompt that is all stop words stays as it is.
 
     Args:
-        stop_words: `"en"` or `"zh"` for a small list of kgen's; a list of words; or None. Case does not matter. Words
-            of a script without spaces, such as Chinese, are removed wherever they stand, except inside a few longer
-            words.
+        stop_words: `"en"` or `"zh"` for a small list in kgen; a list of words; or None. Case does not matter. Words of
+            a script without spaces, such as Chinese, are removed wherever they stand, except inside a few longer words.
 
     Raises:
         ValueError: for a language without a list, or a stop word that is not a string, or empty.
@@ -89,11 +88,11 @@ class PromptCleaner:
         return tf.where(shorter == "", prompts, shorter)
 
     def patterns(self) -> dict[str, str | None]:
-        """The patterns of stop words, or None: what another language needs to do the same.
+        """The patterns of stop words, or None: what another programming language needs to do the same.
 
-        Of a prompt with single spaces, double each space and put one at either end; replace what matches `spaced`,
-        whatever its case, by a space; make spaces single again. Replace what matches `unspaced` by its first group.
-        If nothing is left, the prompt stays as it was.
+        In a prompt with single spaces, double each space and put one at either end; replace each match of `spaced`,
+        ignoring case, by a space; make spaces single again. Replace each match of `unspaced` by its first group. If
+        nothing is left, the prompt stays as it was.
         """
         spaced = self._spaced and self._spaced.removeprefix("(?i)")
         return {"spaced": spaced, "unspaced": self._unspaced}
@@ -101,7 +100,7 @@ class PromptCleaner:
     def _without_stop_words(self, prompt):
         shorter = prompt
         if self._spaced:
-            # Two spaces between words, so that each word has its own.
+            # Two spaces between words, so that each word has its own spaces.
             shorter = clean_prompt(re.sub(self._spaced, " ", f" {shorter} ".replace(" ", "  ")))
         if self._unspaced:
             shorter = clean_prompt(re.sub(self._unspaced, r"\1", shorter))
@@ -117,7 +116,7 @@ def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
 
     Raises:
         TypeError: for a single string, or a prompt that is not a string.
-        ValueError: for no prompts, or a prompt without a visible character, or of more than 20,000.
+        ValueError: for no prompts, or a prompt without visible characters, or with more than 20,000 characters.
 
     Example:
 
@@ -127,7 +126,7 @@ def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
     """
     if isinstance(prompts, (str, bytes)) or not hasattr(prompts, "__iter__") or isinstance(prompts, dict):
         raise TypeError(
-            f"{owner}: captions must be a list of strings; got {prompts!r}. Write [caption] for a single one."
+            f"{owner}: captions must be a list of strings; got {prompts!r}. For a single caption, pass [caption]."
         )
     prompts = list(prompts)
     if not prompts:
@@ -139,7 +138,7 @@ def clean_prompts(prompts: Any, owner: str = "clean_prompts") -> list[str]:
         if not isinstance(prompt, str):
             raise TypeError(f"{owner}: caption {i} must be a string; got {prompt!r}, a {type(prompt).__name__}.")
         if len(prompt) > _LONGEST:
-            raise ValueError(f"{owner}: caption {i} has {len(prompt):,} characters; at most {_LONGEST:,} are read.")
+            raise ValueError(f"{owner}: caption {i} has {len(prompt):,} characters; at most {_LONGEST:,} are allowed.")
         cleaned.append(clean_prompt(prompt))
         if not cleaned[-1]:
             raise ValueError(f"{owner}: caption {i} is empty ({prompt!r}); write what the image shows.")
@@ -180,7 +179,7 @@ def _words(stop_words):
         return list(STOP_WORDS[stop_words])
     strange = [word for word in stop_words if not isinstance(word, str) or not clean_prompt(word)]
     if strange:
-        raise ValueError(f"PromptCleaner: a stop word must be a string that is not empty; got {strange[0]!r}.")
+        raise ValueError(f"PromptCleaner: a stop word must be a non-empty string; got {strange[0]!r}.")
     return [clean_prompt(word) for word in stop_words]
 
 

@@ -48,8 +48,8 @@ class PromptExpander(keras.layers.Layer):
         temperature: above 1 for more surprising texts, below for plainer ones.
         seed: integer from 0 to 2**31 - 1, for drawing tokens.
         batch_size: prompts expanded at once.
-        cache: file to keep expansions in, one line of JSON each; None: memory. Those of another model, template or
-            seed are left alone. A function is recognised by its name. It is not saved with a model: set the attribute
+        cache: file to keep expansions in, one line of JSON each; None: memory. Those of another model, template or seed
+            are left alone. A function is recognised by its name. The cache is not saved with a model: set the attribute
             `cache` of a loaded expander before its first use.
         **kwargs: `name`.
 
@@ -133,19 +133,19 @@ class PromptExpander(keras.layers.Layer):
         if failures:
             prompt, reason = next(iter(failures.items()))
             warnings.warn(
-                f"PromptExpander: {len(failures)} of {len(set(prompts))} prompts stay as they are; {prompt!r} because "
+                f"PromptExpander: {len(failures)} of {len(set(prompts))} prompts were not expanded; {prompt!r} because "
                 f"of {reason}",
                 stacklevel=2,
             )
         return [self._known.texts.get(prompt, prompt) for prompt in prompts]
 
-    # === What writes ===
+    # === Writing ===
     @property
     def _is_function(self):
         return not isinstance(self.language_model, str) and not hasattr(self.language_model, "generate_step")
 
     def _model(self):
-        # Not an attribute: a model that is given by name is not saved.
+        # Not an attribute: a model given by name is not saved.
         return _loaded(self.language_model) if isinstance(self.language_model, str) else self.language_model
 
     def _write(self, prompts):
@@ -156,7 +156,7 @@ class PromptExpander(keras.layers.Layer):
             self._sampler = seeded_sampler_class()(self.top_k, self.temperature, self.seed)
         self._sampler.restart()
         before = model.sampler, model.generate_function
-        # Not by `compile`, which would also discard how the model is trained.
+        # Not with `compile`, which would also discard the model's training setup.
         model.sampler, model.generate_function = self._sampler, self._generate_function
         try:
             asked = [self.template.replace("{prompt}", prompt) for prompt in prompts]
@@ -174,7 +174,7 @@ class PromptExpander(keras.layers.Layer):
         return written
 
     def _fingerprint(self):
-        """A hash of all that an expansion depends on, besides its prompt."""
+        """A hash of everything that an expansion depends on, besides its prompt."""
         digest = hashlib.blake2b(digest_size=16)
         if self._is_function or isinstance(self.language_model, str):
             source = self.language_model
@@ -196,30 +196,30 @@ class PromptExpander(keras.layers.Layer):
         source = self.language_model
         if self._is_function and not _is_registered(source):
             raise ValueError(
-                f"PromptExpander: {_name(source)} cannot be saved; register it by "
+                f"PromptExpander: {_name(source)} cannot be saved; register it with "
                 "@keras.saving.register_keras_serializable(), or give a KerasHub CausalLM or its name."
             )
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in constructor_arguments(type(self))},
-            # A path of this machine; and no file should say where another machine writes.
+            # A path on this machine: a saved file must not tell another machine where to write.
             "cache": None,
             "language_model": source if isinstance(source, str) else keras.saving.serialize_keras_object(source),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PromptExpander:
-        """An expander without a cache, whatever the config names."""
+        """An expander without a cache, whatever the config says."""
         if config.get("cache") is not None:
             warnings.warn(
-                f"PromptExpander: the saved model wants to write to {config['cache']!r}, which is left out; give a "
-                "cache by expander.cache = path.",
+                f"PromptExpander: the saved model wants to write to {config['cache']!r}, which is ignored. To use a "
+                "cache, set expander.cache = path.",
                 stacklevel=2,
             )
         model = config.get("language_model")
         if isinstance(model, str) and ("/" in model or "\\" in model):
             warnings.warn(
-                f"PromptExpander: the saved model expands prompts by the language model at {model!r}.", stacklevel=2
+                f"PromptExpander: the saved model expands prompts with the language model at {model!r}.", stacklevel=2
             )
         return cls(
             **{
@@ -259,7 +259,7 @@ class _Memory:
 
 
 def _behind(prompt, text, whole):
-    """The prompt with the written text behind it; `whole` texts are not cut.
+    """The prompt followed by the written text; `whole` texts are not cut.
 
     Raises:
         ValueError: if the text has no word.

@@ -18,7 +18,7 @@ def seeded_sampler_class() -> type:
 
     `SeededSampler(top_k, temperature, seed)` draws the next token from the `top_k` likeliest. What it draws for a text
     depends only on the seed, the text's prompt and the position: not on the other texts in the batch, nor on earlier
-    calls. KerasHub's samplers draw for the whole batch, and go on where the last call ended.
+    calls. KerasHub's samplers draw for the whole batch, and continue where the last call ended.
     """
     base: Any = import_keras_hub().samplers.Sampler
 

@@ -92,7 +92,7 @@ class TextEncoder(keras.Model):
         self.preprocessor = preprocessor
         self.projection = None if projection_dim is None else self._projection()
         for each in (self, backbone):
-            # Where nothing changes, TensorFlow leaves what is within as it is, and other backends do not.
+            # Skips equal values: except on TensorFlow, assigning one would change the layers inside.
             if each.trainable != trainable:
                 each.trainable = trainable
         self.built = True
@@ -103,12 +103,12 @@ class TextEncoder(keras.Model):
         """Makes a `TextEncoder` from any text model.
 
         Args:
-            source: a `TextEncoder` or `EncoderByScript`; a KerasHub `TextEmbedder` or `CausalLM` with its
-                preprocessor; a tuple `(backbone, preprocessor)` of KerasHub; the name of a preset of kgen, such as
+            source: a `TextEncoder` or `EncoderByScript`; a KerasHub `TextEmbedder` or `CausalLM` with its preprocessor;
+                a tuple `(backbone, preprocessor)` of KerasHub; the name of a preset of kgen, such as
                 "tiny_minilm_en_zh", which is small and reads English and Chinese, or of KerasHub; or a directory in the
-                format of kgen, transformers or KerasHub. Of a `TextToImage` in a preset it is the encoder. Pooling is
-                what the source says; else the last token if tokens see only those before them, as in a `CausalLM` or
-                CLIP; else the mean.
+                format of kgen, transformers or KerasHub. From a preset of a `TextToImage`, its encoder is taken.
+                Pooling is what the source says; else the last token if tokens see only those before them, as in a
+                `CausalLM` or CLIP; else the mean.
             sequence_length: tokens per caption, with start and end marks. Default: 32, or what the model can take if
                 that is less; a `TextEncoder` keeps its own.
 
@@ -178,15 +178,15 @@ class TextEncoder(keras.Model):
         return layer
 
     def served_layers(self) -> list:
-        """What a SavedModel of `preprocess` and the features reads."""
+        """The layers that a SavedModel of `preprocess` and the features needs."""
         return [self, self.preprocessor]
 
     # === From strings to tokens ===
     def build_preprocessor(self) -> None:
         """Builds the layers that KerasHub builds at the first caption.
 
-        On JAX and PyTorch, Keras does not train a model with an unbuilt layer; a model that is given features never
-        sees a caption.
+        On JAX and PyTorch, Keras does not train a model with an unbuilt layer; a model that gets features never sees a
+        caption.
         """
         for part in (None, "tokenizer", "packer"):
             layer = getattr(self.preprocessor, part, None) if part else self.preprocessor
@@ -209,7 +209,7 @@ class TextEncoder(keras.Model):
             inputs = self._read(captions)
         except ImportError as error:
             raise ImportError(
-                "TextEncoder: this KerasHub tokenizes with TensorFlow and TensorFlow Text on every backend: "
+                "TextEncoder: this KerasHub version tokenizes with TensorFlow and TensorFlow Text on every backend: "
                 "pip install tensorflow tensorflow-text"
             ) from error
         longer = too_long(self.preprocessor, captions, inputs)
@@ -230,7 +230,7 @@ class TextEncoder(keras.Model):
         """`tokenize` for a `tf.string` tensor (B,), inside a `tf.function` or `tf.data.Dataset.map`.
 
         In a SavedModel, word pieces are plain TensorFlow; another tokenizer needs `import tensorflow_text` where the
-        model is loaded. In a graph nothing is checked: an empty caption is one without words.
+        model is loaded. In a graph nothing is checked: an empty caption has no words.
         """
         captions, tokenizer = clean_prompt_tensor(captions), word_piece_tokenizer(self)
         if tokenizer is not None:
@@ -243,14 +243,14 @@ class TextEncoder(keras.Model):
     def token_signature(self) -> dict[str, keras.InputSpec]:
         """What `from_tokens` reads: int32 tensors `(N, sequence_length)` by the names that `tokenize` gives them.
 
-        Segments are left out: a caption has one.
+        Segments are left out: a caption has only one.
         """
         names = ("token_ids", "padding_mask", *self.backbone.input)
         shape = (None, self.sequence_length)
         return {name: keras.InputSpec(shape=shape, dtype="int32", name=name) for name in names if name != _SEGMENTS}
 
     def from_tokens(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The features of tensors as `token_signature` says: what `call` makes of them."""
+        """The features that `call` makes from tensors as in `token_signature`."""
         return self({**inputs, _SEGMENTS: ops.zeros_like(inputs["token_ids"])})
 
     def call(self, token_inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
@@ -280,16 +280,16 @@ class TextEncoder(keras.Model):
     ) -> dict[str, Array]:
         """The features of captions, as a dict of arrays; row i belongs to caption i.
 
-        Captions run sorted by length, in batches as long as their longest caption, up to a power of two, so that short
-        captions cost little and few shapes are compiled; a backbone that takes no padding mask gets the whole length.
-        Up to rounding, a caption's features do not depend on the others.
+        Captions are sorted by length. A batch is as long as its longest caption, rounded up to a power of two, so that
+        short captions cost little and few shapes are compiled; a backbone without a padding mask gets the whole length.
+        Except for rounding, a caption's features do not depend on the others.
 
         Args:
             captions: list of N strings.
             batch_size: captions per batch.
             verbose: progress bar: 0: never; 1: always; "auto": after two seconds.
             cut: as in `tokenize`.
-            tokens: whether features of tokens are wanted too.
+            tokens: whether to give features of tokens too.
 
         Returns:
             `pooled` (N, P) and `tokens` (N, T, D) in float32, `mask` (N, T) in bool; `pooled` alone without tokens.
@@ -324,7 +324,7 @@ class TextEncoder(keras.Model):
         self._forget_graphs()
 
     def _forget_graphs(self):
-        """Makes the compiled function of tokens anew, as other variables need."""
+        """Compiles the function of tokens again, because variables have changed."""
         self._encode = backend.compiled(lambda inputs: self(inputs, training=False), lambda: self.variables, axes=2)
 
     def fingerprint(self) -> str:
@@ -343,7 +343,7 @@ def _power_of_two(number):
 
 
 def _without_names(config):
-    # Names are numbered by what else a process has made; features do not depend on them.
+    # Names have numbers that depend on what else a process has made; features do not depend on names.
     if isinstance(config, dict):
         return {key: _without_names(value) for key, value in config.items() if key not in ("name", "trainable")}
     return [_without_names(value) for value in config] if isinstance(config, list) else config

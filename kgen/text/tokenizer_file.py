@@ -1,4 +1,4 @@
-"""A text encoder's tokenizer as a file that other languages read."""
+"""A text encoder's tokenizer as a file that other programming languages read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from kgen.captions import INVISIBLE
 from kgen.text.word_pieces import word_piece_tokenizer
 
-# KerasHub folds case, which does more to these than lower case. Other such letters are hardly ever seen.
+# KerasHub folds case, which changes these letters more than lower-casing does. Other such letters are very rare.
 _FOLDED = (("\u00df", "ss"), ("\u03c2", "\u03c3"))
 
 
 def tokenizer_json(encoder: Any) -> str | None:
-    """The tokenizer of a text encoder in the format of the library tokenizers.
+    """The tokenizer of a text encoder in the format of the tokenizers library.
 
     It cleans a prompt, splits it into word pieces, and gives `sequence_length` ids with the marks of start and end,
     and the mask of padding: what `TextEncoder.tokenize` gives. `examples/browser/tokenizer.js` reads it too.
@@ -22,7 +22,7 @@ def tokenizer_json(encoder: Any) -> str | None:
         encoder: a `TextEncoder`.
 
     Returns:
-        JSON; or None of a tokenizer that is not of word pieces, or of an encoder with more than one.
+        JSON; or None if the tokenizer is not of word pieces, or the encoder has more than one.
 
     Example:
 

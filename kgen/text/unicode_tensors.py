@@ -1,4 +1,4 @@
-"""Unicode in a TensorFlow graph, by TensorFlow's own operations: what runs it needs no TensorFlow Text."""
+"""Unicode in a TensorFlow graph, with TensorFlow's own operations: it runs without TensorFlow Text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from kgen.types import Tensor
 
-# No letter of Unicode is made of more than one with three marks, as in Greek.
+# No Unicode letter is made of more than a base letter and three marks, as in Greek.
 _MARKS = 3
 _BITS = 21  # of a code point
 
@@ -18,7 +18,7 @@ _BITS = 21  # of a code point
 def nfkc(strings: Tensor) -> Tensor:
     """`tf.string` tensor (N,) in Unicode's NFKC form, as `unicodedata.normalize` gives it.
 
-    Marks of one letter are not sorted: those of real text are in order. Bytes that are not UTF-8 become U+FFFD.
+    Marks of one letter are not sorted: in real text they are in order. Bytes that are not UTF-8 become U+FFFD.
     """
     import tensorflow as tf
 
@@ -33,7 +33,7 @@ def nfkc(strings: Tensor) -> Tensor:
 
 
 def unless_ascii(strings: Tensor, plain: Callable[[], Tensor], full: Callable[[], Tensor]) -> Tensor:
-    """What `plain` gives if all characters are ASCII's, which saves a quarter of the time; else what `full` gives."""
+    """The result of `plain` if all characters are ASCII, which saves a quarter of the time; else that of `full`."""
     import tensorflow as tf
 
     return tf.cond(tf.reduce_all(tf.strings.regex_full_match(strings, r"[\x00-\x7f]*")), plain, full)
@@ -60,7 +60,7 @@ def _decode(strings):
 
 
 def _found(keys, values):
-    """Where values stand in sorted keys, and whether they do."""
+    """The positions of values in sorted keys, and whether they are there."""
     import tensorflow as tf
 
     row = tf.minimum(tf.searchsorted(keys, values), keys.shape[0] - 1)
@@ -68,7 +68,7 @@ def _found(keys, values):
 
 
 def _composed(points, pairs, wholes):
-    """Ragged code points, with the first and second of each pair made one where Unicode has one for both."""
+    """Ragged code points, with two neighbours joined where Unicode has one code point for both."""
     import tensorflow as tf
 
     rows = points.value_rowids()
@@ -89,13 +89,13 @@ def _nfkc(character):
 
 
 def _characters():
-    """Those of Unicode's first three planes: no other has a second form. UTF-8 has no halves of surrogate pairs."""
+    """The characters of Unicode's first three planes: no other has a second form. UTF-8 has no surrogates."""
     return (chr(point) for point in range(0x30000) if not 0xD800 <= point < 0xE000)
 
 
 @functools.cache
 def _table(function):
-    """The code points that a function changes, sorted, and what it makes of them."""
+    """The code points that a function changes, sorted, and their new spellings."""
     spellings = {character: function(character) for character in _characters()}
     changed = [character for character, spelling in spellings.items() if spelling != character]
     return np.array([ord(each) for each in changed], "int32"), np.array([spellings[each].encode() for each in changed])
@@ -103,7 +103,7 @@ def _table(function):
 
 @functools.cache
 def _compositions():
-    """Pairs of code points as one number, sorted, and the code point that each pair makes."""
+    """Each pair of code points as one number, sorted, and the code point that the pair makes."""
     whole_of = {}
     for character in _characters():
         halves = unicodedata.normalize("NFD", character)

@@ -1,4 +1,4 @@
-"""Word pieces of strings [Wu et al. 2016]: in a TensorFlow graph, by its own operations, and out of it."""
+"""Word pieces of strings [Wu et al. 2016]: in a TensorFlow graph, with its own operations, and outside of one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _APART = (
     r"\x{2B820}-\x{2CEAF}\x{F900}-\x{FAFF}\x{2F800}-\x{2FA1F}])"
 )
 _SPACES = r"[\s\p{Cc}\p{Cf}]+"
-# Characters that show nothing, beyond those in _SPACES; folding case drops them.
+# Invisible characters besides those in _SPACES; case folding drops them.
 _IGNORED = (
     r"[\x{034F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180D}\x{180F}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}"
     r"\x{E0100}-\x{E01EF}]"
@@ -26,7 +26,7 @@ _LONGEST_WORD = 100  # bytes; a longer one is unknown
 
 
 def word_piece_tokenizer(encoder: Any) -> Any:
-    """The tokenizer of word pieces that a text encoder reads by, with marks of start, end and padding; or None."""
+    """A text encoder's tokenizer, if it is of word pieces with marks of start, end and padding; or None."""
     tokenizer: Any = getattr(getattr(encoder, "preprocessor", None), "tokenizer", None)
     marks = ("cls_token", "sep_token", "pad_token")
     if not hasattr(tokenizer, "suffix_indicator") or not all(getattr(tokenizer, mark, None) for mark in marks):
@@ -35,14 +35,14 @@ def word_piece_tokenizer(encoder: Any) -> Any:
 
 
 def word_pieces(tokenizer: Any, sequence_length: int, captions: Tensor) -> dict[str, Tensor]:
-    """`{"token_ids", "padding_mask", "segment_ids"}` of captions, what KerasHub's preprocessor gives for a text.
+    """`{"token_ids", "padding_mask", "segment_ids"}` of captions, as KerasHub's preprocessor gives them.
 
     Each word becomes the longest piece of the vocabulary that it begins with, then the longest that the rest begins
     with, and so on.
 
     Args:
         tokenizer: as `word_piece_tokenizer` gives it.
-        sequence_length: of the result.
+        sequence_length: length of the result.
         captions: `tf.string` tensor (N,), as `clean_prompt_tensor` gives it.
 
     Returns:
@@ -70,7 +70,7 @@ def word_pieces(tokenizer: Any, sequence_length: int, captions: Tensor) -> dict[
 
 
 def packed_pieces(tokenizer: Any, sequence_length: int, captions: list[str]) -> dict[str, Array]:
-    """As `word_pieces`, of a list of N strings, in NumPy and without TensorFlow."""
+    """As `word_pieces`, for a list of N strings, in NumPy and without TensorFlow."""
     start, end, padding = map(tokenizer.token_to_id, (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token))
     token_ids = np.full((len(captions), sequence_length), padding, "int32")
     mask = np.zeros_like(token_ids)
@@ -98,7 +98,7 @@ def _words(captions, tokenizer):
 
 @functools.cache
 def _spelling(lowercase, strip_accents):
-    """A function of a character; the same one each time, so that its table is made once."""
+    """The function that spells a character; cached, so that its table is made only once."""
 
     def spelling(character):
         if strip_accents:
@@ -125,7 +125,7 @@ class _Vocabulary:
         self.words = np.array([words[number].encode() for number in order])
 
     def __call__(self, words):
-        """The numbers of words; -1 for those that are not among them."""
+        """The numbers of words; -1 for unknown words."""
         import tensorflow as tf
 
         row = tf.minimum(tf.searchsorted(self.hashes, tf.reshape(self._hash(words), [-1])), len(self.hashes) - 1)
@@ -136,7 +136,7 @@ class _Vocabulary:
     def _hash(words):
         import tensorflow as tf
 
-        # Its values never change, says TensorFlow.
+        # TensorFlow guarantees that its values never change.
         return tf.strings.to_hash_bucket_fast(words, 2**62)
 
 
@@ -155,7 +155,7 @@ def _pieces(words, vocabulary, unknown):
         )
         pieces = tf.where(begin > 0, tf.strings.join([vocabulary.suffix_indicator, pieces]), pieces)
         numbers = vocabulary(pieces)
-        # Beyond the end of its word a piece is no longer than the rest, and none is empty.
+        # Past the end of its word, `substr` gives a shorter or empty piece: these do not count.
         fits = (numbers >= 0) & (begin + lengths <= size[:, None])
         length = tf.reduce_max(tf.where(fits, lengths, 0), axis=1)
         number = tf.gather(numbers, tf.maximum(length - 1, 0), batch_dims=1)

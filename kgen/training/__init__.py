@@ -1,4 +1,4 @@
-"""How a model learns: phases, optimizers by phase, moving averages, seeds, gradients on every backend."""
+"""How a model learns: phases with an optimizer each, moving averages, seeds, and gradients on every backend."""
 
 from kgen.training.adaptive_probability import AdaptiveProbability
 from kgen.training.layout_map import layout_map

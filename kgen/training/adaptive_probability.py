@@ -1,4 +1,4 @@
-"""A probability of augmentation that follows how far a discriminator overfits."""
+"""An augmentation probability that adapts to how much a discriminator overfits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from kgen.serializable import serializable
 from kgen.training import backend
 from kgen.types import Tensor
 
-# Batches between two moves, as in the paper: one batch alone says little.
+# Batches between two updates of p, as in the paper: a single batch is too noisy.
 _BATCHES = 4.0
 
 
 @serializable
 class AdaptiveProbability(keras.layers.Layer):
-    """A probability p, state of a model, that rises while a discriminator is too sure and falls while it is not.
+    """A probability p, part of a model's state, that rises while a discriminator is too sure and falls otherwise.
 
-    After every four batches, with n real images together, p += sign(r - target) n / images, clipped to [0, 1]. r is the
-    mean of the discriminator's signs on them: 1 where it takes an image for real, -1 where not [Karras et al. 2020,
-    "Training generative adversarial networks with limited data", section 3]. p begins at 0. Under `tf.distribute` all
-    replicas share one p, which follows the images of all of them.
+    After every four batches, which have n real images in total, p += sign(r - target) n / images, clipped to [0, 1]. r
+    is the mean of the discriminator's signs on these images: 1 if it takes the image for real, -1 if not [Karras et al.
+    2020, "Training generative adversarial networks with limited data", section 3]. p starts at 0. Under `tf.distribute`
+    all replicas share one p, computed from the images of all of them.
 
     Example:
 
@@ -46,14 +46,14 @@ class AdaptiveProbability(keras.layers.Layer):
 
         Args:
             signs: `(batch,)`: 1 for each real image that the discriminator takes for real, -1 for the others.
-            target: mean of the signs to hold, in [-1, 1].
-            images: how many images it takes p to go from 0 to 1.
+            target: the mean sign that p steers towards, in [-1, 1].
+            images: how many images it takes to move p from 0 to 1.
         """
         signs = ops.stop_gradient(ops.convert_to_tensor(signs, "float32"))
         with backend.without_gradients():
-            # NaN says nothing of any image, and would stay for good.
+            # A NaN tells nothing about an image, and would stay in the state forever.
             signs = ops.where(ops.isnan(signs), 0.0, signs)
-            # As if the others' shares were like this one: then the mean of what replicas assign is the sum of them all.
+            # Scaled as if every replica had this share: the mean over the replicas' assignments is then the total.
             self.total.assign(self.total + backend.replicas() * ops.sum(signs))
             self.seen.assign(self.seen + backend.replicas() * ops.cast(ops.shape(signs)[0], "float32"))
             self.batches.assign(self.batches + 1.0)
@@ -64,6 +64,6 @@ class AdaptiveProbability(keras.layers.Layer):
                 state.assign(ops.where(due, 0.0, state.value))
 
     def load_own_variables(self, store) -> None:
-        """Loads the state; a file from before there was any leaves it as it is."""
+        """Loads the state. An older file without such state changes nothing."""
         if len(store.keys()):
             super().load_own_variables(store)

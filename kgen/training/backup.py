@@ -1,4 +1,4 @@
-"""A training that was killed at any moment goes on at the step of its last backup."""
+"""Backups of a training: a run that was killed at any moment resumes at the step of its last backup."""
 
 from __future__ import annotations
 
@@ -16,42 +16,44 @@ from kgen import checks
 from kgen.files import PARTIAL, whole_file, write_whole
 
 _NAME = "backup"
-_ADVICE = "Give another directory, or delete this one to begin anew."
+_ADVICE = "Give another directory, or delete this one to start again."
 
 
 class Backup(keras.callbacks.Callback):
-    """Keeps all that a training needs to go on; `fit` of a kgen model goes on from it when it is started again.
+    """Saves all that a training needs to resume. When `fit` of a kgen model is called again, it resumes from there.
 
-    One file has the weights, averages, random seeds, optimizers, the metrics of the epoch so far, and the place in the
-    data. It is written beside and renamed, so a kill at any moment leaves a whole one. A run that goes on makes exactly
-    the steps that are left, and ends as if nothing had happened, to the bit; the logs of its first epoch are those of
-    the whole epoch. `keras.callbacks.BackupAndRestore` begins an epoch again from the weights of its middle, and its
-    two files may not belong together. (To the bit beside a run with a `Backup` too: without one Keras may know more of
-    the shapes of batches, and TensorFlow then rounds some convolutions in another way.)
+    One file has the weights, averages, random seeds, optimizers, the metrics of the epoch so far, and the position in
+    the data. It is written under another name and then renamed, so a kill at any moment leaves a complete file. A
+    resumed run makes exactly the remaining steps and ends bit-identical to an uninterrupted run with a `Backup`. The
+    logs of its first epoch cover the whole epoch. (Without a `Backup` Keras may know more about the shapes of batches,
+    and TensorFlow then rounds some convolutions differently.) `keras.callbacks.BackupAndRestore`, by contrast, restarts
+    the epoch with the weights from its middle, and its two files may not belong together.
 
-    With it, `fit` shuffles arrays by the model's seed and the number of the epoch. Other data have to give the same
-    batches in each process: a `tf.data.Dataset` without `shuffle`, or with a seed and
-    `reshuffle_each_iteration=False`; a `keras.utils.PyDataset` whose hooks draw from a seed; a seeded generator, whose
-    batches are drawn and left out up to the place. A warning says where batches are seen to differ. The dataset of
-    `CaptionedImages.as_dataset` goes on rightly in a model of captions.
+    With a `Backup`, `fit` shuffles arrays by the model's seed and the epoch number. Other data must give the same
+    batches in each process: a `tf.data.Dataset` without `shuffle`, or with a seed and `reshuffle_each_iteration=False`;
+    a `keras.utils.PyDataset` whose hooks draw from a seed; a seeded generator, whose batches are drawn and dropped up
+    to the saved position. If the first batch differs, there is a warning. The dataset of `CaptionedImages.as_dataset`
+    resumes correctly in a model with captions.
 
-    It keeps the model and the data alone. What other callbacks have counted begins anew, such as the patience of
-    `EarlyStopping` and `ReduceLROnPlateau`, and the history has the epochs since. A learning rate is kept.
+    Only the model, with its learning rates, and the position in the data are saved. Other callbacks start counting
+    afresh, such as the patience of `EarlyStopping` and `ReduceLROnPlateau`, and the history starts at the resumed
+    epoch.
 
     Args:
-        directory: for `backup.npz` and `run.json`; it is created. One process writes to it.
-        run: dict of all that makes a run what it is: its data, sizes, steps, seed; strings, numbers, lists, dicts. It
+        directory: where `backup.npz` and `run.json` go; it is created. Only one process may write to it.
+        run: dict that identifies the run: its data, sizes, steps, seed. Values are strings, numbers, lists, dicts. It
             is written to `run.json` before training begins, and a directory of another run is refused. The file stays
-            when training has ended: the results beside it are that run's. None: any run goes on.
-        save_freq: "epoch", or every so many steps, counted from the beginning; with the last step of an epoch, the
-            backup follows when the epoch has ended.
-        keep: whether the backup of the last step stays when training has ended. Started again, the run then has nothing
-            left to train, and goes on with what comes after `fit`; call `delete` when that is done.
+            after training, to tell which run the results next to it are from. None: any run resumes, in a directory
+            without `run.json`.
+        save_freq: "epoch", or a number of steps between backups, counted from the start of training. A backup that is
+            due at the last step of an epoch is written when the epoch has ended.
+        keep: whether the last backup stays when training has ended. If the script is started again, `fit` then has
+            nothing left to train, and the script continues after it. Call `delete` when all is done.
 
     Raises:
-        FileExistsError: if the directory belongs to another run, or there is a backup of an unknown one.
-        OSError: if a backup cannot be written; the one before it stays.
-        ValueError: for another `save_freq`; from `fit`, for a backup of another model or of data with other batches.
+        FileExistsError: if the directory belongs to another run, or has a backup of an unknown run.
+        OSError: if a backup cannot be written; the previous one stays.
+        ValueError: for any other `save_freq`; from `fit`, for a backup of another model or another number of batches.
 
     Example:
 
@@ -78,18 +80,20 @@ class Backup(keras.callbacks.Callback):
         self._metrics: list | None = None
 
     def _claim(self, run):
-        """Makes the directory this run's; refuses another's."""
+        """Claims the directory for this run; refuses that of another run."""
         known = self.directory / "run.json"
-        # As it comes back from the file: with lists for tuples.
+        # As it will come back from the file: tuples become lists.
         run = None if run is None else json.loads(json.dumps(run))
         if known.exists():
             before, now = json.loads(known.read_text(encoding="utf-8")), run or {}
             others = [name for name in {**before, **now} if before.get(name) != now.get(name)]
             if others:
                 told, said = ({name: each.get(name) for name in others} for each in (before, now))
-                raise FileExistsError(f"Backup: {str(self.directory)!r} is of a run with {told}, not {said}. {_ADVICE}")
+                raise FileExistsError(
+                    f"Backup: {str(self.directory)!r} is from a run with {told}, not {said}. {_ADVICE}"
+                )
         elif run is not None and self.file.exists():
-            raise FileExistsError(f"Backup: nobody knows which run left {self.file}. {_ADVICE}")
+            raise FileExistsError(f"Backup: it is unknown which run wrote {self.file}. {_ADVICE}")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if run is not None:
@@ -100,19 +104,19 @@ class Backup(keras.callbacks.Callback):
     def delete(self) -> None:
         """Removes the backup; `run.json` stays."""
         self.file.unlink(missing_ok=True)
-        # Of processes that were killed while they wrote.
+        # Left by processes that were killed while writing.
         for partial in self.directory.glob(f"{_NAME}.*{PARTIAL}.npz"):
             partial.unlink(missing_ok=True)
 
     # === What fit asks for ===
     def restore(self, model: keras.Model) -> dict[str, Any] | None:
-        """Gives a model the state of the backup.
+        """Loads the backup's state into a model.
 
         Returns:
-            Its place, as it was given to `begin`, with `epoch` and `step`; None if there is no backup.
+            The dict that was given to `begin`, with `epoch` and `step` added; None if there is no backup.
 
         Raises:
-            ValueError: if it is damaged, or that of another model.
+            ValueError: if the backup is damaged, or is of another model.
         """
         if not self.file.exists():
             return None
@@ -121,27 +125,27 @@ class Backup(keras.callbacks.Callback):
                 arrays = {name: stored[name] for name in stored.files}
             place = json.loads(arrays["place"].tobytes())
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"Backup: {self.file} is damaged ({error}). Delete it to begin anew.") from error
+            raise ValueError(f"Backup: {self.file} is damaged ({error}). Delete it to start again.") from error
         variables = _state(model)
         current = [(v, ops.convert_to_numpy(v)) for v in variables]
         saved = [arrays[f"state_{i}"] for i in range(place["variables"])]
         if [a.shape for a in saved] != [value.shape for _, value in current]:
             raise ValueError(
-                f"Backup: {self.file} is of another model, with {len(saved)} variables; this one has {len(current)}, "
-                f"or others in shape. {_ADVICE}"
+                f"Backup: {self.file} is from another model, with {len(saved)} variables; this one has {len(current)}, "
+                f"or they have other shapes. {_ADVICE}"
             )
         for (variable, value), array in zip(current, saved):
-            # NumPy knows no bfloat16, and gives its bytes.
+            # NumPy has no bfloat16: the file holds its bytes.
             variable.assign(array.view(value.dtype))
         self._metrics = [arrays[f"metric_{i}"] for i in range(place["metrics"])] if place["step"] else None
         return place
 
     def begin(self, data: dict[str, Any], step: int) -> None:
-        """Takes what is written with each place: `seed`, `steps` of an epoch, `first`, by which the data are known.
+        """Starts backups of a training.
 
         Args:
-            data: a dict of these.
-            step: of the first epoch that is done.
+            data: dict for each backup: `seed`, `steps` of an epoch, and `first`, the first batch's fingerprint.
+            step: how many steps of the first epoch are already done.
         """
         self._data = data
         self._epoch, self._last = 0, step
@@ -150,8 +154,8 @@ class Backup(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if not self._data:
             raise ValueError(
-                "Backup: it goes into the list of callbacks of a kgen model's fit, which puts the data in their place; "
-                "other models of Keras have keras.callbacks.BackupAndRestore."
+                "Backup: pass it as one of the callbacks of fit of a kgen model, which restores the position in the "
+                "data. For other Keras models use keras.callbacks.BackupAndRestore."
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -164,7 +168,7 @@ class Backup(keras.callbacks.Callback):
         self._metrics = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        # What is due at the end of an epoch waits for it: by then it has been validated, and the next one can begin.
+        # A backup due at the last step waits for the epoch's end, when validation is done too.
         if self.save_freq != "epoch" and batch + 1 < self._data["steps"] and self._due(batch + 1):
             self._write(self._epoch, batch + 1)
 
@@ -181,7 +185,7 @@ class Backup(keras.callbacks.Callback):
         self._data = {}
 
     def _due(self, step):
-        """Whether a backup falls on the steps since this was last asked."""
+        """Whether a backup became due in the steps since the last call."""
         begun, done = (self._epoch * self._data["steps"] + each for each in (self._last, step))
         self._last = step
         return done // self.save_freq > begun // self.save_freq
@@ -202,11 +206,11 @@ class Backup(keras.callbacks.Callback):
     @staticmethod
     def _unwritten(file, error):
         reason = error.strerror or error
-        return type(error)(f"Backup: {file} cannot be written ({reason}). An older one stays, and is whole.")
+        return type(error)(f"Backup: {file} cannot be written ({reason}). An older backup is left unchanged.")
 
 
 def _state(model):
-    """The variables that a step reads and writes, but for metrics."""
+    """The variables that a step reads and writes, without metrics."""
     left_out = {id(v) for v in model.metrics_variables}
     variables = {id(v): v for v in [*model.variables, *model.optimizer.variables]}
     return [v for i, v in variables.items() if i not in left_out]

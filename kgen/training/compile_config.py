@@ -1,4 +1,4 @@
-"""What of the arguments of `compile` is saved with a model."""
+"""Which arguments of `compile` are saved with a model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import keras
 
 
 def saved_arguments(owner: str, arguments: dict[str, Any], metrics: list) -> dict[str, Any]:
-    """Arguments of `compile` as Keras saves them, without those that cannot be saved; a warning names each of these.
+    """The arguments of `compile` in the form that Keras saves; one that cannot be saved is left out with a warning.
 
     Args:
         owner: class name of the model, for warnings.
-        arguments: dict from a name to a value; other models and layers with weights are left out, as a config would
-            bring them back with other weights.
+        arguments: dict from a name to a value; other models and layers with weights are left out, because a config
+            would restore them with new weights.
         metrics: the list `metrics` of `compile`.
     """
     saved = {}
@@ -26,8 +26,8 @@ def saved_arguments(owner: str, arguments: dict[str, Any], metrics: list) -> dic
             except (TypeError, ValueError, NotImplementedError):
                 pass
         warnings.warn(
-            f"compile({name}=...) is not saved with {owner}: give it again, "
-            f"model.compile(model.optimizer, {name}=...), to train on with it.",
+            f"compile({name}=...) is not saved with {owner}. To continue training with it, call "
+            f"model.compile(model.optimizer, {name}=...).",
             stacklevel=3,
         )
     kept = list(filter(None, map(_serialized, metrics)))

@@ -1,7 +1,7 @@
-"""What a training reads, epoch by epoch, from any step of any epoch on.
+"""The data of a training, epoch by epoch, starting at any step of any epoch.
 
-Keras gives the data of `fit` from their beginning, in an order that it draws from global random numbers. A training
-that goes on needs them from its own place on, in the order that they would have had.
+Keras' `fit` reads data from the start, in an order drawn from global random numbers. A resumed training needs the data
+from its own position on, in the order they would have had without the interruption.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ def epochs_of(
     steps_per_epoch: int | None = None,
     seed: int = 0,
 ) -> Any:
-    """The data of `keras.Model.fit`, such that they can begin anywhere.
+    """The data of `keras.Model.fit`, in a form that can start anywhere.
 
     Args:
-        owner: what errors begin with.
+        owner: how error messages begin.
         x, y, sample_weight, batch_size, shuffle, steps_per_epoch: as in `keras.Model.fit`.
-        seed: integer. The order of arrays, and of the batches of a `keras.utils.PyDataset`, follows from it and from
-            the number of the epoch alone.
+        seed: integer. The order of arrays, and of the batches of a `keras.utils.PyDataset`, depends only on it and the
+            epoch number.
 
     Returns:
-        An object with `steps`, batches of an epoch, or None where nobody knows; `first()`, the first batch, or None if
-        it cannot be looked at; and `begin(epoch, step)`, the arguments of `keras.Model.fit` for the data from there on:
-        for the rest of that epoch if `step` is not 0, else for that epoch and all that follow.
+        An object with `steps`, the number of batches in an epoch, or None if unknown; `first()`, the first batch, or
+        None if it cannot be read in advance; and `begin(epoch, step)`, the arguments of `keras.Model.fit` for the data
+        from there on: the rest of that epoch if `step` is not 0, else that epoch and all that follow.
 
     Raises:
-        ValueError: for data of which nobody knows where an epoch ends, or arguments that do not go with them.
+        ValueError: if it is unknown where an epoch of the data ends, or for arguments that do not fit the data.
 
     Example:
 
@@ -52,9 +52,11 @@ def epochs_of(
     arrays = not hasattr(x, "element_spec") and all(hasattr(each, "shape") for each in keras.tree.flatten(x))
     batches = isinstance(x, keras.utils.PyDataset)
     if steps_per_epoch is not None and (arrays or batches and x.num_batches is not None):
-        raise ValueError(f"{owner}: these data have as many steps as batches; leave out steps_per_epoch.")
+        raise ValueError(f"{owner}: these data have one step per batch; leave out steps_per_epoch.")
     if not arrays and (y is not None or sample_weight is not None):
-        raise ValueError(f"{owner}: a {type(x).__name__} gives answers and weights itself; leave out y, sample_weight.")
+        raise ValueError(
+            f"{owner}: a {type(x).__name__} provides targets and weights itself; leave out y, sample_weight."
+        )
     if arrays:
         data = keras.tree.map_structure(_on_host, keras.utils.pack_x_y_sample_weight(x, y, sample_weight))
         return _Arrays(data, batch_size or 32, seed if shuffle else None)
@@ -62,12 +64,12 @@ def epochs_of(
         return _Dataset(owner, x, steps_per_epoch)
     steps = steps_per_epoch or (x.num_batches if batches else _length(x))
     if steps is None:
-        raise ValueError(f"{owner}: nobody knows where an epoch of a {type(x).__name__} ends; give steps_per_epoch.")
+        raise ValueError(f"{owner}: the length of an epoch of a {type(x).__name__} is unknown; give steps_per_epoch.")
     return _Batches(x, steps, seed if shuffle else None) if batches else _Drawn(owner, x, steps)
 
 
 def fingerprint(batch: Any) -> str:
-    """A hash of a batch, by which data are known."""
+    """A hash of a batch, to recognize the data by."""
     digest = hashlib.blake2b(digest_size=16)
     for array in map(_on_host, keras.tree.flatten(batch)):
         if array is not None:
@@ -77,11 +79,11 @@ def fingerprint(batch: Any) -> str:
 
 
 class _Dataset:
-    """A `tf.data.Dataset`, which skips by itself."""
+    """A `tf.data.Dataset`, which can skip batches itself."""
 
     def __init__(self, owner, dataset, steps_per_epoch):
         if not hasattr(dataset, "skip"):
-            raise ValueError(f"{owner}: a {type(dataset).__name__} cannot begin anywhere; give a tf.data.Dataset.")
+            raise ValueError(f"{owner}: a {type(dataset).__name__} cannot skip batches; give a tf.data.Dataset.")
         self.dataset = dataset
         self.steps_per_epoch = steps_per_epoch
         count = int(dataset.cardinality())
@@ -92,14 +94,14 @@ class _Dataset:
 
     def begin(self, epoch, step):
         each = self.steps_per_epoch
-        # With steps_per_epoch an epoch begins where the one before ended.
+        # With steps_per_epoch an epoch starts where the previous one ended.
         done = step if each is None else epoch * each + step
         left = None if each is None else each - step
         return {"x": self.dataset.skip(done) if done else self.dataset, "shuffle": False, "steps_per_epoch": left}
 
 
 class _Epochs(keras.utils.PyDataset):
-    """Batches that know the number of their epoch, and may leave out the first ones of the epoch they begin with."""
+    """Batches that know their epoch number, and may skip the first batches of the epoch they start with."""
 
     def __init__(self, steps, seed, **workers):
         super().__init__(**workers)
@@ -122,18 +124,18 @@ class _Epochs(keras.utils.PyDataset):
         self.start_epoch()
 
     def on_epoch_end(self):
-        # Keras calls this once before the first epoch, too.
+        # Keras also calls this once before the first epoch.
         if self.within:
             self.within = False
             self.end_epoch()
             self.epoch += 1
 
     def go_to(self, epoch):
-        """Leaves out whole epochs."""
+        """Skips whole epochs."""
         self.epoch = epoch
 
     def start_epoch(self):
-        """Called at least once before the batches of an epoch are asked for."""
+        """Called at least once before the batches of an epoch are read."""
 
     def end_epoch(self):
         """Called once after an epoch."""
@@ -156,7 +158,7 @@ class _Arrays(_Epochs):
 
     def __getitem__(self, index):
         start = (index + self.left_out) * self.batch_size
-        # In the order of the file, where arrays are one.
+        # Sorted, so that arrays in a file are read in file order.
         return self._rows(np.sort(self.order[start : start + self.batch_size]))
 
     def _rows(self, rows):
@@ -164,7 +166,7 @@ class _Arrays(_Epochs):
 
 
 class _Batches(_Epochs):
-    """The batches of another `PyDataset`, whose hooks are called as if no epoch had been left out."""
+    """The batches of another `PyDataset`, whose hooks are called as if no epoch had been skipped."""
 
     def __init__(self, batches, steps, seed):
         workers = {name: getattr(batches, name) for name in ("workers", "use_multiprocessing", "max_queue_size")}
@@ -196,7 +198,7 @@ class _Batches(_Epochs):
 
 
 class _Drawn(_Epochs):
-    """The batches of a loader, which begins anew in each epoch, or of a generator, which goes on."""
+    """The batches of a loader, which restarts in each epoch, or of a generator, which continues."""
 
     def __init__(self, owner, source, steps):
         super().__init__(steps, None)
@@ -219,8 +221,8 @@ class _Drawn(_Epochs):
         while self.drawn <= number:
             batch = next(self.coming, None)
             if batch is None:
-                raise ValueError(f"{self.owner}: the data end after {self.drawn} batches.")
-            # Keras on TensorFlow looks at two batches before an epoch.
+                raise ValueError(f"{self.owner}: the data ended after {self.drawn} batches.")
+            # Keras on TensorFlow reads two batches in advance before an epoch.
             self.recent = {**dict(list(self.recent.items())[-1:]), self.drawn: batch}
             self.drawn += 1
         batch = keras.tree.map_structure(_on_host, self.recent[number])

@@ -1,4 +1,4 @@
-"""A `fit` that goes on where a `Backup` says."""
+"""A `fit` that resumes from a `Backup`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def backup_among(callbacks: Any) -> Backup | None:
         return None
     found = [each for each in keras.tree.flatten(callbacks) if isinstance(each, Backup)]
     if len(found) > 1:
-        raise ValueError("Backup: one in a list of callbacks is enough; got two.")
+        raise ValueError("Backup: callbacks must contain at most one; got two.")
     return found[0] if found else None
 
 
@@ -47,16 +47,16 @@ def fit_with_backup(
     validation_batch_size: int | None = None,
     **options: Any,
 ) -> Any:
-    """`fit` of a model that goes on from its backup.
+    """Runs `fit` of a model, resumed from its backup if there is one.
 
     Args:
         backup: the `Backup` among the callbacks.
         model: a compiled `PhasedModel`.
         fit: `keras.Model.fit` of the model.
-        x, y, **options: and all others: as in `keras.Model.fit`.
+        x, y, **options: these and all other arguments: as in `keras.Model.fit`.
 
     Returns:
-        The `keras.callbacks.History`, of the epochs since.
+        The `keras.callbacks.History` of the epochs run by this call.
     """
     owner = f"{type(model).__name__}.fit"
     if validation_split and validation_data is None:
@@ -68,7 +68,7 @@ def fit_with_backup(
     epoch, step = (place["epoch"], place["step"]) if place else (initial_epoch, 0)
     if place and place["ended"]:
         epoch = epochs
-    # Keras begins with whole epochs only: what is left of one is a training of its own for it, but not for callbacks.
+    # Keras can only start whole epochs: the rest of one is a separate `fit` for Keras, but not for callbacks.
     parts = [(epoch, step, epoch + 1)] if step else []
     first = epoch + len(parts)
     parts += [(first, 0, epochs)] if first < epochs else []
@@ -100,35 +100,37 @@ def fit_with_backup(
 
 
 def _begin(backup, owner, data, seed, place):
-    """Tells the backup of the data, and the user of data that will not be the same in a run that goes on."""
+    """Tells the backup about the data, and warns the user if a resumed run will not see the same data."""
     if data.steps is None and backup.save_freq != "epoch":
         raise ValueError(
-            f"{owner}: nobody knows how many steps an epoch of these data has, and the backup is for every "
+            f"{owner}: the number of steps in an epoch of these data is unknown, but the backup is due every "
             f"{backup.save_freq} steps. Give steps_per_epoch, or Backup(save_freq='epoch')."
         )
     read = [None if batch is None else fingerprint(batch) for batch in (data.first(), data.first())]
     known = read[0] if read[0] == read[1] else None
-    advice = "A run that goes on will not see what it would have seen: see kgen.callbacks.Backup."
+    advice = "A resumed run will not see the same data as an uninterrupted one: see kgen.callbacks.Backup."
     if read[0] != read[1]:
-        warnings.warn(f"{owner}: the data give another first batch each time they are read. {advice}", stacklevel=4)
+        warnings.warn(f"{owner}: the first batch of the data differs each time they are read. {advice}", stacklevel=4)
     if place and place["steps"] != data.steps:
         raise ValueError(
-            f"{owner}: {backup.file} is of data with {place['steps']} steps an epoch; these have {data.steps}. Give "
+            f"{owner}: {backup.file} is from data with {place['steps']} steps per epoch; these have {data.steps}. Give "
             "the same data and batch_size."
         )
     if place and known and place["first"] and known != place["first"]:
-        warnings.warn(f"{owner}: the data begin with another batch than those of {backup.file}. {advice}", stacklevel=4)
+        warnings.warn(
+            f"{owner}: the first batch of the data is not the one recorded in {backup.file}. {advice}", stacklevel=4
+        )
     backup.begin({"seed": seed, "steps": data.steps, "first": known}, place["step"] if place else 0)
 
 
 def _split(owner, data, share):
-    """`(data, validation data)`: the last share of arrays is held out, as Keras does."""
+    """`(data, validation data)`: the last share of the rows is held out, as in Keras."""
     arrays = [each for each in keras.tree.flatten(data) if each is not None]
     if not all(hasattr(each, "shape") for each in arrays):
-        raise ValueError(f"{owner}: validation_split is for arrays; give validation_data.")
+        raise ValueError(f"{owner}: validation_split needs arrays; give validation_data.")
     kept = int(len(arrays[0]) * (1.0 - share))
     if not 0 < kept < len(arrays[0]):
-        raise ValueError(f"{owner}: validation_split={share:g} of {len(arrays[0])} images leaves none on one side.")
+        raise ValueError(f"{owner}: validation_split={share:g} of {len(arrays[0])} images leaves one side empty.")
 
     def part(rows):
         return keras.tree.map_structure(lambda each: None if each is None else each[rows], data)
@@ -137,7 +139,7 @@ def _split(owner, data, share):
 
 
 class _OneTraining(keras.callbacks.CallbackList):
-    """Callbacks for which several calls of `fit` are one training; the steps left out of an epoch are counted."""
+    """Callbacks that see several calls of `fit` as one training. Batch numbers include an epoch's skipped steps."""
 
     left_out = 0
     _begun = False

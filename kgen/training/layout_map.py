@@ -1,4 +1,4 @@
-"""Weights of a network that several devices share out, on JAX."""
+"""Splitting a network's weights over several devices, on JAX."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import keras
 def layout_map(
     network: keras.Model, device_mesh: keras.distribution.DeviceMesh, axis: str = "model"
 ) -> keras.distribution.LayoutMap:
-    """Where the weights of a network, and its average's, are in a model that is too large for one device.
+    """How to split the weights of a network and of its moving average, for a model that is too large for one device.
 
-    Of each kernel, each device of the mesh's axis keeps a part of the output channels, if it divides their number; so
-    it does with what an optimizer remembers of it. All else of the model is on every device. What is computed stays the
-    same. The map holds for a model that is made, or loaded, while `keras.distribution.ModelParallel` is set; a small
-    batch axis costs the least time, as every kernel makes the devices talk.
+    The output channels of each kernel, and of its optimizer state, are split over the devices of the mesh's axis if
+    they divide evenly. Everything else in the model is on every device. Results stay the same. The map applies to a
+    model that is made or loaded while `keras.distribution.ModelParallel` is set. A small batch axis costs the least
+    time, because the devices must communicate for every kernel.
 
-    Variables are known by their paths, which begin with the name of their network. It should be unlike the names of the
-    other networks in the model, as it is in all that kgen makes.
+    Variables are found by their paths, which begin with the name of their network. This name should be unlike those of
+    the model's other networks, as it is in all models that kgen makes.
 
     Args:
         network: a built network of a model like the one to be made, such as `model.generator`.
@@ -26,7 +26,7 @@ def layout_map(
         axis: name of an axis of the mesh.
 
     Raises:
-        ValueError: if the mesh has no such axis, or the network no kernel that it divides.
+        ValueError: if the mesh has no such axis, or if no kernel of the network can be split over it.
 
     Example:
 
@@ -45,15 +45,15 @@ def layout_map(
         shape = variable.shape
         if len(shape) < 2 or shape[-1] % devices:
             continue
-        # A loaded model, and an average, put other names before that of the network. A network that was given no name
-        # has its class in its paths, and a copy of it its name, with a number if it is not the first.
+        # In a loaded model and in an average, other names come before the network's. The paths of a network without a
+        # given name have its class; those of a copy have its name, with a number if it is not the first copy.
         own = variable.path[max(variable.path.rfind(f"{network.name}/"), 0) :]
         begin, _, rest = (re.escape(each) for each in own.partition("/"))
         name = re.escape(re.sub(r"_\d+$", "", network.name))
         layouts[f"(.*/)?({begin}|{name}(_[0-9]+)?)/{rest}"] = (*[None] * (len(shape) - 1), axis)
     if not len(layouts):
         raise ValueError(
-            f"layout_map: no kernel of the network {network.name!r} has a number of output channels that {devices} "
-            "devices divide. Give it other filters, or the mesh another shape."
+            f"layout_map: the network {network.name!r} has no kernel whose output channels can be divided among "
+            f"{devices} devices. Change its filters, or the shape of the mesh."
         )
     return layouts

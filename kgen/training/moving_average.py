@@ -18,8 +18,8 @@ class MovingAverage(keras.layers.Layer):
     """A copy of a network whose weights are a moving average of the network's weights.
 
     After step t every weight w of the copy is `m w + (1 - m) w_trained` with `m = min(momentum, (1 + t) / (10 + t))`:
-    the average forgets the initial weights quickly, then settles at `momentum` [Polyak & Juditsky 1992; used for
-    GANs by Yazici et al. 2019]. State that is not trained, such as BatchNorm's statistics, is copied.
+    the average forgets the initial weights quickly, then settles at `momentum` [Polyak & Juditsky 1992; used for GANs
+    by Yazici et al. 2019]. Untrained state, such as BatchNorm's statistics, is copied.
 
     Args:
         network: a built `keras.Model` that can be cloned from its config.
@@ -49,7 +49,7 @@ class MovingAverage(keras.layers.Layer):
             )
         self.momentum = checks.number("MovingAverage", "momentum", momentum, least=0.0, below=1.0)
         # === Layers ===
-        # Paths of variables tell the average from the network.
+        # Gives the average's variables other paths than the network's.
         with keras.name_scope(self.name):
             self.network = network_copy(network)
         self._trained_id = id(network)
@@ -59,11 +59,11 @@ class MovingAverage(keras.layers.Layer):
 
     @property
     def trained(self) -> bool:
-        """Whether it was updated since it was made."""
+        """Whether it was ever updated."""
         return float(ops.convert_to_numpy(self.updates)) > 0
 
     def averages(self, network: keras.layers.Layer) -> bool:
-        """Whether it was made of this network."""
+        """Whether it is the average of this network."""
         return self._trained_id == id(network)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -71,7 +71,7 @@ class MovingAverage(keras.layers.Layer):
         return self.network(inputs, training=False)
 
     def update(self, network: keras.Model) -> None:
-        """Moves the average towards the weights of `network`, the one that is trained."""
+        """Moves the average towards the weights of `network`, the trained one."""
         with backend.without_gradients():
             step = self.updates + 1.0
             momentum = ops.minimum(self.momentum, (1.0 + step) / (10.0 + step))
@@ -90,13 +90,13 @@ def network_copy(network: keras.Model, weights: bool = True) -> keras.Model:
 
     Args:
         network: a built `keras.Model` that can be cloned from its config.
-        weights: whether to copy the weights. False: they are initialized anew.
+        weights: whether to copy the weights. False: the copy gets new initial weights.
 
     Returns:
         A `keras.Model` that shares nothing with the first.
 
     Raises:
-        ValueError: if a layer cannot be made again from its config; names the layer and what helps.
+        ValueError: if a layer cannot be rebuilt from its config; the message names the layer and the fix.
 
     Example:
 
@@ -108,7 +108,7 @@ def network_copy(network: keras.Model, weights: bool = True) -> keras.Model:
         copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
         if not copy.built:
             copy.build_from_config(network.get_build_config())
-    except Exception as error:  # whatever a layer of the user's raises
+    except Exception as error:  # whatever a user's layer raises
         raise ValueError(
             f"the network {network.name!r} cannot be copied or saved: {_hindrance(network) or _short(error)}"
         ) from error
@@ -118,23 +118,23 @@ def network_copy(network: keras.Model, weights: bool = True) -> keras.Model:
 
 
 def _hindrance(layer):
-    """The layer that cannot be made again, and what helps; None where none is known to be such."""
+    """The layer that cannot be rebuilt, and the fix; None if none is found."""
     kind = type(layer)
     if isinstance(layer, keras.layers.Lambda):
         return (
-            f"it has a Lambda, {layer.name!r}. Write a keras.layers.Layer instead, and register it with "
+            f"it has a Lambda layer, {layer.name!r}. Use a keras.layers.Layer instead, and register it with "
             "@keras.saving.register_keras_serializable()."
         )
     name = keras.saving.get_registered_name(kind)
     if kind.__module__.split(".")[0] not in ("keras", "keras_hub") and name == kind.__name__:
         return (
-            f"{layer.name!r} is of the class {kind.__name__}, which Keras does not know. Put "
-            f"@keras.saving.register_keras_serializable() above the class, and write its get_config()."
+            f"{layer.name!r} is of the class {kind.__name__}, which is not registered. Put "
+            f"@keras.saving.register_keras_serializable() above the class, and define its get_config()."
         )
     return next(filter(None, map(_hindrance, getattr(layer, "layers", []))), None)
 
 
 def _short(error):
-    # Keras puts the config first, and the reason of the innermost layer last.
+    # Keras puts the config first and the innermost layer's reason last.
     reason = " ".join(str(error).rpartition("Exception encountered:")[2].split())
     return f"{type(error).__name__}: {reason[-300:]}"

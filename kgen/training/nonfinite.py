@@ -1,4 +1,4 @@
-"""Training steps whose numbers are NaN or infinite: found on the device, left out, and told."""
+"""Training steps with NaN or infinite numbers: detected on the device, skipped, and reported."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from keras import ops
 from kgen.training import backend
 from kgen.types import Tensor
 
-# What a training step adds to its logs, for `StepGuard` alone.
+# A training step adds this to its logs, only for `StepGuard`.
 _FIRST = "first_nonfinite_step"
 
 
 class SkippedSteps(keras.metrics.Metric):
-    """How often a phase was left out of a training step in this epoch; and the first of these steps, and its phase."""
+    """How often a phase was left out of a training step in this epoch, plus the first such step and its phase."""
 
     def __init__(self, name: str = "skipped_steps"):
         super().__init__(name=name, dtype="float32")
@@ -32,7 +32,7 @@ class SkippedSteps(keras.metrics.Metric):
         is_first = ops.equal(self.count, 0.0)
         for variable, value in ((self.first, ops.cast(step, "float32") + 1.0), (self.phase, float(phase))):
             variable.assign(ops.where(is_first, value, ops.convert_to_tensor(variable)))
-        # Keras sums what replicas count, and they all leave out the same steps.
+        # Keras sums the replicas' counts, and they all leave out the same steps.
         self.count.assign(self.count + 1.0 / backend.replicas())
 
     def result(self) -> Tensor:
@@ -41,20 +41,20 @@ class SkippedSteps(keras.metrics.Metric):
 
 
 class StepGuard:
-    """Leaves phases out of a training step whose loss or gradients are not finite, and says so.
+    """Leaves a phase out of a training step if its loss or gradients are not finite, and reports it.
 
-    Weights and the optimizer's state stay as they were before that phase. What the networks keep beside weights, such
-    as BatchNorm's statistics, is again as it was before the step. Whether a phase was left out is read on the host two
-    steps later, so no step waits for it.
+    Weights and the optimizer's state stay as they were before that phase. Other state of the networks, such as
+    BatchNorm's statistics, is reset to its values before the step. The host checks two steps later whether a phase was
+    left out, so no step waits for it.
 
     Args:
-        model: that is trained.
-        mode: "raise" an error; "skip" and go on; or None: nothing is looked at.
+        model: the model in training.
+        mode: "raise" an error; "skip" and go on; or None: nothing is checked.
         phases: names of the model's phases.
-        state: variables that losses change and that belong to no phase.
+        state: variables that losses change but that belong to no phase.
 
     Raises:
-        ValueError: for another mode.
+        ValueError: for any other mode.
     """
 
     def __init__(self, model: keras.Model, mode: str | None, phases: Sequence[str], state: Sequence):
@@ -67,7 +67,7 @@ class StepGuard:
         self.phases = list(phases)
         self.state = list(state)
         self.skipped = None if mode is None else SkippedSteps()
-        # A callback that acts on NaN itself sets this, and no error is raised while it does.
+        # A callback that handles NaN itself sets this; no error is raised meanwhile.
         self.watched = False
         self._flags: deque = deque()
 
@@ -78,7 +78,7 @@ class StepGuard:
             return [ops.copy(v) for v in self.state]
 
     def run(self, finite: Tensor, function: Callable, before: Sequence, phase: str, step: Tensor) -> None:
-        """Calls `function()` if all is finite; else takes `state` back to a snapshot, and counts."""
+        """Calls `function()` if all is finite; else resets `state` to the snapshot `before` and counts the step."""
 
         def left_out():
             with backend.without_gradients():
@@ -96,7 +96,7 @@ class StepGuard:
 
     # === On the host ===
     def watching(self, function: Callable) -> Callable:
-        """A model's `train_function` that looks, before each step, at the one before the last: it has ended."""
+        """A `train_function` that first checks the step before the last one, which has ended by then."""
 
         def train_function(*args):
             while len(self._flags) > 1:
@@ -112,7 +112,7 @@ class StepGuard:
         self._flags.clear()
 
     def end(self) -> None:
-        """Looks at the last steps."""
+        """Checks the last steps."""
         while self._flags:
             self._tell(self._flags.popleft())
 
@@ -125,15 +125,15 @@ class StepGuard:
             backend.attach_state(self.model)
             raise FloatingPointError(
                 f"{type(self.model).__name__}: in training step {first} the loss of phase {self.phases[phase]!r}, or "
-                "its gradient, is NaN or infinite. The step was left out, so the weights are good. Look for NaN in the "
-                "data, lower the learning rate, or go on without such steps by compile(on_nonfinite='skip')."
+                "its gradient, is NaN or infinite. The step was skipped, so the weights are unaffected. Look for NaN "
+                "in the data, lower the learning rate, or skip such steps with compile(on_nonfinite='skip')."
             )
 
 
 def all_finite(tensors: Sequence[Tensor]) -> Tensor:
-    """Whether all numbers in some tensors are finite, on all replicas: a boolean scalar, the same on each.
+    """Whether all numbers in some tensors are finite on all replicas: a boolean scalar, the same on each.
 
-    Their sum is, which is one pass over the memory. It overflows for finite numbers only near float32's largest.
+    It checks their sum, in one pass over the memory. Finite numbers overflow it only near float32's maximum.
     """
     total = sum(ops.sum(ops.cast(tensor, "float32")) for tensor in tensors)
     return ops.isfinite(backend.sum_over_replicas(total))
@@ -141,7 +141,7 @@ def all_finite(tensors: Sequence[Tensor]) -> Tensor:
 
 @functools.cache
 def warn_of_slow_policy(policy: str) -> None:
-    """Warns, once, of float16 without a device that computes in it."""
+    """Warns once about float16 on a machine without float16 arithmetic."""
     if policy == "mixed_float16" and not backend.has_accelerator():
         warnings.warn(
             "mixed_float16 without a GPU: CPUs have no float16 arithmetic, and a step can take 50 times as long as in "

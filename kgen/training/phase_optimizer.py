@@ -1,4 +1,4 @@
-"""Phases of a training step, and an optimizer for each behind the one `model.optimizer` that Keras knows."""
+"""Phases of a training step, and one optimizer per phase behind the single `model.optimizer` that Keras expects."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Phase:
             keys are the names in `terms`, or `"loss"` where there are none, and those in `measures`. It is `keras.ops`
             code and may draw random numbers and update layer state.
         variables: the `keras.Variable`s that this phase trains.
-        every: run in every `every`-th step only, beginning with the first.
-        terms: names of the parts of the loss, which is their sum; they are reported one by one.
-        measures: names of what the loss computes beside it; reported, but not part of the loss.
-        forward: what this phase's variables make for the losses of all phases, once a step, before the first phase:
-            `forward(batch, training)` gives two dicts of tensors, which every loss of the step finds in its batch, a
-            dict too. The gradient of this phase's loss goes through the first of them, and nowhere else: the loss
-            does not use the variables again. The others' gradients stop at both. So a GAN's two players see the same
-            generated images, for one pass of the generator.
+        every: run the phase only in every `every`-th step, starting with the first.
+        terms: names of the parts whose sum is the loss; each is reported.
+        measures: names of other values that the loss function returns; they are reported, but not part of the loss.
+        forward: computes, once a step and before the first phase, what the losses of all phases share.
+            `forward(batch, training)` returns two dicts of tensors, which are added to the batch (a dict as well) that
+            every loss sees. The gradient of this phase's loss flows through the first dict only, so the loss must not
+            use the phase's variables again. The other phases' gradients stop at both dicts. So a GAN's two players see
+            the same generated images, for one pass of the generator.
 
     Raises:
-        ValueError: if `every` is not an integer of at least 1, or above 1 with `forward`; two parts have one name; or
-            there is nothing to train.
+        ValueError: if `every` is not an integer of at least 1, or is above 1 with `forward`; if two parts have the same
+            name; or if there is nothing to train.
 
     Example:
 
@@ -55,12 +55,13 @@ class Phase:
         checks.integer(f"Phase {self.name!r}", "every", self.every)
         if len({"loss", *self.terms, *self.measures}) < 1 + len(self.terms) + len(self.measures):
             raise ValueError(
-                f"Phase {self.name!r}: terms and measures need names of their own, which are not 'loss'; got the terms "
+                f"Phase {self.name!r}: terms and measures need unique names other than 'loss'; got the terms "
                 f"{list(self.terms)} and the measures {list(self.measures)}."
             )
         if self.forward is not None and self.every > 1:
             raise ValueError(
-                f"Phase {self.name!r}: what forward makes is there in every step, so every must be 1; got {self.every}."
+                f"Phase {self.name!r}: the outputs of forward are needed in every step, so every must be 1; got "
+                f"{self.every}."
             )
         if not self.variables:
             raise ValueError(
@@ -73,15 +74,15 @@ class Phase:
 class PhaseOptimizer(keras.optimizers.Optimizer):
     """An optimizer for each phase of a `PhasedModel`; `compile` makes one from its `optimizer` argument.
 
-    Each optimizer is bound to its phase's variables by identity, so its state is found again when a saved model is
-    loaded. Callbacks that change learning rates reach every phase's optimizer through `optimizers`.
+    Each optimizer is bound to its phase's variables by identity, so its state is restored when a saved model is loaded.
+    Callbacks that change learning rates reach every phase's optimizer through `optimizers`.
 
     Args:
         optimizers: dict from phase name to `keras.optimizers.Optimizer`, or anything `keras.optimizers.get` takes.
-        name: name of the whole.
+        name: name of the `PhaseOptimizer`.
 
     Raises:
-        ValueError: if `optimizers` is not such a dict, or one optimizer is given for two phases.
+        ValueError: if `optimizers` is not such a dict, or if one optimizer is given for two phases.
 
     Example:
 
@@ -100,11 +101,11 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
                 f"{{'generator': 'adam'}}; got {optimizers!r}."
             )
         super().__init__(learning_rate=0.0, name=name)
-        # Whether the call of `fit` that ends is one part of a training.
+        # Whether more calls of `fit` follow in the same training.
         self.goes_on = False
         self.by_phase = {phase: keras.optimizers.get(optimizer) for phase, optimizer in optimizers.items()}
         if len({id(optimizer) for optimizer in self.by_phase.values()}) < len(self.by_phase):
-            raise ValueError("PhaseOptimizer: each phase needs an optimizer of its own; one was given for two phases.")
+            raise ValueError("PhaseOptimizer: each phase needs its own optimizer; two phases were given the same one.")
         # Callbacks log each learning rate under its optimizer's name.
         for phase, optimizer in self.by_phase.items():
             optimizer.name = phase
@@ -116,14 +117,14 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         """A `PhaseOptimizer`, built for the phases, from the `optimizer` argument of `compile`.
 
         Args:
-            optimizer: `"auto"`; one optimizer, of which each phase gets a copy; a dict by phase; a `PhaseOptimizer`.
+            optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict by phase; a `PhaseOptimizer`.
             phases: list of `Phase`.
             default: what `"auto"` means: a function from phase name to optimizer.
             mixed_precision: name of the model's dtype policy. Under "mixed_float16" losses are scaled dynamically, and
                 a step whose scaled gradients are not all finite is skipped.
 
         Raises:
-            ValueError: if there is not one optimizer for each phase.
+            ValueError: if the phases do not have exactly one optimizer each.
         """
         names = [phase.name for phase in phases]
         if isinstance(optimizer, cls):
@@ -153,11 +154,11 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
                 if id(variable) in owner:
                     raise ValueError(
                         f"PhaseOptimizer: variable {variable.path} belongs to the phases {owner[id(variable)]!r} and "
-                        f"{phase.name!r}. A variable is trained by one phase."
+                        f"{phase.name!r}. A variable must be trained by only one phase."
                     )
                 owner[id(variable)] = phase.name
             self.by_phase[phase.name].build(list(phase.variables))
-        # Phases, not bare lists of variables: an optimizer takes every variable among its attributes for its state.
+        # Phases, not bare lists of variables: Keras counts variables among an optimizer's attributes as its state.
         self.phases = {phase.name: phase for phase in phases}
         super().build([variable for phase in phases for variable in phase.variables])
 
@@ -168,12 +169,12 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self) -> list:
-        """All state: the count of steps, then that of each phase's optimizer."""
+        """All state: the step count, then the state of each phase's optimizer."""
         return [*super().variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate of all phases; an AttributeError where they differ."""
+        """The learning rate of all phases; an AttributeError if they differ."""
         rates = [float(keras.ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in self.optimizers]
         if len(set(rates)) > 1:
             raise AttributeError(
@@ -188,17 +189,17 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
             optimizer.learning_rate = value
 
     def apply(self, grads, trainable_variables=None):
-        """Refused: each phase's gradients are applied by its own optimizer."""
+        """Raises: each phase's gradients are applied by its own optimizer."""
         raise RuntimeError("PhaseOptimizer: apply the gradients of one phase through `by_phase[name].apply`.")
 
     def finalize_variable_values(self, var_list):
-        """Lets each phase's optimizer finish its own variables at the end of training, unless it `goes_on`."""
+        """Lets each phase's optimizer finalize its own variables at the end of training, unless it `goes_on`."""
         for name, phase in self.phases.items():
             if not self.goes_on:
                 self.by_phase[name].finalize_variable_values(list(phase.variables))
 
     def save_own_variables(self, store):
-        """Stores the step count; the phases' optimizers are saved as parts, like layers of a model."""
+        """Stores the step count; the phases' optimizers are saved separately, like layers of a model."""
         for i, variable in enumerate(super().variables):
             store[str(i)] = keras.ops.convert_to_numpy(variable)
 
@@ -221,7 +222,7 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
 
 
 def _scaled(optimizer, policy):
-    # bfloat16 has the range of float32: nothing to scale, and `StepGuard` looks for bad steps.
+    # bfloat16 has the range of float32, so no scaling is needed; `StepGuard` looks for bad steps.
     if policy != "mixed_float16" or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)

@@ -1,4 +1,4 @@
-"""A `keras.Model` that says what it minimizes: how it is compiled, fitted and saved."""
+"""A `keras.Model` that defines what it minimizes: how it is compiled, fitted and saved."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from kgen.training.training_step import TrainingStep
 
 @serializable
 class PhasedModel(keras.Model):
-    """A `keras.Model` that says what it minimizes; `fit` does the rest.
+    """A `keras.Model` that defines what it minimizes; `fit` does the rest.
 
-    A subclass gives `phases()`, or holds an objective that does, and `prepare(x, y)` if its losses see another batch
-    than `fit` was given. A training step runs each phase in order: it applies the gradients of the phase's loss with
-    the phase's optimizer. What the networks of a phase add to its loss, by regularizers of weights, activity
-    regularizers and `add_loss`, once for each of their calls, is part of it, and reported as `regularization`. Of
-    several phases the log `loss` is the sum: no measure of quality, but what `TerminateOnNaN` looks at.
+    A subclass defines `phases()`, or has an objective that does, and `prepare(x, y)` if its losses see a different
+    batch than `fit` was given. A training step runs each phase in order: it applies the gradients of the phase's loss
+    with the phase's optimizer. The loss includes what the phase's networks add to it (weight regularizers, and for each
+    call activity regularizers and `add_loss`), which is reported as `regularization`. With several phases the log
+    `loss` is the sum of their losses: no measure of quality, but `TerminateOnNaN` needs it.
 
     It runs on TensorFlow, JAX and torch, under `tf.distribute` and `keras.distribution`, and with mixed precision.
-    Several devices come to what one would with the same batches: the batch normalisation of its networks is that of the
-    whole batch, and a loss that compares samples does so in `kgen.training.backend.on_whole_batch`. All state, random
-    seeds included, is saved with the model, so training goes on where it stopped. The config is the constructor's
-    arguments: each must be an attribute of the same name.
+    Several devices give the same result as one with the same batches: batch normalisation uses the whole batch, and a
+    loss that compares samples does so in `kgen.training.backend.on_whole_batch`. All state, random seeds included, is
+    saved with the model, so training resumes where it stopped. The config holds the constructor's arguments: each must
+    be an attribute of the same name.
 
     Args:
-        seed: where the random numbers of training and evaluation begin; a 32-bit integer. None: anywhere.
+        seed: 32-bit integer that starts the random numbers of training and evaluation. None: a random one.
         **kwargs: `name`, `dtype`.
 
     Raises:
@@ -72,7 +72,7 @@ class PhasedModel(keras.Model):
     def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed = checks.seed(type(self).__name__, seed)
-        # Evaluation draws from a generator of its own, or it would change the training that follows it.
+        # Evaluation has its own generator; otherwise it would change the training that follows.
         self.objective: Any = None
         self.step = TrainingStep(self)
         self.training_seeds = SeedGenerator(seed)
@@ -87,7 +87,7 @@ class PhasedModel(keras.Model):
     def phases(self) -> list[Phase]:
         """The list of `Phase`s of one training step, in order."""
         if self.objective is None:
-            raise NotImplementedError(f"{type(self).__name__} must say what it trains: define phases().")
+            raise NotImplementedError(f"{type(self).__name__} must define phases() to say what it trains.")
         return self.objective.phases()
 
     def prepare(self, x: Any, y: Any = None) -> Any:
@@ -95,7 +95,7 @@ class PhasedModel(keras.Model):
         return x if y is None else (x, y)
 
     def weighted(self, batch: Any, sample_weight: Any) -> Any:
-        """A prepared batch with the weights of its samples, in a model whose losses see them. Most refuse."""
+        """A prepared batch with sample weights, in a model whose losses use them. Most models raise an error."""
         raise ValueError(
             f"{type(self).__name__}: sample_weight and class_weight have no meaning for this model; leave them out."
         )
@@ -107,7 +107,7 @@ class PhasedModel(keras.Model):
         """Runs after the losses of an evaluation step, for instance to measure what the model generates."""
 
     def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """The optimizer of a phase if `compile` is not given one."""
+        """The optimizer of a phase if `compile` was given none."""
         return keras.optimizers.Adam(1e-3) if self.objective is None else self.objective.default_optimizer(phase)
 
     def seeds(self, training: bool) -> SeedGenerator:
@@ -115,15 +115,15 @@ class PhasedModel(keras.Model):
         return self.training_seeds if training else self.evaluation_seeds
 
     def use_metrics(self, metrics: list) -> None:
-        """Takes the list `metrics` of `compile`, before anything else is compiled. Most models measure nothing."""
+        """Takes the list `metrics` of `compile`, before anything else is compiled. Most models have no metrics."""
         if metrics:
-            raise TypeError(f"{type(self).__name__}.compile: this model measures nothing: leave out metrics.")
+            raise TypeError(f"{type(self).__name__}.compile: this model supports no metrics; leave them out.")
 
     def saved_parts(self) -> dict[str, Any]:
-        """What is saved with the model beside its variables: a dict from name to object.
+        """What is saved with the model in addition to its variables: a dict from name to object.
 
         An object has two methods. `save(arrays)` puts NumPy arrays into an empty dict, by name. `load(arrays)` gets
-        such a dict back; it is empty if nothing was saved. No name may begin with another name and "_".
+        that dict back, empty if nothing was saved. No name may begin with another name followed by "_".
         """
         return {}
 
@@ -144,24 +144,24 @@ class PhasedModel(keras.Model):
 
         Args:
             optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict from phase name to optimizer.
-            metrics: what to measure beside the losses, where a model can: see `use_metrics`.
-            config: for subclasses: the other arguments that their `compile` was given, by name. They are saved with the
-                model, and given to `compile` again when it is loaded. A warning names those that cannot be saved: other
-                models, layers with weights, and what Keras cannot serialize.
-            on_nonfinite: what to do where the loss or the gradient of a phase is NaN or infinite. The phase is left
-                out of that step, so weights stay as they were; then "raise" a FloatingPointError that names phase and
-                step; or "skip", and the logs have `skipped_steps`, the number in this epoch. None: such steps are made.
-                Under mixed_float16 gradients that overflow are usual, and left out in any case: there only the loss
-                counts.
+            metrics: what to measure besides the losses, if the model can: see `use_metrics`.
+            config: for subclasses: the other arguments of their `compile`, by name. They are saved with the model and
+                passed to `compile` again on loading. A warning names those that cannot be saved: other models, layers
+                with weights, and what Keras cannot serialize.
+            on_nonfinite: what to do if the loss or the gradient of a phase is NaN or infinite. With "raise" and "skip"
+                the phase is left out of that step, so its weights do not change. "raise": a FloatingPointError then
+                names phase and step. "skip": training continues, and the logs have `skipped_steps`, the number in this
+                epoch. None: nothing is checked. Under mixed_float16 gradients often overflow, and such steps are always
+                skipped: there only the loss is checked.
             run_eagerly, steps_per_execution, jit_compile: as in `keras.Model.compile`.
 
         Raises:
             TypeError: for arguments of `keras.Model.compile` that have no meaning here, such as `loss_weights`.
-            ValueError: for another `on_nonfinite`.
+            ValueError: for any other `on_nonfinite`.
         """
         phases = self.phases()
         if refused:
-            hint = ", whose losses are its own; leave it out."
+            hint = ", which defines its own losses; leave it out."
             if any("optimizer" in name for name in refused):
                 by_phase = ", ".join(f"{phase.name!r}: ..." for phase in phases)
                 hint = f": give optimizer={{{by_phase}}}, an optimizer for each phase, or one for all."
@@ -181,17 +181,17 @@ class PhasedModel(keras.Model):
             auto_scale_loss=False,
         )
         backend.adapt_trainer(self)
-        # Keras keeps what "auto" came to on this machine and backend; a saved model is to choose again. In a function,
-        # as Keras would take layers among the arguments for layers of the model.
+        # Keras stores what "auto" became on this machine and backend, but a loaded model should choose again. In a
+        # function, because Keras would treat layers among the arguments as layers of the model.
         self.compile_arguments = lambda: {**config, "metrics": metrics, "jit_compile": jit_compile}
         self.trackers, self.additions = self.step.trackers(phases)
-        # Statistics of networks that learn: a batch of NaN would spoil them, too. No averages, which wait for the end.
+        # Statistics of networks that learn: a NaN batch would spoil them too. Averages are left out: they update last.
         frozen = {id(v) for layer in self._flatten_layers() if not layer.trainable for v in layer.variables}
         state = [v for v in self.non_trainable_variables if id(v) not in frozen and "float" in v.dtype]
         self.guard = StepGuard(self, on_nonfinite, [phase.name for phase in phases], state)
 
     def get_compile_config(self) -> dict:
-        """What `compile` was called with, but for what cannot be saved, of which it warns."""
+        """The arguments of `compile`, with a warning for each that cannot be saved."""
         if not self.compiled:
             return {}
         config = self.compile_arguments()
@@ -210,7 +210,7 @@ class PhasedModel(keras.Model):
 
     @property
     def metrics(self) -> list:
-        """The loss, one mean for that of each of several phases, and one for each of their terms and measures."""
+        """A mean for the loss (of each phase and their sum, if there are several), and for each term and measure."""
         if not self.compiled:
             return []
         skipped = [] if self.guard.skipped is None else [self.guard.skipped]
@@ -232,7 +232,7 @@ class PhasedModel(keras.Model):
         return backend.run_step(self.step.train, self._trained_state(), args, self._flatten_layers)
 
     def test_step(self, *args):
-        """One batch: every phase's loss, with nothing trained."""
+        """One batch: every phase's loss, without training."""
         return backend.run_step(self.step.test, self._tested_state(), args, self._flatten_layers)
 
     def _trained_state(self):
@@ -245,10 +245,10 @@ class PhasedModel(keras.Model):
 
     # === Keras' hooks ===
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; with a `kgen.callbacks.Backup` among the callbacks it goes on from that.
+        """As `keras.Model.fit`; with a `kgen.callbacks.Backup` among the callbacks it resumes from the backup.
 
         Args:
-            x, y, **kwargs: of `keras.Model.fit`.
+            x, y, **kwargs: as in `keras.Model.fit`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -266,13 +266,13 @@ class PhasedModel(keras.Model):
                 history = super().fit(x, y, **kwargs)
             else:
                 history = fit_with_backup(backup, self, super().fit, x, y, **kwargs)
-        # A callback has seen the NaN: TerminateOnNaN, for example.
+        # If it is set, a callback such as TerminateOnNaN has already handled the NaN.
         if not self.stop_training:
             self.guard.end()
         return history
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.train_on_batch`; raises as `fit`."""
+        """As `keras.Model.train_on_batch`; raises the same errors as `fit`."""
         logs = super().train_on_batch(*args, **kwargs)
         self.guard.end()
         return logs
@@ -280,14 +280,14 @@ class PhasedModel(keras.Model):
     def make_train_function(self, force: bool = False) -> Any:
         """Also checks, at the start of each training, that the compiled phases still train all trainable variables.
 
-        Random numbers of Keras' own layers are then drawn as those of kgen's: see `kgen.training.seeds.adopt_seeds`.
+        From then on Keras' own layers draw random numbers like kgen's: see `kgen.training.seeds.adopt_seeds`.
         """
         trainable = {id(v) for v in self.trainable_variables}
         compiled = {id(v) for phase in self.optimizer.phases.values() for v in phase.variables}
         if trainable != compiled:
             raise ValueError(
                 f"{type(self).__name__}: its phases train {len(compiled)} variables, but {len(trainable)} are "
-                "trainable. Every trainable variable belongs to one phase; call compile() after changing `trainable`."
+                "trainable. Each of these must belong to one phase; call compile() after changing `trainable`."
             )
         adopt_seeds(self._flatten_layers())
         before = self.train_function
@@ -303,16 +303,16 @@ class PhasedModel(keras.Model):
         self.test_function: Any = backend.kept_step(self, self.test_function, self._tested_state)
 
     def jax_state_sync(self) -> None:
-        """Gives the variables the values that a training on JAX came to, also where it was interrupted."""
+        """Writes the values of a training on JAX into the variables, also if it was interrupted."""
         backend.give_state(self, super().jax_state_sync)
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-        """As `keras.Model.save`. What fails or is killed half-way leaves an older `.keras` file as it was."""
+        """As `keras.Model.save`. If it fails or is killed half-way, an older `.keras` file stays as it was."""
         options = {**kwargs, "overwrite": overwrite, "zipped": zipped}
         save_whole(super().save, filepath, ".keras", overwrite and zipped is not False, options)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
-        """As `keras.Model.save_weights`. What fails or is killed half-way leaves an older file as it was."""
+        """As `keras.Model.save_weights`. If it fails or is killed half-way, an older file stays as it was."""
         options = {"overwrite": overwrite, "max_shard_size": max_shard_size}
         save_whole(super().save_weights, filepath, ".weights.h5", overwrite and max_shard_size is None, options)
 
@@ -321,8 +321,8 @@ class PhasedModel(keras.Model):
         bad = checks.nonfinite_weights(self.variables)
         if bad:
             warnings.warn(
-                f"{type(self).__name__}: saves {len(bad)} weights that are NaN or infinite, the first is {bad[0]}. "
-                "What is loaded from that file will not work.",
+                f"{type(self).__name__}: {len(bad)} of the saved weights are NaN or infinite, the first is {bad[0]}. "
+                "A model loaded from this file will not work.",
                 stacklevel=2,
             )
         super().save_own_variables(store)

@@ -1,7 +1,7 @@
 """What layers and weights add to a loss: regularizers, activity regularizers and `add_loss`.
 
-Keras keeps what a network adds until the network is called again. A step calls networks several times, so kgen gathers
-it call by call: within `gathering`, the `add_loss` of layers appends to a list.
+Keras keeps what a network adds until the network is called again. A step calls networks several times, so kgen collects
+it call by call: inside `gathering`, the layers' `add_loss` appends to a list.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import keras
 from keras import ops
 
-# The replicas of `tf.distribute` are threads that take turns, even within one layer's call: each has a list of its own,
-# and layers are let go of when the last one is done.
+# The replicas of `tf.distribute` are threads that take turns, even within one layer's call. Each has its own list, and
+# layers are restored when the last replica is done.
 _thread = threading.local()
 _users: Counter = Counter()
 
 
 def layers_of(parts: Sequence[keras.layers.Layer], variables: Sequence) -> list:
-    """Those parts of a model that have any of these variables, and all layers within them, each once.
+    """The parts of a model that have any of these variables, with all layers inside them, each once.
 
-    A `MovingAverage` of such a part, which may stand for it in evaluation, is among them.
+    The `MovingAverage` of such a part is included, because it may replace the part in evaluation.
     """
     wanted = {id(v) for v in variables}
     networks = [part for part in parts if not wanted.isdisjoint(map(id, part.trainable_variables))]
@@ -35,7 +35,7 @@ def layers_of(parts: Sequence[keras.layers.Layer], variables: Sequence) -> list:
 
 @contextlib.contextmanager
 def gathering(layers: Sequence[keras.layers.Layer]) -> Iterator[list]:
-    """A scope in which what these layers add to a loss goes to the list that it gives, one tensor an entry."""
+    """A scope that collects what these layers add to a loss in the list that it yields, one tensor per entry."""
     outer, _thread.gathered = getattr(_thread, "gathered", None), []
     for layer in layers:
         _users[id(layer)] += 1
@@ -66,11 +66,11 @@ def _gather(loss):
 
 
 def regularization(variables: Sequence, added: Sequence) -> Any:
-    """The sum of the regularizers of variables and of what layers have added: float32 `()`; None if there are none.
+    """The sum of the variables' regularizers and of what layers have added: float32 `()`; None if there is nothing.
 
     Args:
-        variables: `keras.Variable`s that are trained.
-        added: tensors of any shape, which are summed, as Keras does.
+        variables: the trained `keras.Variable`s.
+        added: tensors of any shape; each is summed, as in Keras.
     """
     with_regularizer = [v for v in variables if getattr(v, "regularizer", None) is not None]
     parts = [*(v.regularizer(ops.convert_to_tensor(v)) for v in with_regularizer), *added]

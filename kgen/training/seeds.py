@@ -1,4 +1,4 @@
-"""Random numbers. Training draws them from state that is saved; generating, from a seed for each image."""
+"""Random numbers. Training draws them from saved state; generating draws them from a seed for each image."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from kgen.types import Tensor
 class SeedGenerator(keras.random.SeedGenerator):
     """A `keras.random.SeedGenerator` that gives each replica under `tf.distribute` different random numbers.
 
-    Keras' own gives all replicas the same noise. The state of one that is an attribute of a `PhasedModel`, or of a
-    layer in one, is saved with the model.
+    Keras' own gives all replicas the same noise. The state is saved with the model if the generator is an attribute of
+    a `PhasedModel` or of a layer in it.
 
     Example:
 
@@ -40,13 +40,13 @@ class SeedGenerator(keras.random.SeedGenerator):
 
 
 def adopt_seeds(layers: Iterable[keras.layers.Layer]) -> None:
-    """Makes the `keras.random.SeedGenerator`s that layers have for attributes ones of kgen's, with their state.
+    """Turns the `keras.random.SeedGenerator` attributes of layers into kgen's, and keeps their state.
 
-    So a user's plain `keras.layers.Dropout` draws other masks on each replica. And on torch it draws them from the
-    state that is saved: Keras would take them from torch's global numbers, where a layer has no seed.
+    So a user's plain `keras.layers.Dropout` draws different masks on each replica. On torch it then draws them from
+    saved state; for a layer without a seed Keras would use torch's global random numbers.
 
     Args:
-        layers: all layers of a model, those within others too.
+        layers: all layers of a model, nested ones included.
 
     Example:
 
@@ -59,19 +59,19 @@ def adopt_seeds(layers: Iterable[keras.layers.Layer]) -> None:
     for layer in layers:
         for generator in vars(layer).values():
             if type(generator) is keras.random.SeedGenerator:
-                # In place: a built layer takes no other generator, and graphs may know the variable.
+                # In place: a built layer accepts no other generator, and graphs may already use the variable.
                 generator.__class__ = SeedGenerator
-            # Not public, and looked at by Keras' dropout on torch alone.
+            # Not public; only Keras' dropout on torch reads it.
             if isinstance(generator, SeedGenerator) and getattr(generator, "_initial_seed", 0) is None:
                 generator._initial_seed = int(ops.convert_to_numpy(generator.state)[0])
 
 
 def image_noise(seeds: Tensor, indices: Tensor, length: int) -> Tensor:
-    """Standard normal noise, one row for each image. A row depends on its own seed and index alone.
+    """Standard normal noise, one row for each image. A row depends only on its own seed and index.
 
-    A counter-based generator (Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel random numbers: as easy as
-    1, 2, 3") and then the Box-Muller transform, in 32-bit integer arithmetic that every backend has. So image i is the
-    same alone and in a batch of any size, on TensorFlow, JAX and torch, and in an exported SavedModel.
+    A counter-based generator (Threefry-2x32 with 20 rounds; Salmon et al. 2011, "Parallel random numbers: as easy as 1,
+    2, 3") and then the Box-Muller transform, in 32-bit integer arithmetic that every backend has. So image i is the
+    same alone or in a batch of any size, on TensorFlow, JAX and torch, and in an exported SavedModel.
 
     Args:
         seeds: int32 tensor `(rows,)`.
@@ -87,13 +87,13 @@ def image_noise(seeds: Tensor, indices: Tensor, length: int) -> Tensor:
     kgen.training.image_noise([7, 7], [0, 1], 128)      # two images of seed 7
     ```
     """
-    # Rows of a multiple of 16 pairs: kernels round the last few numbers of a tensor, which do not fill a vector
-    # register, in another way than the rest, and which numbers these are would depend on the number of rows.
+    # Row lengths are multiples of 16 pairs. Kernels round the last few numbers of a tensor, which do not fill a vector
+    # register, differently from the rest; otherwise the number of rows would decide which numbers these are.
     pairs = -(-length // 32) * 16
     seeds, indices = ops.cast(seeds, "int32"), ops.cast(indices, "int32")
     counter = ops.expand_dims(ops.arange(pairs, dtype="int32"), 0)
     first, second = threefry(ops.expand_dims(seeds, 1), ops.expand_dims(indices, 1), counter, ops.zeros_like(counter))
-    # 24 bits a number, in (0, 1): the logarithm below needs the end points left out.
+    # 24 bits per number, in (0, 1): the logarithm below needs the end points excluded.
     uniform = [(ops.cast(_shift_right(bits, 8), "float32") + 0.5) * 2.0**-24 for bits in (first, second)]
     radius = ops.sqrt(-2.0 * ops.log(uniform[0]))
     angle = (2.0 * math.pi) * uniform[1]

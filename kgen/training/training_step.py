@@ -26,16 +26,16 @@ class TrainingStep:
 
     def __init__(self, model: Any):
         self.model = model
-        # Names in the logs of what layers added to losses. Whether any does is known once they are called.
+        # Log names of what layers added to losses. Only calling the layers shows whether they add any.
         self.additions: set[str] = set()
 
     def train(self, data: Any) -> dict[str, Tensor]:
-        """One batch: every phase that is due, in order. Gives the logs."""
+        """One batch: every phase that is due, in order. Returns the logs."""
         batch = self._batch(data)
         step = self.model.optimizer.iterations
         phases = self.model.phases()
         before = self.model.guard.snapshot()
-        # By phase: how the gradient of its loss is found. What one phase has made, all see.
+        # By phase: how to get the gradient of its loss. And what any phase's `forward` made, for all losses.
         ways: dict[str, Callable] = {}
         shared: dict[str, Tensor] = {}
         for phase in phases:
@@ -57,7 +57,7 @@ class TrainingStep:
         return {**self.model.logs(), **self.model.guard.logs()}
 
     def test(self, data: Any) -> dict[str, Tensor]:
-        """One batch: every phase's loss, with nothing trained. Gives the logs."""
+        """One batch: every phase's loss, without training. Returns the logs."""
         batch = seen = self._batch(data)
         phases = self.model.phases()
         added = {}
@@ -72,13 +72,13 @@ class TrainingStep:
         return self.model.logs()
 
     def _batch(self, data):
-        # Keras makes weights of samples of a `class_weight`.
+        # Keras turns a `class_weight` into sample weights.
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         batch = self.model.prepare(x, y)
         return batch if sample_weight is None else self.model.weighted(batch, sample_weight)
 
     def _forward(self, phase, batch, training):
-        """`((what a phase makes for all losses, a list of what is added to its own), what is beside it)`."""
+        """`((tensors of a phase for all losses, list of what is added to its own loss), tensors without gradients)`."""
         with gathering(layers_of(self.model.layers, phase.variables)) as added:
             made, beside = phase.forward(batch, training)
         extra = regularization(phase.variables, added)
@@ -107,7 +107,7 @@ class TrainingStep:
             return
         skips = guard.mode == "skip"
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            # It leaves out steps itself, by the scaled gradients; that a loss is not finite has another cause.
+            # It skips steps itself if the scaled gradients overflow; a loss that is not finite has another cause.
             apply()
             finite, good = all_finite([values]), [report] if skips else []
         else:
@@ -116,13 +116,13 @@ class TrainingStep:
             finite, lambda: [function() for function in good], before, phase.name, self.model.optimizer.iterations
         )
         if not skips:
-            # With the NaN in it, which callbacks look for.
+            # Includes the NaN, which callbacks look for.
             report()
 
     def _loss(self, phase, batch, training, already=None):
         """`(one value per sample in float32, dict of its terms and measures)` of a phase.
 
-        `already` is the list of what its `forward` has added to the loss; None if it has none.
+        `already` is the list of what the phase's `forward` has added to the loss; None if the phase has no `forward`.
         """
         with gathering(layers_of(self.model.layers, phase.variables)) as added:
             result = phase.loss(batch, training)
@@ -131,7 +131,7 @@ class TrainingStep:
         terms = phase.terms or ("loss",)
         if set(parts) != {*terms, *phase.measures}:
             raise ValueError(
-                f"{wrong} gave {sorted(parts)}; the phase names the terms {sorted(terms)} and the measures "
+                f"{wrong} returned {sorted(parts)}; the phase declares the terms {sorted(terms)} and the measures "
                 f"{sorted(phase.measures)}."
             )
         for name, value in parts.items():
@@ -143,7 +143,7 @@ class TrainingStep:
         values = sum(parts[name] for name in terms)
         extra = regularization(phase.variables, added) if already is None else sum(already) if already else None
         if extra is not None:
-            # Beside every sample: the mean over the samples of all replicas is right then, whatever their shares.
+            # Added to every sample: the mean over all replicas' samples is then right, whatever their shares.
             parts[_added_name(phase, self.model.trackers)] = extra + ops.zeros_like(values)
             values = values + extra
         return values, parts
@@ -160,7 +160,7 @@ class TrainingStep:
                 self.model.additions[name].update_state(parts[name])
 
     def trackers(self, phases: Sequence[Phase]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """New metrics, by their names in the logs: of losses, terms and measures; and of what layers add to losses."""
+        """New metrics by log name: for losses, terms and measures; and for what layers add to losses."""
         self.additions = set()
         totals = ["loss"] if len(phases) == 1 else [f"{phase.name}_loss" for phase in phases]
         names = [*totals, *(name for phase in phases for name in (*phase.terms, *phase.measures))]
@@ -180,7 +180,7 @@ def _added_name(phase, trackers):
 
 
 class _Sum(keras.metrics.Metric):
-    """The sum of other metrics, which keep its state."""
+    """The sum of other metrics, which hold the state."""
 
     def __init__(self, parts):
         super().__init__(name="loss")

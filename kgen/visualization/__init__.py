@@ -1,4 +1,4 @@
-"""Images, loss curves and latents to look at."""
+"""Shows images, loss curves and latents."""
 
 from kgen.visualization.animation import save_animation
 from kgen.visualization.image_grid import image_grid

@@ -1,4 +1,4 @@
-"""Images one after the other, as an animated file."""
+"""Sequences of images as an animated file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def save_animation(
     back: bool = False,
     scale: int = 1,
 ) -> None:
-    """Writes images as an animation that repeats: a GIF of 256 colours, or an animated PNG of all colours.
+    """Writes images as a looping animation: a GIF with 256 colours, or an animated PNG with all colours.
 
     Args:
-        frames: uint8 array `(N, height, width, channels)`, with 1 or 3 channels, such as a model's `walk`.
-        path: of the file; its suffix, `.gif` or `.png`, is the format.
-        frames_per_second: above 0; a GIF counts in hundredths of a second.
-        back: whether to go back to the first image through the same images.
-        scale: whole number: how many times as wide and high the images are drawn.
+        frames: uint8 array `(N, height, width, channels)`, with 1 or 3 channels, such as the result of a model's
+            `walk`.
+        path: path of the file; its suffix, `.gif` or `.png`, sets the format.
+        frames_per_second: above 0; a GIF rounds frame times to hundredths of a second.
+        back: whether to return to the first image through the same images.
+        scale: integer factor by which width and height are enlarged.
 
     Raises:
         TypeError: if `frames` is not a uint8 array.
-        ValueError: for another shape or suffix, or a number out of range.
+        ValueError: for any other shape or suffix, or a number out of range.
 
     Example:
 
@@ -62,6 +63,6 @@ def save_animation(
         append_images=others,
         duration=round(1000 / frames_per_second),
         loop=0,
-        # Otherwise Pillow joins frames that are alike, and there are fewer of them.
+        # Otherwise Pillow merges equal frames, and the file has fewer of them.
         **({"disposal": 2} if suffix == ".gif" else {}),
     )

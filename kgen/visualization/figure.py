@@ -1,4 +1,4 @@
-"""A matplotlib figure that a notebook shows, and that nothing else keeps."""
+"""A matplotlib figure that a notebook shows and nothing else keeps alive."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def new_figure(**options: Any) -> Figure:
-    """A matplotlib figure made without pyplot: it needs no display, and goes when its last name goes.
+    """A matplotlib figure made without pyplot: it needs no display, and is freed when nothing refers to it.
 
     A notebook shows it as the last value of a cell; elsewhere `savefig` writes it.
 
     Args:
-        **options: of `matplotlib.figure.Figure`.
+        **options: arguments of `matplotlib.figure.Figure`.
     """
     return _figure_class()(**options)
 
 
 @functools.cache
 def _figure_class():
-    # Who saves images need not wait for matplotlib.
+    # Imported late: saving images does not need matplotlib.
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):

@@ -1,4 +1,4 @@
-"""Many images as one, with captions below them."""
+"""Many images in one, with captions below them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kgen.types import Array, ImageShape
 _BACKGROUND, _INK = (255, 255, 255), (40, 40, 40)
 _FONT_SIZE = 12
 _CAPTION_LINES = 3
-# Pillow's own font has Latin, Greek and Cyrillic letters; these come with operating systems and have Chinese too.
+# Pillow's own font has Latin, Greek and Cyrillic letters. These come with operating systems and also have Chinese.
 _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc", "PingFang.ttc", "msyh.ttc")
 
 
@@ -30,18 +30,18 @@ def image_grid(
 
     Args:
         images: uint8 array `(N, height, width, channels)`, with 1 or 3 channels.
-        captions: N strings to write below the images. One that does not fit in three lines as wide as its image ends
-            in an ellipsis; a character that no font at hand has is drawn as an empty box.
-        columns: images in a row; by default about as many as there are rows.
+        captions: N strings to write below the images. One that does not fit in three lines of the image's width ends in
+            an ellipsis. A character without a font is drawn as an empty box.
+        columns: images per row; by default about as many as rows.
         margin: pixels around every image.
-        scale: whole number: how many times as wide and high the images are drawn.
+        scale: integer factor by which width and height are enlarged.
 
     Returns:
         A `PIL.Image` in RGB.
 
     Raises:
         TypeError: if `images` is not a uint8 array.
-        ValueError: for another shape, another number of captions, or a number out of range.
+        ValueError: for any other shape, a wrong number of captions, or a number out of range.
 
     Example:
 
@@ -75,11 +75,11 @@ def image_grid(
 def images_of_grid(
     grid: Image.Image | Array, count: int, columns: int, image_shape: ImageShape, margin: int = 2, scale: int = 1
 ) -> Array:
-    """The images `(count, height, width, 3)` out of a grid that `image_grid` made of them, with captions or without."""
+    """The images `(count, height, width, 3)` cut out of a grid that `image_grid` made, with or without captions."""
     grid = np.asarray(grid)
     height, width = image_shape[:2]
     columns = min(columns, count)
-    # Captions take what is left of a row.
+    # Captions take the rest of a row.
     cell_height = (len(grid) - margin) // math.ceil(count / columns)
     images = []
     for i in range(count):
@@ -89,19 +89,19 @@ def images_of_grid(
 
 
 def square_columns(count: int) -> int:
-    """Columns of a grid that has about as many rows."""
+    """The number of columns for a roughly square grid."""
     return math.ceil(math.sqrt(count))
 
 
 def as_many(images: Any, captions: Any) -> tuple[Any, Any]:
-    """One image, such as `generate("a cat")` gives, and its caption, as one of many; many as they are."""
+    """Images and captions as batches: a single image, as from `generate("a cat")`, becomes a batch of one."""
     if getattr(images, "ndim", None) != 3:
         return images, captions
     return images[None], [captions] if isinstance(captions, str) else captions
 
 
 def checked_images(images: Any, owner: str) -> Array:
-    """The images, if they are a uint8 array `(N, height, width, 1 or 3)`; else an error in the name of `owner`."""
+    """The images, if they are a uint8 array `(N, height, width, 1 or 3)`; else raises an error that names `owner`."""
     if getattr(images, "dtype", None) != np.uint8:
         got = getattr(images, "dtype", type(images).__name__)
         raise TypeError(f"{owner}: images must be a uint8 array (N, height, width, channels); got {got}.")
@@ -113,7 +113,7 @@ def checked_images(images: Any, owner: str) -> Array:
 
 
 def check_captions(captions: Any, count: int, owner: str) -> None:
-    """Raises a ValueError in the name of `owner` unless there is a caption for each image, or none at all."""
+    """Raises a ValueError that names `owner` unless every image has a caption, or none has."""
     if captions is not None and (isinstance(captions, str) or len(captions) != count):
         raise ValueError(f"{owner}: give a caption for each of the {count} images; got {captions!r}.")
 
@@ -124,7 +124,7 @@ def _fitted(captions: Sequence[str], width: int) -> list[tuple[str, Any]]:
     wide = None
     fitted = []
     for caption in captions:
-        # U+0500 is where the letters that Pillow's font may have end.
+        # Pillow's font has no letters from U+0500 on.
         needs_wide = any(letter >= "\u0500" for letter in caption)
         if needs_wide and wide is None:
             wide = _wide_font(plain)
@@ -153,7 +153,7 @@ def _in_lines(caption: str, font: Any, width: int) -> str:
         elif last:
             lines.append(rest[: _fitting(rest, font, width, "…")].rstrip() + "…")
         else:
-            # Between words where there are any, which Chinese does not show.
+            # Breaks between words if there are spaces; Chinese has none.
             end = rest.rfind(" ", 1, end + 1) if " " in rest[1 : end + 1] else end
             lines.append(rest[:end])
         rest = rest[end:].lstrip()
@@ -161,7 +161,7 @@ def _in_lines(caption: str, font: Any, width: int) -> str:
 
 
 def _fitting(text: str, font: Any, width: int, mark: str = "") -> int:
-    """How many characters of a text, at least one, fit with a mark behind them."""
+    """How many characters of a text, at least one, fit with a mark after them."""
     end = 1
     while end < len(text) and font.getlength(text[: end + 1] + mark) <= width:
         end += 1

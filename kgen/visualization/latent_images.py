@@ -1,4 +1,4 @@
-"""What latents mean, to look at: images as one of them, or two, change."""
+"""Shows what latents mean: images as one or two of them change."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def latent_grid(
     label: int | None = None,
     scale: int = 1,
 ) -> Image.Image:
-    """A plane through the latents of a GAN or VAE: two of them change, the others stay.
+    """A plane through the latents of a GAN or VAE: two of them change, the others stay fixed.
 
-    The two go through the quantiles of the normal distribution, so that each image stands for as much of the prior as
-    any other [Kingma & Welling 2014, figure 4].
+    The two run through the quantiles of the normal distribution, so every image represents an equal share of the prior
+    [Kingma & Welling 2014, figure 4].
 
     Args:
         model: a kgen GAN or VAE.
-        axes: numbers of the two latents: the first changes downwards, the second to the right.
-        steps: images a side, at least 2.
+        axes: indices of the two latents: the first changes downwards, the second to the right.
+        steps: images per side, at least 2.
         latents: `(latent_dim,)`, values of the others; None: 0.
-        label: of all images, for a model with `num_classes`.
-        scale: whole number: how many times as wide and high the images are drawn.
+        label: label of all images, for a model with `num_classes`.
+        scale: integer factor by which width and height are enlarged.
 
     Returns:
         A `PIL.Image` of `steps` x `steps` images.
@@ -68,17 +68,17 @@ def latent_traversal(
     label: int | None = None,
     scale: int = 1,
 ) -> Image.Image:
-    """Rows of images: in each row one latent goes from `-limit` to `limit`, and the others stay.
+    """Rows of images: in each row one latent goes from `-limit` to `limit`, and the others stay fixed.
 
     Args:
         model: a kgen GAN or VAE.
-        axes: numbers of the latents, a row each; or how many of them to take, from the first on. Those that tell
-            images apart have means that vary: `np.argsort(-vae.encode(images).var(axis=0))[:8]`.
-        steps: images in a row, at least 2.
+        axes: indices of the latents, one row each; or how many to take, from the first on. The latents that matter have
+            varying means: `np.argsort(-vae.encode(images).var(axis=0))[:8]`.
+        steps: images per row, at least 2.
         limit: how far a latent goes, in standard deviations of the prior.
         latents: `(latent_dim,)`, values of the others, such as `vae.encode(image[None])[0]`; None: 0.
-        label: of all images, for a model with `num_classes`.
-        scale: whole number: how many times as wide and high the images are drawn.
+        label: label of all images, for a model with `num_classes`.
+        scale: integer factor by which width and height are enlarged.
 
     Returns:
         A `PIL.Image`.
@@ -113,7 +113,7 @@ def _check(owner: str, model: Any, steps: int, axes: Sequence[int], label: int |
             f"{owner}: axes must be different latents from 0 to {model.latent_dim - 1}; got {[int(a) for a in axes]}."
         )
     if (label is None) != (model.num_classes is None):
-        raise ValueError(f"{owner}: a label is for models with num_classes, and they need one.")
+        raise ValueError(f"{owner}: models with num_classes need a label, and others take none.")
 
 
 def _start(owner: str, model: GAN | VAE, latents: Array | None) -> Array:

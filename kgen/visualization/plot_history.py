@@ -1,4 +1,4 @@
-"""What `fit` logged, as curves."""
+"""Curves of the numbers that `fit` logged."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _VALIDATION = "val_"
-# Losses further apart than this would flatten each other in one panel.
+# Losses that differ by more than this factor would flatten each other in one panel.
 _MOST_APART = 20.0
 _COLUMNS = 3
-# Up to so many values each has a dot; a curve of one value is nothing else.
+# Up to this many values, each has a dot; a curve of one value is only a dot.
 _MOST_DOTS = 30
 
 
 def plot_history(history: keras.callbacks.History | Mapping[str, Sequence[float]]) -> Figure:
-    """Curves of what `fit` logged, over epochs: the losses, then a panel for each other number.
+    """Plots what `fit` logged, over epochs: the losses, then a panel for each other number.
 
-    The losses of a model's players, such as generator and discriminator, share a panel where they are of one
-    magnitude. Validation is dashed, in the colour of training. Keras does not say when a number was logged that is not
-    there for every epoch, such as one of `EvaluateSamples(every=5)`: its values are spread evenly, the last one at the
-    last epoch.
+    The losses of a model's players, such as generator and discriminator, share a panel if their magnitudes are similar.
+    Validation curves are dashed, in the colour of training. For a number that is not logged every epoch, such as one of
+    `EvaluateSamples(every=5)`, Keras does not record the epochs: its values are spread evenly, the last one at the last
+    epoch.
 
     Args:
         history: what `fit` returned, or its `.history`: a dict from names to a list of numbers.
@@ -66,7 +66,7 @@ def plot_history(history: keras.callbacks.History | Mapping[str, Sequence[float]
         if place + columns >= len(panels):
             axes.set_xlabel("epoch")
         for i, name in enumerate(names):
-            # Players by their names; validation of each is dashed.
+            # Players are labelled by name; their validation curves are dashed.
             label = _words(name.removesuffix("_loss")) if len(names) > 1 else "training"
             for key, style in ((name, "-"), (_VALIDATION + name, "--")):
                 values = logged.get(key, ())
@@ -95,20 +95,20 @@ def _logged(history: Any) -> dict[str, np.ndarray]:
         except (TypeError, ValueError):
             array = np.empty((0, 0))
         if array.ndim != 1:
-            raise ValueError(f"plot_history: {name!r} must be a list of numbers, one an epoch; got {numbers!r}.")
+            raise ValueError(f"plot_history: {name!r} must be a list of numbers, one per epoch; got {numbers!r}.")
         if len(array):
             logged[str(name)] = np.where(np.isfinite(array), array, np.nan)
     if not logged:
-        raise ValueError("plot_history: nothing was logged; fit for an epoch or more.")
+        raise ValueError("plot_history: the history is empty; train for at least one epoch.")
     return logged
 
 
 def _panels(logged: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
-    """Titles of the panels, and the names of what is in them, validation left out."""
+    """Titles of the panels, and the names of their numbers, without validation."""
     names = list(dict.fromkeys(name.removeprefix(_VALIDATION) for name in logged))
     losses = [name for name in names if name.endswith("_loss")]
     others = [name for name in names if name not in losses and name != "loss"]
-    # Of several losses "loss" is the sum, which says nothing more.
+    # With several losses, "loss" is only their sum.
     losses = losses or [name for name in names if name == "loss"]
     sizes = [_size(logged.get(name, logged.get(_VALIDATION + name))) for name in losses]
     if len(losses) > 1 and max(sizes) <= _MOST_APART * min(sizes):

@@ -14,7 +14,7 @@ from kgen.visualization.image_grid import checked_images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Labels that colours can tell apart; of more, numbers get a scale of colours.
+# How many labels colours can tell apart; with more, numbers get a colour scale.
 _MOST_CLASSES = 20
 _INCHES, _DPI = 6.0, 100
 # How wide an image is drawn, in pixels of the figure.
@@ -22,22 +22,22 @@ _IMAGE_WIDTH = 36
 
 
 def plot_latents(latents: Array, labels: Sequence | Array | None = None, images: Array | None = None) -> Figure:
-    """Latents, or other features, as points in the plane, so that one sees what lies near to what.
+    """Plots latents, or other features, as points in the plane, to show which ones lie close together.
 
-    Where there are more than two dimensions, these are the two principal components.
+    With more than two dimensions, it shows the first two principal components.
 
     Args:
         latents: `(N, ...)`, N at least 2, such as `vae.encode(images)`; axes after the first are flattened.
-        labels: N integers or strings for colours and a legend; or N numbers, for a scale of colours.
-        images: uint8 array `(N, height, width, channels)`: as many as have room are drawn at their points.
+        labels: N integers or strings for colours and a legend; or N numbers, for a colour scale.
+        images: uint8 array `(N, height, width, channels)`: as many as fit are drawn at their points.
 
     Returns:
         A matplotlib `Figure`; a notebook shows it.
 
     Raises:
         TypeError: if `images` is not a uint8 array.
-        ValueError: for another shape, latents that are not finite numbers, another number of labels or images, or more
-            than 20 different strings.
+        ValueError: for any other shape, latents that are not finite numbers, a wrong number of labels or images, or
+            more than 20 different strings.
 
     Example:
 
@@ -50,10 +50,10 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
     points, names = _plane(latents)
     if images is not None and len(checked_images(images, "plot_latents")) != len(points):
         raise ValueError(f"plot_latents: give an image for each of the {len(points)} latents; got {len(images)}.")
-    # A legend or a scale stands on the right.
+    # The legend or colour scale goes on the right.
     figure = new_figure(figsize=(_INCHES + (labels is not None), _INCHES), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    # Distances look as they are: both axes have one scale.
+    # Both axes have the same scale, so that distances look right.
     axes.set_aspect("equal")
     middle, half = (points.max(axis=0) + points.min(axis=0)) / 2.0, 0.55 * np.ptp(points, axis=0).max() or 1.0
     axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
@@ -63,7 +63,7 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
     axes.spines[["top", "right"]].set_visible(False)
     colors = _scatter(figure, axes, points, labels)
     axes.set_axisbelow(True)
-    # The layout: ticks follow from the size of the axes, and room for their numbers from the ticks.
+    # Computes the layout: the ticks depend on the size of the axes, and the room for their numbers on the ticks.
     figure.draw_without_rendering()
     if images is not None:
         places = axes.transData.transform(points)
@@ -76,7 +76,7 @@ def plot_latents(latents: Array, labels: Sequence | Array | None = None, images:
 
 
 def _plane(latents: Any) -> tuple[np.ndarray, tuple[str, str]]:
-    """`(N, 2)` points, and what their axes are called."""
+    """`(N, 2)` points, and the labels of their axes."""
     try:
         rows = np.asarray(latents, "float64")
     except (TypeError, ValueError) as error:
@@ -92,7 +92,7 @@ def _plane(latents: Any) -> tuple[np.ndarray, tuple[str, str]]:
         return rows, ("latent 0", "latent 1")
     rows = rows - rows.mean(axis=0)
     left, sizes, right = np.linalg.svd(rows, full_matrices=False)
-    # The sign of a component is arbitrary: its largest number is made positive, so that a plot can be made again.
+    # The sign of a component is arbitrary: its largest number is made positive, so that plots are reproducible.
     signs = np.sign(right[np.arange(2), np.abs(right[:2]).argmax(axis=1)])
     shares = sizes[:2] ** 2 / max(np.sum(sizes**2), np.finfo("float64").tiny)
     first, second = (f"principal component {i + 1}, {share:.0%} of the variance" for i, share in enumerate(shares))
@@ -100,7 +100,7 @@ def _plane(latents: Any) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def _scatter(figure: Figure, axes: Any, points: np.ndarray, labels: Any) -> list:
-    """Draws points in the colours of their labels, with a legend or a scale; returns the colours."""
+    """Draws points in the colours of their labels, with a legend or a colour scale; returns the colours."""
     size = float(np.clip(4000.0 / len(points), 6.0, 36.0))
     if labels is None:
         axes.scatter(*points.T, s=size, color="C0", alpha=0.7, linewidths=0)
@@ -115,7 +115,8 @@ def _scatter(figure: Figure, axes: Any, points: np.ndarray, labels: Any) -> list
         return list(drawn.to_rgba(given))
     if len(kinds) > _MOST_CLASSES:
         raise ValueError(
-            f"plot_latents: labels have {len(kinds)} different values; colours tell {_MOST_CLASSES} apart. Join some."
+            f"plot_latents: labels have {len(kinds)} different values, but there are only {_MOST_CLASSES} colours. "
+            "Merge some."
         )
     from matplotlib import colormaps
 
@@ -127,7 +128,7 @@ def _scatter(figure: Figure, axes: Any, points: np.ndarray, labels: Any) -> list
 
 
 def _with_room(places: np.ndarray, size: np.ndarray) -> list[int]:
-    """Numbers of points, from the first on, whose images of this size do not cover one that was chosen before."""
+    """Indices of the points, from the first on, whose images of this size do not overlap an earlier choice."""
     chosen: list[int] = []
     for i, place in enumerate(places):
         if not (np.abs(places[chosen] - place) < size + 4.0).all(axis=1).any():

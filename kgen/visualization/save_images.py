@@ -1,4 +1,4 @@
-"""Images into files."""
+"""Saves images to files."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def save_images(
     margin: int | None = None,
     texts: Sequence[Mapping[str, str]] | None = None,
 ) -> None:
-    """Writes what `generate` gives: one image, or many as one grid or as a folder of files.
+    """Writes the result of `generate`: one image, or many as one grid or as a folder of files.
 
     Args:
-        path: `something.png` for a grid; a path without a suffix for a folder, which is made if it is not there:
-            `0000.png`, `0001.png` and so on, with the captions in `captions.csv`, as
-            `kgen.data.captioned_folder` reads them.
+        path: `something.png` for a grid; a path without a suffix for a folder, which is created if necessary:
+            `0000.png`, `0001.png` and so on, with the captions in `captions.csv`, as `kgen.data.captioned_folder` reads
+            them.
         images: uint8 array `(N, height, width, channels)`, or `(height, width, channels)`, with 1 or 3 channels.
         captions: N strings; a string for one image.
-        columns: images in a row of the grid; by default about as many as there are rows.
-        scale: whole number: how many times as wide and high the images of a grid are drawn.
+        columns: images per row of the grid; by default about as many as rows.
+        scale: integer factor by which width and height are enlarged in a grid.
         margin: pixels around each image of a grid; with 0, a grid of one image is that image. None: 2, but 0 for one
             image `(height, width, channels)` without a caption.
-        texts: what to write into the files, beside the pixels, as `PIL.Image.open(file).text` gives it: a dict of
-            strings for the grid, in a list, or one for each file of a folder.
+        texts: texts to store in the files, which `PIL.Image.open(file).text` returns: a list with one dict of strings
+            for the grid, or with one for each file of a folder.
 
     Raises:
         TypeError: if `images` is not a uint8 array.
-        ValueError: for another shape, another suffix, another number of captions or texts, or a number out of range.
+        ValueError: for any other shape or suffix, a wrong number of captions or texts, or a number out of range.
 
     Example:
 
@@ -74,7 +74,7 @@ def save_images(
     elif path.suffix:
         raise ValueError(f"save_images: path must end in .png, or be a folder without a suffix; got '{path}'.")
     elif columns is not None or scale != 1:
-        raise ValueError("save_images: columns and scale are for a grid; let the path end in .png.")
+        raise ValueError("save_images: columns and scale are only for a grid; path must end in .png.")
     else:
         path.mkdir(parents=True, exist_ok=True)
         names = [f"{i:04d}.png" for i in range(len(images))]
@@ -87,7 +87,7 @@ def save_images(
 
 
 def png(image: Image.Image | Array, texts: Mapping[str, str]) -> bytes:
-    """A PNG of an image, with texts beside the pixels: `PIL.Image.open(io.BytesIO(png(...))).text` gives them."""
+    """A PNG of an image, with stored texts: `PIL.Image.open(io.BytesIO(png(...))).text` returns them."""
     if not isinstance(image, Image.Image):
         image = Image.fromarray(np.squeeze(image, -1) if image.shape[-1] == 1 else image)
     info = PngInfo()

@@ -15,7 +15,7 @@ from kgen.visualization.image_grid import as_many, check_captions, checked_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Pixels: a grid is about so wide, one image at most so wide, and a caption needs so many to be read.
+# In pixels: about how wide a grid is, how wide one image is at most, and how wide a readable caption is.
 _GRID_WIDTH, _MOST_WIDTH, _CAPTION_WIDTH = 640, 256, 128
 _DPI = 100
 
@@ -26,14 +26,14 @@ def show_images(images: Array, captions: Sequence[str] | str | None = None, colu
     Args:
         images: uint8 array `(N, height, width, channels)`, or `(height, width, channels)`, with 1 or 3 channels.
         captions: N strings to write below the images; a string for one image.
-        columns: images in a row; by default about as many as there are rows.
+        columns: images per row; by default about as many as rows.
 
     Returns:
         A matplotlib `Figure`.
 
     Raises:
         TypeError: if `images` is not a uint8 array.
-        ValueError: for another shape, another number of captions, or `columns` out of range.
+        ValueError: for any other shape, a wrong number of captions, or `columns` out of range.
 
     Example:
 

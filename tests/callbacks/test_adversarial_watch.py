@@ -80,7 +80,7 @@ def test_it_goes_back_and_goes_on_with_a_lower_rate(batch, capsys):
     watch = AdversarialWatch("lower_rate", verbose=0)
     history = fit(model, watch, Spoiler(2, batch))
     assert rates(model) == [RATE / 2] * 2 and not model.stop_training
-    assert "goes back to the weights of epoch 1, and goes on with 0.5 times the learning rate." in watch.reason
+    assert "returns to the weights of epoch 1, and continues with 0.5 times the learning rate." in watch.reason
     assert capsys.readouterr().out == ""
     # The whole run is there, and every weight at its end is a number.
     assert np.isfinite(history["generator_loss"]).all() and len(history["generator_loss"]) == 4
@@ -104,7 +104,7 @@ def test_what_it_goes_back_to_is_all_of_the_state():
     watch.on_train_batch_end(0, {"generator_loss": float("inf")})
     after = models.state(model)
     assert rates(model) == [RATE / 2] * 2
-    assert "goes back to the weights of the beginning" in watch.reason
+    assert "returns to the weights of the beginning" in watch.reason
     changed = [path for (path, old), (_, new) in zip(before, after, strict=True) if not np.array_equal(old, new)]
     assert len(changed) == 2 and all("learning_rate" in path for path in changed)
 
@@ -178,7 +178,7 @@ def test_lower_rates_for_the_discriminator_that_wins():
     assert rates(model) == [RATE / 2] * 2
     model.optimizer.learning_rate = RATE
     assert rehearse(watch, model, wins(*[1.0] * 5)) == 5
-    assert rates(model) == [RATE / 4] * 2 and "Training goes on with 0.5 times the learning rate." in watch.reason
+    assert rates(model) == [RATE / 4] * 2 and "Training continues with 0.5 times the learning rate." in watch.reason
     assert rehearse(watch, model, wins(*[1.0] * 9)) == 6 and rates(model) == [RATE / 16] * 2
     assert watch.reason.endswith("Training stops after lowering the learning rate 2 times.")
 
@@ -217,7 +217,7 @@ def test_mode_collapse(action):
     assert history["diversity"][0] > 0.01 and history["diversity"][1] < 1e-3
     assert model.stop_training == (action == "stop")
     if action == "lower_rate":
-        assert "goes back to the weights of epoch 1" in watch.reason
+        assert "returns to the weights of epoch 1" in watch.reason
         assert history["diversity"][3] == pytest.approx(history["diversity"][0])
 
 
@@ -315,7 +315,7 @@ def test_wrong_images():
     for wrong in (tiny.pictures() / 255, tiny.pictures(1), "images"):
         with pytest.raises(TypeError, match="AdversarialWatch: images must be a uint8 array of at least 2 images; got"):
             AdversarialWatch(images=wrong)
-    with pytest.raises(ValueError, match=r"images must have the shape of the model's, \(8, 8, 3\); got \(8, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"images must have the model's image shape, \(8, 8, 3\); got \(8, 4, 3\)"):
         rehearse(AdversarialWatch(images=tiny.pictures()[:, :, :4]), compiled(), [{}])
 
 
@@ -330,5 +330,7 @@ def test_a_schedule_cannot_be_lowered():
     model = tiny.gan()
     model.compile(SGD(keras.optimizers.schedules.CosineDecay(0.1, 100)))
     assert rehearse(AdversarialWatch(collapse=None), model, [{}]) == 1
-    with pytest.raises(TypeError, match="phase 'discriminator' has a learning rate .* or choose action=\"stop\""):
+    with pytest.raises(
+        TypeError, match="the learning rate of phase 'discriminator' is a schedule.* or choose action=\"stop\""
+    ):
         rehearse(AdversarialWatch("lower_rate"), model, [{}])

@@ -231,7 +231,7 @@ def color_encoder():
 
 
 @pytest.mark.backends
-@pytest.mark.filterwarnings("ignore:.*retrieval among")
+@pytest.mark.filterwarnings("ignore:.*recall is measured among")
 def test_prompts_and_their_images(text_model):
     real = tiny_text.pictures(4)[0]
     metrics = [TextAlignment(color_encoder()), ReconstructionError(), FrechetDistance(extractor())]
@@ -393,10 +393,10 @@ def test_numbers_out_of_range(name, wrong):
 @pytest.mark.parametrize(
     "options, error, words",
     [
-        ({"metrics": 3}, TypeError, "metrics must be those of kgen.metrics; got 3"),
-        ({"metrics": [keras.metrics.Mean()]}, TypeError, "metrics must be those of kgen.metrics; got <Mean"),
+        ({"metrics": 3}, TypeError, "metrics must be from kgen.metrics; got 3"),
+        ({"metrics": [keras.metrics.Mean()]}, TypeError, "metrics must be from kgen.metrics; got <Mean"),
         ({"metrics": []}, ValueError, "give at least one metric"),
-        ({"metrics": lambda: [distance(), distance()]}, ValueError, "all of different names; got .'frechet"),
+        ({"metrics": lambda: [distance(), distance()]}, ValueError, "each with a different name; got .'frechet"),
         ({"seed": None}, ValueError, "seed must be an integer"),
         ({"real": None}, ValueError, "give real images, or metrics with a reference"),
         ({"real": [1, 2]}, TypeError, r"real must be a uint8 array .*; got list"),
@@ -404,8 +404,8 @@ def test_numbers_out_of_range(name, wrong):
         ({"real": tiny.pictures()[0]}, TypeError, r"real must be a uint8 array .*; got uint8 of shape \(8, 8, 3\)"),
         ({"prompts": "a cat"}, TypeError, "captions must be a list of strings"),
         ({"prompts": [""]}, ValueError, "caption 0 is empty"),
-        ({"metrics": ReconstructionError}, ValueError, "a metric of pairs needs prompts"),
-        ({"metrics": lambda: TextAlignment(color_encoder()), "real": None}, ValueError, "of pairs needs prompts"),
+        ({"metrics": ReconstructionError}, ValueError, "a paired metric needs prompts"),
+        ({"metrics": lambda: TextAlignment(color_encoder()), "real": None}, ValueError, "paired metric needs prompts"),
         (
             {"metrics": ReconstructionError, "prompts": ["a", "b"]},
             ValueError,
@@ -442,7 +442,7 @@ def test_a_model_that_draws_nothing():
 
 def test_sizes_that_do_not_match(tmp_path):
     model, large = trained_vae(), measures.images(12)[0]
-    with pytest.raises(ValueError, match=r"real images must have the shape of the model's, \(8, 8, 3\); got \(16, 16"):
+    with pytest.raises(ValueError, match=r"real images must have the model's image shape, \(8, 8, 3\); got \(16, 16"):
         rehearse(EvaluateSamples(distance(), large), model, 1)
     reference = reference_statistics(large, extractor(), file=tmp_path / "real.npz")
     with pytest.raises(ValueError, match=r"the reference has .* of shape \(16, 16, 3\); got \(8, 8, 3\)"):

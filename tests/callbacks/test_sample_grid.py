@@ -200,9 +200,9 @@ def test_tensorboard_is_missing(tmp_path, monkeypatch):
 # === Errors, before anything is trained ===
 def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(FileExistsError, match="SampleGrid: .*file is no directory to write to"):
+    with pytest.raises(FileExistsError, match="SampleGrid: cannot write to the directory .*file"):
         SampleGrid(tmp_path / "file")
-    with pytest.raises(NotADirectoryError, match="SampleGrid: .* is no directory to write to"):
+    with pytest.raises(NotADirectoryError, match="SampleGrid: cannot write to the directory"):
         SampleGrid(tmp_path / "file" / "samples")
 
 

@@ -36,6 +36,6 @@ def test_other_names_and_more_than_there_are(done, classifier, files):
 def test_bad_input(failed, classifier, files, folder, trained_text_to_image):
     assert "there is no file 'none.png'" in failed(1, "classify", classifier, "none.png")
     (folder / "broken.png").write_bytes(b"x")
-    assert "'broken.png' is no image that can be read" in failed(1, "classify", classifier, "broken.png")
+    assert "'broken.png' cannot be read as an image" in failed(1, "classify", classifier, "broken.png")
     assert "argument --top: must be a whole number from 1" in failed(2, "classify", classifier, files[0], "--top", 0)
-    assert "this command is for ImageClassifier, " in failed(2, "classify", trained_text_to_image, files[0])
+    assert "this command takes ImageClassifier, " in failed(2, "classify", trained_text_to_image, files[0])

@@ -40,7 +40,7 @@ def opened(monkeypatch):
 
 def test_it_serves_until_it_is_interrupted(kgen, opened, trained_text_to_image):
     code, out, err = kgen("demo", trained_text_to_image, "--port", 8000, "--host", "0.0.0.0")
-    assert (code, out) == (0, "") and "the page is at http://127.0.0.1:7860/. Ctrl+C ends it." in err
+    assert (code, out) == (0, "") and "the page is at http://127.0.0.1:7860/. Press Ctrl+C to stop." in err
     assert opened == [("TextToImage", str(trained_text_to_image), "0.0.0.0", 8000, False), "closed"]
 
 
@@ -58,7 +58,7 @@ def test_gradio_hears_of_no_start(kgen, opened, trained_text_to_image):
 
 
 def test_wrong_use(failed, monkeypatch, opened):
-    assert "denoise_photo is of class ImageRestorer; this command is for TextToImage" in failed(
+    assert "denoise_photo is of class ImageRestorer; this command takes TextToImage" in failed(
         2, "demo", "denoise_photo"
     )
     assert "there is no model 'avatars'" in failed(2, "demo", "avatars")

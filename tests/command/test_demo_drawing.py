@@ -51,7 +51,7 @@ def test_what_is_no_prompt(drawing):
     for prompt in ("", "  ", None):
         assert drawing.one(prompt) == '<p class="kgen-says">Say what to draw.</p>'
         assert drawing.strip(prompt) == ""
-    assert "Say from what to what." in drawing.walk(PROMPT, " ")
+    assert "Enter both prompts." in drawing.walk(PROMPT, " ")
     # A field for a number that was emptied.
     np.testing.assert_array_equal(images(drawing.one(PROMPT, None))[0][0], images(drawing.one(PROMPT, 0))[0][0])
 

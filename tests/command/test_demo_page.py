@@ -101,7 +101,7 @@ def test_what_is_painted_in_the_editor_is_filled_in(monkeypatch, inpainter):
     image = np.random.default_rng(0).integers(0, 256, (40, 48, 4)).astype("uint8")
     layer = np.zeros((40, 48, 4), "uint8")
     layer[10:14, 20:25] = 255
-    task = "Fill in what is painted over"
+    task = "Fill in painted areas"
     before, after = demo_page._enhanced(task, None, {"background": image, "layers": [layer], "composite": image})
     changed = (after != image[..., :3]).any(axis=-1)
     assert changed[10:14, 20:25].any() and changed.sum() <= 20
@@ -115,10 +115,10 @@ def test_files_are_enhanced_and_styled(monkeypatch, restorer, painter, photo):
     monkeypatch.setattr(demo_photos, "_loaded", loaded)
     with Image.open(photo) as opened:
         image = np.asarray(opened)
-    before, after = demo_page._enhanced("Take noise out", photo, None)
+    before, after = demo_page._enhanced("Remove noise", photo, None)
     np.testing.assert_array_equal(before, image)
     assert after.shape == image.shape
     before, after = demo_page._styled(photo, photo, 1.0, 0.0, False)
     assert after.shape == before.shape == image.shape
-    with pytest.raises(ValueError, match="Upload an image in the style that is wanted first"):
+    with pytest.raises(ValueError, match="Upload a style image first"):
         demo_page._styled(photo, None, 1.0, 0.0, False)

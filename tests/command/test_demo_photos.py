@@ -23,13 +23,13 @@ def test_what_it_offers_comes_with_kgen():
 
 def test_before_and_after(presets, photo):
     image = demo_photos.photo(photo)
-    before, after = demo_photos.enhance("Take noise out", image)
+    before, after = demo_photos.enhance("Remove noise", image)
     np.testing.assert_array_equal(before, image)
     np.testing.assert_array_equal(after, load_preset(presets["denoise_photo"]).restore(image, verbose=0))
 
 
 def test_what_is_painted_over_is_filled_in(photo):
-    task, image = "Fill in what is painted over", demo_photos.photo(photo)
+    task, image = "Fill in painted areas", demo_photos.photo(photo)
     mask = np.zeros(image.shape[:2], "uint8")
     mask[5:9, 6:9] = 200
     before, after = demo_photos.enhance(task, image, mask)
@@ -38,9 +38,9 @@ def test_what_is_painted_over_is_filled_in(photo):
     np.testing.assert_array_equal(before[known], image[known])
     assert (before[~known] == 128).all() and (after[~known] != 128).any()
     for nothing in (None, mask * 0):
-        with pytest.raises(ValueError, match="Paint over what is to be filled in first"):
+        with pytest.raises(ValueError, match="Paint over the areas to fill in first"):
             demo_photos.enhance(task, image, nothing)
-    with pytest.raises(ValueError, match="Everything is painted over"):
+    with pytest.raises(ValueError, match="The whole image is painted over"):
         demo_photos.enhance(task, image, mask * 0 + 1)
 
 
@@ -65,7 +65,7 @@ def test_large_photographs_are_made_smaller(folder):
 
 def test_bad_files(folder):
     (folder / "notes.png").write_text("no image")
-    with pytest.raises(OSError, match="This file is no image that can be read"):
+    with pytest.raises(OSError, match="This file cannot be read as an image"):
         demo_photos.photo("notes.png")
     with pytest.raises(ValueError, match="Upload a photograph first"):
         demo_photos.photo(None)

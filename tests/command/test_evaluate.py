@@ -30,4 +30,4 @@ def test_what_the_module_does(kgen, folders):
 def test_bad_input(failed, folders):
     assert "argument --metrics: invalid choice: 'fid'" in failed(2, "evaluate", "a", "b", "--metrics", "fid")
     assert "argument --num-images: must be a whole number from 1" in failed(2, "evaluate", "a", "b", "--num-images", 0)
-    assert "nowhere' is no folder of images" in failed(1, "evaluate", "nowhere", *folders[1:])
+    assert "nowhere' is not a folder of images" in failed(1, "evaluate", "nowhere", *folders[1:])

@@ -9,7 +9,7 @@ def test_a_saved_model(done, failed, trained_gan, tensorflow_backend):
     serve = tf.saved_model.load("served/1").signatures["serving_default"]
     images = serve(seeds=tf.constant([0, 1]))["images"].numpy()
     assert images.shape == (2, 8, 8, 3) and images.dtype == np.uint8
-    assert "'served/1' is there already" in failed(1, "export", trained_gan, "served/1")
+    assert "'served/1' already exists" in failed(1, "export", trained_gan, "served/1")
     done("export", trained_gan, "served/1", "--overwrite")
 
 

@@ -85,15 +85,15 @@ def test_a_model_without_prompts(done, trained_vae):
 
 # === Bad input ===
 def test_wrong_use(failed, text_model, trained_vae):
-    assert "there is no model 'openmoji': it is no .keras file" in failed(2, "generate", "openmoji", "a cat")
-    assert "which are avatars_128, denoise_photo, " in failed(2, "generate", "openmoji", "a cat")
+    assert "there is no model 'openmoji'. Give a .keras file" in failed(2, "generate", "openmoji", "a cat")
+    assert "or a preset of kgen: avatars_128, denoise_photo, " in failed(2, "generate", "openmoji", "a cat")
     assert failed(2, "generate", text_model, " ") == "kgen generate: a prompt is empty; say what to draw."
-    assert "draws from prompts; give one or more." in failed(2, "generate", text_model)
-    assert "is a VAE, which draws without prompts" in failed(2, "generate", trained_vae, "a cat")
-    assert "--labels are for a GAN or a VAE" in failed(2, "generate", text_model, "a cat", "--labels", 1)
-    assert "is of class ImageRestorer; this command is for Text" in failed(2, "generate", "denoise_photo", "a cat")
+    assert "draws from prompts; give at least one." in failed(2, "generate", text_model)
+    assert "is a VAE, which takes no prompts" in failed(2, "generate", trained_vae, "a cat")
+    assert "--labels are only for a GAN or a VAE" in failed(2, "generate", text_model, "a cat", "--labels", 1)
+    assert "is of class ImageRestorer; this command takes Text" in failed(2, "generate", "denoise_photo", "a cat")
     assert "must end in .png, or have no suffix" in failed(2, "generate", text_model, "a cat", "-o", "cat.jpg")
-    assert "let -o end in .png" in failed(2, "generate", text_model, "a cat", "-o", "cats", "--scale", 2)
+    assert "-o must end in .png" in failed(2, "generate", text_model, "a cat", "-o", "cats", "--scale", 2)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_wrong_numbers(failed, wrong, words):
 def test_a_file_that_is_there_is_kept(failed, done, text_model, folder):
     (folder / "cat.png").write_text("mine")
     line = failed(1, "generate", text_model, "a cat", "-o", "cat.png")
-    assert line == "kgen generate: 'cat.png' is there already; --overwrite replaces it, -o chooses another name."
+    assert line == "kgen generate: 'cat.png' already exists; --overwrite replaces it, -o chooses another name."
     assert (folder / "cat.png").read_text() == "mine"
     done("generate", text_model, "a cat", "-o", "cat.png", "--overwrite")
     assert read("cat.png")[0].shape == (16, 16, 3)
@@ -123,7 +123,7 @@ def test_a_file_that_is_there_is_kept(failed, done, text_model, folder):
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.txt").write_text("x")
     line = failed(1, "generate", text_model, "a cat", "-o", "mine", "--overwrite")
-    assert "'mine' is a directory that this command did not make" in line
+    assert "'mine' is a directory that this command did not write" in line
     done("generate", text_model, "a cat", "--num", 2, "-o", "cats")
     done("generate", text_model, "a cat", "-o", "cats", "--overwrite")
     assert sorted(path.name for path in (folder / "cats").iterdir()) == ["0000.png", "captions.csv"]
@@ -138,9 +138,9 @@ def test_what_cannot_be_written_is_said_before_the_work(failed, text_model, fold
 def test_files_that_hold_no_model(failed, folder):
     assert "there is no file 'none.keras'" in failed(1, "generate", "none.keras", "a cat")
     (folder / "broken.keras").write_text("x")
-    assert "'broken.keras' is no model of Keras" in failed(1, "generate", "broken.keras", "a cat")
+    assert "'broken.keras' is not a Keras model" in failed(1, "generate", "broken.keras", "a cat")
     (folder / "empty").mkdir()
-    assert "'empty' holds no preset" in failed(1, "generate", "empty", "a cat")
+    assert "'empty' contains no preset" in failed(1, "generate", "empty", "a cat")
 
 
 def test_what_the_model_refuses_is_one_line(failed, text_model):

@@ -32,4 +32,4 @@ def test_presets(done, kgen):
 def test_bad_input(failed, folder):
     assert "there is no model 'none'" in failed(2, "info", "none")
     (folder / "broken.keras").write_bytes(b"x")
-    assert "is no model of Keras" in failed(1, "info", "broken.keras")
+    assert "is not a Keras model" in failed(1, "info", "broken.keras")

@@ -60,12 +60,12 @@ def test_a_prompt_alone_is_drawn_by_the_default_preset(kgen, monkeypatch):
     given = {}
     monkeypatch.setattr("kgen.command.generate.run", lambda options: given.update(vars(options)) or {"files": ["x"]})
     code, out, err = kgen("a red apple", "--seed", 3)
-    assert (code, out) == (0, "x\n") and "the preset openmoji_128 draws" in err
+    assert (code, out) == (0, "x\n") and "using the preset openmoji_128" in err
     assert (given["model"], given["prompts"], given["seed"]) == ("openmoji_128", ["a red apple"], 3)
 
 
 def test_a_command_with_a_slip_is_no_prompt(failed):
-    assert failed(2, "genrate", "x") == "kgen: there is no command 'genrate'. Is it 'generate'? See kgen --help."
+    assert failed(2, "genrate", "x") == "kgen: there is no command 'genrate'. Did you mean 'generate'? See kgen --help."
     assert failed(2, "--colour").startswith("kgen: ")
 
 
@@ -80,7 +80,7 @@ def test_errors(kgen, failed, monkeypatch):
     raises(OSError("the disk\nis full"))
     assert failed(1, "presets") == "kgen presets: the disk is full"
     raises(ZeroDivisionError("by zero"))
-    assert failed(1, "presets") == "kgen presets: ZeroDivisionError: by zero. --traceback says where."
+    assert failed(1, "presets") == "kgen presets: ZeroDivisionError: by zero. --traceback shows where."
     with pytest.raises(ZeroDivisionError):
         main(["presets", "--traceback"])
     raises(KeyboardInterrupt())

@@ -48,16 +48,18 @@ def test_missing_parts(done, failed, inpainter, restorer, photo):
 
 def test_bad_input(failed, restorer, photo, folder):
     (folder / "broken.png").write_bytes(b"x")
-    assert "'broken.png' is no image that Pillow reads" in failed(1, "restore", "broken.png", "--preset", restorer)
+    assert "'broken.png' is not an image that Pillow can read" in failed(
+        1, "restore", "broken.png", "--preset", restorer
+    )
     (folder / "half.png").write_bytes((folder / photo).read_bytes()[:200])
     assert "'half.png' " in failed(1, "restore", "half.png", "--preset", restorer)
     assert "'none.png' cannot be read (No such file" in failed(1, "restore", "none.png", "--preset", restorer)
-    assert "is of class TextToImage; this command is for ImageRestorer" in failed(
+    assert "is of class TextToImage; this command takes ImageRestorer" in failed(
         2, "restore", photo, "--preset", "openmoji_64"
     )
     line = failed(2, "restore", photo, photo, "--preset", restorer, "-o", "both.png")
-    assert "-o: 'both.png' is to be a folder" in line
-    assert "two images have one name" in failed(2, "restore", photo, photo, "--preset", restorer)
+    assert "-o: 'both.png' must be a folder" in line
+    assert "two images have the same name" in failed(2, "restore", photo, photo, "--preset", restorer)
     assert not (folder / "restored").exists()
 
 

@@ -49,7 +49,7 @@ def test_an_input_that_has_changed_is_told(kgen, made, folder):
     made["inputs"] = {file: "0" * 64 for file in made["inputs"]}
     (folder / "one.png.run.json").write_text(json.dumps(made))
     code, out, err = kgen("run", "one.png.run.json")
-    assert code == 0 and "is not what it was; the result will be another" in err
+    assert code == 0 and "is missing or has changed; the result will differ" in err
 
 
 def test_another_backend_is_told(kgen, made, folder):
@@ -61,11 +61,11 @@ def test_another_backend_is_told(kgen, made, folder):
 def test_bad_input(failed, made, folder):
     assert "No such file" in failed(1, "run", "none.json")
     (folder / "text.json").write_text("x")
-    assert "'text.json' is no run file: it is not JSON" in failed(1, "run", "text.json")
+    assert "'text.json' is not a run file: it is not valid JSON" in failed(1, "run", "text.json")
     (folder / "other.json").write_text("{}")
-    assert "'other.json' is no run file of kgen" in failed(2, "run", "other.json")
+    assert "'other.json' is not a run file of kgen" in failed(2, "run", "other.json")
     (folder / "other.json").write_text(json.dumps({**made, "directory": str(folder / "gone")}))
-    assert "which is not there" in failed(1, "run", "other.json")
+    assert "which does not exist" in failed(1, "run", "other.json")
     (folder / "other.json").write_text(json.dumps({**made, "format": 2}))
-    assert "of a newer kgen" in failed(1, "run", "other.json")
-    assert "'one.png' is there already" in failed(1, "run", "one.png.run.json", "-o", "one.png")
+    assert "was written by a newer kgen" in failed(1, "run", "other.json")
+    assert "'one.png' already exists" in failed(1, "run", "one.png.run.json", "-o", "one.png")

@@ -31,7 +31,7 @@ def test_files_that_hold_no_options(folder, failed):
         (folder / "run.json").write_text(text)
         with pytest.raises(WrongUse, match=words):
             train.expanded(["mine", "--config", "run.json"])
-    with pytest.raises(WrongUse, match="give one file"):
+    with pytest.raises(WrongUse, match="give exactly one file"):
         train.expanded(["mine", "--config"])
     assert "'none.json' cannot be read" in failed(2, "train", "mine", "--config", "none.json")
     (folder / "run.json").write_text('{"colour": 1}')
@@ -62,10 +62,10 @@ def test_a_folder_of_captioned_images(done, kgen, failed, captioned, small, fold
     assert {"images.png", "samples", "model.keras", "run.json", "report.json"} <= {each.name for each in made.iterdir()}
     assert json.loads((made / "report.json").read_text())["retrieval"] == result["retrieval"]
     # Once it is done, it is not done again unless that is said; nor is another run's directory taken.
-    assert "has a trained model already; --overwrite begins anew" in failed(1, "train", captioned, *small)
+    assert "already has a trained model; --overwrite starts again" in failed(1, "train", captioned, *small)
     os.remove(made / "model.keras")
     code, out, err = kgen("train", captioned, *small, "--seed", 5)
-    assert code == 1 and "is of a run with {'seed': 0}, not {'seed': 5}. Give another directory" in err
+    assert code == 1 and "is from a run with {'seed': 0}, not {'seed': 5}. Give another directory" in err
     # From its file, to the bit.
     done("train", captioned, *small, "--overwrite")
     first = (made / "images.png").read_bytes()

@@ -99,7 +99,7 @@ def test_captions_are_one_line(folder):
 
 def test_another_captioner_or_size_is_refused(folder):
     caption(Captioner(), folder)
-    with pytest.raises(ValueError, match="was captioned with another captioner. Go on with the same"):
+    with pytest.raises(ValueError, match="was captioned with another captioner. Use the same again"):
         caption(Captioner("two"), folder)
     with pytest.raises(ValueError, match="was captioned with another image_size, another resize"):
         caption(Captioner(), folder, image_size=9, resize="pad")
@@ -123,7 +123,7 @@ def test_what_is_wrong_says_so(folder):
         caption(Captioner(), folder / "gone")
     captioner = Captioner()
     captioner.caption = lambda images: ["only one"]
-    with pytest.raises(ValueError, match=r"caption\(\) must give 3 strings, one per image; got \['only one'\]"):
+    with pytest.raises(ValueError, match=r"caption\(\) must return 3 strings, one per image; got \['only one'\]"):
         caption(captioner, folder)
 
 

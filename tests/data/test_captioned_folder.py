@@ -123,7 +123,7 @@ def test_everything_unusable_is_named(folder):
         "cut.png: unreadable image",
         "../secret.png: leads out of the folder",
         "/etc/secret.png: leads out of the folder",
-        "captions.csv: line 10 has not one value per column",
+        "captions.csv: line 10 does not have one value per column",
         "silent.png: no caption in captions.csv",
     ):
         assert words in report

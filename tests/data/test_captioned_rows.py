@@ -61,13 +61,13 @@ def test_rows_that_come_one_by_one_are_the_same():
 @pytest.mark.parametrize(
     ("row", "kind", "words"),
     [
-        ({"picture": 1, "text": "a"}, ValueError, "row 1 has no 'image'; it has 'picture', 'text'. Say by image="),
+        ({"picture": 1, "text": "a"}, ValueError, "row 1 has no 'image'; it has 'picture', 'text'. Pass image="),
         ({"image": IMAGES[0], "label": 1}, ValueError, "row 1 has no 'text'"),
         ((IMAGES[0], "a"), TypeError, "row 1 must be a dict; got tuple"),
-        ({"image": 3, "text": "a"}, TypeError, "row 1: 'image' must be an image: .* got int"),
-        ({"image": {"bytes": None}, "text": "a"}, TypeError, "'image' must be an image: .* got dict"),
-        ({"image": b"x", "text": "a"}, ValueError, "row 1: 'image' is no image that can be read"),
-        ({"image": {"path": "none.png"}, "text": "a"}, ValueError, "'image' is no image .*No such file"),
+        ({"image": 3, "text": "a"}, TypeError, "row 1: 'image' must be a PIL image, .* got int"),
+        ({"image": {"bytes": None}, "text": "a"}, TypeError, "'image' must be a PIL image, .* got dict"),
+        ({"image": b"x", "text": "a"}, ValueError, "row 1: 'image' cannot be read as an image"),
+        ({"image": {"path": "none.png"}, "text": "a"}, ValueError, "'image' cannot be read .*No such file"),
         ({"image": encoded(IMAGES[0])[:120], "text": "a"}, ValueError, "'image' is an image that cannot be read"),
         ({"image": IMAGES[0] / 255.0, "text": "a"}, ValueError, r"'image' must be a uint8 array .* got float64 of"),
         ({"image": IMAGES[0], "text": 3}, TypeError, "row 1: 'text' must be a string or a list of strings; got 3"),

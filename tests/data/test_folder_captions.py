@@ -60,7 +60,7 @@ def test_of_two_text_files_one_is_named(folder):
     (folder / "a.png.txt").write_text("a kitten")
     captions, problems = found(folder)
     assert captions == {"a.png": ["a kitten"]}
-    assert "missing image: a text file without an image of its name, or with another" in problems["a.txt"]
+    assert "missing image: no image of this name, or its captions come from another" in problems["a.txt"]
 
 
 def test_a_text_file_in_another_folder_is_another_ones(folder):
@@ -119,7 +119,7 @@ def quoted_table(folder, number, wrong, line):
 @pytest.mark.parametrize("number", [5, 5000])
 def test_a_quote_that_is_not_closed_costs_one_row(folder, number, line):
     problems = quoted_table(folder, number, 3, line)
-    assert 'line 5 opens a quote that takes in the lines after it; within a text write ""' == problems["captions.csv"]
+    assert 'line 5 opens a quote that runs into the next lines; inside a text, write ""' == problems["captions.csv"]
     assert {f"{i}.png" for i in range(number) if i != 3} < set(problems) and "3.png" not in problems
 
 
@@ -149,8 +149,8 @@ def test_a_line_is_named_by_its_number_in_the_file(folder):
     captions = folder_captions(folder, lambda name, what: lines.append(f"{name}: {what}"))
     assert captions == {"a.png": ["two\nlines"]}
     assert [line for line in lines if "line" in line] == [
-        "captions.csv: line 6 has not one value per column (a comma needs quotes)",
-        "captions.csv: line 7 has not one value per column (a comma needs quotes)",
+        "captions.csv: line 6 does not have one value per column (put a text with a comma in quotes)",
+        "captions.csv: line 7 does not have one value per column (put a text with a comma in quotes)",
         "gone.png: missing image (captions.csv line 8)",
     ]
 

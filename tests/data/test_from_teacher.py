@@ -104,7 +104,7 @@ def test_another_call_on_the_same_folder_is_refused(tmp_path):
         "another teacher": lambda: draw(weighty, tmp_path / "set"),
         "another options": lambda: draw(Teacher(), tmp_path / "set", strength=0),
     }.items():
-        with pytest.raises(ValueError, match=f"was drawn with .*{said}"):
+        with pytest.raises(ValueError, match=f"was generated with .*{said}"):
             call()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
@@ -124,7 +124,7 @@ def test_another_call_on_the_same_folder_is_refused(tmp_path):
         ({"images_per_prompt": 0}, ValueError, "images_per_prompt must be an integer of at least 1; got 0"),
         ({"batch_size": 1.5}, ValueError, "batch_size must be"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0; got -1"),
-        ({"teacher": Teacher(lambda x: x[0])}, ValueError, r"must give 1 images .*; got shape \(8, 12, 3\)"),
+        ({"teacher": Teacher(lambda x: x[0])}, ValueError, r"must return 1 images .*; got shape \(8, 12, 3\)"),
         ({"teacher": Teacher(lambda x: x - 300.0)}, ValueError, "got values from -300 to"),
         ({"teacher": Teacher(lambda x: x * np.nan)}, ValueError, "got values from nan"),
     ],

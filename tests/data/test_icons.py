@@ -67,15 +67,15 @@ def test_changed_drawings_are_rendered_anew(tmp_path):
 
 
 def test_what_is_no_icon_set(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no package of Iconify: icons.json is missing. `npm install"):
+    with pytest.raises(FileNotFoundError, match="holds no Iconify package: icons.json is missing. `npm install"):
         icons(tmp_path)
     directory = package(tmp_path / "noto")
     with pytest.raises(ValueError, match=r"groups must be among flags, people-body, symbols; got \['birds'\]"):
         icons(directory, groups="birds")
-    with pytest.raises(ValueError, match="icons: there are no icons in no directories"):
+    with pytest.raises(ValueError, match="icons: there are no icons in an empty list of directories"):
         icons([])
     (directory / "info.json").write_text("{}")
-    with pytest.raises(ValueError, match="noto holds no icon set of Iconify: KeyError"):
+    with pytest.raises(ValueError, match="noto holds no Iconify icon set: KeyError"):
         icons(directory)
     (directory / "icons.json").write_text("{")
     with pytest.raises(ValueError, match="icons.json is damaged"):

@@ -93,14 +93,14 @@ def test_images_that_pillow_does_not_read_are_named(folder):
     (folder / "g.svg").write_bytes(b"<svg></svg>")
     images = ImageFolder(folder, 8)
     assert len(images) == 7
-    with pytest.warns(UserWarning, match="left out 2 unreadable of 7 images .*f.heic: .*pillow-heif.*g.svg: "):
+    with pytest.warns(UserWarning, match="skipped 2 unreadable images of 7 .*f.heic: .*pillow-heif.*g.svg: "):
         assert len(np.concatenate(list(images.batches(4)))) == 5
 
 
 def test_the_unreadable_are_left_out_with_one_warning(folder):
     (folder / "b.png").write_bytes(b"no image at all")
     (folder / "d.png").write_bytes((folder / "a.png").read_bytes()[:40])
-    with pytest.warns(UserWarning, match="left out 2 unreadable of 5 images in .*b.png: .*; d.png: ") as caught:
+    with pytest.warns(UserWarning, match="skipped 2 unreadable images of 5 in .*b.png: .*; d.png: ") as caught:
         batches = list(ImageFolder(folder, 8).batches(2))
     assert len(caught) == 1
     assert [image[0, 0, 0] for batch in batches for image in batch] == [0, 2, 4]
@@ -109,7 +109,7 @@ def test_the_unreadable_are_left_out_with_one_warning(folder):
 def test_a_batch_of_nothing_readable_is_left_out(folder):
     for name in "ab":
         (folder / f"{name}.png").write_bytes(b"")
-    with pytest.warns(UserWarning, match="left out 2"):
+    with pytest.warns(UserWarning, match="skipped 2"):
         assert [len(batch) for batch in ImageFolder(folder, 8).batches(2)] == [2, 1]
 
 
@@ -117,7 +117,7 @@ def test_the_warning_names_ten(tmp_path):
     paint(tmp_path / "z.png")
     for i in range(13):
         (tmp_path / f"{i:02d}.png").write_bytes(b"")
-    with pytest.warns(UserWarning, match="left out 13 unreadable of 14 .*; and 3 more") as caught:
+    with pytest.warns(UserWarning, match="skipped 13 unreadable images of 14 .*; and 3 more") as caught:
         list(ImageFolder(tmp_path, 8).batches(4))
     assert "09.png" in str(caught[0].message) and "10.png" not in str(caught[0].message)
 

@@ -120,7 +120,7 @@ def test_cache_is_used_and_mended(cache, monkeypatch):
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(cache):
     (cache / "file").write_text("in the way")
-    with pytest.warns(UserWarning, match="could not keep the pixels"):
+    with pytest.warns(UserWarning, match="could not save the pixels"):
         assert len(load(cache_directory=cache / "file")) > 100
 
 

@@ -33,7 +33,7 @@ def test_flips_and_turns_are_all_there_and_a_seed_repeats_them():
 def test_what_is_wrong():
     with pytest.raises(ValueError, match="random_patches: images must be at least 16 x 16; got .8, 8, 3."):
         random_patches([gradient(20, 20, 0), gradient(8, 8, 0)], 16, 1)
-    with pytest.raises(ValueError, match="images must be arrays .height, width, channels., at least one"):
+    with pytest.raises(ValueError, match="images must be one or more arrays .height, width, channels."):
         random_patches([], 16, 1)
-    with pytest.raises(ValueError, match="alike in channels and dtype"):
+    with pytest.raises(ValueError, match="with the same channels and dtype"):
         random_patches([gradient(8, 8, 0), gradient(8, 8, 0)[..., :1]], 4, 1)

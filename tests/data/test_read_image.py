@@ -180,7 +180,7 @@ def test_nothing_is_handed_to_ghostscript(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 def test_pixels_of_32_bits_have_no_white(tmp_path, dtype):
     Image.fromarray(np.full((8, 8), 1, dtype)).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="pixels of 32 bits do not say what white is"):
+    with pytest.raises(ValueError, match="the white level of 32-bit pixels is unknown"):
         read_image(tmp_path / "a.tif", 8)
 
 

@@ -9,7 +9,7 @@ def test_work_goes_on_with_the_same_and_not_with_another(tmp_path):
     assert not was_begun("Owner", file, {"seed": 1}, "drawn", "stop")
     begin(file, {"seed": 1, "size": 8})
     assert was_begun("Owner", file, {"seed": 1, "size": 8}, "drawn", "stop")
-    with pytest.raises(ValueError, match="Owner: '.*' was drawn with another seed. Go on with the same, or stop."):
+    with pytest.raises(ValueError, match="Owner: '.*' was drawn with another seed. Use the same again, or stop."):
         was_begun("Owner", file, {"seed": 2, "size": 8}, "drawn", "stop")
 
 

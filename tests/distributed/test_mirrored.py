@@ -22,7 +22,7 @@ def test_replicas_equal_one_device(make_model, rows):
 
 def test_several_steps_in_one_execution_are_refused():
     refused, fails = in_worker(compiled_for_several_steps, backend="tensorflow")
-    assert "Lines.compile: Keras cannot make several steps in one execution" in refused and "=3." in refused
+    assert "Lines.compile: Keras cannot run several steps in one execution" in refused and "=3." in refused
     # Should Keras come to do it, this can go.
     assert "InvalidArgumentError" in fails
 

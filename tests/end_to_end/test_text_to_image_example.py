@@ -30,8 +30,11 @@ def test_train_then_generate(tmp_path):
     small = ("--limit", 24, "--image-size", 32, "--steps", 2, "--prompts", "a red apple", "a cat")
     said = run("--output", tmp_path / "out", *small, cwd=tmp_path)
     assert "24 images" in said and "2 steps of 32 images: 2 epochs of 1 steps" in said
-    assert "The right image is the nearest of 24 to what its caption gives" in said and "(chance 4%)" in said
-    assert re.search(r"The right image is the nearest of 24 for \d+%; about 0.0 minutes to go", said)
+    assert "the generated image is nearest to the right one of 24 images (chance 4%)" in said
+    assert re.search(
+        r"For \d+% of captions, the generated image is nearest to the right one of 24 images; about 0.0 minutes to go",
+        said,
+    )
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"images.png", "samples", "model.keras", "saved_model", "report.json"} <= files
     assert {"epoch_0002.png", "contact_sheet.png"} <= {path.name for path in (tmp_path / "out" / "samples").iterdir()}

@@ -123,7 +123,7 @@ def test_statistics_in_a_file(generated, real, tmp_path, cache, capsys):
     words = failed(capsys, generated, file)
     assert words.startswith("kgen.evaluate: ") and "of shape (8, 8, 3); got (16, 16, 3)" in words
     words = failed(capsys, generated, real, "--reference", file)
-    assert "has something else: image_shape is [8, 8, 3], asked for [16, 16, 3]" in words
+    assert "holds other statistics: image_shape is [8, 8, 3], expected [16, 16, 3]" in words
     (tmp_path / "bad.npz").write_bytes(b"x")
     assert "bad.npz' is not a file of reference statistics" in failed(capsys, generated, tmp_path / "bad.npz")
 
@@ -159,7 +159,7 @@ def test_images_of_one_name(generated, real, capsys):
     both = run(generated, real, "--metrics", "reconstruction_error", "frechet_distance")
     assert list(values(both)) == ["psnr", "ssim", "frechet_distance_pixels"]
     (real / "000.png").rename(real / "other.png")
-    assert "of the same file name in two folders" in failed(
+    assert "two folders, which must have the same file names" in failed(
         capsys, generated, real, "--metrics", "reconstruction_error"
     )
 
@@ -232,7 +232,7 @@ def test_text_alignment(tmp_path, text_model, captioned, real, generated, capsys
     prompts = [f"a {color} picture" for color in tiny_text.COLORS]
     expected = TextAlignment(DualFeatureExtractor.clip(str(tmp_path / "tiny_clip")))
     expected.update_state(prompts, text_model.generate(prompts, seed=[0, 1, 2, 3]))
-    with pytest.warns(UserWarning, match="retrieval among 4"):
+    with pytest.warns(UserWarning, match="only 4 pairs, so recall is measured among these"):
         assert {key: values(report)[key] for key in expected.keys} == pytest.approx(expected.result(), rel=1e-4)
     features = {number["name"]: number["features"] for number in report["numbers"]}
     assert features["cosine_tiny_clip"] == "tiny_clip" and features["kernel_distance_pixels"] == "pixels"
@@ -242,7 +242,7 @@ def test_text_alignment(tmp_path, text_model, captioned, real, generated, capsys
 # === Bad input ===
 def test_one_line_says_what_is_wrong(tmp_path, generated, real, capsys):
     (tmp_path / "empty").mkdir()
-    assert "nowhere' is no folder of images" in failed(capsys, tmp_path / "nowhere", real)
+    assert "nowhere' is not a folder of images" in failed(capsys, tmp_path / "nowhere", real)
     assert "nowhere' does not exist" in failed(capsys, generated, tmp_path / "nowhere")
     assert "expected files ending in" in failed(capsys, generated, tmp_path / "empty")
     assert "expected files ending in" in failed(capsys, tmp_path / "empty", real)
@@ -277,13 +277,13 @@ def test_wrong_options(wrong, words, capsys):
 def test_unknown_features(generated, real):
     with pytest.raises(SystemExit) as exit:
         main([str(generated), str(real), "--features", "vgg"])
-    assert str(exit.value.code).startswith("kgen.evaluate: FeatureExtractor: unknown name 'vgg'; known are efficient")
+    assert str(exit.value.code).startswith("kgen.evaluate: FeatureExtractor: unknown name 'vgg'; choose from efficient")
 
 
 def test_an_unreadable_real_image_is_said(generated, real, capsys):
     (real / "003.png").write_bytes(b"")
     report = run(generated, real, "--image-size", 8, "--metrics", "kernel_distance")
-    assert report["real_count"] == 23 and "Folder: left out 1 unreadable of 24" in capsys.readouterr().err
+    assert report["real_count"] == 23 and "Folder: skipped 1 unreadable images of 24" in capsys.readouterr().err
 
 
 # === As a user runs it ===
@@ -316,5 +316,5 @@ def test_the_command(tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "fake" / "999.png")
     failed = subprocess.run([*command, "--metrics", "reconstruction_error"], **run)
     assert failed.returncode == 1 and failed.stdout == ""
-    assert failed.stderr.splitlines()[-1].startswith("kgen.evaluate: reconstruction_error compares images of the same")
+    assert failed.stderr.splitlines()[-1].startswith("kgen.evaluate: reconstruction_error compares two folders")
     assert "Traceback" not in failed.stderr

@@ -49,7 +49,9 @@ def test_a_broken_image_is_not_left_out(generated):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(ValueError, match="nowhere' is no folder of images, .keras file, SavedModel or preset of kgen"):
+    with pytest.raises(
+        ValueError, match="nowhere' is not a folder of images, .keras file, SavedModel or preset of kgen"
+    ):
         source_of(options(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="there is no file '.*nowhere.keras'"):
         source_of(options(tmp_path / "nowhere.keras"))
@@ -93,10 +95,10 @@ def test_a_preset_of_kgen_in_a_directory_or_at_an_address(monkeypatch, vae, tmp_
 
 def test_another_model(tmp_path, vae):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="other.keras' holds no kgen model, but a Sequential"):
+    with pytest.raises(ValueError, match="other.keras' must contain a kgen GAN, VAE or TextToImage; got Sequential"):
         source_of(options(tmp_path / "other.keras"))
     vae.save(tmp_path / "vae.keras")
-    with pytest.raises(ValueError, match="--image-size is for folders; the model draws 8 pixels a side"):
+    with pytest.raises(ValueError, match="--image-size is only for folders; the model draws 8 pixels a side"):
         source_of(options(tmp_path / "vae.keras", image_size=16))
     assert source_of(options(tmp_path / "vae.keras", image_size=8)).image_shape == tiny.SHAPE
 

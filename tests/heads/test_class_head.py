@@ -7,8 +7,8 @@ from kgen.heads import ClassificationHead, SegmentationHead
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({}, "give num_classes or class_names"),
-        ({"num_classes": 3, "class_names": ["a", "b"]}, "class_names must be num_classes=3 names; got 2"),
+        ({}, "pass num_classes or class_names"),
+        ({"num_classes": 3, "class_names": ["a", "b"]}, "class_names must contain num_classes=3 names; got 2"),
         ({"num_classes": 1}, "num_classes must be an integer of at least 2; got 1"),
         ({"num_classes": True}, "num_classes must be an integer of at least 2; got True"),
         ({"class_names": ["a"]}, "class_names must be at least two different names"),

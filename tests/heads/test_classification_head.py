@@ -18,7 +18,7 @@ def test_numbers_for_names():
     for names in (["dog", "cat"], ("dog", "cat"), np.array(["dog", "cat"]), np.array(["dog", "cat"], object)):
         np.testing.assert_array_equal(head.numbered("Model", names), [1, 0])
     assert head.numbered("Model", [1, 0]).tolist() == [1, 0] and head.numbered("Model", None) is None
-    with pytest.raises(ValueError, match="Model: there is no class 'cow'; there are 'cat', 'dog'"):
+    with pytest.raises(ValueError, match="Model: unknown class 'cow'; the classes are 'cat', 'dog'"):
         head.numbered("Model", ["dog", "cow"])
 
 

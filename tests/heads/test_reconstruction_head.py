@@ -26,7 +26,7 @@ def test_reconstruction():
 def test_reconstruction_that_cannot_be():
     with pytest.raises(TypeError, match="ReconstructionHead: decoder must be a keras.Model; got Dense"):
         ReconstructionHead(layers.Dense(3))
-    with pytest.raises(ValueError, match=r"from latents \(batch, n\) to images; .* goes from \(None, 8, 8, 3\)"):
+    with pytest.raises(ValueError, match=r"turn latents \(batch, n\) into images; .* turns \(None, 8, 8, 3\)"):
         ReconstructionHead(tiny.encoder(4))
     images, vector = keras.Input(tiny.SHAPE), keras.Input((6,))
     with pytest.raises(ValueError, match=r"DiscretizedLogistic needs \(8, 8, 6\) for images of \(8, 8, 3\)"):

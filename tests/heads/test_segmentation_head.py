@@ -10,14 +10,17 @@ SHAPE = (5, 8, 8)
 def test_arguments_out_of_range():
     with pytest.raises(ValueError, match="dice_weight must be a number of at least 0; got -1"):
         SegmentationHead(3, dice_weight=-1)
-    with pytest.raises(ValueError, match="there may be 256 classes, numbered in uint8; got 257"):
+    with pytest.raises(ValueError, match="at most 256 classes, as masks are uint8; got 257"):
         SegmentationHead(257)
 
 
 @pytest.mark.parametrize(
     "masks, message",
     [
-        (np.zeros((5, 8, 4), "uint8"), r"masks must have shape \(5, 8, 8\), a number for each pixel; got \(5, 8, 4\)"),
+        (
+            np.zeros((5, 8, 4), "uint8"),
+            r"masks must have shape \(5, 8, 8\), one class number per pixel; got \(5, 8, 4\)",
+        ),
         (np.zeros((5, 8, 8, 1), "uint8"), r"got \(5, 8, 8, 1\)"),
         (np.zeros(SHAPE), "masks must be integers; got float64"),
         (np.full(SHAPE, 3, "uint8"), "masks must be in 0 .. 2; got 3 to 3"),

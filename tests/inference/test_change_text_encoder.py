@@ -114,12 +114,12 @@ def test_a_larger_text_encoder_that_cannot_be_loaded_is_warned_of(trained, prese
 
     installed(monkeypatch, trained.text_encoder)
     monkeypatch.setattr("kgen.inference.change_text_encoder.EncoderByScript", without_safetensors)
-    with pytest.warns(UserWarning, match="the preset's own text encoder is used. pip install safetensors"):
+    with pytest.warns(UserWarning, match="the preset's own text encoder is used instead. pip install safetensors"):
         model = TextToImage.from_preset(preset, text_encoder="auto")
     drawn = model.generate("a red picture", seed=0)
     np.testing.assert_allclose(drawn.astype(int), trained.generate("a red picture", seed=0), atol=1)
 
 
 def test_a_preset_takes_no_other_text_encoder(preset):
-    with pytest.raises(ValueError, match="text_encoder must be 'auto' or 'own'.*with_text_encoder; got 'bert'"):
+    with pytest.raises(ValueError, match="text_encoder must be 'auto' or 'own'; got 'bert'.*with_text_encoder"):
         TextToImage.from_preset(preset, text_encoder="bert")

@@ -135,7 +135,7 @@ def test_progress(linear, capsys):
         ({"steps": 0}, ValueError, "VAE.denoise: steps must be an integer of at least 1; got 0"),
         ({"samples": 3}, ValueError, "VAE.denoise: samples must be an even number of at least 2; got 3"),
         ({"seed": None}, ValueError, "VAE.denoise: seed must be an integer from .*; got None"),
-        ({"labels": [0, 1]}, ValueError, "VAE.denoise: labels are for models with num_classes, and they need them"),
+        ({"labels": [0, 1]}, ValueError, "VAE.denoise: models with num_classes need labels, and others take none"),
         ({"value_range": (0, 255)}, ValueError, r"value_range must be None, \(0, 1\) or \(-1, 1\); got \(0, 255\)"),
         ({"images": np.zeros((1, *SHAPE), "uint8"), "value_range": (0, 1)}, TypeError, "for float images; got uint8"),
         ({"images": np.full((1, *SHAPE), np.nan), "value_range": (0, 1)}, ValueError, "images must be finite"),

@@ -120,7 +120,7 @@ def test_progress(gan, capsys):
         ({"steps": 1.5}, ValueError, "GAN.encode: steps must be an integer of at least 1; got 1.5"),
         ({"batch_size": 0}, ValueError, "GAN.encode: batch_size must be an integer of at least 1; got 0"),
         ({"seed": None}, ValueError, "GAN.encode: seed must be an integer; got None"),
-        ({"labels": [0, 1]}, ValueError, "GAN.encode: labels are for models with num_classes, and they need them"),
+        ({"labels": [0, 1]}, ValueError, "GAN.encode: models with num_classes need labels, and others take none"),
     ],
 )
 def test_what_cannot_be_encoded(gan, changed, error, message):
@@ -129,7 +129,7 @@ def test_what_cannot_be_encoded(gan, changed, error, message):
 
 
 def test_labels_that_do_not_fit(conditional):
-    with pytest.raises(ValueError, match="GAN.encode: labels are for models with num_classes, and they need them"):
+    with pytest.raises(ValueError, match="GAN.encode: models with num_classes need labels, and others take none"):
         conditional.encode(tiny.pictures(2))
     with pytest.raises(ValueError, match=r"GAN.encode: labels must be in 0 \.\. 2; got 0 to 3"):
         conditional.encode(tiny.pictures(2), [0, 3])

@@ -90,7 +90,7 @@ def test_a_learned_prior_is_what_generate_draws_from(tmp_path):
 
     model.compile(keras.optimizers.SGD(0.0))
     model.test_on_batch(images[:4])
-    with pytest.warns(UserWarning, match="VAE: training moves the latents; the prior .* is dropped"):
+    with pytest.warns(UserWarning, match="VAE: training changes the latents, so the prior .* is dropped"):
         model.train_on_batch(images[:4])
     assert model.sampler.prior is None and not np.array_equal(model.generate(8, seed=0), pictures[:8])
 
@@ -234,9 +234,9 @@ def test_what_is_no_picture(exact, conditional, method):
         getattr(exact.model, method)(images[0])
     with pytest.raises(ValueError, match="images must be uint8, or float in"):
         getattr(exact.model, method)(images * 100.0)
-    with pytest.raises(ValueError, match="labels are for models with num_classes, and they need them"):
+    with pytest.raises(ValueError, match="models with num_classes need labels, and others take none"):
         getattr(exact.model, method)(images, [0, 1])
-    with pytest.raises(ValueError, match="labels are for models with num_classes, and they need them"):
+    with pytest.raises(ValueError, match="models with num_classes need labels, and others take none"):
         getattr(conditional.model, method)(images)
     with pytest.raises(ValueError, match=r"labels must be in 0 \.\. 2"):
         getattr(conditional.model, method)(images, [0, 3])
@@ -260,14 +260,14 @@ def test_numbers_out_of_range(exact, method, wrong, message):
 
 def test_what_cannot_be_classified(exact, conditional):
     images = exact.pictures(2)
-    with pytest.raises(ValueError, match="VAE.classify: this model knows no classes; build it with num_classes"):
+    with pytest.raises(ValueError, match="VAE.classify: this model has no classes; build it with num_classes"):
         exact.model.classify(images)
     with pytest.raises(TypeError, match="VAE.classify: images must be an array"):
         conditional.model.classify("picture.png")
     with pytest.raises(ValueError, match="VAE.classify: samples must be an integer of at least 1; got 0"):
         conditional.model.classify(images, samples=0)
     for shares in ([1.0, 1.0], [1.0, -1.0, 1.0], [0, 0, 0]):
-        with pytest.raises(ValueError, match="VAE.classify: class_shares must be 3 numbers that are not negative"):
+        with pytest.raises(ValueError, match="VAE.classify: class_shares must be 3 numbers of at least 0"):
             conditional.model.classify(images, class_shares=shares)
 
 

@@ -59,7 +59,7 @@ def test_where_a_result_cannot_be_written(trained):
     for out in np.empty((45, 70, 3)), np.empty((45, 71, 3), "uint8"), [0]:
         with pytest.raises(ValueError, match=r"out must be a NumPy array, uint8 \(45, 70, 3\), for these images; got"):
             trained.restore(PHOTO, out=out)
-    with pytest.raises(TypeError, match="out takes the result of one array; got 1 images in a list"):
+    with pytest.raises(TypeError, match="out is only for a single array of images; got 1 images in a list"):
         trained.restore([PHOTO], out=np.empty_like(PHOTO))
 
 
@@ -215,11 +215,11 @@ def test_what_cannot_be_restored(trained):
     with pytest.raises(ValueError, match="tile must be a multiple of 8 pixels; got 100"):
         trained.restore(PHOTO, tile=100)
     inpainter = moved(ImageRestorer(RandomMask(0.4), network=network(masked=True), seed=0))
-    with pytest.raises(ValueError, match="this model needs masks of what is missing"):
+    with pytest.raises(ValueError, match="this model needs masks of the missing areas"):
         inpainter.restore(PHOTO)
-    with pytest.raises(ValueError, match=r"masks must be \(1, 45, 70\) for these images; got \(1, 45, 69\)"):
+    with pytest.raises(ValueError, match=r"masks must have shape \(1, 45, 70\) for these images; got \(1, 45, 69\)"):
         inpainter.restore(PHOTO, np.zeros((45, 69)))
-    with pytest.raises(ValueError, match="2 images need as many masks; got 1"):
+    with pytest.raises(ValueError, match="2 images need the same number of masks; got 1"):
         inpainter.restore([PHOTO, PHOTO], [np.zeros((45, 70))])
 
 

@@ -78,8 +78,8 @@ def test_captions_are_the_nearest_texts():
     [
         (lambda x: SPACE.classify(x, ["red"]), ValueError, "Colors.classify: class_names must be at least two"),
         (lambda x: SPACE.classify(x, ["red", "red"]), ValueError, "two different"),
-        (lambda x: SPACE.classify(x, ["red", "green"], template="a colour"), ValueError, "a template is a string"),
-        (lambda x: SPACE.classify(x, ["red", "green"], template=[]), ValueError, "a template is a string"),
+        (lambda x: SPACE.classify(x, ["red", "green"], template="a colour"), ValueError, "a template must be a string"),
+        (lambda x: SPACE.classify(x, ["red", "green"], template=[]), ValueError, "a template must be a string"),
         (lambda x: SPACE.retrieve("red", x, top=0), ValueError, "top must be an integer of at least 1; got 0"),
         (lambda x: SPACE.retrieve("red", 7), TypeError, "Colors.retrieve: expected texts, images .*; got int"),
         (lambda x: SPACE.similarity(x, np.zeros((2, 5))), ValueError, r"Colors.similarity: .* 3; got shape \(2, 5\)"),

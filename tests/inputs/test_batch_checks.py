@@ -130,7 +130,7 @@ def test_answers_to_validate_with():
 
 def test_a_generator_without_answers():
     made, _ = gan()
-    with pytest.raises(ValueError, match=r"GAN: it learns from labels; give them: fit\(images, labels\)"):
+    with pytest.raises(ValueError, match=r"GAN: labels must be given; call fit\(images, labels\)"):
         made.fit((tiny.pictures(BATCH) for _ in range(2)), verbose=0)
 
 

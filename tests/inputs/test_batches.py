@@ -21,7 +21,7 @@ def test_looking_at_what_was_given():
     found, others = look_at("Model", {"images": IMAGES, "labels": LABELS})
     assert found is IMAGES and others["labels"] is LABELS
     assert look_at("Model", (image for image in IMAGES)) == (None, {})
-    with pytest.raises(ValueError, match=r"Model: a dict of data must have 'images'; got \['x'\]"):
+    with pytest.raises(ValueError, match=r"Model: a dict of data must have the key 'images'; got \['x'\]"):
         look_at("Model", {"x": IMAGES})
 
 

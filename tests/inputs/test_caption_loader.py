@@ -105,12 +105,12 @@ def test_bad_input():
         model.fit(Loader([(IMAGES[:1], [3])]))
     with pytest.raises(ValueError, match="Brightness: images must"):
         model.fit(Loader([(IMAGES.transpose(0, 3, 1, 2), FIRST)]))
-    with pytest.raises(ValueError, match="a generator gives its batches only once, .* Give a DataLoader"):
+    with pytest.raises(ValueError, match="a generator yields its batches only once, .* Pass a DataLoader"):
         model.fit(each for each in pairs())
 
     class Endless(Loader):
         def __len__(self):
             return sys.maxsize
 
-    with pytest.raises(ValueError, match=r"an endless loader has no last caption. Leave out repeat\(\)"):
+    with pytest.raises(ValueError, match=r"the loader is endless, but all captions are .* Remove repeat\(\)"):
         model.fit(Endless([]))

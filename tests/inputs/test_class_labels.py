@@ -10,7 +10,7 @@ def test_labels_make_a_condition_or_none():
     assert label_condition("GAN.decode", None, None, 3) == {}
     np.testing.assert_array_equal(label_condition("GAN.decode", 3, [2, 0], 2)["pooled"], np.eye(3)[[2, 0]])
     for num_classes, labels in ((None, [0, 1]), (3, None)):
-        with pytest.raises(ValueError, match="GAN.decode: labels are for models with num_classes, and they need them"):
+        with pytest.raises(ValueError, match="GAN.decode: models with num_classes need labels, and others take none"):
             label_condition("GAN.decode", num_classes, labels, 2)
     for labels, message in (
         ([0, 3], r"must be in 0 \.\. 2; got 0 to 3"),

@@ -98,12 +98,12 @@ def test_answers_come_beside_images_or_in_a_dict():
 
 def test_missing_answers():
     one = image_input(labels=ClassLabels(3))
-    with pytest.raises(ValueError, match=r"^Model: it learns from labels; give them: fit\(images, labels\), or"):
+    with pytest.raises(ValueError, match=r"^Model: labels must be given; call fit\(images, labels\), or"):
         one.for_training(floats(0, 1), None, None, None, True)
-    with pytest.raises(ValueError, match=r"Model: it learns from labels; give them: fit\(images, labels\), or"):
+    with pytest.raises(ValueError, match=r"Model: labels must be given; call fit\(images, labels\), or"):
         one.for_training(floats(0, 1), [0, 1, 2, 0], (floats(0, 1), None), None, True)
     two = image_input(labels=ClassLabels(3), colours=ClassLabels(2))
-    with pytest.raises(ValueError, match=r"it learns from colours; give them: fit\(images, {'colours': ...}\)"):
+    with pytest.raises(ValueError, match=r"colours must be given; call fit\(images, {'colours': ...}\)"):
         two.for_training(floats(0, 1), {"labels": np.zeros(4, int)}, None, None, True)
 
 
@@ -128,7 +128,7 @@ def test_validation_is_known_again_until_the_end():
 
 def test_data_in_batches_without_answers_are_told_so():
     made = image_input(labels=ClassLabels(3))
-    with pytest.raises(ValueError, match="Model: it learns from labels; give them: .* or in each batch of data"):
+    with pytest.raises(ValueError, match="Model: labels must be given; call .* or include them in each batch of data"):
         made.batch(np.zeros((2, *SHAPE), "uint8"))
 
 
@@ -136,5 +136,5 @@ def test_a_generator_without_labels():
     model = tiny.gan(num_classes=tiny.CLASSES)
     model.compile()
     images = tiny.pictures()[:4]
-    with pytest.raises(ValueError, match="GAN: it learns from labels"):
+    with pytest.raises(ValueError, match="GAN: labels must be given"):
         model.fit(((images,) for _ in range(2)), epochs=1, steps_per_epoch=2, verbose=0)

@@ -83,7 +83,7 @@ def test_what_was_given_to_fit_is_let_go():
     with pytest.raises(ValueError, match="Divide by 255"):
         model.fit(FIRST * 1.0, grey(0))
     assert model.image_input.second_set is None
-    with pytest.raises(ValueError, match=r"Shade: it learns from others; give them: fit\(images, others\)"):
+    with pytest.raises(ValueError, match=r"Shade: others must be given; call fit\(images, others\)"):
         model.train_on_batch(FIRST[:4])
 
 
@@ -94,13 +94,13 @@ def test_fewer_of_the_second_set_are_repeated_in_evaluation():
     repeated = model.evaluate(first, second, verbose=0)
     assert repeated == model.evaluate(first, second[[0, 1, 0, 1]], verbose=0)
     assert repeated != model.evaluate(first, second[:1], verbose=0)
-    with pytest.raises(ValueError, match=r"to evaluate it needs others: \(images, others\)"):
+    with pytest.raises(ValueError, match=r"evaluation needs others; pass \(images, others\)"):
         model.fit(first, second, validation_data=(first,), verbose=0)
 
 
 def test_both_sets_must_be_in_one_range():
     model = shade()
-    with pytest.raises(ValueError, match="Shade: images and others must be in one range"):
+    with pytest.raises(ValueError, match="Shade: images and others must be in the same range"):
         model.fit(FIRST / 127.5 - 1.0, grey(0, 255) / 255.0)
     with pytest.raises(ValueError, match=r"Shade, others: images must have shape \(N, 2, 3, 1\)"):
         model.fit(FIRST, FIRST[:, :1])

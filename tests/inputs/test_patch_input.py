@@ -14,12 +14,14 @@ def test_patches_of_sides_that_the_divisor_divides():
     batch = patch_input().batch(np.full((2, 8, 12, 3), 255, "uint8"))
     assert set(batch) == {"images"}
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(batch["images"]), np.ones((2, 8, 12, 3)))
-    with pytest.raises(ValueError, match="Model: it trains on patches of known sides that 4 divides; got 8 x 10"):
+    with pytest.raises(
+        ValueError, match="Model: the sides of training patches must be known and divisible by 4; got 8 x 10"
+    ):
         patch_input().batch(np.zeros((2, 8, 10, 3), "uint8"))
 
 
 def test_clean_images_alone():
     images = np.zeros((2, 8, 8, 3), "uint8")
     assert patch_input().check(images) == (0, 255)
-    with pytest.raises(ValueError, match="Model: it learns from clean images alone"):
+    with pytest.raises(ValueError, match="Model: training takes clean images only"):
         patch_input().check(images, np.zeros(2))

@@ -199,9 +199,9 @@ def test_what_was_built_without_tokens_refuses_them():
     x, tokens = np.zeros((1, 2, 2, 8), "float32"), np.zeros((1, 3, 6), "float32")
     block = TransformerBlock2D()
     block(x)
-    with pytest.raises(ValueError, match="was built without tokens and now got some"):
+    with pytest.raises(ValueError, match="was built without tokens, but this call passes some"):
         block(x, tokens=tokens)
     block = TransformerBlock2D()
     block(x, tokens=tokens)
-    with pytest.raises(ValueError, match="was built with tokens and now got none"):
+    with pytest.raises(ValueError, match="was built with tokens, but this call passes none"):
         block(x)

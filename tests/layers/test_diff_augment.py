@@ -288,7 +288,7 @@ def test_takes_any_batch_in_one_trace_and_probability_from_a_variable(tensorflow
 
 
 def test_refuses_what_it_does_not_know():
-    with pytest.raises(ValueError, match=r"policy may name 'color', 'translation', 'cutout'; got \['flip'\]"):
+    with pytest.raises(ValueError, match=r"policy may only contain 'color', 'translation', 'cutout'; got \['flip'\]"):
         DiffAugment(policy=("color", "flip"))
     with pytest.raises(ValueError, match="strength must be from 0 to 1; got 2"):
         DiffAugment(strength=2)

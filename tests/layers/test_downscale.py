@@ -16,6 +16,6 @@ def test_equals_pillow():
 
 
 def test_sides_that_it_does_not_divide():
-    with pytest.raises(ValueError, match="Downscale: 3 must divide both sides of an image; got 16 x 24"):
+    with pytest.raises(ValueError, match="Downscale: factor=3 must divide height and width; got 16 x 24"):
         Downscale(3)(IMAGE[None, ..., None])
     assert Downscale(3).shrinks == 3

@@ -66,8 +66,8 @@ def test_names_are_kept():
     [
         ({"size": 0}, "size must be an integer of at least 1; got 0"),
         ({"size": 2.5}, "size must be an integer of at least 1; got 2.5"),
-        ({"size": 2, "names": ["a cat"]}, "names must be one for each of the 2 vectors; got 1"),
-        ({"size": 1, "stands_for": [0, 0]}, "stands_for must be one for each of the 1 vectors; got 2"),
+        ({"size": 2, "names": ["a cat"]}, "names must have one item for each of the 2 vectors; got 1"),
+        ({"size": 1, "stands_for": [0, 0]}, "stands_for must have one item for each of the 1 vectors; got 2"),
         ({"size": 1, "sharpness": -1.0}, "sharpness must be a number of at least 0; got -1.0"),
     ],
 )

@@ -102,5 +102,5 @@ def test_refuses_what_does_not_fit():
         Modulation("group")(features(1, 2, 2, 12))
     layer = Modulation()
     layer(features(1, 2, 2, 8))
-    with pytest.raises(ValueError, match="was built without a condition and now got one"):
+    with pytest.raises(ValueError, match="was built without a condition, but this call passes one"):
         layer(features(1, 2, 2, 8), features(1, 3))

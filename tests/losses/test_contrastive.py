@@ -68,7 +68,7 @@ def test_travels_in_a_config_and_has_a_short_name(kind):
     assert type(again) is kind and isinstance(again, ContrastiveLoss)
     name = {InfoNCE: "info_nce", SigmoidContrastive: "sigmoid_contrastive"}[kind]
     assert type(losses.get("contrastive loss", name)) is kind
-    with pytest.raises(ValueError, match=r"no contrastive loss is called 'triplet'; there are \['info_nce', 'sigm"):
+    with pytest.raises(ValueError, match=r"unknown contrastive loss 'triplet'; choose from \['info_nce', 'sigm"):
         losses.get("contrastive loss", "triplet")
 
 

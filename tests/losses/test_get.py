@@ -46,7 +46,7 @@ def test_anything_with_the_methods_is_a_loss():
 
 def test_an_unknown_name_names_those_that_are_known():
     with pytest.raises(
-        ValueError, match=r"no reconstruction loss is called 'l2'; there are \['bernoulli', .*, 'pixel_gaussian'\]"
+        ValueError, match=r"unknown reconstruction loss 'l2'; choose from \['bernoulli', .*, 'pixel_gaussian'\]"
     ):
         losses.get("reconstruction loss", "l2")
 

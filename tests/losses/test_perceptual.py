@@ -48,9 +48,9 @@ def test_the_range_that_a_network_expects():
 def test_what_is_wrong():
     with pytest.raises(TypeError, match="PerceptualLoss: network must be a built keras.Model .* got 'vgg'"):
         PerceptualLoss("vgg")
-    with pytest.raises(ValueError, match="layers must be names of .*'parts'.*; got .'conv'."):
+    with pytest.raises(ValueError, match="layers must be names from .*'parts'.*; got .'conv'."):
         PerceptualLoss(network(), ["conv"])
-    with pytest.raises(ValueError, match="an extractor must have feature maps of its own"):
+    with pytest.raises(ValueError, match="a FeatureExtractor must have feature maps, and layers"):
         PerceptualLoss(FeatureExtractor(network()))
 
 

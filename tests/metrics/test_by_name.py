@@ -14,7 +14,7 @@ def test_each_has_the_name_that_its_numbers_begin_with(name):
 def test_lists_names_and_metrics_alone():
     metric = KernelDistance("pixels")
     assert metric_list("f", metric) == [metric] == metric_list("f", [metric]) and metric_list("f", None) == []
-    with pytest.raises(ValueError, match="^f: no metric is called 'fid'; there are frechet_distance, kernel_distance"):
+    with pytest.raises(ValueError, match="^f: unknown metric 'fid'; choose from frechet_distance, kernel_distance"):
         metric_list("f", ["fid"])
 
 

@@ -37,7 +37,7 @@ def test_a_reference_takes_the_place_of_real_images(kind):
 
 def test_real_images_beside_a_reference_are_refused():
     real, generated = measures.features()
-    with pytest.raises(ValueError, match="the reference has the real images"):
+    with pytest.raises(ValueError, match="the reference already describes the real images"):
         FrechetDistance(reference=Stub(real)).update_state(real, generated)
     with pytest.raises(ValueError, match="with a reference cannot be saved"):
         FrechetDistance(reference=Stub(real)).get_config()

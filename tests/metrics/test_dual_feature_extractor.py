@@ -73,7 +73,7 @@ def test_alignment_in_clip(preset):
     alignment = TextAlignment(DualFeatureExtractor.clip(preset[0]))
     for part in (slice(0, 4), slice(4, 6)):
         alignment.update_state(texts[part], images[part])
-    with pytest.warns(UserWarning, match="retrieval among 6, not 100"):
+    with pytest.warns(UserWarning, match="only 6 pairs, so recall is measured among these instead of 100"):
         results = alignment.result()
     assert list(results) == [f"{each}_tiny_clip" for each in ("cosine", "recall_at_1", "recall_at_5")]
     _, backbone, preprocessor = preset
@@ -124,5 +124,5 @@ def test_wrong_texts(texts, error, words):
 
 
 def test_a_network_of_texts_is_needed():
-    with pytest.raises(TypeError, match="DualFeatureExtractor: text_network must be callable, .*; got str"):
+    with pytest.raises(TypeError, match="DualFeatureExtractor: text_network must be a callable .*; got str"):
         DualFeatureExtractor(measures.small_network(), "clip")

@@ -89,7 +89,7 @@ def test_colour_is_refused_by_a_network_of_grey():
     for use in (extractor, extractor.extract, lambda images: extractor.dim(images.shape[1:])):
         with pytest.raises(ValueError, match="takes images of 1 channels; got shape"):
             use(make_images())
-    with pytest.raises(ValueError, match="takes images of 3 channels, or 1 to repeat; got shape"):
+    with pytest.raises(ValueError, match="takes images of 3 channels, or of 1 channel that is repeated; got shape"):
         FeatureExtractor(network())(make_images(channels=4))
 
 
@@ -139,7 +139,7 @@ def test_images_of_unknown_size_in_a_graph(tensorflow_backend):
     import tensorflow as tf
 
     specification = [tf.TensorSpec((None, None, None, 3))]
-    with pytest.raises(ValueError, match="must know their height and width"):
+    with pytest.raises(ValueError, match="their height and width must be known"):
         tf.function(FeatureExtractor(network(), image_size=8).__call__, specification).get_concrete_function()
     as_they_come = tf.function(FeatureExtractor(network()).__call__, specification)
     assert as_they_come(tf.constant(make_images(), "float32")).shape == (4, 5)
@@ -153,7 +153,7 @@ def test_pixels():
         np.testing.assert_allclose(extractor.extract(images), images.reshape(4, -1) / 255.0, atol=1e-6)
         assert extractor.dim((size, size, 3)) == size * size * 3
     assert extractor.spec == extractor.name == "pixels"
-    with pytest.raises(ValueError, match="pixels needs images of known size"):
+    with pytest.raises(ValueError, match="pixels needs images of known height and width"):
         extractor.dim((None, 4, 3))
 
 
@@ -181,7 +181,7 @@ def test_of():
     assert extractor.network is model and extractor.value_range == (-1.0, 1.0) and extractor.spec is None
     assert FeatureExtractor.of(extractor) is extractor and FeatureExtractor.of(None) is None
     assert FeatureExtractor.of("pixels") is FeatureExtractor.of("pixels")
-    with pytest.raises(ValueError, match="unknown name 'fid'; known are efficientnet_lite0, .* pixels"):
+    with pytest.raises(ValueError, match="unknown name 'fid'; choose from efficientnet_lite0, .* pixels"):
         FeatureExtractor.of("fid")
     for wrong in (3, ["pixels"], np.zeros(3), lambda images: images):
         with pytest.raises(TypeError, match=f"expected a name, .*; got {type(wrong).__name__}"):
@@ -269,9 +269,9 @@ def test_networks_at_the_door():
     with pytest.raises(TypeError, match="maps must be a Keras model or layer; got list"):
         FeatureExtractor(network(), maps=[])
     image, text = keras.Input((8, 8, 3)), keras.Input((5,))
-    with pytest.raises(ValueError, match="channels\\) alone; it takes"):
+    with pytest.raises(ValueError, match="only images .*channels\\); it takes"):
         FeatureExtractor(keras.Model([image, text], [layers.Flatten()(image), layers.Flatten()(text)]))
-    with pytest.raises(ValueError, match="channels\\) alone; it takes"):
+    with pytest.raises(ValueError, match="only images .*channels\\); it takes"):
         FeatureExtractor(keras.Model(text, layers.Flatten()(text)))
     tokens = layers.Reshape((64, 3))(image)
     with pytest.raises(ValueError, match=r"must give features .*; got \(4, 64, 3\)"):

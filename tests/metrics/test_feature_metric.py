@@ -58,7 +58,7 @@ def test_a_metric_is_saved_by_the_name_of_its_features():
     ):
         again = type(metric).from_config(metric.get_config())
         assert again.get_config() == metric.get_config() and again.keys == metric.keys
-    with pytest.raises(ValueError, match="'small' have no short name to save"):
+    with pytest.raises(ValueError, match="'small' cannot be saved"):
         FrechetDistance(measures.small_network()).get_config()
 
 
@@ -100,8 +100,8 @@ def test_images_that_cannot_be_meant_are_refused():
         (images - 0.5, r"must be in value_range=\(0, 1\); got values from -0.5 to -0.5"),
         (images + 255.0, r"got values from 255 to 255"),
         (images + np.nan, "must be finite"),
-        (images[0], r"Make a batch of a single image by images\[None\]"),
-        (images[:0], "none of it 0"),
+        (images[0], r"Turn a single image into a batch with images\[None\]"),
+        (images[:0], "must not be empty"),
         (images[..., :2], "1 or 3"),
     ):
         with pytest.raises(ValueError, match=f"FrechetDistance: generated images.*{message}"):
@@ -110,9 +110,9 @@ def test_images_that_cannot_be_meant_are_refused():
         metric.update_state(images, images.astype("int64"))
     with pytest.raises(TypeError, match="must be an array"):
         metric.update_state(images, "images")
-    with pytest.raises(ValueError, match="pass value_range"):
+    with pytest.raises(ValueError, match="Pass value_range"):
         FrechetDistance("pixels").update_state(images, images)
-    with pytest.raises(ValueError, match="For images, name a feature_extractor"):
+    with pytest.raises(ValueError, match="Pass a feature_extractor to measure images"):
         FrechetDistance().update_state(images, images)
     with pytest.raises(ValueError, match="value_range must be"):
         FrechetDistance(value_range=(1, 0))
@@ -131,10 +131,10 @@ def test_constant_images_have_numbers():
 
 def test_features_of_different_lengths_are_refused():
     metric = FrechetDistance()
-    with pytest.raises(ValueError, match=r"must have one length; got lengths \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"must have the same length; got lengths \[2, 3\]"):
         metric.update_state(np.ones((4, 2)), np.ones((4, 3)))
     metric.update_state(np.ones((4, 2)), np.ones((4, 2)))
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="the same length"):
         metric.update_state(np.ones((4, 3)), np.ones((4, 3)))
 
 

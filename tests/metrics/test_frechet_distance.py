@@ -75,7 +75,7 @@ def test_one_image_is_undefined_and_few_are_said():
         assert np.isnan(metric.result())
     few = FrechetDistance()
     few.update_state(*(x[:4] for x in measures.features()))
-    with pytest.warns(UserWarning, match="4 images for features of length 5 make covariances of rank 3"):
+    with pytest.warns(UserWarning, match="4 images are too few for features of length 5: the covariances have rank 3"):
         assert np.isfinite(few.result())
 
 

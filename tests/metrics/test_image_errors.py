@@ -210,9 +210,9 @@ def test_in_a_graph_and_in_any_batch(images, measure):
 def test_other_shapes_are_refused(measure):
     name = measure.__name__
     square = np.zeros((2, 12, 12, 3), "float32")
-    with pytest.raises(ValueError, match=rf"{name}: .*alike; got \(2, 12, 12, 3\) and \(1, 12, 12, 3\)"):
+    with pytest.raises(ValueError, match=rf"{name}: .*the same shape .*; got \(2, 12, 12, 3\) and \(1, 12, 12, 3\)"):
         measure(square, square[:1])
-    with pytest.raises(ValueError, match=rf"{name}: .*alike"):
+    with pytest.raises(ValueError, match=rf"{name}: .*the same shape"):
         measure(square, square[..., :1])
     with pytest.raises(ValueError, match=rf"{name}: .*\(batch, height, width, channels\)"):
         measure(square[0], square[0])
@@ -271,12 +271,12 @@ def test_perceptual_distance_keeps_images_apart_and_runs_in_a_graph(maps):
 def test_perceptual_distance_refuses_what_does_not_match(maps):
     real, generated = maps
     with pytest.raises(
-        ValueError, match="perceptual_distance: .*same layers, at least one; got list of 2 and list of 1"
+        ValueError, match="perceptual_distance: .*same layers, at least one each; got list of 2 and list of 1"
     ):
         perceptual_distance(real, generated[:1])
     with pytest.raises(ValueError, match="got list of 0 and list of 0"):
         perceptual_distance([], [])
-    with pytest.raises(ValueError, match=r"alike; got \(3, 6, 5, 8\) and \(3, 3, 2, 16\)"):
+    with pytest.raises(ValueError, match=r"the same shape .*; got \(3, 6, 5, 8\) and \(3, 3, 2, 16\)"):
         perceptual_distance(real, generated[::-1])
     with pytest.raises(ValueError, match="got ndarray of 3 and ndarray of 3"):
         perceptual_distance(real[0], generated[0])

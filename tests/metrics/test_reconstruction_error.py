@@ -54,9 +54,9 @@ def test_a_keras_model_shows_it_while_it_trains():
 
 def test_images_that_do_not_match_are_refused():
     real, generated = measures.images(4)
-    with pytest.raises(ValueError, match="compares image i with image i; got 4 and 3"):
+    with pytest.raises(ValueError, match="compares image i with image i, .*; got 4 and 3"):
         ReconstructionError().update_state(real, generated[:3])
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="the same shape"):
         ReconstructionError().update_state(real, generated[:, :12])
     with pytest.raises(ValueError, match="11"):
         ReconstructionError().update_state(real[:, :8, :8], generated[:, :8, :8])

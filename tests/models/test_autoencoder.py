@@ -99,7 +99,7 @@ def test_a_discriminator_of_patches_and_metrics():
     model.compile(metrics=[ReconstructionError()], loss="charbonnier")
     logs = model.fit(IMAGES, validation_data=IMAGES, verbose=0).history
     assert {"autoencoder_loss", "discriminator_loss", "adversarial", "kl", "psnr", "val_psnr", "val_ssim"} <= set(logs)
-    with pytest.raises(ValueError, match="Autoencoder.compile: adversarial_loss and penalties are a discriminator's"):
+    with pytest.raises(ValueError, match="Autoencoder.compile: adversarial_loss and penalties need a discriminator"):
         compiled().compile(adversarial_loss="hinge")
 
 
@@ -136,14 +136,14 @@ def test_wrong_input():
         model.decode(np.zeros((3, 3, 2)), overlap=6)
     with pytest.raises(ValueError, match=r"Autoencoder.decode: latents must have shape .*2\); got \(1, 3, 3, 5\)"):
         model.decode(np.zeros((3, 3, 5)))
-    with pytest.raises(ValueError, match="it trains on patches of known sides that 4 divides; got 45 x 70"):
+    with pytest.raises(ValueError, match="the sides of training patches must be known and divisible by 4; got 45 x 70"):
         model.fit(PHOTO[None], verbose=0)
     encoder, decoder = networks()
     with pytest.raises(TypeError, match="Autoencoder: encoder must be a keras.Model; got str"):
         Autoencoder("encoder", decoder)
-    with pytest.raises(ValueError, match="the decoder takes 2 channels, so the encoder must give grids of as many"):
+    with pytest.raises(ValueError, match="the decoder takes 2 channels, so the encoder must give grids with as many"):
         Autoencoder(keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(3, 4, 4)]), decoder)
-    with pytest.raises(ValueError, match=r"the decoder must make such images; it makes \(32, 32, 3\)"):
+    with pytest.raises(ValueError, match=r"the decoder must make images of the same shape; it makes \(32, 32, 3\)"):
         Autoencoder(encoder, keras.Sequential([keras.Input((None, None, 2)), layers.Conv2DTranspose(3, 2, 2)]))
 
 

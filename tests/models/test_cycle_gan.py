@@ -225,10 +225,10 @@ def test_the_default_changes_nothing_before_training():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda m: m.fit(squares(RED)), "CycleGAN: it learns from others; give them: fit(images, others)"),
+        (lambda m: m.fit(squares(RED)), "CycleGAN: others must be given; call fit(images, others)"),
         (lambda m: m.fit(squares(RED), squares(BLUE)[:, :8]), "others: images must have shape (N, 16, 16, 3)"),
         (lambda m: m.fit(squares(RED)[:, :8], squares(BLUE)), "images must have shape (N, 16, 16, 3)"),
-        (lambda m: m.evaluate(squares(RED)), "it learns from others"),
+        (lambda m: m.evaluate(squares(RED)), "others must be given"),
         (lambda m: m.compile(cycle_weight=-1), "cycle_weight must be a number of at least 0; got -1"),
         (lambda m: m.compile(loss="median"), "median"),
         (lambda m: m.translate(squares(RED)[..., :1]), "CycleGAN.translate: images must have shape (N, height"),
@@ -242,7 +242,9 @@ def test_what_is_wrong_says_so(call, message):
 
 
 def test_networks_that_do_not_fit():
-    with pytest.raises(ValueError, match=re.escape("generator must make an image of (16, 16, 3) of one; it makes (32")):
+    with pytest.raises(
+        ValueError, match=re.escape("generator must keep the shape of an image, (16, 16, 3); it makes (32")
+    ):
         CycleGAN(SHAPE, networks.restoration_network(3, scale=2, filters=2, blocks=1))
     with pytest.raises(TypeError, match="inverse_generator must be a keras.Model; got str"):
         CycleGAN(SHAPE, inverse_generator="none")
@@ -251,7 +253,7 @@ def test_networks_that_do_not_fit():
 
 
 def test_says_that_it_has_not_been_trained():
-    with pytest.warns(UserWarning, match="CycleGAN has not been trained: images stay nearly as they are"):
+    with pytest.warns(UserWarning, match="CycleGAN has not been trained: images hardly change"):
         model().translate(squares(RED, 1))
 
 

@@ -49,7 +49,7 @@ def test_images_must_be_square():
     class Wide:
         image_shape = (8, 16, 3)
 
-    with pytest.raises(ValueError, match="must be square; they are 8x16"):
+    with pytest.raises(ValueError, match="must be square; got 8x16"):
         distill(Teacher(), Wide(), ["a red picture"])
 
 

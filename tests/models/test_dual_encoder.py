@@ -111,10 +111,10 @@ def test_metrics_of_keras_ask_which_caption_of_the_batch_is_an_images(trained):
     ("kwargs", "kind", "said"),
     [
         ({"embedding_dim": 0}, ValueError, "embedding_dim must be an integer of at least 1; got 0"),
-        ({"objective": "triplet"}, ValueError, "no contrastive loss is called 'triplet'"),
+        ({"objective": "triplet"}, ValueError, "unknown contrastive loss 'triplet'"),
         ({"embedding_dim": 9}, ValueError, r"give \(None, 9\); it takes \(None, 16\) and gives \(None, 8\)"),
         ({"image_network": 3}, TypeError, "image_network must be a keras.Model"),
-        ({"image_network": "vit"}, ValueError, "no network is called 'vit'; give 'efficientnet_lite0'"),
+        ({"image_network": "vit"}, ValueError, "unknown network 'vit'. Pass 'efficientnet_lite0'"),
     ],
 )
 def test_constructor(kwargs, kind, said):

@@ -265,7 +265,7 @@ def test_labels_reach_a_vae_of_classes(eager):
 @pytest.mark.parametrize(
     "make, methods",
     [
-        (tiny.gan, "generate for images, decode for those of latents, classify or encode"),
+        (tiny.gan, "generate for new images, decode for images of latents, classify or encode"),
         (tiny_text.model, r"generate\(prompts\)"),
         (tiny_text.dual_encoder, "encode_images, encode_texts, classify, retrieve or caption"),
         (tiny_style.model, r"stylize\(content, style\)"),
@@ -275,14 +275,14 @@ def test_predict_is_refused_where_it_has_no_one_meaning(make, methods):
     model = make()
     for method in (model.predict, model.predict_on_batch):
         with pytest.raises(
-            NotImplementedError, match=rf"{type(model).__name__}.predict: it has no one .* call {methods}"
+            NotImplementedError, match=rf"{type(model).__name__}.predict: it is ambiguous .* call {methods}"
         ):
             method(tiny.pictures(2))
 
 
 @pytest.mark.parametrize("make, method", [(_classifier, "classify"), (tiny.vae, "reconstruct"), (tiny.gan, "generate")])
 def test_a_model_that_is_called_takes_what_its_networks_take(make, method):
-    with pytest.raises(TypeError, match=rf"in the range of its networks.* got uint8. Images .* go to {method}"):
+    with pytest.raises(TypeError, match=rf"in the range of its networks.* got uint8. For images .* use {method}"):
         make()(tiny.pictures(2))
 
 

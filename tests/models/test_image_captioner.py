@@ -113,7 +113,7 @@ def test_what_is_wrong_says_so():
         ImageCaptioner(3)
     with pytest.raises(ValueError, match="a DualEncoder chooses from a bank of captions"):
         ImageCaptioner(tiny_text.dual_encoder())
-    with pytest.raises(ValueError, match="Writer writes its captions; a bank is for a DualEncoder"):
+    with pytest.raises(ValueError, match="Writer writes its own captions; bank is only for a DualEncoder"):
         ImageCaptioner(Writer(), bank=["a"])
     with pytest.raises(ValueError, match="max_length must be an integer of at least 1; got 0"):
         ImageCaptioner(Writer(), max_length=0)

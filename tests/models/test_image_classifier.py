@@ -118,7 +118,9 @@ def test_a_student_learns_without_right_labels(trained, tmp_path):
     assert not tiny.moved(before, trained)
     # The teacher is no part of the student, nor of its file.
     assert len(student.variables) < len(student.variables + trained.variables)
-    with pytest.warns(UserWarning, match=r"compile\(teacher=...\) is not saved with ImageClassifier: give it again"):
+    with pytest.warns(
+        UserWarning, match=r"compile\(teacher=...\) is not saved with ImageClassifier. To continue training with it"
+    ):
         student.save(tmp_path / "student.keras")
     again = keras.saving.load_model(tmp_path / "student.keras")
     assert again.teacher_logits is None

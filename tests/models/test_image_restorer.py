@@ -130,17 +130,17 @@ def psnr_of_attempts(model, images):
 
 def test_what_it_trains_on():
     model = compiled()
-    with pytest.raises(ValueError, match="patches of known sides that 2 divides; got 15 x 16.*random_patches"):
+    with pytest.raises(ValueError, match="patches must be known and divisible by 2; got 15 x 16.*random_patches"):
         model.fit(CLEAN[:, :15], verbose=0)
-    with pytest.raises(ValueError, match="ImageRestorer: it learns from clean images alone"):
+    with pytest.raises(ValueError, match="ImageRestorer: training takes clean images only"):
         model.fit(CLEAN, np.zeros(len(CLEAN)), verbose=0)
     with pytest.raises(ValueError, match="images must have shape .N, height, width, 3.; got .32, 16, 16, 1."):
         model.fit(CLEAN[..., :1], verbose=0)
-    with pytest.raises(ValueError, match="no pixel loss is called 'huber'; there are .'charbonnier', 'l1', 'l2'."):
+    with pytest.raises(ValueError, match="unknown pixel loss 'huber'; choose from .'charbonnier', 'l1', 'l2'."):
         model.compile(loss="huber")
     with pytest.raises(ValueError, match="perceptual_weight must be a number of at least 0; got -1"):
         model.compile(perceptual_weight=-1)
-    with pytest.raises(ValueError, match="adversarial_loss and penalties are a discriminator's"):
+    with pytest.raises(ValueError, match="adversarial_loss and penalties need a discriminator"):
         model.compile(adversarial_loss="hinge")
 
 
@@ -164,12 +164,12 @@ def test_what_cannot_be_built():
             "degradations must be kgen.layers.Degradation.*GaussianNoise",
         ),
         (([],), ValueError, "there is nothing to learn"),
-        (([Downscale(2)],), ValueError, "the degradations shrink images by 2; scale is 1"),
-        (([Downscale(2)], 4), ValueError, "shrink images by 2; scale is 4"),
+        (([Downscale(2)],), ValueError, "the degradations shrink images by 2, but scale is 1"),
+        (([Downscale(2)], 4), ValueError, "shrink images by 2, but scale is 4"),
         (([RandomMask(), Blur()],), ValueError, "RandomMask must be the last"),
         (([Blur()], 0), ValueError, "scale must be an integer of at least 1; got 0"),
-        (([Blur()], 1, 3, network(2)), ValueError, "network must be from .* to images 1 times as large"),
-        (([RandomMask()], 1, 3, network()), ValueError, r"from \(None, None, None, 4\)"),
+        (([Blur()], 1, 3, network(2)), ValueError, "network must take .* and make images 1 times as large"),
+        (([RandomMask()], 1, 3, network()), ValueError, r"must take \(None, None, None, 4\)"),
         (([Blur()], 1, 3, "resnet"), ValueError, "network must be a built keras.Model; got 'resnet'"),
     ):
         with pytest.raises(error, match=f"ImageRestorer: .*{said}"):

@@ -63,7 +63,7 @@ def test_from_image_shape():
 
 
 def test_what_is_wrong(trained):
-    with pytest.raises(ValueError, match="ImageSegmenter: it learns from masks; give them: fit.images, masks"):
+    with pytest.raises(ValueError, match="ImageSegmenter: masks must be given; call fit.images, masks"):
         trained.fit(tiny.bands()[0])
     with pytest.raises(ValueError, match="has no feature maps"):
         ImageSegmenter(tiny.encoder(3), 2)

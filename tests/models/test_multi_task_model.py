@@ -66,5 +66,5 @@ def test_wrong_weights_and_heads(trained):
             model(weights)
     with pytest.raises(TypeError, match=r"leave out metrics, which cannot tell the heads \['band', 'copy'\] apart"):
         trained.compile(metrics=[keras.metrics.CategoricalAccuracy()])
-    with pytest.raises(ValueError, match=r"there is no head 'nothing'; there are \['band', 'copy'\]"):
+    with pytest.raises(ValueError, match=r"there is no head 'nothing'; the heads are \['band', 'copy'\]"):
         trained.answer("nothing", tiny.bands(2)[0])

@@ -148,9 +148,9 @@ def test_answers_in_any_form():
 @pytest.mark.parametrize(
     "y, message",
     [
-        (None, r"it learns from band; give them: fit\(images, {'band': ...}\)"),
-        ({"bright": masks()}, "it learns from band"),
-        ({"band": tiny.bands()[1]}, "it learns from bright"),
+        (None, r"band must be given; call fit\(images, {'band': ...}\)"),
+        ({"bright": masks()}, "band must be given"),
+        ({"band": tiny.bands()[1]}, "bright must be given"),
         ({"band": np.full(96, 3), "bright": masks()}, "labels must be in -1 .. 2; got 3 to 3"),
     ],
 )

@@ -195,12 +195,12 @@ def test_export(trained, tmp_path, tensorflow_backend):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda m: m.fit(tiny_style.images()), "it learns from styles; give them: fit(contents, styles)"),
+        (lambda m: m.fit(tiny_style.images()), "styles must be given; call fit(contents, styles)"),
         (lambda m: m.fit(tiny_style.images(), tiny_style.stripes()[0]), "styles: images must have shape (N, height"),
-        (lambda m: m.fit(scaled(tiny_style.images()), tiny_style.stripes() / 255.0), "must be in one range"),
+        (lambda m: m.fit(scaled(tiny_style.images()), tiny_style.stripes() / 255.0), "must be in the same range"),
         (lambda m: m.compile(objective="vgg"), "objective must be 'adain' or 'gatys'; got 'vgg'"),
         (lambda m: tiny_style.model(content_maps=[0, 2]), "content_maps must be an integer from 0 to 1; got 2"),
-        (lambda m: tiny_style.model(content_maps=[0, 1]), "must read 2 maps, those of content_maps=(0, 1); it reads 1"),
+        (lambda m: tiny_style.model(content_maps=[0, 1]), "must take 2 maps, those of content_maps=(0, 1); it takes 1"),
         (lambda m: m.compile(style_weight=-1), "style_weight must be a number of at least 0; got -1"),
         (lambda m: m.stylize(tiny_style.images(), tiny_style.stripes()), "got 12 contents and 5 styles"),
         (lambda m: m.stylize(tiny_style.images(), tiny_style.stripes(1), strength=2), "from 0 to 1; got 2"),

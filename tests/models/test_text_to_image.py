@@ -278,7 +278,7 @@ def test_constructor():
         TextToImage(encoder, tiny_text.SHAPE, "diffusion")
     with pytest.raises(TypeError, match="TextToImage: generator must be a keras.Model; got str"):
         TextToImage(encoder, tiny_text.SHAPE, generator="generator")
-    with pytest.raises(ValueError, match=r"image_shape is \(32, 32, 3\), for which the generator must give"):
+    with pytest.raises(ValueError, match=r"for image_shape=\(32, 32, 3\) the generator must give"):
         TextToImage(encoder, (32, 32, 3), **tiny_text.networks())
     with pytest.raises(ValueError, match="caption_dropout"):
         TextToImage(encoder, tiny_text.SHAPE, caption_dropout=1.0, **tiny_text.networks())
@@ -434,5 +434,5 @@ def test_what_cannot_be_remembered(trained):
     for captions, error in (([], ValueError), ([3], TypeError), ([""], ValueError)):
         with pytest.raises(error, match="TextToImage.remember"):
             TextToImage.from_config(trained.get_config()).remember(captions)
-    with pytest.raises(ValueError, match="trainable text encoder do not stay"):
+    with pytest.raises(ValueError, match="the text encoder must be frozen"):
         tiny_text.model(trainable=True).remember(["a red picture"])

@@ -68,7 +68,7 @@ def test_reconstruction(reconstruction, of_class):
 
 
 def test_unknown_reconstruction():
-    with pytest.raises(ValueError, match="no reconstruction loss is called 'l2'"):
+    with pytest.raises(ValueError, match="unknown reconstruction loss 'l2'"):
         tiny.vae(reconstruction="l2")
     with pytest.raises(ValueError, match="the reconstruction loss must be one of .*; got None"):
         tiny.vae(reconstruction=None)
@@ -131,7 +131,7 @@ def test_negative_weights(argument):
 def test_arguments_of_a_discriminator_that_is_not_there(arguments):
     with pytest.raises(
         ValueError,
-        match="VAE.compile: loss, .* and feature_matching are a discriminator's; .* without one",
+        match="VAE.compile: loss, .* and feature_matching need a discriminator; .* without one",
     ):
         tiny.vae().compile(**arguments)
 

@@ -74,7 +74,7 @@ def test_multiscale_discriminator(condition):
         ({"size": "huge"}, "T: size must be one of 'small', 'medium', 'large'; got 'huge'"),
         ({"num_classes": 3, "conditioning": "film"}, "conditioning must be one of 'projection', 'classifier'"),
         ({"conditioning": "classifier"}, "conditioning='classifier' needs num_classes"),
-        ({"architecture": "perceptron", "attention_resolutions": (7,)}, "a perceptron has no grids to attend on"),
+        ({"architecture": "perceptron", "attention_resolutions": (7,)}, "a perceptron has no grids for attention"),
         ({"image_shape": (28, 28)}, "T: image_shape must be"),
         ({"image_shape": (36, 36, 3)}, "36x36 pixels cannot be reached by doubling"),
     ],

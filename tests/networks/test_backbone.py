@@ -135,7 +135,7 @@ def test_maps_need_a_known_size():
     images = keras.Input((None, None, 3))
     network = keras.Model(images, layers.Conv2D(3, 3)(images))
     assert backbone_encoder(network).output["vector"].shape == (None, 3)
-    with pytest.raises(ValueError, match="must know the size of its images"):
+    with pytest.raises(ValueError, match="must have a fixed image size"):
         backbone_encoder(network, ("maps",))
 
 
@@ -149,5 +149,5 @@ def test_a_network_by_name():
     small, _ = named_backbone("Mine", "efficientnet_lite0", (32, 64))
     np.testing.assert_array_equal(small.get_weights()[0], network.get_weights()[0])
     assert [tuple(each.shape[1:3]) for each in backbone_encoder(small, ("maps",)).output["maps"]][-1] == (1, 2)
-    with pytest.raises(ValueError, match="Mine: no network is called 'resnet'; give 'efficientnet_lite0', or a keras"):
+    with pytest.raises(ValueError, match="Mine: unknown network 'resnet'. Pass 'efficientnet_lite0' or a keras"):
         backbone_encoder("resnet", owner="Mine")

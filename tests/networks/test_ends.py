@@ -78,7 +78,9 @@ def test_inputs_of_a_discriminator():
     assert single(inputs) is inputs
     alone = discriminator_inputs("D", (4, 4, 1))
     assert single(alone) is alone["images"]
-    with pytest.raises(ValueError, match="D: pooled_dim=2 tells the discriminator what num_classes=3 asks it"):
+    with pytest.raises(
+        ValueError, match="D: pooled_dim=2 tells the discriminator the class that num_classes=3 asks it"
+    ):
         discriminator_inputs("D", (4, 4, 1), 2, 3)
     with pytest.raises(ValueError, match="D: num_classes must be an integer of at least 1; got 0"):
         discriminator_inputs("D", (4, 4, 1), num_classes=0)

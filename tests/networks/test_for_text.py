@@ -60,9 +60,9 @@ def test_sizes(side):
 
 def test_sizes_that_cannot_be_drawn_are_told_those_that_can():
     for shape, message in (
-        ((100, 100, 3), "128, 256 or 512 pixels.*; got 100x100. Scale the images to 64 or 128 pixels"),
-        ((28, 28, 1), "has 16, 32, 48, 64.*; got 28x28. Scale the images to 16 or 32 pixels"),
-        ((64, 70, 3), "whose longer side is a multiple of an eighth of that; got 64x70"),
+        ((100, 100, 3), "128, 256 or 512 pixels.*; got 100x100. Scale the shorter side to 64 or 128 pixels"),
+        ((28, 28, 1), "have 16, 32, 48, 64.*; got 28x28. Scale the shorter side to 16 or 32 pixels"),
+        ((64, 70, 3), "longer side must be a multiple of an eighth of that; got 64x70"),
         ((64, 64), r"image_shape must be \(height, width, channels\)"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -86,7 +86,7 @@ def test_networks_that_the_recipe_does_not_have_or_that_do_not_fit():
 
 @pytest.mark.parametrize("recipe", ["vae", "vae_gan", "gan"])
 def test_a_generator_that_takes_no_text(recipe):
-    with pytest.raises(ValueError, match="Model: the generator .* takes no text: every prompt would draw the same"):
+    with pytest.raises(ValueError, match="Model: the generator .* takes no text, so every prompt would draw the same"):
         text_networks("Model", dense.SHAPE, dense.LATENT_DIM, DIMS, recipe, None, dense.decoder())
     with pytest.raises(ValueError, match="'pooled' of shape"):
         check_generator("VAE", dense.decoder(), dense.LATENT_DIM, num_classes=3)

@@ -48,8 +48,8 @@ def test_a_network_is_fed_what_it_takes(plain, conditional):
 
 
 def test_a_network_that_wants_more_than_there_is(conditional):
-    message = r"inputs \['images', 'pooled'\], but there is no \['pooled'\]. Its inputs may be 'images' .*: \['mask'\]"
-    with pytest.raises(ValueError, match=message):
+    given = r"inputs \['images', 'pooled'\], but nothing is given for \['pooled'\]."
+    with pytest.raises(ValueError, match=given + r" Its inputs may be 'images' .*: \['mask'\]"):
         feed(conditional, "images", dense.images(), {"mask": ops.ones((4, 2))}, False)
 
 
@@ -86,7 +86,7 @@ def test_inputs_and_outputs_by_name(plain, conditional):
         (layers.Dense(3), TypeError, "VAE: generator must be a keras.Model; got Dense"),
         ("generator", TypeError, "VAE: generator must be a keras.Model; got str"),
         (None, TypeError, "VAE: generator must be a keras.Model; got NoneType"),
-        (unbuilt(), ValueError, "VAE: the generator 'lazy' does not know its input shape. Begin it with keras.Input"),
+        (unbuilt(), ValueError, "VAE: the generator 'lazy' has no known input shape. Start it with keras.Input"),
     ],
 )
 def test_what_is_not_a_built_network(network, error, message):
@@ -117,7 +117,7 @@ def test_discriminators_that_fit(plain, conditional):
     "discriminator, error, message",
     [
         (None, TypeError, "GAN: discriminator must be a keras.Model; got NoneType"),
-        (unbuilt(), ValueError, "GAN: the discriminator 'lazy' does not know its input shape"),
+        (unbuilt(), ValueError, "GAN: the discriminator 'lazy' has no known input shape"),
         (
             dense.encoder(3),
             ValueError,
@@ -126,7 +126,7 @@ def test_discriminators_that_fit(plain, conditional):
         (
             dense.encoder(1, shape=(4, 4, 3)),
             ValueError,
-            r"GAN: the discriminator takes images of shape \(4, 4, 3\); \(8, 8, 3\) are generated",
+            r"GAN: the discriminator takes images of shape \(4, 4, 3\), but the generated images have \(8, 8, 3\)",
         ),
         (dense.network("x", dense.SHAPE, (1,), 3), ValueError, r"'images' in it, .* \['pooled', 'x'\]"),
     ],
@@ -139,8 +139,8 @@ def test_discriminators_that_do_not_fit(discriminator, error, message):
 @pytest.mark.parametrize(
     "num_classes, told, message",
     [
-        (None, False, r"'labels' of shape \(None, 3\); for them the model needs num_classes, of that length; got None"),
-        (4, False, "needs num_classes, of that length; got 4"),
+        (None, False, r"'labels' of shape \(None, 3\), so num_classes must be their length; got None"),
+        (4, False, "num_classes must be their length; got 4"),
         (3, True, "a discriminator that classifies must not be told the class"),
     ],
 )

@@ -41,5 +41,5 @@ def test_every_map_is_read():
 def test_a_grid_that_is_not_a_whole_number_of_times_as_fine():
     images = keras.Input((12, 12, 1))
     maps = [layers.Conv2D(2, 2, 2)(images), layers.Conv2D(2, 3, 3)(images)]
-    with pytest.raises(ValueError, match="map_decoder: a map of 4x4 cannot be enlarged to the next of 6x6 by a whole"):
+    with pytest.raises(ValueError, match="map_decoder: a map of 4x4 cannot be enlarged to the next, 6x6, by a whole"):
         map_decoder(images, maps, 2)

@@ -60,7 +60,7 @@ def test_efficientnet_by_name():
 
 
 def test_what_does_not_fit():
-    with pytest.raises(ValueError, match="no network is called 'vgg'"):
+    with pytest.raises(ValueError, match="unknown network 'vgg'"):
         projected_discriminator(SHAPE, "vgg")
     with pytest.raises(TypeError, match="the backbone must be a name or a keras.Model; got int"):
         projected_discriminator(SHAPE, 3)

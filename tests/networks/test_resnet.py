@@ -49,7 +49,7 @@ def test_condition_fits_by_projection():
 
 def test_refuses_what_does_not_fit():
     with pytest.raises(
-        ValueError, match="resnet_discriminator: 28x28 pixels cannot be reached .* The least is 32 pixels"
+        ValueError, match="resnet_discriminator: 28x28 pixels cannot be reached .* The minimum is 32 pixels"
     ):
         resnet_discriminator((28, 28, 1), patch=8)
     with pytest.raises(ValueError, match="resnet_discriminator: filters must be one number, or 2"):

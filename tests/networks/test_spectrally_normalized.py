@@ -254,7 +254,7 @@ def test_names_a_layer_that_cannot_be_reached(layer, message):
 def test_refuses_what_is_no_network_of_layers():
     with pytest.raises(TypeError, match="model must be a keras.Model; got Dense"):
         spectrally_normalized(layers.Dense(2))
-    with pytest.raises(ValueError, match="draft is not built .* Begin it with a keras.Input"):
+    with pytest.raises(ValueError, match="draft is not built .* Start it with keras.Input"):
         spectrally_normalized(keras.Sequential([layers.Dense(2)], name="draft"))
     subclassed = Subclassed(name="mine")
     subclassed(noise(2, 3))

@@ -28,9 +28,9 @@ def test_grids_double_up_to_the_image():
             (28, 28, 1),
             4,
             1,
-            "28x28 pixels in patches of 1. It leads to a shorter side of 16 or 32",
+            "28x28 pixels in patches of 1, only to a shorter side of 16 or 32",
         ),
-        ((32, 36, 3), 4, 1, "the sides that halving reaches: 8, 16, 32"),
+        ((32, 36, 3), 4, 1, "a coarsest side that halving reaches: 8, 16, 32"),
         ((30, 30, 3), 4, 4, "patch must divide height and width; got 4 for 30x30"),
         ((32, 32, 3), 4, 0, "N: patch must be an integer of at least 1; got 0"),
     ],
@@ -48,7 +48,7 @@ def test_coarsest_side_is_where_halving_leads():
         assert coarsest_side("N", shape, patch) == side
         assert min(stage_grids("N", shape, side, patch)[0]) == side
     for shape, patch in (((36, 36, 1), 1), ((3, 8, 1), 1), ((28, 30, 1), 1), ((8, 8, 1), 4), ((28, 28, 1), 8)):
-        with pytest.raises(ValueError, match=f"N: {shape[0]}x{shape[1]} pixels .* The least is {4 * patch} pixels"):
+        with pytest.raises(ValueError, match=f"N: {shape[0]}x{shape[1]} pixels .* The minimum is {4 * patch} pixels"):
             coarsest_side("N", shape, patch)
     with pytest.raises(ValueError, match="N: image_shape must be"):
         coarsest_side("N", (28, 28))

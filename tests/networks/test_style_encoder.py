@@ -65,8 +65,8 @@ def test_vgg19_gets_what_it_was_trained_on(monkeypatch):
     [
         (("vgg20",), ValueError, "encoder must be 'vgg19', 'efficientnet_lite0' or a keras.Model; got 'vgg20'"),
         ((3,), TypeError, "encoder must be a name or a keras.Model; got int"),
-        ((keras.Sequential([keras.layers.Conv2D(3, 3)]),), ValueError, "whose layers are known as a graph"),
-        ((tiny_style.encoder(), ["fine", "gone"]), ValueError, "and others, and not gone"),
+        ((keras.Sequential([keras.layers.Conv2D(3, 3)]),), ValueError, "so that its graph of layers is known"),
+        ((tiny_style.encoder(), ["fine", "gone"]), ValueError, "; got gone"),
         ((keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten()]),), ValueError, "got (None, 48)"),
     ],
 )

@@ -126,8 +126,8 @@ def test_other_files(tmp_path):
         with pytest.raises(ValueError, match=f"read_tiny_autoencoder: .*other.pth {match}"):
             read_tiny_autoencoder(good, tmp_path / "other.pth")
 
-    refused({"fc.weight": torch.zeros(2, 2)}, "holds no network like TAESD's: it has 'fc.weight'")
-    refused({"0.weight": torch.zeros(2, 2, 3, 3)}, "holds no network like TAESD's")
+    refused({"fc.weight": torch.zeros(2, 2)}, "does not hold a network like TAESD's: it has 'fc.weight'")
+    refused({"0.weight": torch.zeros(2, 2, 3, 3)}, "does not hold a network like TAESD's")
     tensors = decoder.state_dict()
     refused({**tensors, "3.conv.2.bias": torch.zeros(7)}, r"has no tensors of shapes .* for block_1_conv_2")
     refused({**tensors, "3.pool.9.weight": torch.zeros(7)}, r"has .*")

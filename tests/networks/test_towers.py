@@ -47,5 +47,5 @@ def test_a_tower_by_name_sees_images_as_its_network_does():
     encoder = encoder_from_captions(["a cat"], width=8, num_layers=1, num_heads=1)
     dual = DualEncoder(encoder, (32, 48, 1), image_network="efficientnet_lite0", embedding_dim=4)
     assert dual.image_network.output_shape == (None, 1280)
-    with pytest.raises(ValueError, match="DualEncoder: no network is called 'resnet'"):
+    with pytest.raises(ValueError, match="DualEncoder: unknown network 'resnet'"):
         DualEncoder(encoder, (32, 48, 1), image_network="resnet")

@@ -73,8 +73,8 @@ def test_what_cannot_be_classified(taught):
 @pytest.mark.parametrize(
     "num_classes, told, message",
     [
-        (None, False, r"'labels' of shape \(None, 3\); for them the model needs num_classes, of that length; got None"),
-        (4, False, "needs num_classes, of that length; got 4"),
+        (None, False, r"'labels' of shape \(None, 3\), so num_classes must be their length; got None"),
+        (4, False, "num_classes must be their length; got 4"),
         (3, True, "a discriminator that classifies must not be told the class"),
     ],
 )

@@ -338,7 +338,7 @@ def test_short_names(plain):
 
 
 def test_an_unknown_loss(plain):
-    with pytest.raises(ValueError, match="no adversarial loss is called 'hinges'"):
+    with pytest.raises(ValueError, match="unknown adversarial loss 'hinges'"):
         Adversary(plain, "hinges", [])
 
 
@@ -365,7 +365,7 @@ def test_what_is_no_augmentation(plain):
 
 
 def test_what_cannot_be_mixed(plain):
-    with pytest.raises(ValueError, match="partly real.*Relativistic is not one"):
+    with pytest.raises(ValueError, match="partly real.*got the loss Relativistic"):
         Adversary(plain, "relativistic", [], Mixup())
     with pytest.raises(ValueError, match=r"the mixing must be one of \['mixup'\] or an object with mixed; got 0.2"):
         Adversary(plain, "hinge", [], 0.2)

@@ -77,5 +77,5 @@ def test_what_is_no_augmentation(wrong):
 
 
 def test_masks_are_not_mixed():
-    with pytest.raises(ValueError, match="Model: CutMix mixes images and labels, but no masks; leave it out"):
+    with pytest.raises(ValueError, match="Model: CutMix mixes images and labels, but not masks; leave it out"):
         augmented(Augmentation("Model", layers.CutMix(), SeedGenerator(0)), *batch())

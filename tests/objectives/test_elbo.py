@@ -87,7 +87,7 @@ def test_a_collapsed_posterior_is_reported():
         ({"warmup_steps": -1}, "warmup_steps must be an integer of at least 0; got -1"),
         ({"warmup_steps": 0.5}, "warmup_steps must be an integer of at least 0; got 0.5"),
         ({"divergence": "js"}, "divergence must be 'kl' or 'mmd'; got 'js'"),
-        ({"divergence": "mmd", "free_nats": 0.1}, "free_nats belong to the divergence 'kl'"),
+        ({"divergence": "mmd", "free_nats": 0.1}, "free_nats need divergence='kl'"),
     ],
 )
 def test_divergences_that_there_are_not(arguments, said):

@@ -56,7 +56,9 @@ def test_each_part_that_is_asked_for():
 
 
 def test_what_does_not_fit():
-    with pytest.raises(ValueError, match="SimpleNamespace.compile: adversarial_loss and penalties are a discriminator"):
+    with pytest.raises(
+        ValueError, match="SimpleNamespace.compile: adversarial_loss and penalties need a discriminator"
+    ):
         attached(Likeness(penalties="r1"))
     with pytest.raises(ValueError, match="SimpleNamespace.compile: adversarial_weight must be a number of at least 0"):
         attached(Likeness(adversarial_weight=-1))

@@ -64,7 +64,9 @@ def test_a_gan_has_it_beside_its_adversary(encoder):
 def test_a_saved_model_is_told_of_it_again(encoder, tmp_path):
     model = helped(encoder)
     model.train_on_batch(*tiny_text.pictures(4))
-    with pytest.warns(UserWarning, match=r"compile\(matching=...\) is not saved with TextToImage: give it again"):
+    with pytest.warns(
+        UserWarning, match=r"compile\(matching=...\) is not saved with TextToImage. To continue training"
+    ):
         model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.matching is None and loaded.compiled
@@ -90,9 +92,9 @@ def test_refuses(encoder, matching, weight, kind, said):
 
 def test_refuses_another_text_encoder_and_other_images(encoder):
     trainable = tiny_text.model(trainable=True)
-    with pytest.raises(ValueError, match="must be frozen, and the dual encoder's too"):
+    with pytest.raises(ValueError, match="to have the same frozen text encoder"):
         trainable.compile(matching=encoder)
     model = helped(encoder)
     other = DualEncoder(encoder.text_encoder, (8, 8, 3), tiny.encoder(5), encoder.text_network, embedding_dim=8)
-    with pytest.raises(ValueError, match=r"of images of shape \(8, 8, 3\); this model makes \(16, 16, 3\)"):
+    with pytest.raises(ValueError, match=r"takes images of shape \(8, 8, 3\); this model makes \(16, 16, 3\)"):
         model.compile(matching=other)

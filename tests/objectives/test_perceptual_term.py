@@ -27,6 +27,6 @@ def test_none_is_none_and_a_loss_without_a_name_is_not_saved():
     network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)])
     vae = tiny.vae()
     vae.compile(perceptual=PerceptualLoss(network), perceptual_weight=2.0)
-    with pytest.warns(UserWarning, match=r"compile\(perceptual=...\) is not saved with VAE: give it again"):
+    with pytest.warns(UserWarning, match=r"compile\(perceptual=...\) is not saved with VAE. To continue training"):
         config = vae.get_compile_config()
     assert "perceptual" not in config and config["perceptual_weight"] == 2.0

@@ -80,7 +80,7 @@ def test_an_archive_of_something_else(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.txt").write_text("all of it")
     archive = shutil.make_archive(str(tmp_path / "thesis"), "zip", tmp_path / "thesis")
-    with pytest.raises(ValueError, match="cannot fetch file://.*thesis.zip: .*holds 0 files preset.json, not one"):
+    with pytest.raises(ValueError, match="cannot fetch file://.*thesis.zip: .*contains 0 files preset.json, not one"):
         load_preset(f"file://{archive}")
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_fetched(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("address", ["hf://cat", "hf://me/cat/small", "kaggle://me/cat", "s3://me/cat", "hf://"])
 def test_what_is_no_address(address):
-    with pytest.raises(ValueError, match=f"an address is hf://owner/name, .*; got '{address}'"):
+    with pytest.raises(ValueError, match=f"an address must be hf://owner/name, .*; got '{address}'"):
         fetched(address)
 
 
@@ -148,8 +148,8 @@ def test_to_kaggle(directory, monkeypatch):
 
 
 def test_what_cannot_be_uploaded(directory, tmp_path):
-    with pytest.raises(ValueError, match="holds no preset"):
+    with pytest.raises(ValueError, match="contains no preset"):
         upload_preset("hf://me/cat", tmp_path)
     for address in ("hf://me/cat@v2", "file:///cat.zip", "cat"):
-        with pytest.raises(ValueError, match=f"upload_preset: give hf://owner/name or .*; got '{address}'"):
+        with pytest.raises(ValueError, match=f"upload_preset: address must be hf://owner/name or .*; got '{address}'"):
             upload_preset(address, directory)

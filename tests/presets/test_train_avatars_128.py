@@ -21,7 +21,7 @@ def test_a_small_one_is_made(tmp_path):
     command = [sys.executable, str(SCRIPT), *sizes, "--output", str(tmp_path / "preset")]
     result = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[3])
     assert result.returncode == 0, result.stderr[-3000:]
-    assert "1 renewed words tell" in result.stdout and "s of the processor" in result.stdout
+    assert "1 renewed words explain" in result.stdout and "s of CPU time" in result.stdout
     assert (tmp_path / "preset" / "images.png").is_file()
     model = TextToImage.from_preset(tmp_path / "preset")
     assert model.codes.words == 3 and not model.text_encoder.trainable and model.space.stores

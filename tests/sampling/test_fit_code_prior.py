@@ -50,7 +50,7 @@ def test_the_prior_learns_how_often_words_are_and_all_else_stays():
 
 def test_bad_input():
     made = model()
-    with pytest.raises(TypeError, match="TextToImage.fit_prior: give images and captions as arrays and lists"):
+    with pytest.raises(TypeError, match="TextToImage.fit_prior: pass images and captions as arrays and lists"):
         made.fit_prior({"images": IMAGES})
     with pytest.raises(ValueError, match="TextToImage.fit_prior: value_range"):
         made.fit_prior(IMAGES / 255.0, CAPTIONS, value_range=(0, 9))

@@ -25,13 +25,13 @@ def test_no_seed_is_another_each_time():
 
 @pytest.mark.parametrize("seed", [1.5, "1", True, [1, 2.5], [[1], [2]], 2**31, 2**63, 2**70, -(2**31), [0, 2**31]])
 def test_what_is_no_seed(seed):
-    with pytest.raises(ValueError, match=r"Shade.generate: a seed is an integer below 2\*\*31; got"):
+    with pytest.raises(ValueError, match=r"Shade.generate: a seed must be an integer below 2\*\*31; got"):
         seeds_and_indices("Shade", seed, 2)
 
 
 @pytest.mark.parametrize("seed", [[], [1], [1, 2, 3]])
 def test_as_many_seeds_as_images(seed):
-    with pytest.raises(ValueError, match=f"one seed, or one each for the 2; got {len(seed)} seeds"):
+    with pytest.raises(ValueError, match=f"one seed, or 2 seeds; got {len(seed)} seeds"):
         seeds_and_indices("Shade", seed, 2)
 
 

@@ -210,7 +210,7 @@ def test_guidance_is_refused_where_nothing_is_remembered(model, kwargs):
 @pytest.mark.parametrize(
     ("kwargs", "said"),
     [
-        ({"negative_prompts": "a dog", "guidance_scale": 1.0}, "above 1 with them, or leave it out; got 1.0"),
+        ({"negative_prompts": "a dog", "guidance_scale": 1.0}, "above 1 with negative_prompts, or left out; got 1.0"),
         ({"guidance_scale": -1}, "guidance_scale must be a number of at least 0; got -1"),
         ({"negative_prompts": ["a", "b"], "guidance_scale": 2.0}, "one for each prompt; got 2 for 1"),
         ({"negative_prompts": " "}, "negative_prompts: caption 0 is empty"),
@@ -233,10 +233,10 @@ def test_latents_that_change_nothing_are_told_of_once():
         weight.assign(ops.zeros_like(weight))
     assert model.sampler.variety(PROMPTS[0]) == 0.0
     model.generate(PROMPTS, seed=[0, 1])
-    with pytest.warns(UserWarning, match="TextToImage.generate: seeds and truncation change next to nothing"):
+    with pytest.warns(UserWarning, match="TextToImage.generate: seeds and truncation change almost nothing"):
         model.generate(PROMPTS[0], 2)
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", ".*change next to nothing")
+        warnings.filterwarnings("error", ".*change almost nothing")
         model.generate(PROMPTS[0], 2)
         ready().generate(PROMPTS[0], 2, truncation=1e-6)
 
@@ -253,7 +253,7 @@ def test_a_walk_passes_the_pictures_of_its_prompts(model, seed):
 
 
 def test_walks_that_cannot_be(model):
-    with pytest.raises(ValueError, match="TextToImage.walk: give two prompts or more"):
+    with pytest.raises(ValueError, match="TextToImage.walk: give at least two prompts"):
         model.walk(["a red picture"])
     with pytest.raises(ValueError, match="TextToImage.walk: steps must be an integer of at least 1; got 0"):
         model.walk(PROMPTS, steps=0)

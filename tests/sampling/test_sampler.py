@@ -63,10 +63,10 @@ def unbuilt():
         (
             {"decoder": unbuilt()},
             ValueError,
-            "the generator 'lazy' does not know its input shape. Begin it with keras.I",
+            "the generator 'lazy' has no known input shape. Start it with keras.I",
         ),
-        ({"decoder": tiny.encoder(8)}, ValueError, r"takes latents of shape \(None, 8, 8, 3\); latent_dim 4 asks for"),
-        ({"latent_dim": 5}, ValueError, r"takes latents of shape \(None, 4\); latent_dim 5 asks for \(None, 5\)"),
+        ({"decoder": tiny.encoder(8)}, ValueError, r"takes latents of shape \(None, 8, 8, 3\), but latent_dim=4 needs"),
+        ({"latent_dim": 5}, ValueError, r"takes latents of shape \(None, 4\), but latent_dim=5 needs \(None, 5\)"),
         ({"latent_dim": 0}, ValueError, "latent_dim must be an integer of at least 1; got 0"),
         ({"latent_dim": "4"}, ValueError, "latent_dim must be an integer of at least 1; got '4'"),
         ({"num_classes": 1}, ValueError, "num_classes must be an integer of at least 2; got 1"),
@@ -75,7 +75,7 @@ def unbuilt():
         ({"decoder": tiny.network("noise", (4,), (8, 8, 3), 3)}, ValueError, "must be a dict with 'latents' in it"),
         ({"decoder": tiny.network("latents", (4,), (192,))}, ValueError, r"must give images .*; got \(None, 192\)"),
         ({"encoder": layers.Dense(3)}, TypeError, "VAE: encoder must be a keras.Model; got Dense"),
-        ({"encoder": unbuilt()}, ValueError, "VAE: the encoder 'lazy' does not know its input shape"),
+        ({"encoder": unbuilt()}, ValueError, "VAE: the encoder 'lazy' has no known input shape"),
         ({"encoder": tiny.encoder(4)}, ValueError, r"means and log-variances, shape \(batch, 8\); got \(None, 4\)"),
         (
             {"encoder": tiny.encoder(8, shape=(4, 4, 3))},
@@ -97,12 +97,12 @@ def test_networks_that_do_not_fit(changed, error, message):
     [
         ({"generator": "generator"}, TypeError, "GAN: generator must be a keras.Model; got str"),
         ({"discriminator": None}, TypeError, "GAN: discriminator must be a keras.Model; got NoneType"),
-        ({"discriminator": unbuilt()}, ValueError, "GAN: the discriminator 'lazy' does not know its input shape"),
+        ({"discriminator": unbuilt()}, ValueError, "GAN: the discriminator 'lazy' has no known input shape"),
         ({"discriminator": tiny.encoder(3)}, ValueError, r"one logit per image, .*; got \(None, 3\)"),
         (
             {"discriminator": tiny.encoder(1, shape=(4, 4, 3))},
             ValueError,
-            r"GAN: the discriminator takes images of shape \(4, 4, 3\); \(8, 8, 3\) are generated",
+            r"GAN: the discriminator takes images of shape \(4, 4, 3\), but the generated images have \(8, 8, 3\)",
         ),
         ({"discriminator": tiny.network("x", (8, 8, 3), (1,), 3)}, ValueError, r"'images' in it, .* \['pooled', 'x'\]"),
     ],
@@ -199,7 +199,7 @@ def test_interpolation_that_cannot_be(vae, conditional):
     with pytest.raises(ValueError, match="VAE.interpolate: steps must be an integer of at least 2; got 1"):
         vae.interpolate(0, 1, steps=1)
     for model, label in ((vae, 0), (conditional, None)):
-        with pytest.raises(ValueError, match="labels are for models with num_classes, and they need them"):
+        with pytest.raises(ValueError, match="models with num_classes need labels, and others take none"):
             model.interpolate(0, 1, label=label)
     with pytest.raises(ValueError, match="labels must be in 0 .. 2; got 3 to 3"):
         conditional.interpolate(0, 1, label=3)
@@ -237,10 +237,12 @@ def test_the_count_has_one_name(vae, conditional):
     nearly_equal(two_each, conditional.generate(labels=[2, 2, 0, 0], seed=5))
     own = conditional.generate(labels=[2, 0], num_images=2, seed=[5, 6])
     nearly_equal(own[2:], conditional.generate(labels=0, num_images=2, seed=6))
-    with pytest.raises(ValueError, match="VAE.generate: labels are for models with num_classes"):
+    with pytest.raises(ValueError, match="VAE.generate: models with num_classes need labels"):
         vae.generate(labels=[0])
     for wrong in ({}, {"num_images": 2}, {"num_images": [0, 1]}):
-        with pytest.raises(ValueError, match=r"VAE.generate: this model has 3 classes; say which: generate\(labels="):
+        with pytest.raises(
+            ValueError, match=r"VAE.generate: this model has 3 classes; choose them, for example generate\(labels="
+        ):
             conditional.generate(**wrong)
 
 
@@ -269,7 +271,7 @@ def test_before_training_a_model_says_so():
 
 
 def test_as_many_seeds_as_pictures(vae):
-    with pytest.raises(ValueError, match="VAE.generate: give one seed, or one each for the 3; got 2 seeds"):
+    with pytest.raises(ValueError, match="VAE.generate: give one seed, or 3 seeds; got 2 seeds"):
         vae.generate(3, seed=[1, 2])
 
 
@@ -391,7 +393,7 @@ def test_keras_stretches_contrast_the_same_everywhere():
 @pytest.mark.parametrize(
     "labels, message",
     [
-        (None, r"VAE: it learns from labels; give them: fit\(images, labels\), or"),
+        (None, r"VAE: labels must be given; call fit\(images, labels\), or"),
         (np.zeros(16), r"labels must be 16 integers, one for each image; got float64 of shape \(16,\)"),
         (np.zeros(15, int), r"labels must be 16 integers, one for each image; got int64 of shape \(15,\)"),
         (np.zeros((16, 3), int), r"got int64 of shape \(16, 3\)"),

@@ -193,7 +193,7 @@ def test_it_is_exported(model, tmp_path, tensorflow_backend):
 def test_training_drops_it():
     made, images, captions = learned(epochs=1)
     made.fit_prior(images, captions, components=1, steps=2, verbose=0)
-    with pytest.warns(UserWarning, match="training moves the latents; the prior that fit_prior learned is dropped"):
+    with pytest.warns(UserWarning, match="training changes the latents, so the prior from fit_prior is dropped"):
         made.train_on_batch(images[:16], captions[:16])
     assert made.sampler.prior is None
 
@@ -210,8 +210,13 @@ def test_it_changes_nothing_else():
 @pytest.mark.parametrize(
     "make, arguments, error, message",
     [
-        (lambda: tiny_text.model("gan"), {}, TypeError, "a VAE finds the latents of images; this model is a GAN"),
-        (lambda: tiny_text.model(trainable=True), {}, ValueError, "frozen text encoder"),
+        (
+            lambda: tiny_text.model("gan"),
+            {},
+            TypeError,
+            "it needs a VAE, which finds the latents of images; this model is a GAN",
+        ),
+        (lambda: tiny_text.model(trainable=True), {}, ValueError, "the text encoder must be frozen"),
         (tiny_text.model, {"components": 0}, ValueError, "components must be an integer of at least 1; got 0"),
         (tiny_text.model, {"steps": 1.5}, ValueError, "steps must be an integer of at least 1; got 1.5"),
         (tiny_text.model, {"seed": "a"}, ValueError, "seed must be an integer; got 'a'"),
@@ -223,7 +228,7 @@ def test_what_is_wrong_says_so(make, arguments, error, message):
 
 
 def test_too_few_images():
-    with pytest.raises(ValueError, match="takes 20 images or more to learn a prior from; got 16"):
+    with pytest.raises(ValueError, match="a prior needs at least 20 images to learn from; got 16"):
         tiny_text.model().fit_prior(*tiny_text.pictures(16), verbose=0)
 
 

@@ -274,7 +274,7 @@ def test_a_damaged_file_is_made_anew(damage, tmp_path, count):
 
 def test_a_directory_that_is_a_file_is_told_of_before_the_work(tmp_path, count):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="latent_cache: .*file is no directory to write to"):
+    with pytest.raises(OSError, match="latent_cache: cannot write to the directory .*file"):
         tiny_latents.space().latents(images_of(pictures()), True, tmp_path / "file")
     assert not count
 
@@ -344,7 +344,7 @@ def test_a_tensorflow_dataset(count):
 def test_a_generator_does_not_tell_the_standards():
     model = compiled(tiny_latents.vae)
     generator = ((pictures(8),) for _ in range(2))
-    with pytest.raises(ValueError, match="VAE.fit: a generator cannot be looked at beforehand, .*arrays, a tf.data"):
+    with pytest.raises(ValueError, match="VAE.fit: .* a generator cannot be read in advance. Pass arrays, a tf.data"):
         model.fit(generator, verbose=0)
     # Where it has them it learns.
     model.fit(pictures(), batch_size=8, verbose=0)
@@ -352,7 +352,9 @@ def test_a_generator_does_not_tell_the_standards():
 
 
 def test_a_directory_for_latents_that_are_not_kept(tmp_path):
-    with pytest.raises(ValueError, match="VAE.fit: latent_cache is for images in arrays; batches of a Batches are"):
+    with pytest.raises(
+        ValueError, match="VAE.fit: latent_cache is only for images in arrays; batches of a Batches are"
+    ):
         compiled(tiny_latents.vae).fit(Batches(pictures()), latent_cache=tmp_path)
 
 
@@ -406,13 +408,13 @@ def test_validation_split_of_captioned_images():
 @pytest.mark.parametrize("cls", [GAN, VAE])
 def test_shapes_that_it_does_not_take(cls):
     for shape, sides in (((16, 18, 3), r"\(16, 18, 3\)"), ((16, 16, 1), r"\(16, 16, 1\)")):
-        message = f"{cls.__name__}: in this LatentSpace images have 3 channels and sides that 4 divides; .*{sides}"
+        message = f"{cls.__name__}: this LatentSpace needs images with 3 channels and sides divisible by 4; .*{sides}"
         with pytest.raises(ValueError, match=message):
             cls.from_image_shape(shape, space=tiny_latents.space())
 
 
 def test_networks_of_other_shapes():
-    message = r"see and make latents \(height, width, 2\), .* 4 times smaller .*; these are for \(8, 8, 3\)"
+    message = r"must be for latents \(height, width, 2\), .* 4 times smaller .*; got \(8, 8, 3\)"
     with pytest.raises(ValueError, match=f"GAN: networks in this LatentSpace {message}"):
         GAN(tiny.decoder(), tiny.encoder(1), tiny.LATENT_DIM, space=tiny_latents.space())
     with pytest.raises(ValueError, match=f"VAE: networks in this LatentSpace {message}"):
@@ -424,20 +426,22 @@ def test_networks_of_other_shapes():
 
 @pytest.mark.parametrize("likelihood", [Logistic(), DiscretizedLogistic(), "bernoulli"])
 def test_likelihoods_of_pixels(likelihood):
-    with pytest.raises(ValueError, match="VAE: .*Logistic is a likelihood of pixels; latents have no bounds"):
+    with pytest.raises(ValueError, match="VAE: .*Logistic is only for pixels, because latents have no bounds"):
         tiny_latents.vae(reconstruction=likelihood)
-    with pytest.raises(ValueError, match="VAE: .*Logistic is a likelihood of pixels; latents have no bounds"):
+    with pytest.raises(ValueError, match="VAE: .*Logistic is only for pixels, because latents have no bounds"):
         VAE.from_image_shape((64, 64, 3), reconstruction=likelihood, space=tiny_latents.space())
 
 
 def test_what_is_about_pixels():
     gan = tiny_latents.gan()
-    with pytest.raises(ValueError, match="GAN.compile: augmentation is of pixels, .*flip=True.* space=PixelSpace"):
+    with pytest.raises(ValueError, match="GAN.compile: augmentation works on pixels, .*flip=True.* space=PixelSpace"):
         gan.compile(augmentation="diff_augment")
     vae = tiny_latents.vae()
-    with pytest.raises(ValueError, match="VAE.compile: perceptual is of pixels, .*autoencoder .*space=PixelSpace"):
+    with pytest.raises(ValueError, match="VAE.compile: perceptual works on pixels, .*autoencoder .*space=PixelSpace"):
         vae.compile(perceptual="efficientnet_lite0")
-    with pytest.raises(ValueError, match="VAE.denoise: noise is of pixels, and this model's likelihood is of latents"):
+    with pytest.raises(
+        ValueError, match="VAE.denoise: denoising needs a likelihood of pixels, but this model's is of latents"
+    ):
         vae.denoise(pictures(2), 0.1)
 
 

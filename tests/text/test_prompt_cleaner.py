@@ -163,5 +163,5 @@ def test_the_lists_are_clean_and_words_that_images_show_are_not_on_them():
 
 def test_a_prompt_that_is_very_long_is_refused():
     assert clean_prompts(["a" * 20_000]) == ["a" * 20_000]
-    with pytest.raises(ValueError, match="^X: caption 1 has 1,000,000 characters; at most 20,000 are read.$"):
+    with pytest.raises(ValueError, match="^X: caption 1 has 1,000,000 characters; at most 20,000 are allowed.$"):
         clean_prompts(["a cat", "\u0301" * 1_000_000], "X")

@@ -120,7 +120,7 @@ def test_what_fails_stays_as_it_is_and_is_tried_again():
 
 def test_a_name_that_leads_nowhere_is_a_warning_and_is_saved_as_a_name():
     expander = PromptExpander("no/such/model")
-    with pytest.warns(UserWarning, match="1 of 1 prompts stay as they are; 'a cat' because of"):
+    with pytest.warns(UserWarning, match="1 of 1 prompts were not expanded; 'a cat' because of"):
         assert expander.expand(["a cat"]) == ["a cat"]
     assert expander.get_config()["language_model"] == "no/such/model" and not expander.variables
 
@@ -138,7 +138,7 @@ def test_a_function_is_saved_by_its_name():
     again = keras.saving.deserialize_keras_object(config)
     assert again.seed == 3 and again.expand(["a cat"]) == ["a cat, on a sofa"]
     for function in (lambda prompt: prompt, str.upper):
-        with pytest.raises(ValueError, match="cannot be saved; register it by @keras.saving.register"):
+        with pytest.raises(ValueError, match="cannot be saved; register it with @keras.saving.register"):
             PromptExpander(function).get_config()
 
 
@@ -177,8 +177,8 @@ def test_a_file_does_not_say_where_to_write(tmp_path):
     expander = PromptExpander("gpt2_base_en", cache=tmp_path / "cache.jsonl")
     config = expander.get_config()
     assert config["cache"] is None and str(tmp_path) not in str(config)
-    with pytest.warns(UserWarning, match="wants to write to '/etc/evil', which is left out"):
+    with pytest.warns(UserWarning, match="wants to write to '/etc/evil', which is ignored"):
         loaded = PromptExpander.from_config({**config, "cache": "/etc/evil"})
     assert loaded.cache is None and loaded.language_model == "gpt2_base_en"
-    with pytest.warns(UserWarning, match="by the language model at 'hf://evil/model'"):
+    with pytest.warns(UserWarning, match="with the language model at 'hf://evil/model'"):
         PromptExpander.from_config({**config, "language_model": "hf://evil/model"})

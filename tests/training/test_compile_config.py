@@ -19,7 +19,9 @@ def test_values_and_metrics_are_saved():
 
 @pytest.mark.parametrize("value", [dense(), [dense().layers[0]], object()])
 def test_what_a_config_would_not_bring_back_is_named(value):
-    with pytest.warns(UserWarning, match=r"compile\(matching=...\) is not saved with Model: give it again, "):
+    with pytest.warns(
+        UserWarning, match=r"compile\(matching=...\) is not saved with Model. To continue training with it, "
+    ):
         saved = saved_arguments("Model", {"matching": value, "weight": 1}, [])
     assert saved == {"weight": 1}
 

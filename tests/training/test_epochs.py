@@ -115,7 +115,7 @@ def test_loaders_begin_anew_and_generators_go_on(kind):
 
     check_goes_on(make)
     assert (make().first() is None) == (kind == "generator")
-    with pytest.raises(ValueError, match="fit: the data end after"):
+    with pytest.raises(ValueError, match="fit: the data ended after"):
         epochs_of("fit", iter([(X,)]), steps_per_epoch=2).begin(0, 0)["x"][1]
 
 
@@ -139,11 +139,11 @@ def test_datasets_skip(endless):
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"x": X, "steps_per_epoch": 2}, "as many steps as batches; leave out steps_per_epoch"),
-        ({"x": Shuffled(), "steps_per_epoch": 2}, "as many steps as batches; leave out steps_per_epoch"),
+        ({"x": X, "steps_per_epoch": 2}, "these data have one step per batch; leave out steps_per_epoch"),
+        ({"x": Shuffled(), "steps_per_epoch": 2}, "these data have one step per batch; leave out steps_per_epoch"),
         ({"x": X, "shuffle": "batch"}, "shuffle must be True or False; got 'batch'"),
-        ({"x": Shuffled(), "y": Y}, "a Shuffled gives answers and weights itself; leave out y"),
-        ({"x": iter([X])}, "nobody knows where an epoch of a list_iterator ends; give steps_per_epoch"),
+        ({"x": Shuffled(), "y": Y}, "a Shuffled provides targets and weights itself; leave out y"),
+        ({"x": iter([X])}, "the length of an epoch of a list_iterator is unknown; give steps_per_epoch"),
     ],
 )
 def test_errors(given, message):

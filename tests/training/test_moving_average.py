@@ -125,7 +125,9 @@ class Unknown(keras.layers.Layer):
 
 def test_a_lambda_is_named_with_what_helps():
     network = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: 2 * x, name="twice")], name="mine")
-    with pytest.raises(ValueError, match="^the network 'mine' cannot be copied or saved: it has a Lambda, 'twice'"):
+    with pytest.raises(
+        ValueError, match="^the network 'mine' cannot be copied or saved: it has a Lambda layer, 'twice'"
+    ):
         network_copy(network)
 
 

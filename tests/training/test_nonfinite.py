@@ -208,7 +208,9 @@ def test_weights_that_are_not_finite_are_told_when_they_are_used_or_saved(tmp_pa
     kernel.assign(ops.full(kernel.shape, float("nan")))
     with pytest.raises(FloatingPointError, match=f"^GAN: 1 of .* NaN or infinite, the first is .*{kernel.path}"):
         model.generate(2, seed=0, verbose=0)
-    with pytest.warns(UserWarning, match=f"GAN: saves 1 weights that are NaN or infinite, the first is {kernel.path}"):
+    with pytest.warns(
+        UserWarning, match=f"GAN: 1 of the saved weights are NaN or infinite, the first is {kernel.path}"
+    ):
         model.save(tmp_path / "gan.keras")
     with pytest.raises(FloatingPointError, match="^save_to_preset: 1 of"):
         model.save_to_preset(tmp_path / "preset")

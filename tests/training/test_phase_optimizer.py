@@ -37,7 +37,7 @@ def test_nothing_to_train():
     "names", [{"terms": ("a",), "measures": ("a",)}, {"measures": ("loss",)}, {"terms": ("a", "a")}]
 )
 def test_a_name_stands_for_one_thing(names):
-    with pytest.raises(ValueError, match="Phase 'network': terms and measures need names of their own"):
+    with pytest.raises(ValueError, match="Phase 'network': terms and measures need unique names other than 'loss'"):
         Phase("network", _loss, [keras.Variable([1.0])], **names)
 
 
@@ -97,7 +97,7 @@ def test_wrong_phase_names(names):
 
 def test_one_optimizer_for_two_phases():
     sgd = SGD()
-    with pytest.raises(ValueError, match="each phase needs an optimizer of its own"):
+    with pytest.raises(ValueError, match="each phase needs its own optimizer"):
         _compiled({"first": sgd, "second": sgd})
 
 

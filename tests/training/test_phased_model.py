@@ -126,7 +126,7 @@ def test_measures_are_reported_and_no_part_of_the_loss(terms):
 def test_measures_must_be_those_named():
     for parts in ({}, {"rank": 1, "other": 1}):
         model = _one_phase(lambda y, parts=parts: {"loss": y[:, 0], **{k: y[:, 0] for k in parts}}, measures=("rank",))
-        with pytest.raises(ValueError, match=r"the phase names the terms \['loss'\] and the measures \['rank'\]"):
+        with pytest.raises(ValueError, match=r"the phase declares the terms \['loss'\] and the measures \['rank'\]"):
             model.train_on_batch(np.ones((3, 2), "float32"))
 
 
@@ -306,7 +306,8 @@ def test_other_models_and_what_has_no_config_are_not_saved(kind, tmp_path):
     values = {"model": models.make(toy.Lines), "layer": dense, "in a list": [dense], "no config": _Secret()}
     model.compile("sgd", bound=values[kind], weights={"a": 0.5})
     said = (
-        r"^compile\(bound=...\) is not saved with _Chosen: give it again, model.compile\(model.optimizer, bound=...\)"
+        r"^compile\(bound=...\) is not saved with _Chosen. To continue training with it, call "
+        r"model.compile\(model.optimizer, bound=...\)"
     )
     with pytest.warns(UserWarning, match=said) as warned:
         model.save(tmp_path / "model.keras")
@@ -427,7 +428,7 @@ def test_what_has_no_meaning_is_refused():
     model = _lines()
     with pytest.raises(TypeError, match="Lines.compile: loss, loss_weights has no meaning"):
         model.compile("sgd", loss="mse", metrics=["mae"], loss_weights=[1.0])
-    with pytest.raises(TypeError, match="Lines.compile: this model measures nothing: leave out metrics"):
+    with pytest.raises(TypeError, match="Lines.compile: this model supports no metrics; leave them out"):
         model.compile("sgd", metrics=["mae"])
     model.compile("sgd", metrics=[])
     refused = "Lines: sample_weight and class_weight have no meaning for this model; leave them out"
@@ -444,7 +445,7 @@ def test_phases_must_be_defined():
     class Nothing(PhasedModel):
         pass
 
-    with pytest.raises(NotImplementedError, match=r"Nothing must say what it trains: define phases\(\)"):
+    with pytest.raises(NotImplementedError, match=r"Nothing must define phases\(\) to say what it trains"):
         Nothing().compile()
 
 
@@ -467,7 +468,7 @@ def test_a_loss_gives_one_value_per_sample(reduce):
 
 def test_terms_must_be_those_named():
     model = _one_phase(lambda y: {"one": y[:, 0], "three": y[:, 0]}, terms=("one", "two"))
-    with pytest.raises(ValueError, match=r"gave \['one', 'three'\]; the phase names the terms \['one', 'two'\]"):
+    with pytest.raises(ValueError, match=r"returned \['one', 'three'\]; the phase declares the terms \['one', 'two'\]"):
         model.train_on_batch(np.ones((3, 2), "float32"))
 
 
@@ -485,7 +486,7 @@ def test_a_variable_that_no_phase_trains():
 
     model = Forgetful()
     model.compile("sgd")
-    with pytest.raises(ValueError, match="Every trainable variable belongs to one phase"):
+    with pytest.raises(ValueError, match="trainable. Each of these must belong to one phase"):
         models.fit(model, toy.line_data(), 10, 1)
 
 

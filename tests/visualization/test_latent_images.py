@@ -79,7 +79,7 @@ def test_under_a_label():
         ({"axes": (1, 1)}, r"axes must be different latents from 0 to 3; got \[1, 1\]"),
         ({"axes": ()}, "axes must be different latents"),
         ({"latents": [0.0] * 3}, r"latents must have shape \(4,\); got \(3,\)"),
-        ({"label": 1}, "a label is for models with num_classes, and they need one"),
+        ({"label": 1}, "models with num_classes need a label, and others take none"),
     ],
 )
 def test_what_cannot_be_shown(gan, function, wrong, message):

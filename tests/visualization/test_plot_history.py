@@ -78,10 +78,10 @@ def test_validation_alone():
     [
         ([1, 2], TypeError, "history must be what fit returns, .*; got list"),
         (None, TypeError, "got NoneType"),
-        ({}, ValueError, "nothing was logged"),
-        ({"loss": []}, ValueError, "nothing was logged"),
-        ({"loss": 1.0}, ValueError, "'loss' must be a list of numbers, one an epoch; got 1.0"),
-        ({"loss": ["low"]}, ValueError, r"'loss' must be a list of numbers, one an epoch; got \['low'\]"),
+        ({}, ValueError, "the history is empty"),
+        ({"loss": []}, ValueError, "the history is empty"),
+        ({"loss": 1.0}, ValueError, "'loss' must be a list of numbers, one per epoch; got 1.0"),
+        ({"loss": ["low"]}, ValueError, r"'loss' must be a list of numbers, one per epoch; got \['low'\]"),
     ],
 )
 def test_bad_input(history, error, said):

@@ -91,7 +91,11 @@ def test_room():
         ({"latents": [["a", "b"]] * 3}, ValueError, "latents must be an array of numbers"),
         ({"latents": np.full((3, 2), np.nan)}, ValueError, "latents must be finite"),
         ({"labels": [1, 2]}, ValueError, r"give a label for each of the 30 latents; got shape \(2,\)"),
-        ({"labels": [str(i) for i in range(30)]}, ValueError, "labels have 30 different values; colours tell 20 apart"),
+        (
+            {"labels": [str(i) for i in range(30)]},
+            ValueError,
+            "labels have 30 different values, but there are only 20 colours",
+        ),
         ({"images": np.zeros((2, 4, 4, 3), "uint8")}, ValueError, "give an image for each of the 30 latents; got 2"),
         ({"images": np.zeros((30, 4, 4, 3))}, TypeError, "images must be a uint8 array .*; got float64"),
     ],

@@ -58,7 +58,7 @@ def test_captions_come_back_with_their_images(tmp_path):
         ({"images": np.zeros((2, 4, 4, 3))}, TypeError, "images must be a uint8 array .*; got float64"),
         ({"captions": ["one"]}, ValueError, r"give a caption for each of the 2 images; got \['one'\]"),
         ({"path": "samples.jpg"}, ValueError, "path must end in .png, or be a folder without a suffix; got 'samples.j"),
-        ({"path": "samples", "columns": 2}, ValueError, "columns and scale are for a grid; let the path end in .png"),
+        ({"path": "samples", "columns": 2}, ValueError, "columns and scale are only for a grid; path must end in .png"),
         ({"columns": 0}, ValueError, "columns must be an integer of at least 1; got 0"),
         ({"scale": 1.5}, ValueError, "scale must be an integer of at least 1; got 1.5"),
     ],

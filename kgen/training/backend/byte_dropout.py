@@ -1,8 +1,8 @@
 """Dropout in training with a random byte for each number, where Keras draws a random float of four bytes.
 
 A number is dropped if its byte is below `256 rate`, rounded: a rate of 0.3 is 77 / 256 = 0.3008, and what stays is
-divided by 1 - 77 / 256, so that the mean is right. Where rounding would change a rate by more than a fiftieth of
-itself, as that of 0.01, Keras' own dropout runs. Masks are drawn from the layer's seeds, as Keras draws them.
+divided by 1 - 77 / 256, so that the mean is right. Where rounding would change the rate by more than a fiftieth of
+itself, as for 0.01, Keras' own dropout runs. Masks come from the layer's seeds, as in Keras.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import tensorflow as tf
 
 
 def can_use(layer: keras.layers.Layer) -> bool:
-    """Whether it is a plain `Dropout` whose rate 256ths are good enough for."""
+    """Whether it is a plain `Dropout` with a rate that is close enough to a multiple of 1/256."""
     if type(layer) is not keras.layers.Dropout or not 0.0 < layer.rate < 1.0 or layer.noise_shape is not None:
         return False
     return abs(_threshold(layer) / 256 - layer.rate) <= layer.rate / 50 and _threshold(layer) < 256
 
 
 def call_of(layer: keras.layers.Layer) -> Callable | None:
-    """What stands for the layer's `call`; None for another layer."""
+    """The replacement for the layer's `call`; None if the layer cannot use it."""
     if not can_use(layer):
         return None
 
@@ -29,7 +29,7 @@ def call_of(layer: keras.layers.Layer) -> Callable | None:
         if not training:
             return inputs
         threshold, count = _threshold(layer), tf.size(inputs)
-        # Keras keeps seeds as integers of 64 bits.
+        # Keras stores seeds as 64-bit integers.
         seed = tf.cast(layer.seed_generator.next() % (tf.int32.max - 1), "int32")
         words = tf.random.stateless_uniform([(count + 3) // 4], seed, None, None, tf.uint32)
         numbers = tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:count]

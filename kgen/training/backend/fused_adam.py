@@ -1,13 +1,13 @@
-"""Adam by TensorFlow's one kernel for it, with Keras' own Adam around it.
+"""Adam by TensorFlow's fused kernel, inside Keras' own Adam.
 
-Keras' Adam goes over the memory of a variable and its two slots about ten times; on a CPU that takes half as long again
-as all the rest of a small dense network's step. Only the update of a variable is replaced. What surrounds it, from
-clipping to weight decay, and all state stay Keras'.
+Keras' Adam reads or writes a variable and its two slots about ten times. On a CPU that takes 1.5 times as long as all
+the rest of a small dense network's step. Only the update of a variable is replaced. Everything around it, from clipping
+to weight decay, and all state stay Keras'.
 
-This reads what Keras does not promise to keep: `apply` calls `self.update_step(gradient, variable, learning_rate)` for
-each `tf.Variable`; `_momentums` and `_velocities` are lists of slots in the order of `_get_variable_index`. So it is
-done with the versions of Keras that it was checked with, and with all others Keras' own Adam runs. Before you add a
-version to `CHECKED`, read `keras/src/optimizers/adam.py` there, and run tests/training/test_fused_adam.py with it.
+This relies on internals that Keras may change: `apply` calls `self.update_step(gradient, variable, learning_rate)` for
+each `tf.Variable`; `_momentums` and `_velocities` are lists of slots in the order of `_get_variable_index`. So it runs
+only with the Keras versions that it was checked with; with all others Keras' own Adam runs. Before you add a version to
+`CHECKED`, read `keras/src/optimizers/adam.py` there, and run tests/training/test_fused_adam.py with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 # Versions of Keras, without the patch number.
 CHECKED = ("3.15",)
-# What is read of a built Adam.
+# The attributes of a built Adam that this reads.
 ATTRIBUTES = (
     "_get_variable_index",
     "_momentums",
@@ -35,7 +35,7 @@ ATTRIBUTES = (
 
 
 def can_fuse(optimizer: keras.optimizers.Optimizer) -> bool:
-    """Whether it is a plain Adam, of a Keras that this was checked with."""
+    """Whether it is a plain Adam, in a Keras version that this was checked with."""
     return (
         type(optimizer) is keras.optimizers.Adam
         and ".".join(keras.__version__.split(".")[:2]) in CHECKED
@@ -46,7 +46,7 @@ def can_fuse(optimizer: keras.optimizers.Optimizer) -> bool:
 
 @contextlib.contextmanager
 def fused_adam(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """A scope in which `optimizer.apply` updates variables by the kernel, if it can; inside of loss scaling, too."""
+    """A scope in which `optimizer.apply` updates variables by the kernel if it can, also inside loss scaling."""
     adam = getattr(optimizer, "inner_optimizer", optimizer)
     if not can_fuse(adam):
         yield

@@ -1,11 +1,11 @@
-"""Batch normalisation in training by TensorFlow's one kernel for it, with Keras' own layer around it.
+"""Batch normalisation in training by TensorFlow's fused kernel, inside Keras' own layer.
 
-Keras goes over the memory of its input about five times, forward, and as often again for the gradient; the kernel goes
-twice. Weights, statistics, and what is saved are those of the layer.
+Keras reads its input about five times in the forward pass, and five times more for the gradient; the kernel reads it
+twice. Weights, statistics and what is saved stay those of the layer.
 
-This reads what Keras does not promise to keep: that `call(inputs, training, mask)` of the layer normalises by the
+This relies on internals that Keras may change: that `call(inputs, training, mask)` of the layer normalises by the
 moments of the batch over all axes but the last, and moves `moving_mean` and `moving_variance` towards them by
-`momentum`. So it is done with the versions of Keras that it was checked with. Before you add a version to `CHECKED`,
+`momentum`. So it runs only with the Keras versions that it was checked with. Before you add a version to `CHECKED`,
 read `keras/src/layers/normalization/batch_normalization.py` there, and run tests/training/test_fused_batch_norm.py.
 """
 
@@ -21,7 +21,7 @@ CHECKED = ("3.15",)
 
 
 def can_fuse(layer: keras.layers.Layer) -> bool:
-    """Whether it is a plain `BatchNormalization` of the last axis, of a Keras that this was checked with."""
+    """Whether it is a plain `BatchNormalization` over the last axis, in a Keras version that this was checked with."""
     return (
         type(layer) is keras.layers.BatchNormalization
         and ".".join(keras.__version__.split(".")[:2]) in CHECKED
@@ -36,7 +36,7 @@ def can_fuse(layer: keras.layers.Layer) -> bool:
 
 
 def call_of(layer: keras.layers.Layer) -> Callable | None:
-    """What stands for the layer's `call`; None for another layer."""
+    """The replacement for the layer's `call`; None if the layer cannot use it."""
     if not can_fuse(layer):
         return None
     by_keras = layer.call
@@ -56,7 +56,7 @@ def call_of(layer: keras.layers.Layer) -> Callable | None:
             exponential_avg_factor=1.0,
             is_training=True,
         )
-        # The kernel gives the variance divided by count - 1; Keras moves towards that divided by count.
+        # The kernel divides the variance by count - 1; Keras' moving variance uses the one divided by count.
         count = tf.cast(tf.size(grid) // channels, variance.dtype)
         variance *= (count - 1.0) / count
         for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):

@@ -1,38 +1,38 @@
 """JAX: pure functions, with the state of a model threaded through them.
 
-`jax.grad`, `jax.lax.cond` and `jax.jit` take pure functions: a value that a function needs and a derivative follows is
-an argument, and all that it changes is a result. Losses and networks are not pure. They read `keras.Variable`s and
-assign to them: weights, BatchNorm's statistics, seeds, metrics. Keras bridges this with `keras.StatelessScope`: in such
-a scope a variable reads as the value that the scope was given for it, and an assignment is noted in the scope and
+`jax.grad`, `jax.lax.cond` and `jax.jit` take pure functions: every value that a derivative must follow is an argument,
+and everything that the function changes is a result. Losses and networks are not pure. They read `keras.Variable`s and
+assign to them: weights, BatchNorm's statistics, seeds, metrics. Keras bridges this with `keras.StatelessScope`: inside
+it, reading a variable gives the value that the scope holds for it, and an assignment is recorded in the scope and
 leaves the variable alone. This module nests such scopes.
 
 1. Keras' trainer calls `train_step(state, data)`. `state` holds the values of all variables of the model, its optimizer
-   and its metrics, as tracers of the trainer's `jax.jit`, and the trainer wants `(logs, new state)` back. `run_step`
+   and its metrics, as tracers of the trainer's `jax.jit`, and the trainer expects `(logs, new state)` back. `run_step`
    opens a scope over the whole state, runs the step in it, and reads the new state from the scope.
 
-2. A gradient or a branch inside the step is a function within that function, and it must be pure, too. If it assigned
-   in the outer scope, tracers of the inner transformation would leak there, and JAX raises `UnexpectedTracerError`. So
-   `_pure` wraps it. The wrapped function takes the values of all the step's variables, opens a scope of its own from
-   `(variable, value)` pairs, runs the code, and returns the result together with the values that the variables have at
-   the end of the scope. It is called with `variable.value` for each, which is the value in the outer scope at this
-   moment. What it returns as new values has left the transformation as an ordinary result (the auxiliary one of a
-   gradient), so `_assign` may assign it in the outer scope. Values that are the same object as before were not
-   assigned, and are left out.
+2. A gradient or a branch inside the step is a function within that function, and it must be pure as well. If it
+   assigned in the outer scope, tracers of the inner transformation would leak there, and JAX raises
+   `UnexpectedTracerError`. So `_pure` wraps it. The wrapped function takes the values of all the step's variables,
+   opens its own scope from `(variable, value)` pairs, runs the code, and returns the result together with the values
+   that the variables have at the end of the scope. It is called with `variable.value` for each, which is the value in
+   the outer scope at this moment. The new values leave the transformation as an ordinary result (the auxiliary one of a
+   gradient), so `_assign` may assign them in the outer scope. A value that is still the same object as before was not
+   assigned, and is left out.
 
-3. `value_and_grad` differentiates by the values of some of these variables, so it passes those as an argument of their
-   own and the rest as constants. The variables it differentiates by are not updated by their own loss: their tracers
-   must not leave as new values.
+3. `value_and_grad` differentiates with respect to some of these variables, so it passes their values as a separate
+   argument and the rest as constants. A loss does not update the variables it is differentiated by: their tracers must
+   not leave as new values.
 
-4. This goes on inwards: an `input_gradient` within a loss nests a scope in the scope of `value_and_grad`, and reads
-   `variable.value` there: the tracers of the outer gradient. That is why a gradient penalty can be differentiated with
+4. Scopes nest further: an `input_gradient` inside a loss opens a scope within that of `value_and_grad`, and there
+   `variable.value` gives the tracers of the outer gradient. That is why a gradient penalty can be differentiated with
    respect to weights.
 
 5. An optimizer is pure through `stateless_apply`: its new values are assigned in the scope of the step.
 
-`_threaded` says which variables belong to the step that is being traced. Outside of steps it is empty, and code reads
-the variables as they are. `compiled` puts its variables on it as well, or a gradient inside it would keep the values of
-the first call as constants. A variable that is not on the list, such as the state of a `SeedGenerator` that no layer or
-model tracks, is a constant of the compiled step: it draws the same noise each time.
+`_threaded` says which variables belong to the step that is being traced. Outside a step it is empty, and code reads the
+variables directly. `compiled` adds its variables too; otherwise a gradient inside it would keep the values of the first
+call as constants. A variable that is not on the list, such as the state of a `SeedGenerator` that no layer or model
+tracks, is a constant of the compiled step: it draws the same noise each time.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _threaded: list[list] = []
 
 
 def _pure(function):
-    """`function` as a pure one: takes values of all threaded variables, gives (its result, their new values)."""
+    """`function` made pure: takes the values of all threaded variables, returns (its result, their new values)."""
     variables = _threaded[-1] if _threaded else []
 
     def pure(values, *args):
@@ -76,7 +76,7 @@ def _assign(variables, before, after):
 
 @contextlib.contextmanager
 def _stateless(variables, values):
-    """The scope of a step: the variables have these values, and code within may take gradients and branches."""
+    """The scope of a step: the variables have these values, and code inside may use gradients and branches."""
     _threaded.append(variables)
     try:
         with keras.StatelessScope(list(zip(variables, values))) as scope:
@@ -100,7 +100,7 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
 
 
 def _of_values(function, variables):
-    """`function` as a pure one of the values of some variables; these values; and what assigns the others' new ones."""
+    """A pure `function` of some variables' values; these values; and a function that assigns the others' new values."""
     threaded, pure = _pure(function)
     position = {id(v): i for i, v in enumerate(threaded)}
     indices = [position[id(v)] for v in variables]
@@ -112,7 +112,7 @@ def _of_values(function, variables):
         for i, value in zip(indices, wanted):
             mixed[i] = value
         result, after = pure(mixed)
-        # What the caller differentiates by is not changed by its own loss; its tracer must not leave.
+        # A loss does not change the variables it is differentiated by: their tracers must not leave.
         return result, [after[i] for i in others]
 
     def keep(after):
@@ -122,7 +122,7 @@ def _of_values(function, variables):
 
 
 def shared_forward(function: Callable, variables: Sequence) -> tuple[Any, Callable]:
-    """By `jax.vjp`, whose second half is run when the loss is known."""
+    """By `jax.vjp`; its backward pass runs once the loss is known."""
     of_wanted, wanted, keep = _of_values(function, variables)
 
     def outputs_of(wanted):
@@ -158,7 +158,7 @@ def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
 
 
 def without_gradients() -> contextlib.AbstractContextManager:
-    """Nothing to do: JAX differentiates what it is asked to."""
+    """Nothing to do: JAX differentiates only what it is asked to."""
     return contextlib.nullcontext()
 
 
@@ -191,7 +191,7 @@ def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, 
 
 
 def replicas() -> int:
-    """1: under `keras.distribution`, too, code sees the whole batch."""
+    """1: code sees the whole batch, also under `keras.distribution`."""
     return 1
 
 
@@ -211,13 +211,13 @@ def batch_mean(values: Tensor) -> Tensor:
 
 
 def on_whole_batch(function: Callable, *tensors: Any) -> Any:
-    """The function of the tensors: under `keras.distribution`, too, they are those of the whole batch."""
+    """The function of the tensors: they hold the whole batch, also under `keras.distribution`."""
     return function(*tensors)
 
 
 # === Steps and state ===
 def run_step(step: Callable, groups: Sequence, args: Sequence, layers: Callable = list) -> tuple[Any, tuple]:
-    """The trainer passes `(state, data)`: values of the groups of variables; it wants `(logs, new state)` back."""
+    """The trainer passes `(state, data)`: values of the groups of variables; it expects `(logs, new state)` back."""
     state, data = args
     variables = [v for group in groups for v in group]
     values = [value for group in state for value in group]
@@ -227,7 +227,7 @@ def run_step(step: Callable, groups: Sequence, args: Sequence, layers: Callable 
 
 
 def has_accelerator() -> bool:
-    """Whether JAX computes on anything else than a CPU."""
+    """Whether JAX computes on anything other than a CPU."""
     return jax.default_backend() != "cpu"
 
 
@@ -237,21 +237,21 @@ def step_logs(result: Any) -> dict:
 
 
 def adapt_trainer(model: keras.Model) -> None:
-    """To batches that devices do not divide."""
+    """Lets it take batches that do not divide evenly over the devices."""
     jax_sharding.adapt(model)
 
 
 def attach_state(model: keras.Model) -> None:
-    """The values are in the trainer's hands until the epoch ends."""
+    """The trainer holds the values until the epoch ends."""
     model.jax_state_sync()
 
 
-# The state that each model's last step gave, until its variables have it.
+# The state that each model's last step returned, until it is in the variables.
 _given: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def kept_step(model: keras.Model, function: Callable, groups: Callable) -> Callable:
-    """A step that keeps the state it gave for `give_state`."""
+    """A step that also stores the state it returns, for `give_state`."""
     if getattr(function, "keeps", False):
         return function
 
@@ -270,12 +270,12 @@ def kept_step(model: keras.Model, function: Callable, groups: Callable) -> Calla
 
 
 def give_state(model: keras.Model, synchronize: Callable) -> None:
-    """Also where the trainer was interrupted before it knew of the last step's state."""
+    """Also works if the trainer was interrupted before it received the last step's state."""
     groups, state = _given.pop(model, (list, ()))
     try:
         synchronize()
     except RuntimeError:
-        # Values of which the last step has reused the memory.
+        # The last step has reused the memory of these values.
         if not state:
             raise
     for variables, values in zip(groups(), state):
@@ -284,7 +284,7 @@ def give_state(model: keras.Model, synchronize: Callable) -> None:
 
 
 def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
-    """By `jax.jit`, which wants fixed lengths: rows are filled up to a power of two with the last one, and cut off."""
+    """By `jax.jit`, which needs fixed lengths: the last row is repeated up to a power of two, then cut off again."""
 
     @jax.jit
     def pure(values, inputs):

@@ -1,4 +1,4 @@
-"""Ctrl-C within a training on JAX: it waits for the end of a step, when a model has values again."""
+"""Ctrl-C during training on JAX: it waits for the end of the step, when the model has values again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import keras
 
 
 class _Interrupts(keras.callbacks.Callback):
-    """Lets Ctrl-C wait for the end of a step: while a step runs, the variables of a model have no values.
+    """Delays Ctrl-C to the end of a step: while a step runs, the variables of a model have no values.
 
-    The trainer takes the values away when an epoch's first step begins, and `jax.jit` reuses their memory in each.
+    The trainer takes the values away when an epoch's first step begins, and `jax.jit` reuses their memory in each step.
     """
 
     def __init__(self):
@@ -27,7 +27,7 @@ class _Interrupts(keras.callbacks.Callback):
         self.within = True
 
     def interrupt(self, number, frame):
-        """The handler of the signal. Who asks twice does not wait."""
+        """The signal handler. A second Ctrl-C does not wait."""
         if self.within and not self.asked:
             self.asked = True
         else:
@@ -40,13 +40,13 @@ class _Interrupts(keras.callbacks.Callback):
             self.interrupt(None, None)
 
 
-# The one of this process.
+# The only one in this process.
 waiting = _Interrupts()
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[list]:
-    """By a handler that waits, where Python's own would raise at once; another handler stays."""
+    """By a handler that waits instead of Python's own, which raises at once. A custom handler is left in place."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) not in (
         signal.default_int_handler,
         waiting.interrupt,

@@ -1,11 +1,11 @@
-"""A batch that `keras.distribution` shares between devices, such that any number of them equals one.
+"""A batch that `keras.distribution` splits over devices, with the same result for any number of devices.
 
-JAX sees the whole batch, so losses need nothing. It refuses to share out rows whose number the devices do not divide:
-all devices then compute all of them, as a last batch is short and rare. And what a step draws by itself, such as the
-latents of a generator, is in no device's share until it is said that it has rows like the batch.
+JAX sees the whole batch, so losses need no change. But it refuses to split rows that do not divide evenly over the
+devices. All devices then compute all rows; only the short last batch needs this. And random tensors that a step draws,
+such as a generator's latents, are not split until JAX is told that they have rows like the batch.
 
-This changes what Keras does not promise to keep, how its trainer goes through data; it is done for the versions in
-`CHECKED`. Before you add one, run tests/distributed/test_sharding.py with it.
+This changes an internal of Keras, how its trainer iterates over data, so it is done only for the versions in `CHECKED`.
+Before you add one, run tests/distributed/test_sharding.py with it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ CHECKED = ("3.15",)
 
 
 def adapt(model: keras.Model) -> None:
-    """Lets Keras' trainer take batches that the devices do not divide, in all that is fitted and evaluated."""
+    """Lets Keras' trainer take batches that do not divide evenly over the devices, in `fit` and `evaluate`."""
     if ".".join(keras.__version__.split(".")[:2]) not in CHECKED:
         return
 
-    # What the trainer calls with each iterator, before it begins.
+    # The trainer calls this with each iterator before the first batch.
     def build(iterator=None, data_batch=None):
         if iterator is not None and keras.distribution.distribution() is not None and jax.process_count() == 1:
             iterator._get_iterator = lambda: map(_shared, iterator.data_adapter.get_jax_iterator())
@@ -40,14 +40,14 @@ def _shared(batch):
 
 
 def like_batch(tensor: Tensor) -> Tensor:
-    """A constraint on where a tensor's rows are, if there is a distribution."""
+    """The tensor with its rows placed like the batch's, if there is a distribution."""
     if keras.distribution.distribution() is None or not isinstance(tensor, jax.core.Tracer):
         return tensor
     return jax.lax.with_sharding_constraint(tensor, _layout(tensor))
 
 
 def _layout(tensor: Any) -> Any:
-    """Rows shared out over the devices of the batch's axis, if these divide their number."""
+    """Splits rows over the devices of the batch axis if they divide evenly; else every device has all rows."""
     distribution: Any = keras.distribution.distribution()
     mesh = distribution.device_mesh
     if tensor.shape[0] % mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)] == 0:

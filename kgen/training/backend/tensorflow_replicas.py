@@ -1,13 +1,13 @@
-"""A step shared by the replicas of a `tf.distribute` strategy, such that N of them equal one device.
+"""A step split over the replicas of a `tf.distribute` strategy, such that N replicas give the same as one device.
 
-Each replica has a share of the batch, and shares differ: the last one of an epoch may have no rows at all. What a
-replica computes by itself is right for any share, if sums are divided by the size of the whole batch. The rest is here:
-what looks across samples sees the whole batch (`on_whole_batch`, and the statistics of batch normalisation), an
+Each replica has a share of the batch, and shares differ: the last one of an epoch may have no rows at all. A replica's
+own computations are right for any share if sums are divided by the size of the whole batch. This module does the rest:
+code that looks across samples sees the whole batch (`on_whole_batch`, and the statistics of batch normalisation), an
 optimizer sees the gradients of the whole batch before it clips them, and convolutions take shares without rows.
 
-This changes what Keras does not promise to keep: `_all_reduce_sum_gradients` of an optimizer, and of a model
-`_maybe_symbolic_build`. Before you add a version to `CHECKED`, run tests/distributed with it; test_needs.py there says
-what Keras and TensorFlow still need.
+This changes internals of Keras: `_all_reduce_sum_gradients` of an optimizer and `_maybe_symbolic_build` of a model.
+Before you add a version to `CHECKED`, run tests/distributed with it; test_needs.py there says what Keras and TensorFlow
+still need.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHECKED = ".".join(keras.__version__.split(".")[:2]) in CHECKED
 
 
 def context() -> Any:
-    """The `tf.distribute.ReplicaContext` of the one of several replicas whose code runs; None elsewhere."""
+    """The `tf.distribute.ReplicaContext` of the replica whose code is running, if there are several; None elsewhere."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     return tf.distribute.get_replica_context() if several else None
 
@@ -39,7 +39,7 @@ def total(values: Any) -> Any:
 
 
 def on_whole_batch(function: Callable, *tensors: Any) -> Any:
-    """By an all-gather, whose gradient is the sum of what all replicas' losses say of this one's rows."""
+    """By an all-gather. Its gradient sums the gradients of all replicas' losses with respect to this replica's rows."""
     if context() is None:
         return function(*tensors)
     rows = tf.shape(keras.tree.flatten(tensors)[0])[0]
@@ -50,13 +50,13 @@ def on_whole_batch(function: Callable, *tensors: Any) -> Any:
 
 
 def mean_of_batch(values: Any, axes: tuple) -> Any:
-    """The mean over some axes, the batch's among them, of the values of all replicas; a share may have no rows."""
+    """The mean of all replicas' values over some axes that include the batch axis. A share may have no rows."""
     count = tf.reduce_prod(tf.gather(tf.shape(values), axes))
     return total(tf.reduce_sum(values, axes)) / tf.cast(total(count), values.dtype)
 
 
 def _gathered(tensor):
-    # Collective operations know floats and integers of 32 and 64 bits.
+    # Collective operations support only floats, and integers of 32 and 64 bits.
     small = tensor.dtype.is_bool or (tensor.dtype.is_integer and tensor.dtype.size < 4)
     sent = tf.cast(tensor, "int32" if small else "float32" if tensor.dtype.is_floating else tensor.dtype)
     gathered = tf.ensure_shape(context().all_gather(sent, axis=0), [None, *tensor.shape[1:]])
@@ -66,8 +66,8 @@ def _gathered(tensor):
 def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, variables: Sequence) -> None:
     """One step of an optimizer on the sums of all replicas' gradients.
 
-    Keras sums them itself, but after it has clipped or accumulated those of each replica, and it asks the first replica
-    alone whether they are finite.
+    Keras sums them itself, but only after clipping or accumulating each replica's own, and it checks only the first
+    replica's for finite values.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if not _CHECKED or not hasattr(inner, "_all_reduce_sum_gradients"):
@@ -82,8 +82,8 @@ def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients: Sequence, 
 def sharing(layers: Callable) -> Iterator[None]:
     """A scope for a replica's step, in which a model's layers see the whole batch where they look across samples.
 
-    These are batch normalisation, and layers with a function `on_whole_batch` or `mean_of_batch`. Their configs say
-    what they were made with: a model is saved as on one device, and other backends load it.
+    These are batch normalisation, and layers with a function `on_whole_batch` or `mean_of_batch`. Their configs do not
+    change: a model is saved as on one device, and other backends can load it.
     """
     if context() is None:
         yield
@@ -99,9 +99,9 @@ def sharing(layers: Callable) -> Iterator[None]:
 
 
 def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor:
-    """The function's value where the condition holds; where it does not, what it did to statistics is undone.
+    """The function's value if the condition holds; else `otherwise`, with the function's changes to statistics undone.
 
-    Replicas cannot meet in a branch of a graph, as they do in a layer that looks across samples.
+    The function always runs if layers look across samples: replicas cannot exchange data in a branch of a graph.
     """
     layers = [owner for owner, _ in _replaced.values()]
     if not layers:
@@ -113,15 +113,15 @@ def value_if(condition: Tensor, function: Callable, otherwise: Tensor) -> Tensor
     return tf.where(condition, value, otherwise)
 
 
-# By object and name of an attribute: the object with its own value, if it has one, and how many replicas are in a scope
-# in which it is another. Replicas are threads that take turns, even within a step.
+# By object and attribute name: the object with its original value, if it had one, and how many replicas are inside a
+# scope that replaces it. Replicas are threads that take turns, even within a step.
 _replaced: dict = {}
 _users: Counter = Counter()
 
 
 @contextlib.contextmanager
 def _instead(owner, name, value):
-    """A scope in which an attribute of an object is another, until the last replica has left it."""
+    """A scope that replaces an attribute of an object until the last replica has left it."""
     key = id(owner), name
     _users[key] += 1
     _replaced.setdefault(key, (owner, {name: owner.__dict__[name]} if name in owner.__dict__ else {}))
@@ -137,20 +137,20 @@ def _instead(owner, name, value):
 
 # === Keras' trainer ===
 def adapt(model: keras.Model) -> None:
-    """Makes a model that is compiled under a strategy ready to be trained by several replicas, of any share.
+    """Prepares a model compiled under a strategy for training by several replicas with shares of any size.
 
     Raises:
-        ValueError: for `steps_per_execution` above 1, of which Keras gives a cryptic error in the first step.
+        ValueError: for `steps_per_execution` above 1, for which Keras' own error, in the first step, is cryptic.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return
     if model.steps_per_execution > 1:
         raise ValueError(
-            f"{type(model).__name__}.compile: Keras cannot make several steps in one execution with the replicas of "
+            f"{type(model).__name__}.compile: Keras cannot run several steps in one execution with the replicas of "
             f"tf.distribute; got steps_per_execution={model.steps_per_execution}. Leave it out."
         )
-    # Before the first step Keras averages a batch over replicas, to build layers with it. Shares of different sizes
-    # have no average, nor have integers of 8 bits between hosts. A `PhasedModel` is built when it is compiled.
+    # Before the first step Keras averages a batch over the replicas to build layers with it. That fails for shares of
+    # different sizes, and for 8-bit integers between hosts. A `PhasedModel` is already built when it is compiled.
     model.__dict__["_maybe_symbolic_build"] = _nothing
     _take_empty_shares()
 
@@ -160,7 +160,7 @@ def _nothing(*args, **kwargs):
 
 
 def reported(logs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The logs of a step as Keras averages them over replicas: on several hosts each must have an axis to do so.
+    """The logs of a step in the form that Keras averages over replicas: on several hosts each value needs an axis.
 
     See https://github.com/keras-team/keras/issues/20585.
     """
@@ -182,7 +182,7 @@ _CONVOLUTIONS = (
 def _take_empty_shares():
     """Lets Keras' two-dimensional convolutions take batches without rows, on replicas.
 
-    TensorFlow's for CPUs (oneDNN) gives such a batch back with the channels that came in.
+    TensorFlow's CPU version (oneDNN) returns an empty batch with the input's number of channels.
     """
     for layer, name in _CONVOLUTIONS:
         original = getattr(layer, name)

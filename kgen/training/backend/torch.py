@@ -1,4 +1,4 @@
-"""torch: variables are updated in place, and autograd follows all that is not told otherwise."""
+"""torch: variables are updated in place, and autograd follows everything unless told otherwise."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shared_forward(function: Callable, variables: Sequence) -> tuple[Any, Callab
 
 
 def input_gradient(function: Callable, inputs: Tensor) -> Tensor:
-    """By autograd, with a graph of the gradient for the one that follows."""
+    """By autograd, which keeps the gradient's graph so that it can be differentiated again."""
     inputs = keras.ops.stop_gradient(inputs).detach().requires_grad_(True)
     with torch.enable_grad():
         total = function(inputs).sum()
@@ -108,12 +108,12 @@ def like_batch(tensor: Tensor) -> Tensor:
 
 # === Steps and state ===
 def run_step(step: Callable, groups: Sequence, args: Sequence, layers: Callable = list) -> Any:
-    """The trainer passes the data alone: tensors from `fit`, but the arrays that it was given from `train_on_batch`."""
+    """The trainer passes only the data: tensors from `fit`, the caller's own arrays from `train_on_batch`."""
     return step(*keras.tree.map_structure(lambda x: x if x is None else keras.ops.convert_to_tensor(x), args))
 
 
 def has_accelerator() -> bool:
-    """Whether Keras puts tensors on anything else than a CPU."""
+    """Whether Keras puts tensors on anything other than a CPU."""
     return keras.ops.zeros(()).device.type != "cpu"
 
 
@@ -157,7 +157,7 @@ def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
 
 # === Tensors ===
 def is_traced(tensor: Tensor) -> bool:
-    """Whether it is on the device `meta`, where Keras looks for shapes."""
+    """Whether it is on the device `meta`, which Keras uses to infer shapes."""
     return getattr(getattr(tensor, "device", None), "type", None) == "meta"
 
 
