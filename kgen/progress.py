@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import time
+from collections.abc import Iterator
 
 import keras
 
 # Work that ends sooner needs no bar.
 _PATIENCE = 2.0
+_silent = contextvars.ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def silent(verbose: int | str) -> Iterator[None]:
+    """A scope in which `verbose="auto"` shows no bar, if the `verbose` of the whole work is 0."""
+    token = _silent.set(_silent.get() or verbose == 0)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 class Progress:
@@ -37,7 +51,7 @@ class Progress:
         self.total = total
         self.done = 0
         self.unit = unit
-        self.verbose = verbose
+        self.verbose = 0 if verbose == "auto" and _silent.get() else verbose
         self.began = time.monotonic()
         self.bar = None
 

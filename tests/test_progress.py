@@ -23,6 +23,18 @@ def test_by_default_a_bar_appears_once_work_is_long(capsys, monkeypatch):
     assert "2/3" in capsys.readouterr().out
 
 
+def test_within_silent_work_no_bar_appears_by_itself(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    with progress.silent(0), progress.silent("auto"):
+        Progress(3).add(1)
+        assert capsys.readouterr().out == ""
+        Progress(3, verbose=1).add(1)
+        assert "1/3" in capsys.readouterr().out
+    with progress.silent("auto"):
+        Progress(3).add(1)
+    assert "1/3" in capsys.readouterr().out
+
+
 def test_another_verbose_is_refused():
     with pytest.raises(ValueError, match="verbose must be 0, 1 or 'auto'; got 'loud'"):
         Progress(3, verbose="loud")

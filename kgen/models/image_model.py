@@ -14,6 +14,7 @@ from kgen.inference.compiled_graphs import CompiledGraphs
 from kgen.inference.predict import predict
 from kgen.networks.interface import split_batch
 from kgen.presets import load_preset, save_preset
+from kgen.progress import silent
 from kgen.sampling.sample_metrics import SampleMetrics
 from kgen.spaces import PixelSpace
 from kgen.training import PhasedModel
@@ -98,7 +99,8 @@ class ImageModel(PhasedModel):
             if kwargs.get(name) is not None and name not in self.image_input.options:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
-        data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
+        with silent(kwargs.get("verbose", "auto")):
+            data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
         try:
             return super().fit(**data, **kwargs)
         finally:
@@ -118,7 +120,7 @@ class ImageModel(PhasedModel):
         """The losses and metrics on data as in `fit`, without training; `value_range` as in `ImageInput`."""
         weighs = "sample_weight" in self.image_input.options
         options = {name: kwargs.pop(name) for name in ("sample_weight",) if weighs and name in kwargs}
-        with self.image_input.range_kept():
+        with self.image_input.range_kept(), silent(kwargs.get("verbose", "auto")):
             data = self.image_input.for_evaluation(x, y, batch_size, value_range, **options)
             logs = super().evaluate(**data, return_dict=True, **kwargs)
         logs = {name: logs[name] for name in self.logs()}
