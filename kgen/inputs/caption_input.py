@@ -11,6 +11,7 @@ from keras import ops
 
 from kgen.inputs.caption_loader import LoadedCaptions, is_loader
 from kgen.inputs.image_input import ImageInput
+from kgen.progress import silent
 from kgen.text import (
     CaptionBatches,
     CaptionFeatures,
@@ -21,7 +22,7 @@ from kgen.text import (
     attach_features,
     clean_prompts,
 )
-from kgen.types import Tensor, ValueRange
+from kgen.types import Tensor, ValueRange, Verbose
 
 # A few thousand captions are enough for a mean and a deviation; all tokens of a large set would not fit in memory.
 _CAPTIONS_FOR_STANDARDS = 4096
@@ -157,14 +158,15 @@ class CaptionInput(ImageInput):
         return super().for_step(x[0] if isinstance(x, CaptionBatches) else x, None, value_range)
 
     def opened_arrays(
-        self, owner: str, x: Any, y: Any, batch_size: int, cache: Any = None, value_range: ValueRange = None
+        self, owner: str, x: Any, y: Any, batch_size: int, cache: Any, value_range: ValueRange, verbose: Verbose
     ) -> tuple[CaptionBatches, tuple[int, int]]:
         """Captioned images in arrays, unshuffled, and the range of the images, for what is fitted after training.
 
         Raises:
             TypeError: for a dataset or a generator; errors begin with `owner`.
         """
-        batches = self.opened(x, y, batch_size, False, cache)
+        with silent(verbose):
+            batches = self.opened(x, y, batch_size, False, cache)
         if not isinstance(batches, CaptionBatches):
             raise TypeError(f"{owner}: pass images and captions as arrays and lists, or data loaded by kgen.data.")
         return batches, self.range_of(batches.images, owner, value_range=value_range)

@@ -49,7 +49,8 @@ def fit_code_prior(
     owner = f"{type(model).__name__}.fit_prior"
     steps = checks.integer(owner, "steps", steps)
     seed = checks.integer(owner, "seed", seed, least=None)
-    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
+    options = caption_cache, value_range, verbose
+    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, *options)
     logits, pooled = _found(model, batches, batch_size, found_range)
     codes, network = model.codes, network_copy(model.codes.network)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)

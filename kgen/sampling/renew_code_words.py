@@ -73,7 +73,8 @@ def renew_code_words(
     words = checks.integer(owner, "words", words, most=codes.words)
     steps = checks.integer(owner, "steps", steps)
     random = np.random.default_rng(checks.integer(owner, "seed", seed, least=None) % 2**32)
-    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
+    options = caption_cache, value_range, verbose
+    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, *options)
     rows = np.sort(random.permutation(len(batches.counts))[:_MOST_IMAGES])
     captions = batches.rows[batches.first_row[rows] + random.integers(batches.counts[rows])]
     seen = seen_images(model, batches.images[rows], batch_size, found_range)

@@ -175,7 +175,8 @@ def fit_text_prior(
     if model.text_encoder.trainable:
         raise ValueError(f"{owner}: the text encoder must be frozen; this one is trainable.")
     seed = checks.integer(owner, "seed", seed, least=None)
-    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, caption_cache, value_range)
+    options = caption_cache, value_range, verbose
+    batches, found_range = model.image_input.opened_arrays(owner, x, y, batch_size, *options)
     progress, moments = Progress(len(batches), "batch", verbose), []
 
     def posterior_moments(inputs):

@@ -181,11 +181,16 @@ def test_verbose_0_hides_the_progress_of_captions_too(capsys, monkeypatch):
     monkeypatch.setattr("kgen.progress._PATIENCE", 0.0)
     images, _ = tiny_text.pictures(4)
     model = checks.make(tiny_text.compiled)
-    for verbose, shown in ((0, False), (2, True)):
-        # More than are encoded at once, and new ones each time.
-        captions = [[f"number {verbose} {i} {j}" for j in range(150)] for i in range(4)]
-        model.fit(images, captions, verbose=verbose)
-        assert ("caption" in capsys.readouterr().out) == shown
+
+    def prior_data(*data, verbose):
+        model.image_input.opened_arrays("fit_prior", *data, 4, None, None, verbose)
+
+    for work in (model.fit, model.evaluate, prior_data):
+        for verbose, shown in ((0, False), (2, True)):
+            # More than are encoded at once, and new ones each time.
+            captions = [[f"{work.__name__} {verbose} {i} {j}" for j in range(150)] for i in range(4)]
+            work(images, captions, verbose=verbose)
+            assert ("caption" in capsys.readouterr().out) == shown, (work, verbose)
 
 
 def test_train_on_batch_and_evaluate():
