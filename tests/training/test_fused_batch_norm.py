@@ -7,8 +7,8 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("TensorFlow's kernel", allow_module_level=True)
 
 from kgen.training import backend  # noqa: E402
-from kgen.training.backend.fast_layers import fast_layers  # noqa: E402
 from kgen.training.backend.fused_batch_norm import can_fuse  # noqa: E402
+from tests.checks import fast_layers as checks  # noqa: E402
 
 
 def _layer(shape, **options):
@@ -21,15 +21,8 @@ def _layer(shape, **options):
 
 def _results(layer, inputs, fused, training=True):
     """Outputs, the gradients of a function of them by inputs and weights, and the statistics after a step."""
-    with fast_layers([layer] if fused else []), tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = layer(inputs, training=training)
-        slopes = np.random.default_rng(2).normal(size=inputs.shape)
-        total = tf.reduce_sum(tf.sin(tf.cast(outputs, "float32")) * slopes)
-    weights = [v.value for v in layer.trainable_variables]
-    gradients = tape.gradient(total, [inputs, *weights])
-    statistics = [np.array(v) for v in layer.non_trainable_variables]
-    return [np.array(tf.cast(t, "float32")) for t in (outputs, *gradients)], statistics
+    found = checks.results(layer, inputs, fused, training=training)
+    return found, [np.array(v) for v in layer.non_trainable_variables]
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 3), (3,)])
@@ -39,9 +32,9 @@ def test_the_kernel_is_keras_batch_normalisation(shape, options):
     half = options.get("dtype") is not None
     inputs = tf.cast(inputs, "bfloat16" if half else "float32")
     results = [_results(_layer(shape, **options), inputs, fused) for fused in (True, False)]
-    for (one, other), tolerance in zip(zip(*results), (2e-2 if half else 1e-4, 2e-2 if half else 1e-5), strict=True):
-        for fused, keras_own in zip(one, other, strict=True):
-            np.testing.assert_allclose(fused, keras_own, rtol=tolerance, atol=tolerance * np.abs(keras_own).max())
+    tolerances = (2e-2, 2e-2) if half else (1e-4, 1e-5)
+    for (fused, keras_own), tolerance in zip(zip(*results), tolerances, strict=True):
+        checks.assert_close(fused, keras_own, rtol=tolerance, atol=tolerance)
 
 
 def test_evaluation_and_frozen_layers_are_keras_own():
@@ -78,8 +71,7 @@ def test_a_step_has_one_kernel_each_way_and_leaves_the_layer_as_it_was():
         function = lambda data: backend.value_and_grad(loss, layer.trainable_variables)  # noqa: E731
         return backend.run_step(function, [], (None,), lambda: [layer])
 
-    graph = tf.function(step).get_concrete_function(tf.TensorSpec((None, 4, 4, 3))).graph
-    kinds = [operation.type for operation in graph.get_operations()]
+    kinds = checks.operations_of(step, 4, 4, 3)
     assert kinds.count("FusedBatchNormV3") == 1 and kinds.count("FusedBatchNormGradV3") == 1
     assert "call" not in vars(layer)
 
@@ -87,17 +79,4 @@ def test_a_step_has_one_kernel_each_way_and_leaves_the_layer_as_it_was():
 @pytest.mark.parametrize("shape", [(6, 5, 3), (3,)])
 def test_the_gradient_of_a_penalty_on_the_slope(shape):
     inputs = tf.constant(np.random.default_rng(1).normal(2.0, 3.0, (8, *shape)), "float32")
-    found = []
-    for fused in (True, False):
-        layer = _layer(shape)
-
-        def penalty(layer=layer):
-            slope = backend.input_gradient(lambda x: tf.reduce_sum(tf.sin(layer(x, training=True)), axis=-1), inputs)
-            return tf.reduce_sum(tf.square(slope)), ()
-
-        with fast_layers([layer] if fused else []):
-            found.append(backend.value_and_grad(penalty, layer.trainable_variables))
-    ((one, _), gradients), ((other, _), wanted) = found
-    np.testing.assert_allclose(one, other, rtol=1e-4)
-    for gradient, expected in zip(gradients, wanted, strict=True):
-        np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    checks.check_slope_penalty(lambda: _layer(shape), inputs, training=True)
