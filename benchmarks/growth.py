@@ -29,29 +29,28 @@ def _timed(function, units):
     return time.process_time() - begin, units
 
 
-def _step(size, batch, steps=6):
-    """A training step of `GAN.from_image_shape`."""
+def _step(size, count, steps=6):
+    """Processor seconds of a training step of `GAN.from_image_shape`."""
     import numpy as np
 
     import kgen
 
-    images = np.random.default_rng(0).integers(0, 256, (steps * batch, size, size, 3), "uint8")
+    images = np.random.default_rng(0).integers(0, 256, (steps * count, size, size, 3), "uint8")
     gan = kgen.models.GAN.from_image_shape((size, size, 3))
     gan.compile()
-    gan.fit(images[: 2 * batch], batch_size=batch, verbose=0)
-    seconds, _ = _timed(lambda: gan.fit(images, batch_size=batch, verbose=0), 0)
-    return seconds / steps, batch * size * size
+    gan.fit(images[: 2 * count], batch_size=count, verbose=0)
+    seconds, _ = _timed(lambda: gan.fit(images, batch_size=count, verbose=0), count)
+    return seconds / steps
 
 
 def batch(count):
     """A step of `GAN.from_image_shape((64, 64, 3))`, by images in its batch; per image."""
-    seconds, _ = _step(64, count)
-    return seconds, count
+    return _step(64, count), count
 
 
 def pixels(size):
     """A step of `GAN.from_image_shape`, eight images in its batch, by pixels a side; per pixel."""
-    return _step(size, 8)
+    return _step(size, 8), 8 * size**2
 
 
 def attention(size):
@@ -169,6 +168,9 @@ def main():
     what = parser.parse_args().what
     if len(what) == 2 and what[1].isdigit():
         return _row(tables[what[0]], int(what[1]))
+    unknown = [name for name in what if name not in tables]
+    if unknown:
+        parser.error(f"unknown table {unknown[0]!r}; choose from {', '.join(tables)}")
     for name in what or tables:
         print(f"\n{tables[name].__doc__}\n\n| | all | each | MB |\n|-|-|-|-|", flush=True)
         for cell in TABLES[tables[name]]:
