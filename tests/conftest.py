@@ -1,5 +1,6 @@
 """What every test gets: quiet libraries, seeds of its own, a skip where its backend is another, and trained models."""
 
+import functools
 import os
 import time
 from pathlib import Path
@@ -62,6 +63,18 @@ def pytest_runtest_makereport(item, call):
 def seeds():
     """Every test draws the same random numbers, alone or among others."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vocabularies():
+    """A vocabulary is learned once from the same captions: that takes longer than to make the rest of a tiny model."""
+    from kgen.text import caption_encoder
+
+    learn = caption_encoder._vocabulary
+    learned = functools.cache(lambda captions, size: learn(list(captions), size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(caption_encoder, "_vocabulary", lambda captions, size: list(learned(tuple(captions), size)))
+        yield
 
 
 @pytest.fixture
