@@ -37,6 +37,7 @@ def avatars(
     background: Color = "white",
     cache_directory: str | os.PathLike | None = None,
     verbose: int | str = "auto",
+    captions: int = 2,
 ) -> CaptionedImages:
     """Draws people made of named parts, with captions that mention some of them.
 
@@ -58,10 +59,11 @@ def avatars(
         style: "personas" or "big_smile".
         split: `"train"`; `"seen"`, other images of the same kinds, for testing; or `"held_out"`, images that each show
             a held-out pair, which their first caption mentions.
-        languages: languages of the captions: "en", "zh", or both; each image has two captions in each.
+        languages: languages of the captions: "en", "zh", or both.
         background: the colour behind the drawing: a name, `"#rrggbb"` or `(r, g, b)`.
         cache_directory: where rendered pixels are kept; see `kgen.data.openmoji`.
         verbose: progress bar while rendering: 0: never; 1: always; "auto": after two seconds.
+        captions: how many captions each image has in each language.
 
     Returns:
         A `CaptionedImages` of uint8 `(n, image_size, image_size, 3)`. `attributes` are dicts from the name of an
@@ -90,13 +92,14 @@ def avatars(
     languages = [languages] if isinstance(languages, str) else list(languages)
     if not languages or set(languages) - set(_OPENINGS):
         raise ValueError(f"avatars: languages must be 'en', 'zh' or both; got {languages}.")
+    captions = checks.integer("avatars", "captions", captions)
     check_packages("avatars", _PACKAGES)
-    drawn, attributes, captions = AVATAR_STYLES[style], [], []
+    drawn, attributes, texts = AVATAR_STYLES[style], [], []
     for i in range(n):
         random = np.random.default_rng([seed, SPLITS.index(split), i])
         person, pair = random_person(drawn, random, split == "held_out")
-        said = [_said(drawn, person, pair, random), _said(drawn, person, [], random)]
-        captions.append([_caption(drawn, person, names, language, random) for language in languages for names in said])
+        said = [_said(drawn, person, [] if number else pair, random) for number in range(captions)]
+        texts.append([_caption(drawn, person, names, language, random) for language in languages for names in said])
         attributes.append({**person, "named": said * len(languages)})
     images = rendered(
         f"avatars-{style}",
@@ -109,7 +112,7 @@ def avatars(
         cache_directory,
         verbose,
     )
-    return CaptionedImages(images, captions, attributes=attributes)
+    return CaptionedImages(images, texts, attributes=attributes)
 
 
 HELD_OUT_AVATARS = {name: style.held_out for name, style in AVATAR_STYLES.items()}

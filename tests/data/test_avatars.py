@@ -37,6 +37,15 @@ def test_images_captions_and_attributes(style):
         assert re.fullmatch(r"[ -~]+", captions[0]) and re.fullmatch(r"[\u3000-\u9fff，：]+", captions[2])
 
 
+def test_more_captions_tell_of_the_same_people():
+    two, five = (people("personas", 8, languages=("en", "zh"), captions=count) for count in (2, 5))
+    for few, many in zip(two, five):
+        assert (len(few["captions"]), len(many["captions"])) == (4, 10) and len(many["named"]) == 10
+        assert {**few, "captions": 0, "named": 0} == {**many, "captions": 0, "named": 0}
+        assert few["named"][:2] == many["named"][:2] and len(set(many["captions"])) > 7
+        assert all(ord(caption[0]) < 128 for caption in many["captions"][:5])
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_a_caption_has_the_words_of_what_it_names(style):
     attributes = AVATAR_STYLES[style].attributes
@@ -47,11 +56,11 @@ def test_a_caption_has_the_words_of_what_it_names(style):
                 assert all(word in caption for word in words if word not in ("a", "an")), (name, caption)
 
 
-def people(style, count, split="train"):
+def people(style, count, split="train", **options):
     """Attributes and captions, without pixels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "rendered", lambda name, svg_of, count, *_: np.zeros((count, 1, 1, 3), "uint8"))
-        data = avatars(count, style=style, split=split)
+        data = avatars(count, style=style, split=split, **options)
     return [{**person, "captions": captions} for person, captions in zip(data.attributes, data.captions)]
 
 
