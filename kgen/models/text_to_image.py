@@ -268,8 +268,8 @@ class TextToImage(ImageModel):
         See `kgen.sampling.text_prior`. It fits draws from q(z|x, c), where c is an image's first caption. The prior is
         part of saved models, presets and exports. More training drops it.
 
-        With `codes`, the prior already learns during training. This call trains it alone for longer, on all captions.
-        It is worth a few minutes at the end.
+        With `codes`, the prior already learns during training. This call trains it alone for longer. It is worth a few
+        minutes at the end, best with more images and captions than `fit` saw: it soon knows the same ones by heart.
 
         Args:
             x, y: captioned images as in `fit`, but no `tf.data.Dataset`: the training data, or a good part of it; at

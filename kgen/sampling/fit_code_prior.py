@@ -17,7 +17,10 @@ from kgen.types import Array, ValueRange, Verbose
 
 _BATCH = 256
 # Noise on pooled features, in deviations of each, so that the prior reads captions similar to the seen ones alike.
-_FEATURE_NOISE = 0.05
+_FEATURE_NOISE = 0.15
+# The largest share of words hidden from the later ones; each caption draws its own. What a caption says, the prior must
+# then read there: what often goes with the words before would contradict captions of unusual pairs.
+_HIDDEN = 0.6
 
 
 def fit_code_prior(
@@ -55,17 +58,21 @@ def fit_code_prior(
     codes, network = model.codes, network_copy(model.codes.network)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     network.compile(keras.optimizers.Adam(rate), keras.losses.CategoricalCrossentropy(from_logits=True))
-    draws, progress = _Draws(logits, pooled, codes.words, steps, seed % 2**32), Progress(steps, "step", verbose)
+    logits = logits.reshape((len(logits), codes.words, codes.values))
+    learned = _Draws(logits, pooled, steps, seed % 2**32, _FEATURE_NOISE, _HIDDEN)
+    measured = _Draws(logits, pooled, min(steps, learned.in_a_pass), seed % 2**32)
+    progress = Progress(steps, "step", verbose)
 
     def surprise():
-        return codes.words * network.evaluate(draws, steps=min(steps, draws.in_a_pass), verbose=0)
+        return codes.words * network.evaluate(measured, verbose=0)
 
     def report(step, logs):
         progress.add(1, [("surprise", codes.words * logs["loss"])])
 
     before = surprise()
     # `_Draws` shuffles: Keras would shuffle the batches too, with Python's own random numbers.
-    network.fit(draws, shuffle=False, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=report)], verbose=0)
+    reports = [keras.callbacks.LambdaCallback(on_train_batch_end=report)]
+    network.fit(learned, shuffle=False, callbacks=reports, verbose=0)
     for part in (codes.network, codes.average.network):
         part.set_weights(network.get_weights())
     return float(before - surprise())
@@ -101,13 +108,17 @@ def seen_images(model: Any, images: Array, batch_size: int, value_range: Any) ->
 
 
 class _Draws(keras.utils.PyDataset):
-    """Batches of words drawn from q, with the features of their captions; each caption comes once per pass."""
+    """Batches of words drawn from q, with the features of their captions; each caption comes once per pass.
 
-    def __init__(self, logits: Array, pooled: Array, words: int, steps: int, seed: int):
+    The `noise` on the features and the share of `hidden` words are for learning, not for measuring.
+    """
+
+    def __init__(self, logits: Array, pooled: Array, steps: int, seed: int, noise: float = 0.0, hidden: float = 0.0):
         super().__init__()
-        self.logits, self.pooled, self.steps, self.seed = logits.reshape((len(logits), words, -1)), pooled, steps, seed
-        self.noise = _FEATURE_NOISE * pooled.std(axis=0)
+        self.logits, self.pooled, self.seed = logits, pooled, seed
+        self.noise, self.hidden = noise * pooled.std(axis=0), hidden
         self.in_a_pass = -(-len(logits) // _BATCH)
+        self.steps = steps
         self.order: tuple[int, Any] = (-1, None)
 
     def __len__(self):
@@ -122,5 +133,6 @@ class _Draws(keras.utils.PyDataset):
         logits = self.logits[rows]
         values = np.argmax(logits + random.gumbel(size=logits.shape), axis=-1)
         codes = np.eye(logits.shape[-1], dtype="float32")[values]
+        shown = random.random(values.shape) >= self.hidden * random.random((len(rows), 1))
         pooled = self.pooled[rows] + self.noise * random.normal(size=(len(rows), len(self.noise)))
-        return {"codes": codes, "pooled": pooled.astype("float32")}, codes
+        return {"codes": codes * shown[..., None], "pooled": pooled.astype("float32")}, codes

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from kgen.losses import Gaussian
+from kgen.sampling.fit_code_prior import _Draws
 from tests.models import tiny_text
 
 pytest.importorskip("tensorflow_text")
@@ -46,6 +47,20 @@ def test_the_prior_learns_how_often_words_are_and_all_else_stays():
     floats = (IMAGES / 255.0).astype("float32")
     repeated = again.fit_prior(floats, CAPTIONS, steps=300, verbose=0, value_range=(0, 1))
     assert repeated == pytest.approx(gain, abs=1e-4)
+
+
+def test_learning_hides_words_and_measuring_hides_none():
+    random = np.random.default_rng(0)
+    logits, pooled = random.normal(size=(256, 6, 4)), random.normal(size=(256, 8)).astype("float32")
+    inputs, targets = _Draws(logits, pooled, 1, 0, noise=0.1, hidden=0.6)[0]
+    np.testing.assert_array_equal(targets.sum(axis=-1), 1.0)
+    shown = inputs["codes"].any(axis=-1)
+    np.testing.assert_array_equal(inputs["codes"], targets * shown[..., None])
+    # Each caption has its own share, from none to 0.6.
+    assert abs(shown.mean() - 0.7) < 0.03 and np.var(shown.mean(axis=1)) > 0.3 * 0.7 / 6 + 0.01
+    inputs, targets = _Draws(logits, pooled, 1, 0)[0]
+    np.testing.assert_array_equal(inputs["codes"], targets)
+    assert {row.tobytes() for row in inputs["pooled"]} == {row.tobytes() for row in pooled}
 
 
 def test_bad_input():
