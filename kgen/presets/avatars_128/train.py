@@ -103,13 +103,17 @@ def train(data, options):
     return plain
 
 
-def fit_prior(model, data, options):
-    """Fits the prior of a trained model to the latents of the data."""
-    if options.codes is None:
-        gain = model.fit_prior(data, verbose=0)
-    else:
-        gain = model.fit_prior(data, steps=options.prior_steps, verbose=0)
-    print(f"the prior gains {gain:.1f} nats", flush=True)
+def people(options, images, captions=2):
+    """Captioned avatars."""
+    said = {"languages": ("en", "zh"), "captions": captions}
+    return kgen.data.avatars(images, 128, seed=0, style=options.style, **said, verbose=0)
+
+
+def fit_prior(model, options):
+    """Fits the prior of a trained model to the latents of its images, of more images and of more captions."""
+    data = people(options, max(options.images, options.prior_images), options.prior_captions)
+    steps = {} if options.codes is None else {"steps": options.prior_steps}
+    print(f"the prior gains {model.fit_prior(data, **steps, verbose=0):.1f} nats", flush=True)
 
 
 def grid(model, file):
@@ -140,6 +144,8 @@ def main():
     parser.add_argument("--style", default="personas", choices=("personas", "big_smile"))
     parser.add_argument("--steps", type=int, default=12000, help="0 with --start: only refit the prior")
     parser.add_argument("--prior-steps", type=int, default=2000, help="steps of the prior alone at the end, with codes")
+    parser.add_argument("--prior-images", type=int, default=0, help="images for that, if more than --images")
+    parser.add_argument("--prior-captions", type=int, default=2, help="captions of each of them, in each language")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--codes", type=int, nargs=2, default=(24, 8), help="words and values; see TextToImage")
@@ -158,10 +164,9 @@ def main():
     options = parser.parse_args()
     if options.picture:
         return picture(options.picture)
-    data = kgen.data.avatars(options.images, 128, seed=0, style=options.style, languages=("en", "zh"), verbose=0)
     start = time.process_time()
-    model = train(data, options) if options.steps else TextToImage.from_preset(options.start)
-    fit_prior(model, data, options)
+    model = train(people(options, options.images), options) if options.steps else TextToImage.from_preset(options.start)
+    fit_prior(model, options)
     print(f"{time.process_time() - start:.0f} s of CPU time, {model.count_params():,} weights", flush=True)
     model.save_to_preset(options.output, dtype="float16", shared_with=["tiny_f8", "tiny_minilm_en_zh"])
     grid(model, options.output / "images.png")
