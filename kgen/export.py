@@ -53,7 +53,7 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
         ValueError: for any other format, or a path with the wrong ending.
         RuntimeError: if the format cannot express what the model does.
     """
-    path = os.fspath(path)
+    path = os.path.expanduser(path)
     if format not in FORMATS:
         raise ValueError(f"export: format must be one of {', '.join(map(repr, FORMATS))}; got {format!r}.")
     if format == "tf_saved_model":

@@ -25,6 +25,7 @@ FLOORS = [
     {
         "captions",
         "checks",
+        "eight_bit_image",
         "files",
         "option_types",
         "progress",

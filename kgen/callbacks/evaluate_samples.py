@@ -149,6 +149,8 @@ class EvaluateSamples(keras.callbacks.Callback):
         if self.model is not self._measured:
             self.best, self._measured = None, self.model
         self._first_epoch: int | None = None
+        # The last epoch that has ended, if it was not measured.
+        self._unmeasured: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self._first_epoch is None:
@@ -160,7 +162,17 @@ class EvaluateSamples(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
         if (epoch + 1) % self.every and not last:
+            self._unmeasured = epoch
             return
+        self._measure_after(epoch, logs)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        # A callback after this one has stopped the training.
+        if self._unmeasured is not None:
+            self._measure_after(self._unmeasured, logs)
+
+    def _measure_after(self, epoch: int, logs: dict[str, float] | None) -> None:
+        self._unmeasured = None
         results = self.measure()
         if logs is not None:
             logs.update(results)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kgen.command.image_files import read_whole_image
+from kgen.command.image_files import WHITE, read_whole_image
 from kgen.presets import load_preset
 from kgen.types import Array
 
@@ -36,7 +36,7 @@ def photo(path: str | None, what: str = "a photograph") -> Array:
     if not path:
         raise ValueError(f"Upload {what} first.")
     try:
-        return smaller(read_whole_image(Path(path))[..., :3])
+        return smaller(read_whole_image(Path(path), WHITE))
     except OSError as error:
         raise OSError("This file cannot be read as an image.") from error
 

@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
     parser.add_argument("output", metavar="PATH", type=Path, help="directory to write, or file for other formats")
-    formats = "tf_saved_model, onnx, litert, openvino, or torch"
-    parser.add_argument("--format", default="tf_saved_model", help=f"output format: {formats}")
+    # Those of kgen.export, which imports Keras.
+    formats = ("tf_saved_model", "onnx", "litert", "openvino", "torch")
+    parser.add_argument("--format", choices=formats, default="tf_saved_model", help="output format")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     outputs.add_json(parser)
 
@@ -33,5 +34,5 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     with results_only():
         model = load_model(options.model)
         model.export(output, format=options.format)
-        written = outputs.write_run_file(options, output, [file])
+        written = outputs.write_run_file(options, output, outputs.digests(file))
     return {"files": [str(output)], "run_file": written, "model": options.model, "format": options.format}

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         images = images[None] if images.ndim == 3 else images
         captions = [prompt for prompt in prompts for _ in range(options.num)]
         files = _write(output, images, captions, options, asked["seed"])
-        written = outputs.write_run_file(options, output, [file_of(options.model)], drawn)
+        written = outputs.write_run_file(options, output, outputs.digests(file_of(options.model)), drawn)
     if options.output is None:
         print(f"kgen generate: the image is in {output}", file=sys.stderr)
     return {
@@ -105,7 +105,7 @@ def _write(output, images, captions, options, seed):
     texts = [_texts(options, captions[i : i + 1], seed) for i in range(len(images))]
     if not output.suffix:
         if options.overwrite:
-            outputs.remove(output)
+            outputs.emptied(output)
         save_images(output, images, captions or None, texts=texts)
         return [str(path) for path in sorted(output.glob("*.png"))]
     if len(images) == 1:

@@ -10,28 +10,36 @@ import numpy as np
 from kgen.files import whole_file
 from kgen.types import Array
 
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 # Suffixes of image files that can be written.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
-def read_whole_image(path: Path) -> Array:
-    """An image file as uint8 `(H, W, 3 or 4)`, upright, in its own size; 4 channels if parts are transparent.
+def read_whole_image(path: Path, background: tuple[int, int, int] | None = None) -> Array:
+    """An image file as uint8 `(H, W, channels)`, upright, in its own size.
+
+    Args:
+        path: the file.
+        background: a colour that transparent parts show, for 3 channels; None: transparent images have 4 channels.
 
     Raises:
-        OSError: if it cannot be read, or is not an image.
+        OSError: if it cannot be read, is not an image, or has 32-bit pixels.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
+
+    from kgen.eight_bit_image import eight_bit, is_transparent, opaque
 
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            transparent = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-            return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+            image = eight_bit(opened)
+            if background is None and is_transparent(image):
+                return np.asarray(image.convert("RGBA"))
+            return np.asarray(opaque(image, background or WHITE))
     except UnidentifiedImageError as error:
         raise OSError(f"'{path}' is not an image that Pillow can read.") from error
     # Pillow's decoders raise a dozen types for broken files.
     except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise OSError(f"'{path}' is a broken image ({error}).") from error
+        raise OSError(f"'{path}' cannot be read as an image ({error}).") from error
     except OSError as error:
         raise type(error)(f"'{path}' cannot be read ({error.strerror or error}).") from error
 

@@ -29,12 +29,12 @@ def file_of(name: str) -> Path:
     if is_address(name):
         return _fetched_once(name) / "model.keras"
     path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "preset.json").is_file():
-            raise FileNotFoundError(f"'{path}' contains no preset; save_to_preset writes one.")
+    if (path / "preset.json").is_file():
         return path / "model.keras"
     if name in preset_names():
         return Path(str(presets.__file__)).parent / name / "model.keras"
+    if path.is_dir():
+        raise FileNotFoundError(f"'{path}' contains no preset; save_to_preset writes one.")
     if path.suffix == ".keras":
         if not path.is_file():
             raise FileNotFoundError(f"there is no file '{path}'.")

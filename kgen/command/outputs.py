@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ def output_of(options: argparse.Namespace, otherwise: str | Path, suffixes: Iter
         WrongUse: for any other suffix.
     """
     path = free(Path(otherwise)) if options.output is None else options.output.expanduser()
+    # `-o .` has a name too.
+    path = path if path.name else path.resolve()
     suffixes = list(suffixes)
     if suffixes and path.suffix.lower() not in suffixes:
         files, folder = " or ".join(filter(None, suffixes)), "" in suffixes
@@ -77,14 +79,14 @@ def run_file(path: Path) -> Path:
 
 
 def write_run_file(
-    options: argparse.Namespace, output: Path, inputs: Iterable[Path] = (), seed: int | None = None
+    options: argparse.Namespace, output: Path, inputs: Mapping[str, str] | None = None, seed: int | None = None
 ) -> str:
     """Writes the file that can repeat a result next to it, and returns its path.
 
     Args:
         options: options of the command; `given` are the original arguments.
         output: the result.
-        inputs: files that it was made from.
+        inputs: `digests` of the files that it was made from, taken before the result may have replaced one of them.
         seed: the seed that was drawn because none was given.
     """
     import keras
@@ -98,13 +100,18 @@ def write_run_file(
         "arguments": given,
         "directory": os.getcwd(),
         "output": str(output),
-        "inputs": {str(path.resolve()): digest(path) for path in inputs},
+        "inputs": dict(inputs or {}),
         "backend": keras.backend.backend(),
         "versions": {"kgen": kgen.__version__, "python": platform.python_version(), **dict(_versions())},
     }
     file = run_file(output)
     write_whole(file, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     return str(file)
+
+
+def digests(*paths: Path) -> dict[str, str]:
+    """The SHA-256 of files, by their absolute paths."""
+    return {str(path.resolve()): digest(path) for path in paths}
 
 
 def digest(path: Path) -> str:
@@ -115,10 +122,17 @@ def digest(path: Path) -> str:
 
 def remove(path: Path) -> None:
     """Removes an output that is to be replaced, if it exists."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def emptied(path: Path) -> None:
+    """Makes an empty directory, or removes what is in the one at this path, which may be a link."""
+    path.mkdir(parents=True, exist_ok=True)
+    for each in path.iterdir():
+        remove(each)
 
 
 def _versions():

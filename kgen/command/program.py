@@ -7,6 +7,7 @@ import difflib
 import importlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -49,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
-        meant = difflib.get_close_matches(arguments[0], COMMANDS, n=1, cutoff=0.7)
+        word = arguments[0]
+        # No command has a space in its name.
+        meant = [] if " " in word else difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.7)
         if meant:
-            return _failed(
-                "kgen", f"there is no command {arguments[0]!r}. Did you mean {meant[0]!r}? See kgen --help.", 2
-            )
+            hint = f"Did you mean {meant[0]!r}? To draw it: kgen generate {DEFAULT_MODEL} {shlex.quote(word)}"
+            return _failed("kgen", f"there is no command {word!r}. {hint}", 2)
         # `kgen "a red apple"`.
         print(f"kgen: using the preset {DEFAULT_MODEL}; `kgen generate MODEL PROMPT` uses another.", file=sys.stderr)
         arguments = ["generate", DEFAULT_MODEL, *arguments]

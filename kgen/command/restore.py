@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
-from kgen.command.image_files import SUFFIXES, read_whole_image, write_image
+from kgen.command.image_files import BLACK, SUFFIXES, read_whole_image, write_image
 from kgen.command.model_files import HELP, check_class, file_of, load_model
 from kgen.command.wrong_use import WrongUse
 from kgen.standard_output import results_only
@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     output = outputs.output_of(options, otherwise, [""] if several else ["", *SUFFIXES])
     images = [read_whole_image(path) for path in options.images]
     masks = _masks(options.mask, options.images, images)
+    inputs = outputs.digests(file_of(options.preset), *options.images, *(options.mask or []))
     names = [f"{path.stem}.png" for path in options.images]
     if not output.suffix and len(set(names)) < len(names):
         raise WrongUse("two images have the same name and would share one file; restore them one at a time.")
@@ -58,11 +59,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         restored = model.restore(images, masks, verbose=0 if options.quiet else "auto")
         files = [output / name for name in names] if not output.suffix else [output]
         if not output.suffix:
-            outputs.remove(output)
-            output.mkdir(parents=True)
+            outputs.emptied(output)
         for file, image in zip(files, restored):
             write_image(file, image)
-        inputs = [file_of(options.preset), *options.images, *(options.mask or [])]
         written = outputs.write_run_file(options, output, inputs)
     return {"files": [str(file) for file in files], "run_file": written, "model": options.preset}
 
@@ -74,12 +73,12 @@ def _masks(paths, image_paths, images):
         raise WrongUse(f"--mask: give one for all images, or one for each; got {len(paths)} for {len(images)}.")
     masks = []
     for path, image_path, image in zip(paths * (len(images) // len(paths)), image_paths, images):
-        mask = read_whole_image(path)
+        mask = read_whole_image(path, BLACK)
         if mask.shape[:2] != image.shape[:2]:
             raise ValueError(
                 f"the mask '{path}' must be as large as '{image_path}', {image.shape[1]} x {image.shape[0]} pixels; it "
                 f"is {mask.shape[1]} x {mask.shape[0]}."
             )
         # JPEG turns edges into grey levels in between.
-        masks.append((mask[..., :3].mean(axis=-1) >= 128).astype("uint8"))
+        masks.append((mask.mean(axis=-1) >= 128).astype("uint8"))
     return masks

@@ -13,6 +13,7 @@ from typing import Any
 from kgen.checks import one_line
 from kgen.command import outputs, program
 from kgen.command.wrong_use import WrongUse
+from kgen.standard_output import results_only
 
 EXAMPLES = """\
   kgen run cat.png.run.json                                             # into cat_2.png next to it
@@ -50,7 +51,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for path, before in described["inputs"].items():
             if not Path(path).is_file() or outputs.digest(Path(path)) != before:
                 print(f"Note: '{path}' is missing or has changed; the result will differ.", file=sys.stderr)
-        return program.module_of(command).run(again)
+        # `evaluate` prints its table itself.
+        with results_only() if options.json else contextlib.nullcontext():
+            return program.module_of(command).run(again)
 
 
 def _read(file):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
-from kgen.command.image_files import SUFFIXES, read_whole_image, write_image
+from kgen.command.image_files import SUFFIXES, WHITE, read_whole_image, write_image
 from kgen.command.model_files import HELP, check_class, file_of, load_model
 from kgen.option_types import number
 from kgen.standard_output import results_only
@@ -36,10 +36,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     check_class(options.model, "StyleTransfer")
     otherwise = options.content.with_name(f"{options.content.stem}_stylized.png")
     output = outputs.output_of(options, otherwise, SUFFIXES)
-    content, style = (read_whole_image(path)[..., :3] for path in (options.content, options.style))
+    content, style = (read_whole_image(path, WHITE) for path in (options.content, options.style))
+    inputs = outputs.digests(file_of(options.model), options.content, options.style)
     with results_only():
         model = load_model(options.model)
         asked = {name: getattr(options, name) for name in ("strength", "texture", "preserve_color")}
         write_image(output, model.stylize(content, style, **asked, verbose=0 if options.quiet else "auto"))
-        written = outputs.write_run_file(options, output, [file_of(options.model), options.content, options.style])
+        written = outputs.write_run_file(options, output, inputs)
     return {"files": [str(output)], "run_file": written, "model": options.model}

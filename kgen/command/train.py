@@ -20,6 +20,9 @@ EXAMPLES = """\
   kgen train my_images --config run.yaml --seed 1       # options by name: `steps: 4000`; the command line wins
   kgen generate text_to_image_my_images/model.keras "a black cat"       # afterwards"""
 
+# What a run leaves in its directory, and `--overwrite` removes.
+_LEFT = ("model.keras", "saved_model", "samples", "images.png", "report.json", "backup.npz", "run.json")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
@@ -54,14 +57,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if not options.folder.is_dir():
         raise FileNotFoundError(f"the folder '{options.folder}' does not exist.")
     output = (options.output or Path(f"text_to_image_{options.folder.resolve().name}")).expanduser()
+    _check_apart(options.folder, output)
     if (output / "model.keras").exists() and not options.overwrite:
         raise FileExistsError(
             f"'{output}' already has a trained model; --overwrite starts again, -o chooses another name."
         )
     outputs.check_writable("-o", output / "model.keras")
-    # Removes only what a run left.
     if options.overwrite and (output / "run.json").exists():
-        outputs.remove(output)
+        for name in _LEFT:
+            outputs.remove(output / name)
     with results_only():
         import_keras()
         from kgen.command.captioned_training import train_captioned
@@ -82,6 +86,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
 
 
+def _check_apart(folder, output):
+    """Refuses results among the images: the next run would train on them, and `--overwrite` could remove images."""
+    images, results = folder.resolve(), output.resolve()
+    if results.is_relative_to(images) or images.is_relative_to(results):
+        where = "in" if results.is_relative_to(images) else "around"
+        raise WrongUse(f"-o: '{output}' is {where} the folder of images '{images}'; choose a directory beside it.")
+
+
 def expanded(arguments: list[str]) -> list[str]:
     """Arguments with a `--config` file replaced by its options; options on the command line win.
 
@@ -99,7 +111,9 @@ def expanded(arguments: list[str]) -> list[str]:
     for name, value in _read(path).items():
         option = f"--{str(name).replace('_', '-')}"
         short = {"--output": "-o", "--quiet": "-q"}.get(option, option)
-        if any(each in (option, short) or each.startswith(f"{option}=") for each in rest) or value in (None, False):
+        said = any(each in (option, short) or each.startswith(f"{option}=") for each in rest)
+        # 0 is a value, though equal to False.
+        if said or value is None or value is False:
             continue
         values = value if isinstance(value, list) else [] if value is True else [value]
         rest += [option, *map(str, values)] if len(values) != 1 else [f"{option}={values[0]}"]

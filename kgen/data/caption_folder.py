@@ -141,8 +141,15 @@ def _known(folder, files):
     """The captions so far, by the names in `files`; drops a half-written line that a killed run may have left."""
     captions = {}
     if (folder / CAPTION_TABLES[0]).is_file():
-        with open(folder / CAPTION_TABLES[0], encoding="utf-8", newline="") as table:
-            captions = {row["file_name"]: row["text"] for row in csv.DictReader(table)}
+        # Somebody may have corrected captions in a spreadsheet, which writes a byte order mark.
+        with open(folder / CAPTION_TABLES[0], encoding="utf-8-sig", newline="") as table:
+            rows = csv.DictReader(table)
+            if not {"file_name", "text"} <= set(rows.fieldnames or ()):
+                raise ValueError(
+                    f"caption_folder: {CAPTION_TABLES[0]} must begin with a line naming the columns file_name,text; "
+                    f"got {checks.one_line(','.join(rows.fieldnames or ()), 100) or 'an empty file'}."
+                )
+            captions = {row["file_name"]: row["text"] for row in rows}
     lines = []
     if (folder / SO_FAR).is_file():
         for line in (folder / SO_FAR).read_bytes().splitlines():

@@ -8,9 +8,10 @@ from pathlib import Path, PurePath
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, UnidentifiedImageError
 
 from kgen import checks
+from kgen.eight_bit_image import eight_bit, opaque
 from kgen.types import Array
 
 # A name, "#rrggbb", or three numbers from 0 to 255.
@@ -74,11 +75,9 @@ def squared_image(
         OSError, SyntaxError, ValueError: as in `read_image`.
     """
     color = rgb(background)
-    if opened.mode == "F" or (opened.mode == "I" and opened.format == "TIFF"):
-        raise ValueError("the white level of 32-bit pixels is unknown; convert them to 8 or 16 bits")
     # JPEG decodes faster at a fraction of its size; three times the target size loses nothing.
     opened.draft(None, (3 * image_size, 3 * image_size))  # type: ignore[arg-type]
-    image = _opaque_rgb(ImageOps.exif_transpose(opened), color)
+    image = opaque(eight_bit(opened), color)
     image = _cropped(image, image_size) if resize == "crop" else _padded(image, image_size, color)
     image = image.convert("L" if channels == 1 else "RGB")
     return np.asarray(image).reshape(image_size, image_size, channels)
@@ -150,16 +149,6 @@ def rgb(color: Color) -> tuple[int, int, int]:
     if min(red, green, blue) < 0 or max(red, green, blue) > 255:
         raise ValueError(f"rgb: a colour has values from 0 to 255; got {color!r}.")
     return red, green, blue
-
-
-def _opaque_rgb(image, background):
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own convert would clip at 255
-        grey = np.asarray(image).astype("float32") / 257
-        image = Image.fromarray(np.clip(grey.round(), 0, 255).astype("uint8"))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
-    return image.convert("RGB")
 
 
 def _cropped(image, size):

@@ -67,7 +67,7 @@ def posterior_mean(
         uint8 array `(N, height, width, channels)`.
     """
     owner = f"{type(model).__name__}.denoise"
-    _check(owner, noise_std, steps, samples, seed)
+    _check(owner, noise_std, steps, samples, seed, batch_size)
     noisy, numbers = _taken_in(owner, model, images, value_range)
     count, sampler = len(noisy), model.sampler
     conditions = label_condition(owner, model.num_classes, labels, count)
@@ -183,10 +183,11 @@ def _taken_in(owner, model, images, value_range):
     return noisy, image_numbers(noisy)
 
 
-def _check(owner, noise_std, steps, samples, seed):
+def _check(owner, noise_std, steps, samples, seed, batch_size):
     if isinstance(noise_std, bool) or not isinstance(noise_std, numbers.Real) or not 0 < noise_std < math.inf:
         raise ValueError(f"{owner}: noise_std must be a positive number, where white is 1; got {noise_std!r}.")
     checks.integer(owner, "steps", steps)
+    checks.integer(owner, "batch_size", batch_size)
     if checks.integer(owner, "samples", samples, least=2) % 2:
         raise ValueError(f"{owner}: samples must be an even number of at least 2; got {samples!r}.")
     checks.seed(owner, seed, optional=False)

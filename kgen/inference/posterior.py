@@ -187,7 +187,7 @@ class Posterior:
         if num_classes is None and discriminator is None:
             raise ValueError(f"{owner}: this model has no classes; build it with num_classes.")
         has_classifier = discriminator is not None and "labels" in outputs_of(discriminator)
-        if num_classes is None or (has_classifier and samples is None):
+        if num_classes is None or (has_classifier and samples is None and class_shares is None):
             return classifier_probabilities(self.model, images, batch_size, verbose, value_range)
         samples = 1 if samples is None else checks.integer(owner, "samples", samples)
         shares = np.ones(num_classes) if class_shares is None else np.asarray(class_shares, "float64")

@@ -30,7 +30,9 @@ def predict(
     known = inspect.signature(method).parameters
     results = []
     for images, others in batches(owner, x, steps):
-        given = {**options, "labels": others.get("labels", others.get("y"))}
+        # As in `fit`, labels of a dataset mean nothing to a model that takes none.
+        labels = others.get("labels", others.get("y")) if image_input.targets else None
+        given = {**options, "labels": labels}
         given = {name: value for name, value in given.items() if name in known and value is not None}
         results.append(method(images, **given, value_range=value_range))
         if value_range is None and not hasattr(x, "shape") and "float" in str(getattr(images, "dtype", "")):

@@ -95,7 +95,9 @@ def restored_images(
     if restored is out:
         return out
     restored = restored[..., :channels]
-    restored = np.concatenate([restored, _scaled(alpha, model.scale)], axis=-1) if alpha.shape[-1] else restored
+    if alpha.shape[-1]:
+        seen = pixels.NetworkImages(alpha, inputs["images"].value_range)[:]
+        restored = np.concatenate([restored, _scaled(seen, model.scale)], axis=-1)
     if out is None:
         return restored
     out[...] = restored
@@ -126,8 +128,8 @@ def _checked_masks(owner, masks, shape):
 
 
 def _scaled(alpha, scale):
-    """Alpha `(N, H, W, 1)`, uint8 or float in [0, 1], enlarged by `scale`, as uint8."""
-    alpha = alpha if alpha.dtype == "uint8" else levels(alpha)
+    """Alpha `(N, H, W, 1)`, uint8 or float in [-1, 1], enlarged by `scale`, as uint8."""
+    alpha = alpha if alpha.dtype == "uint8" else ops.convert_to_numpy(pixels.to_uint8(alpha))
     if scale == 1:
         return alpha
     size = (alpha.shape[2] * scale, alpha.shape[1] * scale)

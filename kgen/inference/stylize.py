@@ -133,16 +133,18 @@ def _mixture(content, texture, amount):
 def _statistics(model, images, look, tile, batch_size):
     """Means and deviations of the maps of whole images, combined from those of their parts."""
     parts = itertools.product(*(_parts(side, tile, model.border) for side in images.shape[1:3]))
-    # Pooled exactly: E[x^2] = mean^2 + deviation^2.
-    is_mean = np.concatenate([np.repeat([True, False], count) for count in model.channels])
-    mean = square = 0.0
+    shares, found = [], []
     for (share, rows), (other_share, columns) in parts:
         part = {"images": look(images[:, rows][:, :, columns])}
-        found = model.graphs.in_batches(model.statistics, part, batch_size, verbose=0)
-        mean = mean + share * other_share * found[:, is_mean]
-        square = square + share * other_share * (found[:, is_mean] ** 2 + found[:, ~is_mean] ** 2)
+        shares.append(share * other_share)
+        found.append(model.graphs.in_batches(model.statistics, part, batch_size, verbose=0))
+    is_mean = np.concatenate([np.repeat([True, False], count) for count in model.channels])
+    means, deviations = np.stack(found)[:, :, is_mean], np.stack(found)[:, :, ~is_mean]
+    mean = np.tensordot(shares, means, 1)
+    # Pooled exactly, and without a difference of squares, which would lose a small deviation beside a large mean.
+    variance = np.tensordot(shares, deviations**2 + (means - mean) ** 2, 1)
     statistics = np.empty((len(images), len(is_mean)), "float32")
-    statistics[:, is_mean], statistics[:, ~is_mean] = mean, np.sqrt(square - mean**2)
+    statistics[:, is_mean], statistics[:, ~is_mean] = mean, np.sqrt(variance)
     return statistics
 
 

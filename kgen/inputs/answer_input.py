@@ -133,9 +133,10 @@ class AnswerInput(ImageInput):
         for name, weight in parts.items():
             parts[name] = weight = np.asarray(ops.convert_to_numpy(weight), "float32")
             if weight.shape not in ((count,), (count, 1)) or not np.isfinite(weight).all() or weight.min() < 0:
+                found = f", {weight.min():g} to {weight.max():g}" if weight.size else ""
                 raise ValueError(
                     f"{self.owner}: sample_weight must be {count} numbers of at least 0, one for each image; got shape "
-                    f"{weight.shape}, {weight.min():g} to {weight.max():g}."
+                    f"{weight.shape}{found}."
                 )
         answers = {name: np.asarray(value) for name, value in self.answers(x, self.numbered(y)).items()}
         given = parts if isinstance(sample_weight, Mapping) else parts[""]

@@ -80,7 +80,7 @@ class CaptionInput(ImageInput):
     def of(cls, model: Any) -> CaptionInput:
         """The input of a model with a `text_encoder`, `standardize_pooled`, `standardize_tokens` and a `space`."""
         encoder, standards = model.text_encoder, (model.standardize_pooled, model.standardize_tokens)
-        options: Any = getattr(model, "prompt_cleaner", None), model.seed or 0, model.steps_done, model.space
+        options: Any = getattr(model, "prompt_cleaner", None), (model.seed or 0) % 2**32, model.steps_done, model.space
         return cls(type(model).__name__, model.image_shape, model.float_scale, encoder, *standards, *options)
 
     # === What the losses see ===
@@ -221,6 +221,8 @@ class CaptionInput(ImageInput):
     def table(self, captions: list[str], cache: Any = None) -> CaptionFeatures | CaptionTokens:
         """`CaptionFeatures` of these captions, kept in the directory `cache` if given; or `CaptionTokens`."""
         if self.encoder.trainable:
+            # What it has read while frozen will not be what it reads after training.
+            self.features = None
             return CaptionTokens(self.encoder, captions)
         if self.features is None or cache is not None:
             self.features = CaptionFeatures(self.encoder, captions, path=cache)

@@ -36,8 +36,8 @@ class ClassLabels:
         return "labels", 0, self.num_classes - 1
 
     def numbered(self, owner: str, labels: Any) -> Any:
-        """Labels as they are: these classes have no names."""
-        return labels
+        """Labels as an array: these classes have no names."""
+        return np.asarray(labels) if isinstance(labels, (list, tuple)) else labels
 
     def check(self, owner: str, labels: Any, shape: tuple) -> None:
         """Raises ValueError unless there is an integer in range for each of `shape[0]` images."""

@@ -75,11 +75,7 @@ class PairInput(ImageInput):
         if y is not None:
             pixels.check_spec(f"{self.owner}, {self.second_name}", y, self.image_shape)
             self.second_set = ops.convert_to_tensor(y)
-        try:
-            return super().for_training(x, None, validation_data, batch_size, shuffle, value_range, latent_cache)
-        except Exception:
-            self.end()
-            raise
+        return super().for_training(x, None, validation_data, batch_size, shuffle, value_range, latent_cache)
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate`."""

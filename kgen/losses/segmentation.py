@@ -47,7 +47,7 @@ def dice(classes: Tensor, logits: Tensor, smooth: float = 1.0) -> Tensor:
     Example:
 
     ```python
-    kgen.losses.dice(keras.ops.zeros((1, 4, 4), "int32"), keras.ops.zeros((1, 4, 4, 2)))     # [0.5822...]
+    kgen.losses.dice(keras.ops.zeros((1, 4, 4), "int32"), keras.ops.zeros((1, 4, 4, 2)))     # [0.6044...]
     ```
     """
     probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1)

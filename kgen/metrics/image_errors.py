@@ -44,7 +44,11 @@ def peak_signal_to_noise_ratio(real: Tensor, generated: Tensor) -> Tensor:
     ```
     """
     real, generated = _pixels("peak_signal_to_noise_ratio", real, generated)
-    error = ops.mean(ops.square((real - generated) / _PEAK), axis=(1, 2, 3))
+    return decibels(ops.mean(ops.square((real - generated) / _PEAK), axis=(1, 2, 3)))
+
+
+def decibels(error: Tensor) -> Tensor:
+    """The `peak_signal_to_noise_ratio` of a mean squared error, of images in which black is 0 and white is 1."""
     return -10.0 * ops.log10(ops.maximum(error, 10.0 ** (-_BEST_DECIBELS / 10.0)))
 
 

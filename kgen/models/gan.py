@@ -306,8 +306,8 @@ class GAN(ImageModel):
         condition = label_condition("GAN.encode", self.num_classes, labels, len(checked))
         steps = checks.integer("GAN.encode", "steps", steps)
         batch_size = checks.integer("GAN.encode", "batch_size", batch_size)
-        seed = checks.integer("GAN.encode", "seed", seed, least=None)
-        return invert(self, checked, condition, steps, seed, batch_size, verbose)
+        checks.seed("GAN.encode", seed, optional=False)
+        return invert(self, checked, condition, steps, int(seed), batch_size, verbose)
 
     def classify(
         self,

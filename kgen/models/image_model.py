@@ -99,9 +99,9 @@ class ImageModel(PhasedModel):
             if kwargs.get(name) is not None and name not in self.image_input.options:
                 raise ValueError(f"{type(self).__name__}.fit: {name} has no meaning for this model; leave it out.")
         options = {name: kwargs.pop(name) for name in self.image_input.options if name in kwargs}
-        with silent(kwargs.get("verbose", "auto")):
-            data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
         try:
+            with silent(kwargs.get("verbose", "auto")):
+                data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
             return super().fit(**data, **kwargs)
         finally:
             self.image_input.end()

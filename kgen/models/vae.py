@@ -319,7 +319,8 @@ class VAE(ImageModel):
         """The class of images by Bayes' rule, p(label|x) = p(x|label) p(label) / sum, for a model with `num_classes`.
 
         p(x|label) is the `log_likelihood` bound under each label, with the same noise for all labels. If the
-        discriminator has an auxiliary classifier, that classifier answers instead, unless `samples` is given.
+        discriminator has an auxiliary classifier, that classifier answers instead, unless `samples` or `class_shares`
+        are given.
 
         Args:
             images, class_names, top, batch_size, verbose, value_range: as in `GAN.classify`, and so is what it returns.

@@ -10,6 +10,7 @@ from kgen.layers import SpectralNormalization
 from kgen.networks.backbone import adapted_images, backbone_encoder, named_backbone
 from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import python_numbers
+from kgen.training import network_copy
 from kgen.types import ImageShape
 
 # Number of maps that are judged: the coarsest ones of the backbone.
@@ -62,7 +63,8 @@ def projected_discriminator(
     network, value_range = backbone, (-1.0, 1.0)
     if isinstance(backbone, str):
         network, value_range = named_backbone(owner, backbone, image_shape[:2])
-    maps_of = backbone_encoder(network, ("maps",), owner)
+    # A copy: the user's own network may go on learning.
+    maps_of = network_copy(backbone_encoder(network, ("maps",), owner))
     maps_of.trainable = False
     images = keras.Input(image_shape, name="images")
     inputs: dict = {"images": images}

@@ -197,7 +197,8 @@ class Adversary:
             judged = self.judge(images, condition, training, seed)
             logits = judged["logits"]
             on_pairs = self.judge_each([(real, condition), *mismatched], training, seed) if mismatched else []
-            value = self.loss.partly_real(logits, share)
+            # What counts as real is smoothed as in `SeparableLoss.discriminator`.
+            value = self.loss.partly_real(logits, share * (1.0 - getattr(self.loss, "label_smoothing", 0.0)))
             accuracy = backend.on_whole_batch(_neighbour_accuracy, logits, share)
             signs = 2.0 * accuracy - 1.0
         else:

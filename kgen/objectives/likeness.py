@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from kgen import checks, losses
-from kgen.metrics import peak_signal_to_noise_ratio
+from kgen.metrics.image_errors import decibels
 from kgen.objectives.adversary import Adversary
 from kgen.objectives.perceptual_term import PerceptualTerm
 from kgen.serializable import serializable
@@ -90,8 +90,9 @@ class Likeness:
         if self.adversary is not None:
             word = self.adversary.generator_loss(images, made, {}, training, self.model.seeds(training))
             parts["adversarial"] = self.adversarial_weight * word
-        seen = 255.0 * ops.clip(ops.stop_gradient(restored), 0.0, 1.0)
-        return {**parts, "psnr": peak_signal_to_noise_ratio(255.0 * clean, seen)}
+        seen = ops.clip(ops.stop_gradient(restored), 0.0, 1.0)
+        # Of any number of channels.
+        return {**parts, "psnr": decibels(ops.mean(ops.square(clean - seen), axis=(1, 2, 3)))}
 
     def discriminator_loss(self, images: Tensor, made: Tensor, training: bool) -> dict[str, Tensor]:
         """The adversary's loss on images and on a network's versions of them."""

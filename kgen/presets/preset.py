@@ -90,7 +90,7 @@ def save_preset(
                 "save_to_preset: shared_with must name presets of kgen that do not share weights themselves; got "
                 f"{name!r}."
             )
-    directory = Path(directory)
+    directory = Path(directory).expanduser()
     if directory.is_file() or _holds_something_else(directory):
         raise FileExistsError(f"save_to_preset: {directory} exists and is not a preset; choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def is_preset(name: str | os.PathLike) -> bool:
     kgen.presets.is_preset("tiny_minilm_en_zh")      # True
     ```
     """
-    return _is_preset(Path(name)) or str(name) in preset_names()
+    return _is_preset(Path(name).expanduser()) or str(name) in preset_names()
 
 
 def preset_description(name: str | os.PathLike) -> dict[str, Any]:
@@ -227,14 +227,15 @@ def _fault(description):
 
 
 def _directory(name):
-    directory = fetched(name) if is_address(name) else Path(name)
+    directory = fetched(name) if is_address(name) else Path(name).expanduser()
+    # A directory of the same name, such as an export, does not hide a preset of kgen's own.
+    if str(name) in preset_names() and not _is_preset(directory):
+        return _OWN / str(name)
     if not directory.is_dir():
-        directory = _OWN / str(name)
-        if str(name) not in preset_names():
-            raise ValueError(
-                f"from_preset: there is no preset {str(name)!r}: it is neither a directory nor one of kgen's own "
-                f"({', '.join(preset_names()) or 'none so far'})."
-            )
+        raise ValueError(
+            f"from_preset: there is no preset {str(name)!r}: it is neither a directory nor one of kgen's own "
+            f"({', '.join(preset_names()) or 'none so far'})."
+        )
     return directory
 
 

@@ -18,8 +18,8 @@ from kgen.types import Array, ValueRange, Verbose
 _BATCH = 256
 # Noise on pooled features, in deviations of each, so that the prior reads captions similar to the seen ones alike.
 _FEATURE_NOISE = 0.15
-# The largest share of words hidden from the later ones; each caption draws its own. What a caption says, the prior must
-# then read there: what often goes with the words before would contradict captions of unusual pairs.
+# The largest share of words hidden from the later ones; each caption draws its own. So the prior reads what a caption
+# says from the caption. Guessed from the words before, it would be wrong for captions of unusual pairs.
 _HIDDEN = 0.6
 
 

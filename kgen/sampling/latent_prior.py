@@ -69,7 +69,7 @@ class LatentPrior:
         """
         components = checks.integer(owner, "components", components)
         iterations = checks.integer(owner, "iterations", iterations)
-        labels = np.zeros(len(latents), int) if num_classes is None else np.asarray(labels)
+        labels = np.zeros(len(latents), int) if num_classes is None else np.reshape(labels, -1)
         num_classes = num_classes or 1
         fewest = np.bincount(labels, minlength=num_classes).min()
         if fewest < 2 * components:

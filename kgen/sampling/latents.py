@@ -17,19 +17,23 @@ def seeds_and_indices(owner: str, seed: Any, count: int, images_each: int = 1) -
     With one integer, images are numbered from 0 under it. In a sequence, each seed has images 0 .. images_each - 1.
 
     Raises:
-        ValueError: for a wrong number of seeds, or a seed that is not an integer below 2**31.
+        ValueError: for a wrong number of seeds, or a seed that is not an integer below 2**31; errors begin with
+            `owner`.
     """
     total = count * images_each
-    given = np.asarray(int(np.random.randint(2**31)) if seed is None else seed)
+    try:
+        given = np.asarray(int(np.random.randint(2**31)) if seed is None else seed)
+    except ValueError:  # a nested list
+        given = np.empty((0, 0))
     whole = np.issubdtype(given.dtype, np.integer) or not given.size
     if given.ndim > 1 or not whole or (given >= 2**31).any() or (given <= -(2**31)).any():
-        raise ValueError(f"{owner}.generate: a seed must be an integer below 2**31; got {seed!r}.")
+        raise ValueError(f"{owner}: a seed must be an integer below 2**31; got {seed!r}.")
     if given.ndim == 0:
         seeds, indices = np.repeat(given, total), np.arange(total)
     elif len(given) == count:
         seeds, indices = np.repeat(given, images_each), np.tile(np.arange(images_each), count)
     else:
-        raise ValueError(f"{owner}.generate: give one seed, or {count} seeds; got {len(given)} seeds.")
+        raise ValueError(f"{owner}: give one seed, or {count} seeds; got {len(given)} seeds.")
     return seeds.astype("int32"), indices.astype("int32")
 
 
@@ -38,7 +42,7 @@ def truncation_inputs(owner: str, truncation: Any, count: int) -> dict[str, Arra
     if truncation is None:
         return {}
     if not truncation > 0:
-        raise ValueError(f"{owner}.generate: truncation must be positive, or None; got {truncation!r}.")
+        raise ValueError(f"{owner}: truncation must be positive, or None; got {truncation!r}.")
     return {"truncation": np.full(count, truncation, "float32")}
 
 

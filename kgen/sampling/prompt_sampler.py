@@ -81,9 +81,9 @@ class PromptSampler(Sampler):
         texts = self.prompts.read([prompts] if single else prompts, owner)
         num_images = checks.integer(owner, "num_images", num_images)
         guidance = self._checked_guidance(owner, guidance_scale, negative_prompts)
-        seeds, indices = seeds_and_indices(self.owner, seed, len(texts), num_images)
+        seeds, indices = seeds_and_indices(owner, seed, len(texts), num_images)
         inputs = self._asked(texts, negative_prompts, guidance, num_images, batch_size, verbose)
-        inputs |= {"seeds": seeds, "indices": indices, **truncation_inputs(self.owner, truncation, len(seeds))}
+        inputs |= {"seeds": seeds, "indices": indices, **truncation_inputs(owner, truncation, len(seeds))}
         images = self.run(inputs, batch_size, verbose, self.draw_prompts)
         of_one = images[:num_images]
         if num_images > 1 and truncation is None and not self._told and _variety(of_one) < _LEAST_VARIETY:
@@ -137,7 +137,7 @@ class PromptSampler(Sampler):
         if len(texts) < 2:
             raise ValueError(f"{owner}: give at least two prompts to walk between; got {texts}.")
         steps = checks.integer(owner, "steps", steps)
-        seeds, indices = seeds_and_indices(self.owner, seed, len(texts))
+        seeds, indices = seeds_and_indices(owner, seed, len(texts))
         features = self.prompts.remembered(self.prompts.features(texts, batch_size=batch_size, verbose=verbose))
         features = {name: ops.convert_to_numpy(values) for name, values in features.items()}
         latents = self.latents({"seeds": seeds, "indices": indices}, self.model.condition(features))

@@ -141,7 +141,7 @@ class Sampler:
                 raise ValueError(
                     f"{owner}: this model has {num_classes} classes; choose them, for example generate(labels=[0, 1])."
                 )
-            seeds, indices = seeds_and_indices(self.owner, seed, checks.integer(owner, "num_images", num_images))
+            seeds, indices = seeds_and_indices(owner, seed, checks.integer(owner, "num_images", num_images))
         else:
             num_images = checks.integer(owner, "num_images", num_images)
             labels = np.atleast_1d(np.asarray(labels))
@@ -149,15 +149,15 @@ class Sampler:
                 raise ValueError(f"{owner}: the list of labels is empty.")
             condition = label_condition(owner, num_classes, labels, labels.size)
             condition = {name: np.repeat(rows, num_images, axis=0) for name, rows in condition.items()}
-            seeds, indices = seeds_and_indices(self.owner, seed, len(labels), num_images)
-        condition.update(truncation_inputs(self.owner, truncation, len(seeds)))
+            seeds, indices = seeds_and_indices(owner, seed, len(labels), num_images)
+        condition.update(truncation_inputs(owner, truncation, len(seeds)))
         return self.run({"seeds": seeds, "indices": indices, **condition}, batch_size, verbose)
 
     def interpolate(self, first_seed: int, second_seed: int, steps: int, label: int | None) -> Array:
         """Implements `interpolate` for models with or without classes; see `GAN.interpolate`."""
         owner = f"{self.owner}.interpolate"
         steps = checks.integer(owner, "steps", steps, least=2)
-        seeds, _ = seeds_and_indices(self.owner, [first_seed, second_seed], 2)
+        seeds, _ = seeds_and_indices(owner, [first_seed, second_seed], 2)
         labels = None if label is None else np.full(steps, label)
         condition = label_condition(owner, self.model.num_classes, labels, steps)
         indices = np.zeros(2, "int32")

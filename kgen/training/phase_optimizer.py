@@ -106,9 +106,7 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         self.by_phase = {phase: keras.optimizers.get(optimizer) for phase, optimizer in optimizers.items()}
         if len({id(optimizer) for optimizer in self.by_phase.values()}) < len(self.by_phase):
             raise ValueError("PhaseOptimizer: each phase needs its own optimizer; two phases were given the same one.")
-        # Callbacks log each learning rate under its optimizer's name.
-        for phase, optimizer in self.by_phase.items():
-            optimizer.name = phase
+        self.name_optimizers()
 
     @classmethod
     def from_argument(
@@ -117,7 +115,8 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         """A `PhaseOptimizer`, built for the phases, from the `optimizer` argument of `compile`.
 
         Args:
-            optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict by phase; a `PhaseOptimizer`.
+            optimizer: `"auto"`; one optimizer (each phase gets a copy); a dict by phase; a `PhaseOptimizer`. That keeps
+                its state, unless the phases now train other variables.
             phases: list of `Phase`.
             default: what `"auto"` means: a function from phase name to optimizer.
             mixed_precision: name of the model's dtype policy. Under "mixed_float16" losses are scaled dynamically, and
@@ -128,7 +127,10 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         """
         names = [phase.name for phase in phases]
         if isinstance(optimizer, cls):
-            result = optimizer
+            result = optimizer if optimizer.trains(phases) else cls.from_config(optimizer.get_config())
+            if not result.built:
+                result.by_phase = {name: _scaled(each, mixed_precision) for name, each in result.by_phase.items()}
+                result.name_optimizers()
         elif isinstance(optimizer, dict) and "class_name" not in optimizer:
             result = cls({name: _scaled(keras.optimizers.get(o), mixed_precision) for name, o in optimizer.items()})
         elif isinstance(optimizer, str) and optimizer == "auto":
@@ -145,6 +147,16 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         if not result.built:
             result.build_for(phases)
         return result
+
+    def name_optimizers(self) -> None:
+        """Names each phase's optimizer like its phase: callbacks log each learning rate under that name."""
+        for phase, optimizer in self.by_phase.items():
+            optimizer.name = phase
+
+    def trains(self, phases: Sequence[Phase]) -> bool:
+        """Whether its state, if there is any, is of just the variables of these phases."""
+        found = {phase.name: {id(v) for v in phase.variables} for phase in phases}
+        return not self.built or found == {name: {id(v) for v in own.variables} for name, own in self.phases.items()}
 
     def build_for(self, phases: Sequence[Phase]) -> None:
         """Creates each phase's optimizer state. The phases' variables must not overlap."""

@@ -258,6 +258,8 @@ class PhasedModel(keras.Model):
         """
         backup = backup_among(kwargs.get("callbacks"))
         if self.compiled:
+            # A callback of an earlier call that was interrupted no longer watches.
+            self.guard.watched = False
             self.guard.begin()
         with backend.interruptible() as guards:
             if guards and not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):

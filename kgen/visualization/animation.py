@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -26,7 +27,7 @@ def save_animation(
     Args:
         frames: uint8 array `(N, height, width, channels)`, with 1 or 3 channels, such as the result of a model's
             `walk`.
-        path: path of the file; its suffix, `.gif` or `.png`, sets the format.
+        path: path of the file, in a folder that is created if needed; its suffix, `.gif` or `.png`, sets the format.
         frames_per_second: above 0; a GIF rounds frame times to hundredths of a second.
         back: whether to return to the first image through the same images.
         scale: integer factor by which width and height are enlarged.
@@ -43,10 +44,10 @@ def save_animation(
     ```
     """
     frames = checked_images(frames, "save_animation")
-    path = os.fspath(path)
-    suffix = os.path.splitext(path)[1].lower()
+    path = Path(path).expanduser()
+    suffix = path.suffix.lower()
     if suffix not in _FORMATS:
-        raise ValueError(f"save_animation: the file must end in .gif or .png; got {path!r}.")
+        raise ValueError(f"save_animation: the file must end in .gif or .png; got {str(path)!r}.")
     if not frames_per_second > 0:
         raise ValueError(f"save_animation: frames_per_second must be positive; got {frames_per_second!r}.")
     scale = checks.integer("save_animation", "scale", scale)
@@ -55,6 +56,7 @@ def save_animation(
     if frames.shape[-1] == 1:
         frames = np.repeat(frames, 3, axis=-1)
     frames = frames.repeat(scale, axis=1).repeat(scale, axis=2)
+    path.parent.mkdir(parents=True, exist_ok=True)
     first, *others = [Image.fromarray(frame) for frame in frames]
     first.save(
         path,

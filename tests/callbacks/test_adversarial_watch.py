@@ -73,6 +73,17 @@ def test_training_that_diverges_is_stopped_at_once(capsys):
     assert capsys.readouterr().out == f"\n{watch.reason}\n"
 
 
+def test_after_an_interrupted_training_nan_is_an_error_again():
+    def interrupt(batch, logs):
+        raise KeyboardInterrupt
+
+    model = compiled()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, AdversarialWatch(), keras.callbacks.LambdaCallback(on_train_batch_end=interrupt))
+    with pytest.raises(FloatingPointError):
+        fit(model, Spoiler(1, 1))
+
+
 @pytest.mark.backends
 @pytest.mark.parametrize("batch", [1, 3])
 def test_it_goes_back_and_goes_on_with_a_lower_rate(batch, capsys):

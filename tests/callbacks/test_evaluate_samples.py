@@ -164,6 +164,20 @@ def test_the_last_epoch_of_a_run_that_is_stopped():
     assert history["scripted"] == [0.0]
 
 
+def test_the_last_epoch_of_a_run_that_a_later_callback_stops(tmp_path):
+    model = tiny.vae()
+    model.compile()
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch == 1))
+    best = {"monitor": "scripted", "filepath": tmp_path / "best.weights.h5"}
+    watch = EvaluateSamples(script := Scripted(range(9), "min"), every=10, num_images=1, **best)
+    model.fit(tiny.pictures(), epochs=9, verbose=0, callbacks=[watch, stop])
+    assert script.values[0] == 1 and watch.best == 0.0 and (tmp_path / "best.weights.h5").is_file()
+    # An epoch that was measured is not measured again.
+    watch = EvaluateSamples(script := Scripted(range(9), "min"), every=2, num_images=1)
+    model.fit(tiny.pictures(), epochs=9, verbose=0, callbacks=[watch, stop])
+    assert script.values[0] == 1
+
+
 def test_keras_prints_the_numbers(capsys):
     model = tiny.vae()
     model.compile()

@@ -25,6 +25,9 @@ def test_what_the_module_does(kgen, folders):
     assert report["numbers"] == measured(list(folders))["numbers"]
     kgen("run", "numbers.json.run.json", "-o", "again.json")
     assert json.loads(open("again.json").read())["numbers"] == report["numbers"]
+    # Nothing but JSON for programs.
+    code, out, err = kgen("run", "numbers.json.run.json", "-o", "third.json", "--json")
+    assert code == 0 and json.loads(out)["numbers"] == report["numbers"]
 
 
 def test_bad_input(failed, folders):

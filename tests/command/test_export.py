@@ -1,5 +1,7 @@
 import numpy as np
 
+from kgen.export import FORMATS
+
 
 def test_a_saved_model(done, failed, trained_gan, tensorflow_backend):
     import tensorflow as tf
@@ -13,6 +15,11 @@ def test_a_saved_model(done, failed, trained_gan, tensorflow_backend):
     done("export", trained_gan, "served/1", "--overwrite")
 
 
+def test_it_offers_every_format(kgen):
+    usage = kgen("export", "--help")[1]
+    assert "{" + ",".join(FORMATS) + "}" in usage.replace("\n", "").replace(" ", "")
+
+
 def test_bad_input(failed, trained_gan):
-    assert "format must be" in failed(1, "export", trained_gan, "served", "--format", "floppy")
+    assert "invalid choice: 'floppy'" in failed(2, "export", trained_gan, "served", "--format", "floppy")
     assert "there is no model 'none'" in failed(2, "export", "none", "served")

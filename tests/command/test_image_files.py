@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgen.command.image_files import read_whole_image, write_image
+from kgen.command.image_files import BLACK, WHITE, read_whole_image, write_image
 
 
 def test_upright_and_in_colour(folder):
@@ -14,6 +14,18 @@ def test_upright_and_in_colour(folder):
     assert read_whole_image(folder / "turned.jpg").shape == (5, 3, 3)
     Image.new("LA", (5, 3), (9, 128)).save("clear.png")
     assert read_whole_image(folder / "clear.png")[0, 0].tolist() == [9, 9, 9, 128]
+
+
+def test_16_bits_and_transparent_parts(folder):
+    grey = np.array([[0, 257 * 100, 65535]], "uint16")
+    Image.fromarray(grey).save("deep.png")
+    assert read_whole_image(folder / "deep.png")[0, :, 0].tolist() == [0, 100, 255]
+    Image.new("RGBA", (5, 3), (9, 8, 7, 0)).save("clear.png")
+    for background in (WHITE, BLACK):
+        assert read_whole_image(folder / "clear.png", background)[0, 0].tolist() == list(background)
+    Image.new("F", (5, 3)).save("floats.tif")
+    with pytest.raises(OSError, match="'.*floats.tif' cannot be read as an image .the white level of 32-bit pixels"):
+        read_whole_image(folder / "floats.tif")
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -64,8 +64,16 @@ def test_a_prompt_alone_is_drawn_by_the_default_preset(kgen, monkeypatch):
     assert (given["model"], given["prompts"], given["seed"]) == ("openmoji_128", ["a red apple"], 3)
 
 
+@pytest.mark.parametrize("prompt", ["a train", "a present", "some presets"])
+def test_words_that_look_like_a_command_are_a_prompt(kgen, monkeypatch, prompt):
+    given = {}
+    monkeypatch.setattr("kgen.command.generate.run", lambda options: given.update(vars(options)) or {"files": []})
+    assert kgen(prompt)[0] == 0 and given["prompts"] == [prompt]
+
+
 def test_a_command_with_a_slip_is_no_prompt(failed):
-    assert failed(2, "genrate", "x") == "kgen: there is no command 'genrate'. Did you mean 'generate'? See kgen --help."
+    line = "kgen: there is no command 'genrate'. Did you mean 'generate'? To draw it: kgen generate openmoji_128 "
+    assert failed(2, "genrate", "x") == f"{line}genrate"
     assert failed(2, "--colour").startswith("kgen: ")
 
 

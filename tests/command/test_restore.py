@@ -41,6 +41,10 @@ def test_missing_parts(done, failed, inpainter, restorer, photo):
     assert (pixels("whole.png")[~known] != pixels(photo)[~known]).any()
     assert "needs --mask, white where something is missing" in failed(2, "restore", photo, "--preset", inpainter)
     assert "leave out --mask" in failed(2, "restore", photo, "--preset", restorer, "--mask", "mask.png")
+    # A transparent part is not missing, whatever its colour.
+    Image.fromarray(np.dstack([np.full((36, 44, 3), 255, "uint8"), mask])).save("clear.png")
+    done("restore", photo, "--preset", inpainter, "--mask", "clear.png", "-o", "same.png")
+    np.testing.assert_array_equal(pixels("same.png"), pixels("whole.png"))
     Image.fromarray(mask[:9]).save("low.png")
     line = failed(1, "restore", photo, "--preset", inpainter, "--mask", "low.png")
     assert "'low.png' must be as large as 'photo.png', 44 x 36 pixels; it is 44 x 9" in line
@@ -61,6 +65,25 @@ def test_bad_input(failed, restorer, photo, folder):
     assert "-o: 'both.png' must be a folder" in line
     assert "two images have the same name" in failed(2, "restore", photo, photo, "--preset", restorer)
     assert not (folder / "restored").exists()
+
+
+def test_an_input_that_was_replaced_is_told(done, kgen, restorer, photo):
+    # Other bytes than those that are written, though the small network changes little.
+    Image.fromarray(pixels(photo)).save(photo, compress_level=0)
+    done("restore", photo, "--preset", restorer, "-o", photo, "--overwrite")
+    code, out, err = kgen("run", f"{photo}.run.json", "-o", "again.png")
+    assert code == 0 and "photo.png' is missing or has changed; the result will differ" in err
+
+
+def test_a_folder_that_is_a_link_or_here(done, restorer, photo, folder, monkeypatch):
+    (folder / "real").mkdir()
+    (folder / "link").symlink_to("real")
+    done("restore", photo, "--preset", restorer, "-o", "link")
+    assert (folder / "link").is_symlink() and (folder / "real" / "photo.png").is_file()
+    (folder / "here").mkdir()
+    monkeypatch.chdir(folder / "here")
+    done("restore", f"../{photo}", "--preset", restorer, "-o", ".")
+    assert (folder / "here" / "photo.png").is_file() and (folder / "here.run.json").is_file()
 
 
 def test_it_can_be_repeated(done, kgen, restorer, photo):

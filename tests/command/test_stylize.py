@@ -32,6 +32,12 @@ def test_a_photo_in_the_style_of_a_painting(kgen, done, painter, photo, painting
     np.testing.assert_array_equal(pixels("again.png"), expected)
 
 
+def test_transparent_parts_are_white(done, painter, painting):
+    Image.new("RGBA", (24, 20), (0, 0, 0, 0)).save("clear.png")
+    done("stylize", "clear.png", painting, "--model", painter, "--strength", 0, "-o", "out.png")
+    assert (pixels("out.png") == 255).all()
+
+
 def test_bad_input(failed, painter, photo, painting):
     assert "argument --strength: must be a number from 0 to 1; got '2'" in failed(
         2, "stylize", photo, painting, "--strength", 2

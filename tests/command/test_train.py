@@ -21,6 +21,8 @@ def test_options_of_a_file_and_those_that_win(folder):
     assert given == ["mine", "--steps", "7", "--image-size=32", "--prompts", "a", "b c", "--quiet", "--seed=1"]
     assert train.expanded(["mine", "--config=run.json", "-q", "--seed=3"])[1:3] == ["-q", "--seed=3"]
     assert train.expanded(["mine", "--steps", "7"]) == ["mine", "--steps", "7"]
+    (folder / "zero.json").write_text('{"seed": 0, "quiet": false, "limit": null}')
+    assert train.expanded(["mine", "--config", "zero.json"]) == ["mine", "--seed=0"]
     pytest.importorskip("yaml")
     (folder / "run.yaml").write_text("steps: 40\nbatch-size: 4\nquiet: false\n")
     assert train.expanded(["mine", "--config", "run.yaml"]) == ["mine", "--steps=40", "--batch-size=4"]
@@ -38,6 +40,22 @@ def test_files_that_hold_no_options(folder, failed):
     assert "unrecognized arguments: --colour=1" in failed(2, "train", "mine", "--config", "run.json")
     (folder / "run.json").write_text('{"steps": "many"}')
     assert "--steps: must be a whole number from 1; got 'many'" in failed(2, "train", "mine", "--config", "run.json")
+
+
+# === The place of the results ===
+@pytest.mark.parametrize(
+    ("output", "where"), [("mine", "in"), ("mine/run", "in"), (".", "around"), ("..", "around"), (None, "in")]
+)
+def test_results_and_images_have_different_folders(failed, captioned, folder, monkeypatch, output, where):
+    (folder / "run.json").write_text("{}")
+    files = sorted(folder.rglob("*"))
+    if output is None:
+        # The name that it has without -o.
+        monkeypatch.chdir(folder / captioned)
+    given = [".", "--overwrite"] if output is None else [captioned, "--overwrite", "-o", output]
+    message = failed(2, "train", *given)
+    assert f"is {where} the folder of images" in message and "choose a directory beside it" in message
+    assert sorted(folder.rglob("*")) == files
 
 
 # === The run ===
@@ -66,8 +84,10 @@ def test_a_folder_of_captioned_images(done, kgen, failed, captioned, small, fold
     os.remove(made / "model.keras")
     code, out, err = kgen("train", captioned, *small, "--seed", 5)
     assert code == 1 and "is from a run with {'seed': 0}, not {'seed': 5}. Give another directory" in err
-    # From its file, to the bit.
+    # From its file, to the bit; what the run did not write stays.
+    (made / "notes.txt").write_text("mine")
     done("train", captioned, *small, "--overwrite")
+    assert (made / "notes.txt").read_text() == "mine"
     first = (made / "images.png").read_bytes()
     assert kgen("run", "text_to_image_mine.run.json")[0] == 0
     assert (folder / "text_to_image_mine_2" / "images.png").read_bytes() == first

@@ -76,6 +76,16 @@ def test_goes_on_where_it_was_stopped(folder):
         assert [row["file_name"] for row in csv.DictReader(table)][:3] == ["a.png", "aa.png", "b.png"]
 
 
+def test_a_table_from_a_spreadsheet(folder):
+    captions, table = caption(Captioner(), folder), folder / "captions.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("a red image", "a rose"), encoding="utf-8-sig")
+    found = caption(Captioner(dies_after=0), folder)
+    assert list(found) == list(captions) and "a rose" in found.values()
+    table.write_text("file_name;text\na.png;a rose\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="must begin with a line naming the columns file_name,text; got file_name;"):
+        caption(Captioner(), folder)
+
+
 def test_unreadable_images_are_named_and_the_others_captioned(folder):
     (folder / "b.png").write_bytes(b"no image")
     with pytest.warns(UserWarning, match=r"1 of 7 images in .* have no caption: b.png: unreadable .Unidentified"):

@@ -222,6 +222,7 @@ def test_a_classifier_is_asked_unless_samples_are_named():
     expected = ops.convert_to_numpy(ops.softmax(vae.discriminator(x)["labels"]))
     np.testing.assert_allclose(vae.classify(images), expected, atol=1e-5)
     assert np.abs(vae.classify(images, samples=1) - expected).max() > 0.01
+    assert vae.classify(images, class_shares=[0, 1, 0]).argmax(axis=1).tolist() == [1] * 4
 
 
 # === At the door ===

@@ -88,6 +88,10 @@ def test_alpha_is_kept(trained):
         restored = larger.restore(np.concatenate([PHOTO / 255.0, even], axis=-1))
     assert restored.shape == (90, 140, 4)
     np.testing.assert_array_equal(restored[..., 3], 102)
+    # In the range of the colours.
+    signed = np.concatenate([PHOTO, alpha], axis=-1).astype("float32") / 127.5 - 1.0
+    for value_range in (None, (-1, 1)):
+        np.testing.assert_array_equal(trained.restore(signed, value_range=value_range)[..., 3:], alpha)
 
 
 @pytest.mark.backends

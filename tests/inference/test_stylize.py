@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -68,6 +70,14 @@ def test_statistics_of_parts_are_those_of_the_whole(trained):
     whole, parts = (_statistics(trained, images, np.asarray, tile, 4) for tile in (96, 32))
     np.testing.assert_allclose(whole, array(trained.statistics({"images": bordered})), atol=1e-5)
     np.testing.assert_allclose(parts, whole, atol=1e-3)
+
+
+def test_a_small_deviation_beside_a_large_mean():
+    found = np.array([[100.0, 1e-3], [100.0, 3e-3]], "float32")
+    graphs = SimpleNamespace(in_batches=lambda function, inputs, batch_size, verbose: found)
+    model = SimpleNamespace(border=8, channels=[1], graphs=graphs, statistics=None)
+    images = np.zeros((2, 64, 40, 3), "float32")
+    np.testing.assert_allclose(_statistics(model, images, np.asarray, 32, 4), found, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_several_heads():
         ({"class_weight": {0: -1.0}}, ValueError, "to numbers of at least 0; got 0: -1.0"),
         ({"class_weight": [1.0, 2.0, 3.0]}, TypeError, "class_weight must be a dict from a class to its weight"),
         ({"sample_weight": np.ones(3)}, ValueError, r"must be 12 numbers of at least 0, .*; got shape \(3,\)"),
+        ({"sample_weight": []}, ValueError, r"must be 12 numbers of at least 0, .*; got shape \(0,\)\."),
         ({"sample_weight": -np.ones(12)}, ValueError, "one for each image; got shape .12,., -1 to -1"),
         (
             {"sample_weight": {"masks": np.ones(12)}},
@@ -123,6 +124,15 @@ def test_several_heads():
 def test_what_is_wrong(weights, error, message):
     with pytest.raises(error, match=f"ImageClassifier: .*{message}"):
         classifier().fit(*tiny.bands(12), verbose=0, **weights)
+
+
+def test_weights_of_a_call_that_fails_are_not_those_of_the_next():
+    model, (images, labels) = classifier(), tiny.bands(12)
+    with pytest.raises(ValueError, match="labels must be 12 integers"):
+        model.fit(images, labels[:5], class_weight={0: 100.0}, verbose=0)
+    keras.utils.set_random_seed(0)
+    model.fit(images, labels, batch_size=12, shuffle=False, verbose=0)
+    assert same(tiny.weights(model.network), trained())
 
 
 def test_where_weights_mean_nothing():

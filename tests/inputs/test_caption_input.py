@@ -24,6 +24,26 @@ def intake(encoder):
     return CaptionInput("Model", tiny_text.SHAPE, scale, encoder, *feature_standards(encoder))
 
 
+def test_features_are_read_anew_after_the_encoder_has_learned():
+    made = intake(tiny_text.text_encoder())
+    before = made.table(tiny_text.CAPTIONS[:2]).gather(np.arange(2, dtype="int32"))["pooled"]
+    made.encoder.trainable = True
+    assert isinstance(made.table(tiny_text.CAPTIONS[:2]), CaptionTokens)
+    for weight in made.encoder.trainable_variables:
+        weight.assign(weight + 0.1)
+    made.encoder.trainable = False
+    after = made.table(tiny_text.CAPTIONS[:2]).gather(np.arange(2, dtype="int32"))["pooled"]
+    np.testing.assert_allclose(after, made.encoder.encode(tiny_text.CAPTIONS[:2])["pooled"], atol=1e-5)
+    assert np.abs(after - before).max() > 0.01
+
+
+def test_a_negative_seed_of_a_model_orders_its_captions():
+    model = tiny_text.model(seed=-3)
+    batches = model.image_input.opened(*tiny_text.pictures(8), 4, True)
+    batches.on_epoch_begin()
+    assert sorted(batches.order) == list(range(8))
+
+
 def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):
     made = intake(encoder)
     table = made.table(tiny_text.CAPTIONS[:4])

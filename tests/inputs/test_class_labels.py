@@ -4,6 +4,7 @@ from keras import ops
 
 from kgen.inputs import ClassLabels
 from kgen.inputs.class_labels import label_condition
+from tests.models import tiny
 
 
 def test_labels_make_a_condition_or_none():
@@ -19,6 +20,15 @@ def test_labels_make_a_condition_or_none():
     ):
         with pytest.raises(ValueError, match=f"GAN.decode: labels {message}"):
             label_condition("GAN.decode", 3, labels, 2)
+
+
+def test_labels_in_a_list_are_an_array():
+    assert ClassLabels(3).numbered("Model", [2, 0]).tolist() == [2, 0]
+    gan = tiny.gan(num_classes=3)
+    gan.compile()
+    images, labels = tiny.pictures(8), [0, 1, 2, 0, 1, 2, 0, 1]
+    gan.fit(images, labels, validation_data=(images, labels), verbose=0)
+    assert set(gan.evaluate(images, labels, verbose=0, return_dict=True)) >= {"generator_loss"}
 
 
 def test_labels_in_a_column_are_one_hot_too():

@@ -117,6 +117,12 @@ def test_mixed_pictures_are_judged_by_their_share(plain):
     adversary = Adversary(plain, NonSaturating(), [], Halves())
     values = numpy(adversary.discriminator_loss(real, fake, {}, True, None)["loss"])
     np.testing.assert_allclose(values, share * softplus(-logits) + (1 - share) * softplus(logits), rtol=1e-5)
+    # A smoothed label is a share too.
+    smooth = Adversary(plain, NonSaturating(label_smoothing=0.2), [], Halves())
+    values = numpy(smooth.discriminator_loss(real, fake, {}, True, None)["loss"])
+    np.testing.assert_allclose(
+        values, 0.8 * share * softplus(-logits) + (1 - 0.8 * share) * softplus(logits), rtol=1e-5
+    )
     # Evaluation shows the loss of pictures as they are.
     evaluated = numpy(adversary.discriminator_loss(real, fake, {}, False, None)["loss"])
     expected = softplus(-numpy(plain(real))[:, 0]) + softplus(numpy(plain(fake))[:, 0])

@@ -37,6 +37,13 @@ def test_pixels_and_psnr_by_hand():
     np.testing.assert_allclose(parts["psnr"], -10 * np.log10(errors), rtol=1e-4)
 
 
+def test_images_of_any_number_of_channels():
+    four = tensor(RANDOM.uniform(-1, 1, (2, 8, 8, 4)).astype("float32"))
+    parts = array(attached(Likeness()).parts(four, 0.5 * four, training=True))
+    errors = np.square(0.5 * ops.convert_to_numpy(four)).mean(axis=(1, 2, 3)) / 4
+    np.testing.assert_allclose(parts["psnr"], -10 * np.log10(errors), rtol=1e-4)
+
+
 @pytest.mark.backends
 def test_each_part_that_is_asked_for():
     discriminator = tiny.encoder(1)

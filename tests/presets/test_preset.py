@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kgen.command.model_files import file_of
 from kgen.models import GAN, VAE
-from kgen.presets import load_preset, preset, preset_description, save_preset
+from kgen.presets import is_preset, load_preset, preset, preset_description, save_preset
 from tests.models import tiny
 from tests.training import toy
 
@@ -151,6 +152,24 @@ def test_names_and_classes(trained, tmp_path):
     save_preset(trained, tmp_path)
     with pytest.raises(ValueError, match="contains a VAE"):
         GAN.from_preset(tmp_path)
+
+
+def test_the_home_directory(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_preset(trained, "~/cat")
+    assert (tmp_path / "cat" / "preset.json").is_file()
+    assert is_preset("~/cat") and preset_description("~/cat")["class"].endswith("VAE")
+    assert file_of("~/cat") == tmp_path / "cat" / "model.keras"
+
+
+def test_a_folder_of_its_name_does_not_hide_a_preset(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own, file = preset_description("tiny_f8"), file_of("tiny_f8")
+    (tmp_path / "tiny_f8").mkdir()
+    assert preset_description("tiny_f8") == own and file_of("tiny_f8") == file
+    # But a preset of the user's own does.
+    save_preset(trained, "tiny_f8")
+    assert preset_description("tiny_f8")["class"].endswith("VAE") and file_of("tiny_f8") != file
 
 
 def test_nothing_else_is_overwritten(trained, tmp_path):

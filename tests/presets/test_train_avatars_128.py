@@ -18,6 +18,7 @@ def test_a_small_one_is_made(tmp_path):
         pytest.importorskip(package)
     sizes = ["--images", "12", "--steps", "2", "--batch-size", "8", "--codes", "3", "4", "--width", "16"]
     sizes += ["--condition-dim", "16", "--prior-steps", "3", "--renew", "1", "--renew-steps", "3"]
+    sizes += ["--prior-images", "14", "--prior-captions", "3"]
     command = [sys.executable, str(SCRIPT), *sizes, "--output", str(tmp_path / "preset")]
     result = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[3])
     assert result.returncode == 0, result.stderr[-3000:]

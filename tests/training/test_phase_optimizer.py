@@ -173,6 +173,25 @@ def test_losses_are_scaled_under_float16_alone():
     model = toy.Lines(dtype="mixed_float16")
     model.compile({"first": own, "second": "sgd"})
     assert model.optimizer.by_phase["first"] is own
+    # However optimizers are given.
+    model.compile(given := PhaseOptimizer({"first": SGD(), "second": "sgd"}))
+    assert model.optimizer is given
+    for name, optimizer in given.by_phase.items():
+        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and optimizer.name == name
+
+
+def test_the_optimizer_of_a_model_that_now_trains_more_begins_anew():
+    model = toy.Lines()
+    model.compile({"first": Adam(0.125), "second": SGD(0.25)})
+    before = model.optimizer
+    model.compile(before)
+    assert model.optimizer is before
+    # As after `frozen` of a classifier changed.
+    phases = model.phases()
+    phases[0] = Phase("first", phases[0].loss, [*phases[0].variables, keras.Variable([1.0])])
+    after = PhaseOptimizer.from_argument(before, phases, None, "float32")
+    assert after is not before and after.by_phase["first"].learning_rate == 0.125
+    assert after.trains(phases) and not before.trains(phases)
 
 
 # === Keras' callbacks ===

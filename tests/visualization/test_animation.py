@@ -30,6 +30,12 @@ def test_there_and_back_larger_and_grey(tmp_path):
     np.testing.assert_array_equal(frames[1, 1::2, 1::2, 2], FRAMES[1, ..., 0])
 
 
+def test_its_folder_is_made_in_the_home_directory_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_animation(FRAMES, "~/new/walk.gif")
+    assert read(tmp_path / "new" / "walk.gif")[0].shape == FRAMES.shape
+
+
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
