@@ -184,6 +184,8 @@ class CaptionInput(ImageInput):
             x, y = x.images, x.captions
         if isinstance(x, dict) and "captions" in x:
             x, y = x["images"], x["captions"]
+        elif isinstance(x, dict) and set(x) == {"images"}:
+            x = x["images"]
         if hasattr(x, "element_spec"):
             x = as_dicts(self.owner, x)
             # Wrong images should raise before thousands of captions are encoded.

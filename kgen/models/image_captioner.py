@@ -73,7 +73,8 @@ class ImageCaptioner:
         if image_size is not None:
             image_size = checks.integer("ImageCaptioner", "image_size", image_size)
         self.image_size = image_size or self._own_size()
-        self._vectors: Array | None = None
+        # Vectors of the bank, and how many steps the model had been trained for when it made them.
+        self._vectors: tuple[int, Array] | None = None
 
     def _own_size(self):
         if self.retrieves:
@@ -108,10 +109,11 @@ class ImageCaptioner:
         return captions[0] if single else captions
 
     def _chosen(self, images, batch_size, verbose, value_range):
-        if self._vectors is None:
-            self._vectors = self.model.encode_texts(self.bank, 64, verbose)
+        steps = self.model.steps_done()
+        if self._vectors is None or self._vectors[0] != steps:
+            self._vectors = steps, self.model.encode_texts(self.bank, 64, verbose)
         vectors = self.model.encode_images(images, batch_size, verbose, value_range)
-        return [self.bank[i] for i in self.model.retrieve(vectors, self._vectors, top=1)[0][:, 0]]
+        return [self.bank[i] for i in self.model.retrieve(vectors, self._vectors[1], top=1)[0][:, 0]]
 
     def _written(self, images, batch_size, verbose, value_range):
         batch_size = checks.integer("ImageCaptioner", "batch_size", batch_size)

@@ -44,6 +44,13 @@ def test_a_negative_seed_of_a_model_orders_its_captions():
     assert sorted(batches.order) == list(range(8))
 
 
+def test_images_in_a_dict_beside_their_captions():
+    model, (images, captions) = tiny_text.model(), tiny_text.pictures(8)
+    batches = model.image_input.opened({"images": images}, captions, 4, False)
+    np.testing.assert_array_equal(batches.images, images)
+    assert len(batches) == 2 and "pooled" in batches[0]
+
+
 def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):
     made = intake(encoder)
     table = made.table(tiny_text.CAPTIONS[:4])

@@ -61,6 +61,15 @@ def test_chooses_what_the_dual_encoder_would():
     assert captioner.bank == bank and captioner.image_size == min(encoder.image_shape[:2])
     assert captioner.caption(images, batch_size=4) == encoder.caption(images, bank)
     assert captioner.caption(images[1]) == encoder.caption(images[1], bank)
+    # Also after it has learned more.
+    asked, encode = [], encoder.encode_texts
+    encoder.encode_texts = lambda texts, *options: asked.append(texts) or encode(texts, *options)
+    captioner.caption(images)
+    assert not asked
+    encoder.compile()
+    encoder.fit(images, captions, epochs=2, verbose=0)
+    captioner.caption(images)
+    assert asked == [bank]
 
 
 @pytest.mark.backends
