@@ -51,12 +51,15 @@ def parse_arguments():
 def train(options):
     start = time.time()
     try:
+        import keras
         import numpy as np
 
         import kgen
     except ImportError as error:
         sys.exit(f"{error}. Install kgen first: pip install -e .")
 
+    # The networks' first weights come from Keras' own random numbers.
+    keras.utils.set_random_seed(options.seed)
     names = kgen.data.FASHION_MNIST_NAMES
     images, labels = (each[: options.limit] for each in kgen.data.fashion_mnist("train", path=options.data))
     held_out = [each[: min(options.limit, 2000)] for each in kgen.data.fashion_mnist("test", path=options.data)]

@@ -58,6 +58,8 @@ def build(options):
 
     import kgen
 
+    # The networks' first weights come from Keras' own random numbers.
+    keras.utils.set_random_seed(options.seed)
     shape, hidden = (28, 28, 1), {"units": options.units, "activation": "relu"}
     encoder = keras.Sequential(
         [keras.Input(shape), layers.Flatten(), layers.Dense(**hidden), layers.Dense(2 * options.latent_dim)]
