@@ -129,8 +129,10 @@ def remove(path: Path) -> None:
 
 
 def emptied(path: Path) -> None:
-    """Makes an empty directory, or removes what is in the one at this path, which may be a link."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Makes an empty directory, in place of a file, or removes what is in the one at this path, which may be a link."""
+    if not path.is_dir():
+        remove(path)
+        path.mkdir(parents=True)
     for each in path.iterdir():
         remove(each)
 

@@ -108,8 +108,9 @@ class StepGuard:
         return train_function
 
     def begin(self) -> None:
-        """Forgets the last steps."""
+        """Forgets the last steps, and a callback that watched them and may have been interrupted."""
         self._flags.clear()
+        self.watched = False
 
     def end(self) -> None:
         """Checks the last steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import keras
@@ -258,16 +259,12 @@ class PhasedModel(keras.Model):
         """
         backup = backup_among(kwargs.get("callbacks"))
         if self.compiled:
-            # A callback of an earlier call that was interrupted no longer watches.
-            self.guard.watched = False
             self.guard.begin()
         with backend.interruptible() as guards:
             if guards and not isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList):
                 kwargs["callbacks"] = [*keras.tree.flatten(kwargs.get("callbacks") or []), *guards]
-            if backup is None:
-                history = super().fit(x, y, **kwargs)
-            else:
-                history = fit_with_backup(backup, self, super().fit, x, y, **kwargs)
+            train = super().fit if backup is None else partial(fit_with_backup, backup, self, super().fit)
+            history = train(x, y, **kwargs)
         # If it is set, a callback such as TerminateOnNaN has already handled the NaN.
         if not self.stop_training:
             self.guard.end()
@@ -275,6 +272,8 @@ class PhasedModel(keras.Model):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.train_on_batch`; raises the same errors as `fit`."""
+        if self.compiled:
+            self.guard.begin()
         logs = super().train_on_batch(*args, **kwargs)
         self.guard.end()
         return logs

@@ -77,11 +77,19 @@ def test_after_an_interrupted_training_nan_is_an_error_again():
     def interrupt(batch, logs):
         raise KeyboardInterrupt
 
-    model = compiled()
-    with pytest.raises(KeyboardInterrupt):
-        fit(model, AdversarialWatch(), keras.callbacks.LambdaCallback(on_train_batch_end=interrupt))
+    def interrupted():
+        model = compiled()
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, AdversarialWatch(), keras.callbacks.LambdaCallback(on_train_batch_end=interrupt))
+        return model
+
     with pytest.raises(FloatingPointError):
-        fit(model, Spoiler(1, 1))
+        fit(interrupted(), Spoiler(1, 1))
+    model = interrupted()
+    variable = model.generator.trainable_variables[0]
+    variable.assign(keras.ops.full(variable.shape, float("nan")))
+    with pytest.raises(FloatingPointError):
+        model.train_on_batch(tiny.pictures(8))
 
 
 @pytest.mark.backends

@@ -80,6 +80,10 @@ def test_a_folder_that_is_a_link_or_here(done, restorer, photo, folder, monkeypa
     (folder / "link").symlink_to("real")
     done("restore", photo, "--preset", restorer, "-o", "link")
     assert (folder / "link").is_symlink() and (folder / "real" / "photo.png").is_file()
+    # In place of a file.
+    (folder / "better").write_text("old")
+    done("restore", photo, "--preset", restorer, "-o", "better", "--overwrite")
+    assert (folder / "better" / "photo.png").is_file()
     (folder / "here").mkdir()
     monkeypatch.chdir(folder / "here")
     done("restore", f"../{photo}", "--preset", restorer, "-o", ".")

@@ -43,6 +43,10 @@ def test_trains_and_denoises(clothes, tmp_path):
     assert {"reconstruction", "kl", "active_units", "nats_gained_by_prior"} <= set(report)
     assert all(np.isfinite(value) for value in report.values())
     assert report["psnr_denoised"] > report["psnr_noisy"]
+    # The seed is that of the first weights too.
+    assert run(*options, "--output", "again", cwd=tmp_path).returncode == 0
+    again = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert again["reconstruction"] == pytest.approx(report["reconstruction"], rel=1e-5)
     names = ("reconstructions", "generated", "between", "traversal", "plane", "denoised", "strangest")
     for name in (*(f"{name}.png" for name in names), "samples/epoch_0008.png"):
         with Image.open(made / name) as image:

@@ -132,6 +132,7 @@ def test_progress(linear, capsys):
         ),
         ({"noise_std": 0.0}, ValueError, "VAE.denoise: noise_std must be a positive number, where white is 1; got 0"),
         ({"noise_std": "0.3"}, ValueError, "VAE.denoise: noise_std must be a positive number"),
+        ({"batch_size": 0}, ValueError, "VAE.denoise: batch_size must be an integer of at least 1; got 0"),
         ({"steps": 0}, ValueError, "VAE.denoise: steps must be an integer of at least 1; got 0"),
         ({"samples": 3}, ValueError, "VAE.denoise: samples must be an even number of at least 2; got 3"),
         ({"seed": None}, ValueError, "VAE.denoise: seed must be an integer from .*; got None"),

@@ -119,6 +119,7 @@ def test_progress(gan, capsys):
         ({"steps": 0}, ValueError, "GAN.encode: steps must be an integer of at least 1; got 0"),
         ({"steps": 1.5}, ValueError, "GAN.encode: steps must be an integer of at least 1; got 1.5"),
         ({"batch_size": 0}, ValueError, "GAN.encode: batch_size must be an integer of at least 1; got 0"),
+        ({"seed": 2**31}, ValueError, "GAN.encode: seed must be an integer from .*; got 2147483648"),
         ({"seed": None}, ValueError, "GAN.encode: seed must be an integer from -2147483647 to 2147483647; got None"),
         ({"labels": [0, 1]}, ValueError, "GAN.encode: models with num_classes need labels, and others take none"),
     ],

@@ -36,6 +36,12 @@ def test_it_finds_clusters_as_well_as_scikit_learn_does(prior):
     np.testing.assert_allclose(sorted(prior.weights[0]), sorted(np.bincount(clusters()[1]) / 600), atol=0.01)
 
 
+def test_labels_in_a_column():
+    points, labels = clusters()
+    column, plain = (fit(points, each, num_classes=3, components=1) for each in (labels[:, None], labels))
+    np.testing.assert_array_equal(column.means, plain.means)
+
+
 @pytest.mark.backends
 def test_log_density(prior):
     points = clusters(20, seed=1)[0].astype("float32")

@@ -196,6 +196,8 @@ def test_interpolation_begins_and_ends_at_the_pictures_of_the_seeds(vae, conditi
 
 
 def test_interpolation_that_cannot_be(vae, conditional):
+    with pytest.raises(ValueError, match="VAE.interpolate: a seed must be an integer below"):
+        vae.interpolate(0, 2**31)
     with pytest.raises(ValueError, match="VAE.interpolate: steps must be an integer of at least 2; got 1"):
         vae.interpolate(0, 1, steps=1)
     for model, label in ((vae, 0), (conditional, None)):
