@@ -66,6 +66,8 @@ def test_learning_hides_words_and_measuring_hides_none():
 def test_bad_input():
     made = model()
     with pytest.raises(TypeError, match="TextToImage.fit_prior: pass images and captions as arrays and lists"):
+        made.fit_prior(keras.utils.PyDataset())
+    with pytest.raises(ValueError, match="captions are missing"):
         made.fit_prior({"images": IMAGES})
     with pytest.raises(ValueError, match="TextToImage.fit_prior: value_range"):
         made.fit_prior(IMAGES / 255.0, CAPTIONS, value_range=(0, 9))
