@@ -50,7 +50,9 @@ class CompiledGraphs:
         self.forget_stale()
         compiled = self.compiled
         if name not in compiled:
-            compiled[name] = backend.compiled(function, lambda: self.model.variables)
+            # TensorFlow needs no graph for each size of image.
+            axes = 3 if None in self.model.image_input.image_shape else 1
+            compiled[name] = backend.compiled(function, lambda: self.model.variables, axes)
         results: Any = None
         count = len(next(iter(inputs.values())))
         progress = Progress(count, verbose=verbose)

@@ -11,11 +11,11 @@ from kgen.inference.compiled_graphs import CompiledGraphs
 class Model:
     """What the graphs ask of an `ImageModel`; counts how often a graph is traced."""
 
-    def __init__(self, weight=2.0):
+    def __init__(self, weight=2.0, image_shape=(1,)):
         self.weight = keras.Variable(weight, trainable=False)
         self.variables = [self.weight]
         self.constant, self.prior = object(), None
-        self.image_input = SimpleNamespace(constants=lambda: [self.constant])
+        self.image_input = SimpleNamespace(constants=lambda: [self.constant], image_shape=image_shape)
         self.sampler = SimpleNamespace(constants=lambda: [self.prior])
         self.test_function = self.train_function = "compiled"
         self.traced = 0
@@ -43,6 +43,16 @@ def test_a_graph_reads_the_weights_as_they_are_and_is_traced_once(tensorflow_bac
         found = model.graphs.in_batches(model.doubled, {"images": NUMBERS}, verbose=0)
         np.testing.assert_array_equal(found, weight * NUMBERS)
     assert model.traced == 1
+
+
+@pytest.mark.parametrize("image_shape, graphs", [((None, None, 3), 1), ((8, 6, 3), 4)])
+def test_one_graph_for_images_of_any_size(tensorflow_backend, image_shape, graphs):
+    model = Model(image_shape=image_shape)
+    for size in ((8, 6), (8, 7), (9, 6), (30, 2)):
+        images = np.random.default_rng(0).uniform(size=(2, *size, 3)).astype("float32")
+        found = model.graphs.in_batches(model.doubled, {"images": images}, verbose=0)
+        np.testing.assert_array_equal(found, 2 * images)
+    assert model.traced == graphs
 
 
 @pytest.mark.parametrize("name", ["constant", "prior"])
