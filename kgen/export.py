@@ -54,6 +54,31 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
         RuntimeError: if the format cannot express what the model does.
     """
     path = os.path.expanduser(path)
+    check_target(path, format)
+    parent = os.path.dirname(os.path.abspath(path))
+    os.makedirs(parent, exist_ok=True)
+    if format == "tf_saved_model":
+        with whole_directory(path) as partial:
+            _write(model, os.fspath(partial), format)
+        return
+    # A separate folder for the files until they are complete.
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{os.path.basename(path)}.", suffix=PARTIAL) as folder:
+        _write(model, os.path.join(folder, os.path.basename(path)), format)
+        names = sorted(os.listdir(folder))
+        # The file comes last: everything it needs is there by then.
+        names.sort(key=lambda name: name == os.path.basename(path))
+        for name in names:
+            os.replace(os.path.join(folder, name), os.path.join(parent, name))
+    for ending in (_TOKENIZER, _CLEANER):
+        # Left by an older model that treated prompts differently.
+        if os.path.basename(os.path.splitext(path)[0]) + ending not in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.splitext(path)[0] + ending)
+
+
+def check_target(path: str | os.PathLike, format: str) -> None:
+    """Checks all that `export_model` needs beside the model; raises the same errors."""
+    path = os.fspath(path)
     if format not in FORMATS:
         raise ValueError(f"export: format must be one of {', '.join(map(repr, FORMATS))}; got {format!r}.")
     if format == "tf_saved_model":
@@ -77,25 +102,6 @@ def export_model(model: Any, path: str | os.PathLike, format: str = "tf_saved_mo
             f"export: the format 'torch' needs Keras on torch, but this process runs on {backend}. Set "
             "KERAS_BACKEND=torch before Python starts."
         )
-    parent = os.path.dirname(os.path.abspath(path))
-    os.makedirs(parent, exist_ok=True)
-    if format == "tf_saved_model":
-        with whole_directory(path) as partial:
-            _write(model, os.fspath(partial), format)
-        return
-    # A separate folder for the files until they are complete.
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{os.path.basename(path)}.", suffix=PARTIAL) as folder:
-        _write(model, os.path.join(folder, os.path.basename(path)), format)
-        names = sorted(os.listdir(folder))
-        # The file comes last: everything it needs is there by then.
-        names.sort(key=lambda name: name == os.path.basename(path))
-        for name in names:
-            os.replace(os.path.join(folder, name), os.path.join(parent, name))
-    for ending in (_TOKENIZER, _CLEANER):
-        # Left by an older model that treated prompts differently.
-        if os.path.basename(os.path.splitext(path)[0]) + ending not in names:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(os.path.splitext(path)[0] + ending)
 
 
 def _write(model, path, format):

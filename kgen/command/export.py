@@ -8,6 +8,7 @@ from typing import Any
 
 from kgen.command import outputs
 from kgen.command.model_files import HELP, file_of, load_model
+from kgen.command.wrong_use import WrongUse
 from kgen.standard_output import results_only
 
 EXAMPLES = """\
@@ -32,6 +33,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     file = file_of(options.model)
     output = outputs.output_of(options, options.output)
     with results_only():
+        from kgen.export import check_target
+
+        try:
+            check_target(output, options.format)
+        except ValueError as error:
+            raise WrongUse(str(error)) from None
         model = load_model(options.model)
         model.export(output, format=options.format)
         written = outputs.write_run_file(options, output, outputs.digests(file))

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 
 from kgen.export import FORMATS
@@ -23,3 +25,9 @@ def test_it_offers_every_format(kgen):
 def test_bad_input(failed, trained_gan):
     assert "invalid choice: 'floppy'" in failed(2, "export", trained_gan, "served", "--format", "floppy")
     assert "there is no model 'none'" in failed(2, "export", "none", "served")
+
+
+def test_a_wrong_ending_is_told_before_the_model_is_read(failed):
+    Path("model.keras").write_text("no model")
+    assert "format='onnx'" in failed(2, "export", "model.keras", "served.onnx")
+    assert "must end in .tflite" in failed(2, "export", "model.keras", "served", "--format", "litert")
