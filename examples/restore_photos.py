@@ -106,7 +106,8 @@ def train(options):
 
     names = list(images)
     shown = names[len(names) - options.held_out :]
-    patches = kgen.data.random_patches([images[name] for name in names if name not in shown], 64, options.patches)
+    seen = [images[name] for name in names if name not in shown]
+    patches = kgen.data.random_patches(seen, 64, options.patches, options.seed)
     kgen.files.check_writable("--output", options.output / "model.keras")  # before the work, not after it
     keras.utils.set_random_seed(options.seed)
     layers, scale = degradations(options.task), 2 if options.task == "upscale" else 1

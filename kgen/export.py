@@ -216,11 +216,22 @@ def _write_elsewhere(model, path, format):
         file = os.path.join(folder, "model.keras")
         model.save(file)
         code = (
-            "import sys, keras, kgen.models; "
+            "import contextlib, importlib, sys, keras, kgen.models\n"
+            "for name in sys.argv[4:]:\n"
+            "    with contextlib.suppress(ImportError): importlib.import_module(name)\n"
             "keras.models.load_model(sys.argv[1], compile=False).export(sys.argv[2], format=sys.argv[3])"
         )
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-c", code, file, path, format]
+        command = [sys.executable, "-c", code, file, path, format, *_modules_of_users()]
         result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
-        raise RuntimeError(f"export: TensorFlow could not export the model:\n{result.stderr[-2000:]}")
+        raise RuntimeError(
+            "export: TensorFlow could not export the model. Classes of your own must be in a module, because another "
+            f"process loads them:\n{result.stderr[-2000:]}"
+        )
+
+
+def _modules_of_users():
+    """The modules with classes that users registered with Keras."""
+    modules = {getattr(each, "__module__", "") for each in keras.saving.get_custom_objects().values()}
+    return sorted(name for name in modules if name.split(".")[0] not in ("", "kgen", "keras", "keras_hub", "__main__"))

@@ -44,8 +44,9 @@ def serializable(cls: Any) -> Any:
         cls.__init__ = python_numbers(cls.__init__)
     if "get_config" not in vars(cls):
         cls.get_config = _get_config_of(cls)
-    if "from_config" not in vars(cls):
-        cls.from_config = classmethod(_from_config)
+    own = cls.__mro__[: next(i for i, base in enumerate(cls.__mro__) if base is object or _is_of_keras(base))]
+    if not any("from_config" in vars(base) for base in own):
+        cls.from_config = classmethod(from_arguments)
     return keras.saving.register_keras_serializable(package="kgen")(cls)
 
 
@@ -53,7 +54,7 @@ def constructor_arguments(cls: type) -> list[str]:
     """Names of the arguments of a class's constructor, including those it passes on to its kgen bases."""
     names = []
     for base in cls.__mro__:
-        if base is object or base.__module__.split(".")[0] == "keras":
+        if base is object or _is_of_keras(base):
             break
         if "__init__" not in vars(base):
             continue
@@ -90,8 +91,12 @@ def _get_config_of(cls):
     return get_config
 
 
-def _from_config(cls, config):
-    """An object made with these arguments."""
+def _is_of_keras(cls):
+    return cls.__module__.split(".")[0] == "keras"
+
+
+def from_arguments(cls: Any, config: dict[str, Any]) -> Any:
+    """An object of a class, made with the arguments in its config."""
     return cls(**{name: _deserialized(name, value) for name, value in config.items()})
 
 

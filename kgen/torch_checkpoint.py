@@ -8,6 +8,7 @@ import pickle
 import zipfile
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -21,6 +22,7 @@ _DTYPES = {
     "CharStorage": "i1",
     "ByteStorage": "u1",
     "BoolStorage": "?",
+    "BFloat16Storage": ml_dtypes.bfloat16,
 }
 
 
@@ -34,7 +36,7 @@ def read_torch_checkpoint(path: str | os.PathLike) -> dict[str, np.ndarray]:
         path: the file.
 
     Returns:
-        A dict from names to NumPy arrays.
+        A dict from names to NumPy arrays, float32 for bfloat16, which NumPy does not have.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -158,4 +160,5 @@ def _array(tensor, storages):
     if len(tensor.shape) != len(tensor.strides) or min(numbers) < 0 or (0 not in tensor.shape and reach >= len(data)):
         raise ValueError(f"a tensor of shape {tensor.shape} reaches beyond its storage of {len(data)} numbers")
     strides = [step * data.itemsize for step in tensor.strides]
-    return np.lib.stride_tricks.as_strided(data[tensor.offset :], tensor.shape, strides).copy()
+    view = np.lib.stride_tricks.as_strided(data[tensor.offset :], tensor.shape, strides)
+    return view.astype("float32" if view.dtype == ml_dtypes.bfloat16 else view.dtype)

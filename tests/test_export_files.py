@@ -1,5 +1,6 @@
 """Files of other formats than SavedModel, each in its own runtime, against the model in Python."""
 
+import importlib
 import json
 import re
 import warnings
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from kgen.export import _write_elsewhere
 from kgen.layers import Downscale, RandomMask
 from kgen.models import ImageRestorer
 from kgen.sampling.latent_prior import component_noise
@@ -150,6 +152,22 @@ def test_off_tensorflow_a_process_of_it_writes_the_file(tmp_path):
         "images"
     ]
     assert np.abs(images - expected(model.generate, 3, seed=4)).max() <= 1
+
+
+def test_the_other_process_knows_classes_of_users(tmp_path, monkeypatch, tensorflow_backend):
+    pytest.importorskip("onnx")
+    (tmp_path / "invert.py").write_text(
+        "from kgen.layers.image_filter import ImageFilter\n"
+        "from kgen.serializable import serializable\n"
+        "@serializable\n"
+        "class Invert(ImageFilter):\n"
+        "    def apply(self, images):\n"
+        "        return 1.0 - images\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    model = gan(postprocessing=[importlib.import_module("invert").Invert()])
+    _write_elsewhere(model, str(tmp_path / "gan.onnx"), "onnx")
+    assert (tmp_path / "gan.onnx").is_file()
 
 
 # === Every other model: a factory, and what its file is given ===

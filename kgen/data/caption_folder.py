@@ -75,10 +75,11 @@ def caption_folder(
     batch_size = checks.integer("caption_folder", "batch_size", batch_size)
     folder = existing_folder(folder, "caption_folder")
     files = image_files(folder, "caption_folder")
-    own = captioner.fingerprint() if hasattr(captioner, "fingerprint") else fingerprint(captioner)
+    source = captioner.fingerprint() if hasattr(captioner, "fingerprint") else fingerprint(captioner)
     shown = {"image_size": image_size, "channels": channels, "background": str(background), "resize": resize}
-    _claim(folder, files, {"format": _FORMAT, "captioner": own, **shown})
-    captions = _known(folder, {same_name(name): name for name in files})
+    _claim(folder, files, {"format": _FORMAT, "captioner": source, **shown})
+    columns, told = _table(folder, {same_name(name): name for name in files})
+    captions = {**{row["file_name"]: row["text"] for row in told}, **_so_far(folder)}
     problems: list[str] = []
     missing = [name for name in files if name not in captions]
     options = (image_size, channels, background, resize)
@@ -93,8 +94,15 @@ def caption_folder(
     summary += f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
     if not captions:
         raise ValueError(f"caption_folder: {summary}.")
+    # The user's rows stay: several captions of an image, other columns.
+    own: dict[str, list[dict]] = {name: [] for name in captions}
+    for row in told:
+        own.get(row["file_name"], []).append(row)
     table = io.StringIO()
-    csv.writer(table).writerows([("file_name", "text"), *captions.items()])
+    writer = csv.DictWriter(table, columns, extrasaction="ignore")
+    writer.writeheader()
+    for name, text in captions.items():
+        writer.writerows(own[name] or [{"file_name": name, "text": text}])
     write_whole(folder / CAPTION_TABLES[0], table.getvalue())
     (folder / SO_FAR).unlink()
     if problems:
@@ -137,9 +145,8 @@ def _claim(folder, files, description):
     begin(file, description)
 
 
-def _known(folder, files):
-    """The captions so far, by the names in `files`; drops a half-written line that a killed run may have left."""
-    captions = {}
+def _table(folder, files):
+    """The columns and the rows of the table, with the names in `files`."""
     if (folder / CAPTION_TABLES[0]).is_file():
         # Somebody may have corrected captions in a spreadsheet, which writes a byte order mark.
         with open(folder / CAPTION_TABLES[0], encoding="utf-8-sig", newline="") as table:
@@ -149,8 +156,14 @@ def _known(folder, files):
                     f"caption_folder: {CAPTION_TABLES[0]} must begin with a line naming the columns file_name,text; "
                     f"got {checks.one_line(','.join(rows.fieldnames or ()), 100) or 'an empty file'}."
                 )
-            captions = {row["file_name"]: row["text"] for row in rows}
-    lines = []
+            told = [{**row, "file_name": files.get(same_name(row["file_name"]), row["file_name"])} for row in rows]
+            return rows.fieldnames, told
+    return ["file_name", "text"], []
+
+
+def _so_far(folder):
+    """The captions of a killed run; drops a half-written line that it may have left."""
+    captions, lines = {}, []
     if (folder / SO_FAR).is_file():
         for line in (folder / SO_FAR).read_bytes().splitlines():
             try:
@@ -160,4 +173,4 @@ def _known(folder, files):
             captions[row["file_name"]] = row["text"]
             lines.append(line + b"\n")
     write_whole(folder / SO_FAR, b"".join(lines))
-    return {files.get(same_name(name), name): text for name, text in captions.items()}
+    return captions

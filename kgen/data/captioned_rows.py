@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from kgen.data.pixel_store import pixel_store
-from kgen.data.read_image import Color, check_image_options, opened_image, squared_image
+from kgen.data.read_image import Color, check_image_options, draft, opened_image, squared_image
 from kgen.progress import Progress
 from kgen.types import Array
 
@@ -43,6 +43,9 @@ def captioned_rows(
         found, told = _value(row, image, where), _value(row, text, where)
         opened = _opened(found, f"{where}: {image!r}")
         try:
+            if opened is not found:
+                # Not a user's own image, which would stay small.
+                draft(opened, image_size)
             square = squared_image(opened, image_size, channels, background, resize)
         except Exception as error:  # noqa: BLE001  (Pillow's decoders raise a dozen types for broken files)
             raise ValueError(f"{where}: {image!r} is an image that cannot be read ({error}).") from error

@@ -105,6 +105,12 @@ def compose(
     if split not in SPLITS:
         raise ValueError(f"compose: split must be one of {', '.join(map(repr, SPLITS))}; got {split!r}.")
     names = [texts[0] for texts in cutouts.captions]
+    words = [*_COUNTS, *TINTS]
+    if split == "held_out" and not any(_fits(word, name) and held_out(word, name) for word in words for name in names):
+        raise ValueError(
+            "compose: no count or colour of these cut-outs is held out from training; give more cut-outs than "
+            f"{len(names)}."
+        )
     picture = functools.cache(lambda thing: _cropped(cutouts.images[thing]))
     images, captions, attributes = pixel_store((n, image_size, image_size, 3)), [], []
     for i in range(n):
@@ -171,12 +177,13 @@ def _scene(names: list[str], random: np.random.Generator, wanted: bool) -> tuple
             continue
         words = list(_COUNTS if kind == "count" else TINTS)
         word = words[random.integers(len(words))]
-        if kind == "color":
-            fits = _COLOR_WORDS.isdisjoint(names[thing].split())
-        else:
-            fits = not _is_plural(names[thing])
-        if fits and held_out(word, names[thing]) == wanted:
+        if _fits(word, names[thing]) and held_out(word, names[thing]) == wanted:
             return [thing] * _COUNTS.get(word, 1), {**scene, kind: word}
+
+
+def _fits(word, name):
+    """Whether a thing of this name can have this count or colour."""
+    return not _is_plural(name) if word in _COUNTS else _COLOR_WORDS.isdisjoint(name.split())
 
 
 def _places(scene: dict[str, Any], random: np.random.Generator | None) -> list[tuple[float, float, float]]:

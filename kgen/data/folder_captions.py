@@ -86,7 +86,8 @@ def _from_table(folder, table, images, problem, visible, follow_links):
     rows = _jsonl_rows if table.endswith(".jsonl") else _csv_rows
     captions, named = {}, set()
     for line, file_name, text in rows(folder / table, files, problem):
-        name = _inside(file_name)
+        # A name from the listing stays inside, whatever characters it has.
+        name = files.get(same_name(file_name)) or _inside(file_name)
         if name is not None and not is_file(folder / name):
             name = files.get(same_name(name), name)
         named.add(name)

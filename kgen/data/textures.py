@@ -70,7 +70,7 @@ def _strokes(numbers, size, palette):
     draw = ImageDraw.Draw(image)
     turn, width, length = (
         numbers.uniform(0, np.pi),
-        int(numbers.integers(3, 1 + size // 16)),
+        int(numbers.integers(3, max(4, 1 + size // 16))),
         size * numbers.uniform(0.05, 0.25),
     )
     for _ in range(int(1.5 * size * size / (width * length))):
@@ -109,7 +109,7 @@ def _dots(numbers, size, palette):
 
 def _weave(numbers, size, palette):
     rows, columns = np.mgrid[:size, :size]
-    thread = int(numbers.integers(4, 1 + size // 10))
+    thread = int(numbers.integers(4, max(5, 1 + size // 10)))
     over = (rows // thread + columns // thread) % 2
     across = 0.6 + 0.4 * np.sin(np.pi * ((np.where(over, rows, columns) % thread) + 0.5) / thread)
     colors = palette[np.where(over, rows // thread % 2, 2 + columns // thread % (len(palette) - 2))]

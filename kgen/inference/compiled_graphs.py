@@ -27,6 +27,9 @@ class CompiledGraphs:
         self.model = model
         self.compiled: dict[str, Callable] = {}
         self.constants: list = []
+        # While Keras runs `fit`, it needs its function.
+        self.training = False
+        self._train_function_is_stale = False
 
     def in_batches(
         self, function: Callable, inputs: dict[str, Any], batch_size: int = 64, verbose: Verbose = "auto"
@@ -67,12 +70,14 @@ class CompiledGraphs:
         return results
 
     def forget_stale(self) -> None:
-        """Drops all graphs if a constant of the model has changed."""
+        """Drops all graphs if a constant of the model has changed; that of a training only when it has ended."""
         model, known = self.model, self.constants
         constants = [*model.image_input.constants(), *([] if model.sampler is None else model.sampler.constants())]
         if len(constants) != len(known) or any(new is not old for new, old in zip(constants, known)):
             self.compiled, self.constants = {}, constants
-            model.test_function = model.train_function = None
+            model.test_function, self._train_function_is_stale = None, True
+        if self._train_function_is_stale and not self.training:
+            model.train_function, self._train_function_is_stale = None, False
 
 
 def _says_something(results):

@@ -56,7 +56,7 @@ class AnswerInput(ImageInput):
 
     def for_evaluation(self, x, y, batch_size, value_range=None, sample_weight=None):
         """The arguments of `keras.Model.evaluate`."""
-        if sample_weight is not None and not self.is_validation(x):
+        if sample_weight is not None:
             x, y = self._with_weights(x, y, sample_weight)
         return super().for_evaluation(x, y, batch_size, value_range)
 

@@ -75,8 +75,9 @@ def every_batch(data: Any, check: Callable, check_in_graph: Callable) -> Any:
     if isinstance(data, keras.utils.PyDataset):
         return _CheckedBatches(data, checked)
     if hasattr(data, "collate_fn"):
-        loader, collate = copy.copy(data), data.collate_fn
-        loader.collate_fn = lambda rows: checked(collate(rows))
+        # Checked in this process: workers that are spawned cannot take a function of this one.
+        loader, kind = copy.copy(data), type(data)
+        loader.__class__ = type(kind.__name__, (kind,), {"__iter__": lambda self: map(checked, kind.__iter__(self))})
         return loader
     if hasattr(data, "__next__"):
         return (checked(batch) for batch in data)

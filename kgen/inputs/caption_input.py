@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgen.inputs.caption_loader import LoadedCaptions, is_loader
+from kgen.inputs.caption_loader import InOrder, LoadedCaptions, is_loader
 from kgen.inputs.image_input import ImageInput
 from kgen.progress import silent
 from kgen.text import (
@@ -147,7 +147,7 @@ class CaptionInput(ImageInput):
 
     def for_evaluation(self, x, y, batch_size, value_range=None):
         """The arguments of `keras.Model.evaluate` for captioned images."""
-        if self.is_validation(x):
+        if self.is_validation(x, y):
             return {"x": x, "y": y, "batch_size": batch_size}
         x = self.opened(x, y, batch_size, False)
         return super().for_evaluation(x, None, _keras_batches(x, batch_size, False)[0], value_range)
@@ -169,6 +169,9 @@ class CaptionInput(ImageInput):
             batches = self.opened(x, y, batch_size, False, cache)
         if not isinstance(batches, CaptionBatches):
             raise TypeError(f"{owner}: pass images and captions as arrays and lists, or data loaded by kgen.data.")
+        if batches.shuffle:
+            # From `CaptionedImages.as_dataset`, which shuffles.
+            batches = batches.beside(batches.images, slice(None), batch_size, False)
         return batches, self.range_of(batches.images, owner, value_range=value_range)
 
     def opened(self, x: Any, y: Any, batch_size: int | None, shuffle: bool, cache: Any = None) -> Any:
@@ -191,6 +194,8 @@ class CaptionInput(ImageInput):
             # Wrong images should raise before thousands of captions are encoded.
             super().check(x)
             return self.dataset(x, cache)
+        if isinstance(x, keras.utils.PyDataset) and InOrder.has_captions(x):
+            x = InOrder(x)
         if isinstance(x, (dict, keras.utils.PyDataset)):
             return x
         if hasattr(x, "__next__"):

@@ -23,7 +23,7 @@ class LoadedCaptions(keras.utils.PyDataset):
     Args:
         owner: class that errors name.
         loader: gives its batches each time it is iterated over: a `torch.utils.data.DataLoader`, or a batched dataset
-            of grain.
+            of grain; `InOrder` of a `keras.utils.PyDataset`.
         clean: function from a list of captions to their cleaned versions.
         table: function from a list of captions to `CaptionFeatures` or `CaptionTokens` that know them.
 
@@ -79,6 +79,16 @@ class LoadedCaptions(keras.utils.PyDataset):
         self.table.extend(captions)
         return {"images": images, **self.table.gather(self.table.index(captions))}
 
+    def on_epoch_begin(self) -> None:
+        """Tells a `PyDataset`."""
+        if isinstance(self.loader, InOrder):
+            self.loader.batches.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tells a `PyDataset`, which may shuffle."""
+        if isinstance(self.loader, InOrder):
+            self.loader.batches.on_epoch_end()
+
     def _read(self) -> Iterator[tuple[Array, list[str]]]:
         for number, batch in zip(itertools.count(), self.loader):
             images, captions = self._parts(batch, number)
@@ -100,6 +110,27 @@ class LoadedCaptions(keras.utils.PyDataset):
                 f"captions and images of shape {images.shape}."
             )
         return images, captions
+
+
+class InOrder:
+    """The batches of a `keras.utils.PyDataset`, in order, as a loader for `LoadedCaptions`."""
+
+    def __init__(self, batches: keras.utils.PyDataset):
+        self.batches = batches
+
+    @staticmethod
+    def has_captions(batches: keras.utils.PyDataset) -> bool:
+        """Whether its first batch has captions, not features."""
+        first = batches[0]
+        if isinstance(first, dict):
+            return "captions" in first
+        return isinstance(first, (tuple, list)) and len(first) == 2 and np.asarray(first[1]).dtype.kind in "OUS"
+
+    def __len__(self) -> int:
+        return sys.maxsize if self.batches.num_batches is None else self.batches.num_batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.batches[number] for number in range(len(self)))
 
 
 def is_loader(data: Any) -> bool:

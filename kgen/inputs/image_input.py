@@ -223,7 +223,7 @@ class ImageInput:
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate` from a user's data, checked."""
-        if self.is_validation(x):
+        if self.is_validation(x, y):
             return {"x": x, "y": y, "batch_size": batch_size}
         y = self.numbered(y)
         self.learn_range(self._as_trained(self.check(x, y, value_range), value_range))
@@ -242,10 +242,12 @@ class ImageInput:
         """Releases what was kept for a training that has ended."""
         self._validation = ()
 
-    def is_validation(self, x: Any) -> bool:
+    def is_validation(self, x: Any, y: Any = None) -> bool:
         """Whether data are the validation data of the current training, which were checked before."""
         images = x["images"] if isinstance(x, dict) and "images" in x else x
-        return x is not None and (self._of_latents(images) or any(x is each for each in self._validation))
+        if self._of_latents(images):
+            return True
+        return bool(self._validation) and all(a is b for a, b in zip((x, y), self._validation))
 
     def _of_latents(self, x):
         """Whether these are latents in place of images, split off by Keras for `validation_split`."""

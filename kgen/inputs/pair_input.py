@@ -79,7 +79,7 @@ class PairInput(ImageInput):
 
     def for_evaluation(self, x: Any, y: Any, batch_size: int | None, value_range: Any = None) -> dict:
         """The arguments of `keras.Model.evaluate`."""
-        if y is not None and not self.is_validation(x):
+        if y is not None and not self.is_validation(x, y):
             x, y = self._pairs(x, y)
         return super().for_evaluation(x, y, batch_size, value_range)
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgen.checks import integer
 from kgen.layers.modulation import Modulation
 from kgen.layers.spectral_normalization import SpectralNormalization
 from kgen.serializable import serializable
@@ -145,7 +146,7 @@ class SelfAttention2D(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
+        self.num_heads = integer("SelfAttention2D", "num_heads", num_heads)
         self.gate_initializer = keras.initializers.get(gate_initializer)
         self.spectral_normalization = spectral_normalization
         self.twice_differentiable = twice_differentiable
@@ -205,7 +206,7 @@ class CrossAttention2D(keras.layers.Layer):
 
     def __init__(self, num_heads: int = 4, gate_initializer: Any = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
+        self.num_heads = integer("CrossAttention2D", "num_heads", num_heads)
         self.supports_masking = True  # `mask` is an ordinary argument here: Keras need not warn
         self.gate_initializer = keras.initializers.get(gate_initializer)
 
@@ -283,7 +284,7 @@ class TransformerBlock2D(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
+        self.num_heads = integer("TransformerBlock2D", "num_heads", num_heads)
         self.supports_masking = True  # `mask` is an ordinary argument here: Keras need not warn
         self.mlp_ratio = mlp_ratio
         self.activation = keras.activations.get(activation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,7 +13,8 @@ from kgen.types import Tensor
 class ImageFilter(keras.layers.Layer):
     """Base of the layers that improve images `(B, H, W, C)` in [0, 1], for a model's `postprocessing`.
 
-    A subclass defines `apply(images)`. It gets float32, and its result is clipped to [0, 1].
+    A subclass defines `apply(images)`. It gets float32, and its result is clipped to [0, 1]. Under mixed precision a
+    filter stays in float32, because fewer bits would round the image.
 
     Example:
         ```python
@@ -21,6 +24,9 @@ class ImageFilter(keras.layers.Layer):
                 return 1.0 - images
         ```
     """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{"dtype": "float32", **kwargs})
 
     def apply(self, images: Tensor) -> Tensor:
         """Returns the filtered images; `images` are float32."""

@@ -133,8 +133,11 @@ class Modulation(keras.layers.Layer):
         return mean, ops.maximum(square - ops.square(mean), 0.0)
 
     def _batch_moments(self, x, training):
-        """Float32 mean and variance of each channel: of this batch in training, the moving averages otherwise."""
-        if not training:
+        """Float32 mean and variance of each channel: of this batch in training, else the moving averages.
+
+        A frozen layer does not train, as in Keras' own batch normalisation.
+        """
+        if not training or not self.trainable:
             return self.moving_mean.value, self.moving_variance.value
         wide, axes = ops.cast(x, "float32"), tuple(range(len(x.shape) - 1))
         mean = self.mean_of_batch(wide, axes)

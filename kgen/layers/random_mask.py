@@ -29,7 +29,7 @@ class RandomMask(Degradation):
         seed: as in `Degradation`.
 
     Raises:
-        ValueError: if `fraction` is not between 0 and 1, or `size` is below 1.
+        ValueError: if `fraction` is not between 0 and 1, or `size` is below 1 or not whole.
 
     Example:
         ```python
@@ -40,7 +40,10 @@ class RandomMask(Degradation):
     def __init__(self, fraction: Range = (0.1, 0.5), size: Range = 1, seed: Seed = None, **kwargs: Any):
         super().__init__(seed=seed, **kwargs)
         self.fraction = checked_range("RandomMask", "fraction", fraction, most=1.0)
-        self.size = tuple(int(side) for side in checked_range("RandomMask", "size", size, least=1))
+        sides = checked_range("RandomMask", "size", size, least=1)
+        if any(side % 1 for side in sides):
+            raise ValueError(f"RandomMask: size must be whole pixels; got {size!r}.")
+        self.size = tuple(int(side) for side in sides)
 
     def parameters(self, batch: int | Tensor, shape: tuple, seed: keras.random.SeedGenerator) -> dict[str, Tensor]:
         least, most = self.size

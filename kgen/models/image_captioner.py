@@ -73,8 +73,8 @@ class ImageCaptioner:
         if image_size is not None:
             image_size = checks.integer("ImageCaptioner", "image_size", image_size)
         self.image_size = image_size or self._own_size()
-        # Vectors of the bank, and how many steps the model had been trained for when it made them.
-        self._vectors: tuple[int, Array] | None = None
+        # Vectors of the bank, and how many steps the model had ever been trained for when it made them.
+        self._vectors: tuple[float, Array] | None = None
 
     def _own_size(self):
         if self.retrieves:
@@ -109,7 +109,7 @@ class ImageCaptioner:
         return captions[0] if single else captions
 
     def _chosen(self, images, batch_size, verbose, value_range):
-        steps = self.model.steps_done()
+        steps = float(ops.convert_to_numpy(self.model.updates))
         if self._vectors is None or self._vectors[0] != steps:
             self._vectors = steps, self.model.encode_texts(self.bank, 64, verbose)
         vectors = self.model.encode_images(images, batch_size, verbose, value_range)

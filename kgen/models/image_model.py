@@ -102,8 +102,11 @@ class ImageModel(PhasedModel):
         try:
             with silent(kwargs.get("verbose", "auto")):
                 data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
+            self.graphs.forget_stale()
+            self.graphs.training = True
             return super().fit(**data, **kwargs)
         finally:
+            self.graphs.training = False
             self.image_input.end()
             self.graphs.forget_stale()
 
@@ -123,7 +126,8 @@ class ImageModel(PhasedModel):
         with self.image_input.range_kept(), silent(kwargs.get("verbose", "auto")):
             data = self.image_input.for_evaluation(x, y, batch_size, value_range, **options)
             logs = super().evaluate(**data, return_dict=True, **kwargs)
-        logs = {name: logs[name] for name in self.logs()}
+        # A layer may add a loss only in training.
+        logs = {name: logs[name] for name in self.logs() if name in logs}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
         return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))

@@ -155,6 +155,9 @@ def _maps(owner: str, backbone: keras.Model) -> list[Tensor]:
         shape: Any = getattr(output, "shape", ())
         if isinstance(layer, layers.InputLayer) or len(shape) != 4 or None in shape[1:]:
             continue
+        if shape[1:3] == (1, 1) and output is not _output(backbone):
+            # The gate of a squeeze-and-excitation block, not a map.
+            continue
         if height % shape[1] == width % shape[2] == 0 and height // shape[1] == width // shape[2]:
             found[height // shape[1]] = output
     if not found:

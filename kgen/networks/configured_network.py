@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kgen.networks.own_scope import in_own_scope
-from kgen.serializable import constructor_arguments, serializable
+from kgen.serializable import constructor_arguments, from_arguments, serializable
 
 
 @serializable
@@ -61,4 +61,13 @@ class ConfiguredNetwork(keras.Model):
         if "activation" in config:
             config["activation"] = keras.activations.serialize(self.activation)
         dtype = keras.dtype_policies.serialize(self.dtype_policy)
-        return {**config, "dtype": dtype, "name": self.name, "trainable": self.trainable}
+        config |= {"dtype": dtype, "name": self.name, "trainable": self.trainable}
+        frozen = [i for i, layer in enumerate(self.layers) if not layer.trainable]
+        return {**config, "frozen_layers": frozen} if frozen and self.trainable else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ConfiguredNetwork:
+        network = from_arguments(cls, {name: value for name, value in config.items() if name != "frozen_layers"})
+        for i in config.get("frozen_layers", ()):
+            network.layers[i].trainable = False
+        return network

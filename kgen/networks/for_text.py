@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ from kgen.networks import ladder
 from kgen.networks.interface import check_discriminator, check_generator, condition_names, warn_of_ending
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
-from kgen.networks.stages import check_image_shape, coarsest_side
+from kgen.networks.stages import check_image_shape, halved_side
 from kgen.serializable import python_numbers
 from kgen.types import ImageShape
 
@@ -58,9 +59,8 @@ def text_generator(
     side, wider = min(image_shape[:2]), _WIDER[size]
     # Convolutions run at 16x16 up to 64 pixels, and at a quarter of the side beyond.
     patch = 1 if latents else max(1, side // 16 if side <= 64 else 4)
-    start, stages = side // patch, 1
-    while start > 10 and start % 2 == 0:
-        start, stages = start // 2, stages + 1
+    start = halved_side(image_shape, patch, most=10)
+    stages = (side // patch // start).bit_length()
     first, others, condition_dim = (128, 64, 512) if latents else (64, 48, 1024)
     own = {
         "start": start,
@@ -86,7 +86,7 @@ def text_generator(
 def text_image_encoder(image_shape: ImageShape, outputs: int, pooled_dim: int, latents: bool = False) -> keras.Model:
     """A small `MultiscaleEncoder` for q(z|image, text), which carries little information; larger for latents."""
     side = min(image_shape[:2])
-    end = side // 2 if latents else 8
+    end = side // math.gcd(2, *image_shape[:2]) if latents else 8
     sizes: dict[str, Any] = {"filters": 64, "blocks": 1} if latents else {"filters": 16, "blocks": 0}
     return MultiscaleEncoder(
         image_shape, outputs, pooled_dim=pooled_dim, end=end, patch=side // end, name="encoder", **sizes
@@ -97,7 +97,7 @@ def text_image_encoder(image_shape: ImageShape, outputs: int, pooled_dim: int, l
 def text_discriminator(image_shape: ImageShape, pooled_dim: int, latents: bool = False) -> keras.Model:
     """A `MultiscaleEncoder` that judges whether an image, or its latents, is real and fits the text."""
     patch = 1 if latents else max(1, min(image_shape[:2]) // 32)
-    end = coarsest_side("text_discriminator", image_shape, patch)
+    end = halved_side(image_shape, patch, most=7)
     filters = 96 if latents else 32
     return MultiscaleEncoder(
         image_shape, 1, pooled_dim=pooled_dim, filters=filters, end=end, patch=patch, name="discriminator"

@@ -32,6 +32,7 @@ def stage_grids(owner: str, image_shape: ImageShape, coarsest: int, patch: int) 
     """
     check_image_shape(owner, image_shape)
     patch = integer(owner, "patch", patch)
+    coarsest = integer(owner, "the coarsest side", coarsest)
     height, width, _ = image_shape
     if height % patch or width % patch:
         raise ValueError(f"{owner}: patch must divide height and width; got {patch} for {height}x{width}.")
@@ -49,6 +50,20 @@ def stage_grids(owner: str, image_shape: ImageShape, coarsest: int, patch: int) 
             f"choose a coarsest side that halving reaches: {', '.join(map(str, reached))}."
         )
     return grids
+
+
+def halved_side(image_shape: ImageShape, patch: int, most: int) -> int:
+    """Shorter side of the grid of patches, halved until that side is at most `most`, or until a side is odd.
+
+    Example:
+        ```python
+        halved_side((64, 72, 3), patch=2, most=7)  # 8, of 8x9
+        ```
+    """
+    height, width = (side // patch for side in image_shape[:2])
+    while min(height, width) > most and height % 2 == width % 2 == 0:
+        height, width = height // 2, width // 2
+    return min(height, width)
 
 
 def coarsest_side(owner: str, image_shape: ImageShape, patch: int = 1) -> int:

@@ -9,19 +9,19 @@ import keras
 from kgen.networks.backbone import adapted_images, backbone_encoder, named_backbone
 from kgen.networks.interface import check_network, named_input
 from kgen.networks.multiscale_encoder import MultiscaleEncoder
+from kgen.networks.stages import halved_side
 from kgen.types import ImageShape
 
 
 def image_tower(image_shape: ImageShape, output_dim: int) -> keras.Model:
     """A small `MultiscaleEncoder` from images to vectors `(batch, output_dim)`.
 
-    Its convolutions begin at about 16x16, which a few cores can handle, and end at 4 to 7, as in GANs.
+    Its convolutions begin at about 16x16, which a few cores can handle, and end at 4 to 7, as in GANs, if both sides
+    can be halved that often.
     """
     side, common = min(image_shape[:2]), math.gcd(*image_shape[:2])
     patch = next(size for size in range(max(1, side // 16), 0, -1) if common % size == 0)
-    end = side // patch
-    while end > 7 and end % 2 == 0:
-        end //= 2
+    end = halved_side(image_shape, patch, most=7)
     return MultiscaleEncoder(image_shape, output_dim, filters=128, end=end, patch=patch, name="image_network")
 
 

@@ -61,7 +61,7 @@ class Augmentation:
             `(images, labels, masks)`.
 
         Raises:
-            ValueError: for masks together with a layer that mixes images.
+            ValueError: for masks together with a layer that mixes images; for a layer that changes the size of images.
         """
         if not self.layers:
             return images, labels, masks
@@ -75,9 +75,17 @@ class Augmentation:
             data["segmentation_masks"] = ops.cast(masks, "float32")
         for layer in self.layers:
             data = layer(data, training=True)
-        images = ops.reshape(data["images"], (-1, *images.shape[1:])) / 127.5 - 1.0
+            made, wanted = tuple(data["images"].shape[1:]), tuple(images.shape[1:])
+            if any(side not in (other, None) for side, other in zip(made, wanted)):
+                raise ValueError(
+                    f"{self.owner}: {type(layer).__name__} makes images of shape {made} from {wanted}; an augmentation "
+                    "must not change their shape."
+                )
+        # Keras' layers may lose what is known of the shape.
+        count = ops.shape(images)[0]
+        images = ops.reshape(data["images"], (count, *images.shape[1:])) / 127.5 - 1.0
         if masks is not None:
-            masks = ops.cast(ops.reshape(data["segmentation_masks"], (-1, *masks.shape[1:])), masks.dtype)
+            masks = ops.cast(ops.reshape(data["segmentation_masks"], (count, *masks.shape[1:])), masks.dtype)
         return images, data.get("labels"), masks
 
 

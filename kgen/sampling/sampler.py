@@ -231,8 +231,8 @@ class Sampler:
 
     # === The learned prior is state ===
     def constants(self) -> list:
-        """What graphs contain that is not a variable: the learned prior."""
-        return [self.prior]
+        """What graphs contain that is not a variable: the learned prior, and the filters of finished images."""
+        return [self.prior, *self.model.postprocessing]
 
     def drop_prior(self) -> None:
         """Drops a prior learned after training, because more training moves the latents that it was fitted to."""

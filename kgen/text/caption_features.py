@@ -71,7 +71,7 @@ class CaptionFeatures:
         if dtype not in ("float32", "float16"):
             raise ValueError(f"CaptionFeatures: dtype must be 'float32' or 'float16'; got {dtype!r}.")
         self.encoder = encoder
-        self.path = None if path is None else os.fspath(path)
+        self.path = None if path is None else os.path.abspath(os.path.expanduser(path))
         self.batch_size = batch_size
         self.dtype = dtype
         self.vocabulary: list[str] = []

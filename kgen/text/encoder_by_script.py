@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kgen.serializable import serializable
-from kgen.text.prompt_cleaner import clean_prompt_tensor
+from kgen.text.prompt_cleaner import clean_prompt_tensor, clean_prompts
 from kgen.types import Array, Tensor
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class EncoderByScript(keras.Model):
 
         With tokens, `others` reads all captions, because it gives the tokens; it reports those that it cuts.
         """
-        latin = np.array([is_latin(caption) for caption in captions])
+        captions = clean_prompts(captions, type(self).__name__)
+        latin = np.array([is_latin(caption) for caption in captions], bool)
         features: dict[str, Array] = {"pooled": np.empty((len(latin), self.pooled_dim), "float32")}
         for encoder, rows, told in ((self.others, ~latin | tokens, cut), (self.latin, latin, [] if tokens else cut)):
             if rows.any():
@@ -114,6 +115,7 @@ class EncoderByScript(keras.Model):
 
     def tokenize(self, captions: Sequence[str]) -> dict[str, Any]:
         """The inputs of `call`, from a list of strings: `TextEncoder.tokenize` of both encoders."""
+        captions = clean_prompts(captions, type(self).__name__)
         parts = {"latin": self.latin.tokenize(captions), "others": self.others.tokenize(captions)}
         return {**parts, "is_latin": np.array([is_latin(caption) for caption in captions])}
 

@@ -267,8 +267,11 @@ def _behind(prompt, text, whole):
     if not isinstance(text, str):
         raise ValueError(f"an answer that is not a string: {type(text).__name__}")
     text = clean_prompt(text) if whole else _cut(text)
-    if text.casefold().startswith(prompt.casefold()):
-        text = text[len(prompt) :]
+    rest = text[len(prompt) :]
+    # "a cat" does not begin "a caterpillar".
+    whole_words = not rest[:1].isalnum() or not prompt[-1].isalnum() or _CHINESE.match(prompt[-1])
+    if text.casefold().startswith(prompt.casefold()) and whole_words:
+        text = rest
     text = text.lstrip(" ,.;:-–—，。；：")
     if not any(letter.isalnum() for letter in text):
         raise ValueError("an answer without a word")

@@ -230,7 +230,7 @@ class _Drawn(_Epochs):
 
 
 def _order(seed, epoch, count):
-    return np.arange(count) if seed is None else np.random.default_rng([seed, epoch]).permutation(count)
+    return np.arange(count) if seed is None else np.random.default_rng([seed % 2**32, epoch]).permutation(count)
 
 
 def _on_host(array):

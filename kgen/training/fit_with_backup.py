@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from kgen.training.backup import Backup
 from kgen.training.epochs import epochs_of, fingerprint
@@ -149,6 +150,16 @@ class _OneTraining(keras.callbacks.CallbackList):
         if not self._begun:
             self._begun = True
             super().on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        rates = [optimizer._learning_rate for optimizer in self.model.optimizer.optimizers]
+        saved = [float(ops.convert_to_numpy(rate)) if isinstance(rate, keras.Variable) else None for rate in rates]
+        super().on_epoch_begin(epoch, logs)
+        if self.left_out:
+            # These rates are the epoch's; a schedule that computes them from the last rate must not do so again.
+            for rate, value in zip(rates, saved):
+                if value is not None:
+                    rate.assign(value)
 
     def on_train_batch_begin(self, batch, logs=None):
         super().on_train_batch_begin(batch + self.left_out, logs)

@@ -186,14 +186,18 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate of all phases; an AttributeError if they differ."""
+        """The learning rate of all phases, a copy if there are several: set it by `=`.
+
+        Raises:
+            AttributeError: if the phases have different rates.
+        """
         rates = [float(keras.ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in self.optimizers]
         if len(set(rates)) > 1:
             raise AttributeError(
                 f"PhaseOptimizer has a learning rate for each phase, now {dict(zip(self.by_phase, rates))}: see "
                 "`model.optimizer.by_phase[name].learning_rate`."
             )
-        return self.optimizers[0].learning_rate
+        return self.optimizers[0].learning_rate if len(rates) == 1 else rates[0]
 
     @learning_rate.setter
     def learning_rate(self, value):

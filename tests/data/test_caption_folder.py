@@ -86,6 +86,20 @@ def test_a_table_from_a_spreadsheet(folder):
         caption(Captioner(), folder)
 
 
+def test_rows_and_columns_of_users_stay(folder):
+    caption(Captioner(), folder)
+    (folder / "a.png").rename(folder / "new.png")
+    (folder / "captions.csv").write_text("file_name,text,source\nb.png,a rose,me\nb.png,a red flower,you\n")
+    caption(Captioner(), folder)
+    with open(folder / "captions.csv", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row for row in rows if row["file_name"] == "b.png"] == [
+        {"file_name": "b.png", "text": "a rose", "source": "me"},
+        {"file_name": "b.png", "text": "a red flower", "source": "you"},
+    ]
+    assert any(row["file_name"] == "new.png" and row["source"] == "" for row in rows)
+
+
 def test_unreadable_images_are_named_and_the_others_captioned(folder):
     (folder / "b.png").write_bytes(b"no image")
     with pytest.warns(UserWarning, match=r"1 of 7 images in .* have no caption: b.png: unreadable .Unidentified"):

@@ -44,6 +44,13 @@ def test_any_size_and_mode():
     assert padded[8, 0].tolist() == [1, 2, 3]
 
 
+def test_an_image_of_the_user_keeps_its_size(tmp_path):
+    Image.new("RGB", (512, 512)).save(tmp_path / "large.jpg")
+    with Image.open(tmp_path / "large.jpg") as image:
+        read([image])
+        assert image.size == (512, 512)
+
+
 def test_captions_of_every_kind():
     texts = ["a cat", b"eine Katze \xc3\xa4", ["a cat", " a pet "], ("a cat",), np.array(["a", "b"])]
     rows = [{"jpg": IMAGES[0], "txt": text, "__key__": f"k{i}"} for i, text in enumerate(texts)]

@@ -121,6 +121,8 @@ def test_wrong_arguments():
         compose(cutouts(), 1, split="test")
     with pytest.raises(ValueError, match="compose: n must be an integer of at least 1; got 0"):
         compose(cutouts(), 0)
+    with pytest.raises(ValueError, match="compose: no count or colour of these cut-outs is held out"):
+        compose(cutouts(["cat", "apple"]), 1, split="held_out")
 
 
 def test_without_variation_a_caption_has_one_image():

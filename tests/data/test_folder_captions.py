@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from PIL import Image
 
@@ -66,6 +68,15 @@ def test_of_two_text_files_one_is_named(folder):
 def test_a_text_file_in_another_folder_is_another_ones(folder):
     (folder / "c.txt").write_text("a cat")
     assert "c.txt" in found(folder)[1] and found(folder)[0] == {"red_cats/c.png": ["red cats"]}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not have")
+def test_names_with_characters_of_paths(tmp_path):
+    names = ["12:30.png", " lead.png", "b\\c.png"]
+    for name in names:
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "captions.csv").write_text("file_name,text\n" + "".join(f"{name},a cat\n" for name in names))
+    assert found(tmp_path) == ({name: ["a cat"] for name in names}, {})
 
 
 # === Names in another Unicode form ===

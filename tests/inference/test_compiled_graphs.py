@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kgen.inference.compiled_graphs import CompiledGraphs
+from tests.models import tiny
 
 
 class Model:
@@ -84,3 +85,28 @@ def test_weights_that_are_not_numbers_are_told_of():
 def test_a_batch_size_below_one():
     with pytest.raises(ValueError, match="Model: batch_size must be"):
         Model().graphs.in_batches(Model().doubled, {"images": NUMBERS}, batch_size=0)
+
+
+def test_a_training_keeps_its_function(tensorflow_backend):
+    model = Model()
+    model.graphs.forget_stale()
+    model.train_function, model.graphs.training = "compiled", True
+    model.prior = object()
+    model.graphs.forget_stale()
+    assert model.train_function == "compiled" and model.test_function is None
+    model.graphs.training = False
+    model.graphs.forget_stale()
+    assert model.train_function is None
+
+
+def test_images_in_a_callback_do_not_end_a_training(tensorflow_backend):
+    gan, images = tiny.gan(), tiny.pictures(8)
+    gan.compile()
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: gan.evaluate(images, verbose=0))
+
+    def batches():
+        while True:
+            yield (images,)
+
+    history = gan.fit(batches(), steps_per_epoch=2, epochs=3, callbacks=[stop], verbose=0)
+    assert history.epoch == [0, 1, 2]

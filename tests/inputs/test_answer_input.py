@@ -160,3 +160,39 @@ def test_labels_in_a_column():
     np.testing.assert_array_equal(gan.generate(labels=[[1], [0]], seed=0), gan.generate(labels=[1, 0], seed=0))
     with pytest.raises(ValueError, match="labels must be 8 integers, one for each image; got shape .8, 2."):
         model.fit(images, np.zeros((8, 2), int))
+
+
+# === In a callback ===
+@pytest.mark.backends
+def test_evaluating_the_validation_data_in_a_callback():
+    model, (images, labels), found = classifier(run_eagerly=True), tiny.bands(9), []
+    names = [NAMES[label] for label in labels]
+
+    class Evaluates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for answers, weight in ((labels, 0.0), (names, 0.0), (names, 1.0)):
+                weights = np.full(9, weight)
+                found.append(model.evaluate(images, answers, sample_weight=weights, return_dict=True, verbose=0))
+
+    model.fit(images, labels, validation_data=(images, labels), callbacks=[Evaluates()], verbose=0)
+    assert [each["loss"] for each in found[:2]] == [0.0, 0.0] and found[2]["loss"] > 0.1
+
+
+@keras.saving.register_keras_serializable(package="kgen_tests")
+class Busy(keras.layers.Layer):
+    """Adds a loss, but only in training."""
+
+    def call(self, inputs, training=False):
+        if training:
+            self.add_loss(keras.ops.mean(inputs**2))
+        return inputs
+
+
+def test_a_loss_that_a_layer_adds_only_in_training():
+    inputs = keras.Input(tiny.SHAPE)
+    model = ImageClassifier(keras.Model(inputs, Busy()(keras.layers.Flatten()(inputs))), num_classes=3, ema_momentum=0)
+    model.compile()
+    images, labels = tiny.bands(6)
+    first = model.evaluate(images, labels, return_dict=True, verbose=0)
+    model.fit(images, labels, verbose=0)
+    assert model.evaluate(images, labels, return_dict=True, verbose=0).keys() >= first.keys()

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kgen.heads import ClassificationHead, SegmentationHead
-from kgen.inputs.batch_checks import check_numbers
+from kgen.inputs.batch_checks import check_numbers, every_batch
 from kgen.models import ImageClassifier, ImageSegmenter, MultiTaskModel
 from tests.models import tiny
 
@@ -88,6 +88,15 @@ def spoiled(y):
     y = y.copy()
     y[-1] = 7
     return y
+
+
+def test_a_loader_with_spawned_workers():
+    data = pytest.importorskip("torch").utils.data
+    loader = data.DataLoader(list(range(4)), batch_size=2, num_workers=1, multiprocessing_context="spawn")
+    seen = []
+    checked = every_batch(loader, seen.append, None)
+    assert len(checked) == 2 and isinstance(checked, data.DataLoader)
+    assert [batch.tolist() for batch in checked] == [batch.tolist() for batch in seen] == [[0, 1], [2, 3]]
 
 
 @pytest.mark.backends

@@ -44,6 +44,14 @@ def test_a_negative_seed_of_a_model_orders_its_captions():
     assert sorted(batches.order) == list(range(8))
 
 
+def test_a_dataset_that_shuffles_is_put_in_order(encoder):
+    data = CaptionedImages(*tiny_text.pictures(8))
+    made = intake(encoder)
+    batches, _ = made.opened_arrays("Model.fit_prior", data.as_dataset(4), None, 3, None, None, 0)
+    assert not batches.shuffle and batches.batch_size == 3
+    np.testing.assert_array_equal(np.concatenate([batches[i]["images"] for i in range(3)]), data.images)
+
+
 def test_images_in_a_dict_beside_their_captions():
     model, (images, captions) = tiny_text.model(), tiny_text.pictures(8)
     batches = model.image_input.opened({"images": images}, captions, 4, False)

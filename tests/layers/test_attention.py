@@ -117,6 +117,8 @@ def test_stands_a_gradient_penalty_on_request():
 def test_refuses_heads_that_do_not_divide_the_channels_of_self_attention():
     with pytest.raises(ValueError, match="SelfAttention2D: 10 channels cannot be split into num_heads=4"):
         SelfAttention2D(num_heads=4)(np.zeros((1, 2, 2, 10), "float32"))
+    with pytest.raises(ValueError, match="SelfAttention2D: num_heads must be an integer of at least 1; got 0"):
+        SelfAttention2D(num_heads=0)
 
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], "int32")

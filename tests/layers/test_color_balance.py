@@ -27,8 +27,10 @@ def test_grey_world_makes_channels_equal_on_average_but_not_red_grey():
 def test_gains():
     found = ops.convert_to_numpy(ColorBalance((1.0, 0.5, 3.0))(IMAGES))
     np.testing.assert_allclose(found, np.minimum(IMAGES * [1.0, 0.5, 3.0], 1), rtol=1e-6)
-    for gains in ("white", (1.0, -1.0, 1.0), ()):
+    for gains in ("white", (1.0, -1.0, 1.0), (1.0, np.nan, 1.0), ()):
         with pytest.raises(ValueError, match="ColorBalance: gains must be 'grey_world' or positive numbers; got"):
             ColorBalance(gains)
     with pytest.raises(ValueError, match="got 2 for 3 channels"):
         ColorBalance((1.0, 2.0))(IMAGES)
+    with pytest.raises(ValueError, match="got 1 for 3 channels"):
+        ColorBalance(1.1)(IMAGES)

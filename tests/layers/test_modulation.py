@@ -70,7 +70,8 @@ def test_condition_scales_and_shifts_each_channel(normalization):
 def test_batch_is_keras_batch_normalization(shape):
     ours, theirs = Modulation("batch", momentum=0.9), keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
     x = features(*shape)
-    for training in (True, True, False):
+    for training, trainable in ((True, True), (True, True), (True, False), (False, True)):
+        ours.trainable = theirs.trainable = trainable
         y = keras.ops.convert_to_numpy(ours(x, training=training))
         np.testing.assert_allclose(y, keras.ops.convert_to_numpy(theirs(x, training=training)), rtol=1e-4, atol=1e-4)
     for mine, other in ((ours.moving_mean, theirs.moving_mean), (ours.moving_variance, theirs.moving_variance)):

@@ -44,3 +44,8 @@ def test_sizes_are_drawn_for_each_image():
     # The shortest distance between two edges in a row.
     sizes = {int(np.diff(np.flatnonzero(np.any(np.diff(one, axis=1), axis=0))).min()) for one in mask}
     assert sizes == {1, 2, 3, 4, 5, 6}
+
+
+def test_a_size_in_part_pixels():
+    with pytest.raises(ValueError, match="RandomMask: size must be whole pixels; got 2.9"):
+        RandomMask(size=2.9)

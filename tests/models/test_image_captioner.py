@@ -70,6 +70,11 @@ def test_chooses_what_the_dual_encoder_would():
     encoder.fit(images, captions, epochs=2, verbose=0)
     captioner.caption(images)
     assert asked == [bank]
+    # As many steps as before, counted from the last `compile`.
+    encoder.compile()
+    encoder.fit(images, captions, epochs=2, verbose=0)
+    captioner.caption(images)
+    assert asked == [bank] * 2
 
 
 @pytest.mark.backends

@@ -151,3 +151,9 @@ def test_a_network_by_name():
     assert [tuple(each.shape[1:3]) for each in backbone_encoder(small, ("maps",)).output["maps"]][-1] == (1, 2)
     with pytest.raises(ValueError, match="Mine: unknown network 'resnet'. Pass 'efficientnet_lite0' or a keras"):
         backbone_encoder("resnet", owner="Mine")
+
+
+def test_a_gate_of_channels_is_no_map():
+    backbone = keras.applications.MobileNetV3Small(include_top=False, weights=None, input_shape=(64, 64, 3))
+    shapes = [tuple(each.shape[1:]) for each in backbone_encoder(backbone, ("maps",)).output["maps"]]
+    assert shapes[-1] == (2, 2, 576)

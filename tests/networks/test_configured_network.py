@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 
+from kgen.networks import MultiscaleEncoder, spectrally_normalized
 from kgen.networks.configured_network import ConfiguredNetwork
 from kgen.serializable import serializable
+from kgen.training import network_copy
 
 
 @serializable
@@ -46,3 +48,21 @@ def test_the_dtype_is_kept():
     network = Scaling((4,), dtype="mixed_float16")
     assert network.dtype_policy.name == "mixed_float16"
     assert Scaling.from_config(network.get_config()).dtype_policy.name == "mixed_float16"
+
+
+def test_frozen_layers_stay_frozen(tmp_path):
+    network = MultiscaleEncoder((16, 16, 3), 1, filters=8)
+    for layer in network.layers[:4]:
+        layer.trainable = False
+    trained = [v.shape for v in network.trainable_variables]
+    assert 0 < len(trained) < len(network.weights)
+    network.save(tmp_path / "network.keras")
+    for copy in (
+        keras.models.load_model(tmp_path / "network.keras"),
+        network_copy(network),
+        spectrally_normalized(network),
+    ):
+        assert [layer.trainable for layer in copy.layers] == [layer.trainable for layer in network.layers]
+        assert [v.shape for v in copy.trainable_variables] == trained
+    network.trainable = False
+    assert "frozen_layers" not in network.get_config() and not network_copy(network).trainable_variables

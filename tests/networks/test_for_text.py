@@ -3,7 +3,7 @@ from keras import ops
 
 from kgen.losses import Gaussian
 from kgen.networks import text_generator, text_networks
-from kgen.networks.interface import check_generator, feed
+from kgen.networks.interface import check_generator, feed, named_input
 from tests.networks import dense
 
 DIMS = (16, 16)
@@ -69,6 +69,16 @@ def test_sizes_that_cannot_be_drawn_are_told_those_that_can():
             text_networks("TextToImage", shape, 4, DIMS, "vae", None)
     for shape in ((16, 16, 3), (48, 48, 3), (96, 64, 3)):
         assert text_networks("M", shape, 4, DIMS, "vae_gan", None)[0].output_shape == (None, *shape)
+
+
+@pytest.mark.parametrize(
+    "shape, latents", [((32, 36, 3), False), ((48, 54, 3), False), ((12, 13, 4), True), ((15, 15, 4), True)]
+)
+def test_sides_that_cannot_be_halved_often(shape, latents):
+    generator, encoder, discriminator = text_networks("M", shape, 4, DIMS, "vae_gan", None, latents=latents)
+    assert generator.output_shape == (None, *shape)
+    for network in (encoder, discriminator):
+        assert named_input("M", network, "images").shape == (None, *shape)
 
 
 def test_networks_that_the_recipe_does_not_have_or_that_do_not_fit():

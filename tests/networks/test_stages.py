@@ -4,6 +4,7 @@ import pytest
 from kgen.networks.stages import (
     check_attention_resolutions,
     coarsest_side,
+    halved_side,
     stage_blocks,
     stage_filters,
     stage_grids,
@@ -32,12 +33,19 @@ def test_grids_double_up_to_the_image():
         ),
         ((32, 36, 3), 4, 1, "a coarsest side that halving reaches: 8, 16, 32"),
         ((30, 30, 3), 4, 4, "patch must divide height and width; got 4 for 30x30"),
+        ((32, 32, 3), 0, 1, "N: the coarsest side must be an integer of at least 1; got 0"),
         ((32, 32, 3), 4, 0, "N: patch must be an integer of at least 1; got 0"),
     ],
 )
 def test_refuses_shapes_that_cannot_be_reached(image_shape, coarsest, patch, message):
     with pytest.raises(ValueError, match=message):
         stage_grids("N", image_shape, coarsest, patch)
+
+
+def test_halved_while_both_sides_are_even():
+    sizes = ((64, 64, 3), (32, 36, 3), (36, 32, 3), (7, 64, 3), (30, 30, 3))
+    assert [halved_side(size, 1, most=7) for size in sizes] == [4, 8, 8, 7, 15]
+    assert halved_side((64, 72, 3), 2, most=7) == 8
 
 
 def test_coarsest_side_is_where_halving_leads():

@@ -16,7 +16,7 @@ def text_tower(pooled_dim=6, embedding_dim=4):
     return keras.Model(pooled, keras.layers.Dense(embedding_dim)(pooled))
 
 
-@pytest.mark.parametrize("shape", [(16, 16, 3), SHAPE, (48, 64, 1), (100, 100, 3)])
+@pytest.mark.parametrize("shape", [(16, 16, 3), SHAPE, (48, 64, 1), (100, 100, 3), (64, 72, 3)])
 def test_a_tower_gives_vectors(shape):
     assert image_tower(shape, 8).output_shape == (None, 8)
 

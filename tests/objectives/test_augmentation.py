@@ -79,3 +79,8 @@ def test_what_is_no_augmentation(wrong):
 def test_masks_are_not_mixed():
     with pytest.raises(ValueError, match="Model: CutMix mixes images and labels, but not masks; leave it out"):
         augmented(Augmentation("Model", layers.CutMix(), SeedGenerator(0)), *batch())
+
+
+def test_a_layer_that_changes_the_size():
+    with pytest.raises(ValueError, match=r"Model: CenterCrop makes images of shape \(4, 4, 1\) from \(8, 8, 1\)"):
+        augmented(Augmentation("Model", layers.CenterCrop(4, 4), SeedGenerator(0)), *batch())

@@ -63,10 +63,18 @@ def test_learning_hides_words_and_measuring_hides_none():
     assert {row.tobytes() for row in inputs["pooled"]} == {row.tobytes() for row in pooled}
 
 
+def keras_batches():
+    class Features(keras.utils.PyDataset):
+        def __getitem__(self, index):
+            return {"images": IMAGES[:2], "pooled": np.zeros((2, 4), "float32")}
+
+    return Features()
+
+
 def test_bad_input():
     made = model()
     with pytest.raises(TypeError, match="TextToImage.fit_prior: pass images and captions as arrays and lists"):
-        made.fit_prior(keras.utils.PyDataset())
+        made.fit_prior(keras_batches())
     with pytest.raises(ValueError, match="captions are missing"):
         made.fit_prior({"images": IMAGES})
     with pytest.raises(ValueError, match="TextToImage.fit_prior: value_range"):

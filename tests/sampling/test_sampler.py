@@ -373,6 +373,13 @@ def test_layers_work_between_0_and_1_on_what_was_drawn():
     assert images[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
 
 
+def test_other_layers_after_the_first_images():
+    gan = ready(tiny.gan())
+    height, width = gan.generate(1, seed=0).shape[1:3]
+    gan.postprocessing = [Upscale(2)]
+    assert gan.generate(1, seed=0).shape[1:3] == (2 * height, 2 * width)
+
+
 @pytest.mark.parametrize("make", [tiny.gan, tiny.vae])
 def test_layers_are_in_the_configuration_and_not_trained(make):
     model = make(postprocessing=[keras.layers.AutoContrast(value_range=(0, 1)), keras.layers.Conv2D(3, 3)])

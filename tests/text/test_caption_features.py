@@ -203,3 +203,12 @@ def test_a_file_in_place_of_the_directory_is_refused(encoder, tmp_path):
     with pytest.raises(OSError):
         CaptionFeatures(encoder, ["a cat"], path=tmp_path / "file")
     assert os.path.isfile(tmp_path / "file")
+
+
+def test_the_directory_stays_the_same_after_chdir(encoder, tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    features = CaptionFeatures(encoder, ["a cat"], path="cache")
+    monkeypatch.chdir(tmp_path / "other")
+    features.extend(["a dog"])
+    assert len(features) == 2 and not list((tmp_path / "other").iterdir())

@@ -45,6 +45,14 @@ def test_without_latin_the_other_is_not_asked():
     assert latin.read == []
 
 
+def test_captions_are_cleaned_first():
+    latin = Encoder(1.0)
+    EncoderByScript(latin, Encoder(2.0)).encode(["ｃａｔ"], tokens=False)
+    assert latin.read == ["cat"]
+    with pytest.raises(TypeError, match="EncoderByScript: "):
+        EncoderByScript(latin, Encoder(2.0)).encode("cat")
+
+
 def test_what_is_cut_is_told_once(encoder):
     with pytest.warns(UserWarning, match="1 of 2 captions") as caught:
         EncoderByScript(encoder, encoder).encode(["a " * 20, "猫"])

@@ -80,6 +80,8 @@ def test_an_expansion_is_remembered(language_model, tmp_path):
         ("a cat", "A cat. It sleeps", "a cat, It sleeps"),
         ("a cat.", "  it\nsleeps ", "a cat. it sleeps"),
         ("一只猫", "在睡觉", "一只猫，在睡觉"),
+        ("一只猫", "一只猫在睡觉", "一只猫，在睡觉"),
+        ("a cat", "a caterpillar", "a cat, a caterpillar"),
     ],
 )
 def test_the_prompt_stays_in_front(prompt, written, wanted):

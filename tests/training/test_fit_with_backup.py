@@ -126,6 +126,26 @@ def test_callbacks_see_one_training(tmp_path):
     assert counts.calls == ["begin", 2, 3, 0, 1, 2, 3, "end"]
 
 
+def test_a_schedule_that_reads_the_last_rate_is_not_applied_twice(tmp_path):
+    def halving():
+        return [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]
+
+    model, history, _ = fit(tmp_path / "whole", batch_size=5, callbacks=halving())
+    fit(tmp_path / "run", (1, 2), batch_size=5, callbacks=halving())
+    again, later, _ = fit(tmp_path / "run", batch_size=5, callbacks=halving())
+    models.assert_same_state(models.state(model), models.state(again))
+    assert later.history["loss"] == history.history["loss"][1:]
+
+
+def test_a_negative_seed(tmp_path):
+    def negative():
+        model = toy.Lines(seed=-5)
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        return model
+
+    assert fit(tmp_path, make_model=negative, batch_size=5)[1].epoch == [0, 1, 2]
+
+
 # === Data ===
 class Batches(keras.utils.PyDataset):
     def __len__(self):

@@ -171,20 +171,25 @@ def reported(logs: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value[None] for name, value in logs.items()}
 
 
-# === Convolutions ===
-_CONVOLUTIONS = (
+# === Batches without rows ===
+_WINDOWED = (
+    (keras.layers.Conv1D, "call"),
     (keras.layers.Conv2D, "convolution_op"),
+    (keras.layers.DepthwiseConv1D, "call"),
+    (keras.layers.DepthwiseConv2D, "call"),
     (keras.layers.SeparableConv2D, "call"),
     (keras.layers.Conv2DTranspose, "call"),  # its gradient is a convolution
+    (keras.layers.MaxPooling1D, "call"),
+    (keras.layers.MaxPooling2D, "call"),
 )
 
 
 def _take_empty_shares():
-    """Lets Keras' two-dimensional convolutions take batches without rows, on replicas.
+    """Lets Keras' convolutions and maximum poolings take batches without rows, on replicas.
 
-    TensorFlow's CPU version (oneDNN) returns an empty batch with the input's number of channels.
+    TensorFlow's CPU version (oneDNN) returns an empty batch with the input's number of channels, or ends the process.
     """
-    for layer, name in _CONVOLUTIONS:
+    for layer, name in _WINDOWED:
         original = getattr(layer, name)
         if not hasattr(original, "takes_no_rows"):
             setattr(layer, name, _of_any_rows(original))
