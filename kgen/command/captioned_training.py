@@ -47,7 +47,7 @@ def train_captioned(
             and `report.json`.
         source: where the images come from; it helps to recognize the run.
         text_encoder: anything that `TextEncoder.of` takes.
-        steps: training steps, rounded to whole passes over the images.
+        steps: training steps, rounded to whole epochs; a small set is repeated within an epoch.
         batch_size: images per step.
         seed: seed of the weights and of training.
         prompts: prompts of the samples; None: captions spread over the data.
@@ -105,8 +105,8 @@ def train_captioned(
     # Written last: if it exists, the run is complete.
     model.save(output / "model.keras")
     backup.delete()
-    chance = f"(chance {1 / among:.0%})"
-    print(f"\nFor {score:.0%} of captions, the generated image is nearest to the right one of {among} images {chance}.")
+    if among > 1:
+        print(f"\n{_told(score, among)} (chance {1 / among:.0%}).")
     return {**report, "prompts": prompts}
 
 
@@ -141,18 +141,25 @@ def progress(model: TextToImage, data: CaptionedImages, epochs: int) -> Callable
         began.append(time.time())
         if (epoch + 1) % every == 0 and len(began) > 1:
             score, among = retrieval(model, data, 100)
+            told = f"{_told(score, among)}; " if among > 1 else ""
             minutes = (began[-1] - began[0]) / (len(began) - 1) * (epochs - epoch - 1) / 60
-            print(
-                f"For {score:.0%} of captions, the generated image is nearest to the right one of {among} images; "
-                f"about {minutes:.1f} minutes to go."
-            )
+            print(f"{told}about {minutes:.1f} minutes to go.")
 
     return say
 
 
+def _told(score, among):
+    return f"For {score:.0%} of captions, the generated image is nearest to the right one of {among} images"
+
+
 def retrieval(model: TextToImage, data: CaptionedImages, queries: int = 300) -> tuple[float, int]:
-    """`(share, n)`: how often a generated image's nearest of n originals is its own, by 16 x 16 mean colours."""
-    asked = np.random.default_rng(0).permutation(len(data))[:queries]
+    """`(share, n)`: how often a generated image's nearest of n originals is its own, by 16 x 16 mean colours.
+
+    Each of the n has another first caption.
+    """
+    # Images with the same caption cannot be told apart: one of them is enough.
+    different = list({texts[0]: i for i, texts in reversed(list(enumerate(data.captions)))}.values())
+    asked = np.random.default_rng(0).permutation(different)[:queries]
     generated = model.generate([data.captions[i][0] for i in asked], seed=1)
     colours = FeatureExtractor(keras.layers.Flatten(), name="colours", image_size=16)
     among = min(100, len(asked))

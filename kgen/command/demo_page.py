@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
+import socket
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -106,8 +109,9 @@ class DemoPage:
         """Serves the page and returns its address.
 
         Raises:
-            OSError: if the port is taken.
+            OSError: if the port is taken, or this machine does not have the address.
         """
+        _check_address(host, port)
         self.drawing.warm_up()
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         # Fonts that every system has: Gradio's own themes may load theirs from the network.
@@ -190,7 +194,8 @@ class DemoPage:
         with gr.Row():
             with gr.Column():
                 task = gr.Radio(list(ENHANCERS), value=next(iter(ENHANCERS)), label="Task", elem_id="task")
-                photo = gr.Image(type="filepath", sources=["upload", "clipboard"], label="Photograph", elem_id="photo")
+                files = {"type": "filepath", "sources": ["upload", "clipboard"]}
+                photo = _of_uploads(gr.Image(**files, label="Photograph", elem_id="photo"))
                 editor = gr.ImageEditor(
                     type="numpy",
                     sources=["upload", "clipboard"],
@@ -215,8 +220,8 @@ class DemoPage:
     def _style(self):
         with gr.Row():
             files = {"type": "filepath", "sources": ["upload", "clipboard"]}
-            content = gr.Image(**files, label="Content image", elem_id="content")
-            style = gr.Image(**files, label="Style image", elem_id="style")
+            content = _of_uploads(gr.Image(**files, label="Content image", elem_id="content"))
+            style = _of_uploads(gr.Image(**files, label="Style image", elem_id="style"))
             after = gr.ImageSlider(label="Before and after", format="png", elem_id="styled", interactive=False)
         with gr.Row():
             strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
@@ -225,6 +230,30 @@ class DemoPage:
         gr.Markdown(_FILE_LIMIT)
         start = gr.Button("Draw", variant="primary", elem_id="stylize")
         start.click(_kindly(_styled), [content, style, strength, texture, keep], after, **_ASKED)
+
+
+def _of_uploads(image):
+    """The component, which now refuses files that were not uploaded: Gradio would open any path in a request."""
+    preprocess, uploads = image.preprocess, Path(image.GRADIO_CACHE).resolve()
+
+    def checked(payload):
+        path = None if payload is None else payload.path
+        if path and not Path(path).resolve().is_relative_to(uploads):
+            raise gr.Error("This file was not uploaded here.", title="This did not work", print_exception=False)
+        return preprocess(payload)
+
+    image.preprocess = checked
+    return image
+
+
+def _check_address(host, port):
+    """Refuses, in one line, what Gradio would try a hundred times."""
+    try:
+        socket.create_server((host, port or 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(f"port {port} is in use; choose another with --port.") from error
+        raise OSError(f"cannot serve at {host}{f':{port}' if port else ''}: {error.strerror or error}.") from error
 
 
 def _chosen(event: gr.EventData) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
-from kgen.command.model_files import HELP, file_of, load_model
+from kgen.command.model_files import HELP, class_of, file_of, load_model
 from kgen.command.wrong_use import WrongUse
 from kgen.standard_output import results_only
 
@@ -20,7 +19,9 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
-    parser.add_argument("output", metavar="PATH", type=Path, help="directory to write, or file for other formats")
+    parser.add_argument(
+        "output", metavar="PATH", type=outputs.named_path, help="directory to write, or file for other formats"
+    )
     # Those of kgen.export, which imports Keras.
     formats = ("tf_saved_model", "onnx", "litert", "openvino", "torch")
     parser.add_argument("--format", choices=formats, default="tf_saved_model", help="output format")
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             check_target(output, options.format)
         except ValueError as error:
             raise WrongUse(str(error)) from None
+        if class_of(options.model) == "TextEncoder":
+            raise WrongUse(f"{options.model} is a TextEncoder, which has no export of its own; export a model with it.")
         model = load_model(options.model)
         model.export(output, format=options.format)
         written = outputs.write_run_file(options, output, outputs.digests(file))

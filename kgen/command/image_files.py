@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kgen.command.wrong_use import WrongUse
 from kgen.files import whole_file
 from kgen.types import Array
 
@@ -42,6 +43,17 @@ def read_whole_image(path: Path, background: tuple[int, int, int] | None = None)
         raise OSError(f"'{path}' cannot be read as an image ({error}).") from error
     except OSError as error:
         raise type(error)(f"'{path}' cannot be read ({error.strerror or error}).") from error
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A PNG file beside an image: `cat_restored.png` for `cat.jpg`.
+
+    Raises:
+        WrongUse: for a directory.
+    """
+    if path.is_dir():
+        raise WrongUse(f"'{path}' is a directory; give image files, such as {path / '*.jpg'}.")
+    return path.with_name(f"{path.stem}_{ending}.png")
 
 
 def write_image(path: Path, image: Array) -> None:

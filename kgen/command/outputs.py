@@ -22,9 +22,18 @@ _PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy", "Pillo
 
 def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds `-o`, `--overwrite` and `--json`."""
-    parser.add_argument("-o", "--output", metavar="PATH", type=Path, help=what)
+    parser.add_argument("-o", "--output", metavar="PATH", type=named_path, help=what)
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     add_json(parser)
+
+
+def named_path(text: str) -> Path:
+    """A `type` of argparse: a path that is not empty, as that of an unset variable is."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty")
+    if text == "-":
+        raise argparse.ArgumentTypeError("results cannot go to standard output; give a file")
+    return Path(text)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +64,9 @@ def output_of(options: argparse.Namespace, otherwise: str | Path, suffixes: Iter
         raise WrongUse(f"-o: '{path}' {wanted if files else 'must be a folder, without a suffix'}.")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         if not options.overwrite:
-            raise FileExistsError(f"'{path}' already exists; --overwrite replaces it, -o chooses another name.")
+            raise FileExistsError(f"'{path}' already exists; --overwrite replaces it, or choose another name.")
         if path.is_dir() and not run_file(path).is_file():
-            raise FileExistsError(f"'{path}' is a directory that this command did not write; -o chooses another name.")
+            raise FileExistsError(f"'{path}' is a directory that this command did not write; choose another name.")
     if not path.is_dir():
         check_writable("-o", path)
     check_writable("-o", run_file(path))

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
-from kgen.command.image_files import BLACK, SUFFIXES, read_whole_image, write_image
+from kgen.command.image_files import BLACK, SUFFIXES, beside, read_whole_image, write_image
 from kgen.command.model_files import HELP, check_class, file_of, load_model
 from kgen.command.wrong_use import WrongUse
 from kgen.standard_output import results_only
 
 EXAMPLES = """\
-  kgen restore noisy.jpg --preset denoise_photo -o clean.png
+  kgen restore noisy.png --preset denoise_photo -o clean.png
   kgen restore small.jpg --preset upscale_photo_2x                      # into small_restored.png
   kgen restore old.png --preset inpaint_photo --mask scratches.png      # white where something is missing
   kgen restore *.jpg --preset denoise_photo -o clean                    # a folder with one file per image"""
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     check_class(options.preset, "ImageRestorer")
     several = len(options.images) > 1
     first = options.images[0]
-    otherwise = "restored" if several else first.with_name(f"{first.stem}_restored.png")
+    otherwise = "restored" if several else beside(first, "restored")
     output = outputs.output_of(options, otherwise, [""] if several else ["", *SUFFIXES])
     images = [read_whole_image(path) for path in options.images]
     masks = _masks(options.mask, options.images, images)

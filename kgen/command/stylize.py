@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
-from kgen.command.image_files import SUFFIXES, WHITE, read_whole_image, write_image
+from kgen.command.image_files import SUFFIXES, WHITE, beside, read_whole_image, write_image
 from kgen.command.model_files import HELP, check_class, file_of, load_model
 from kgen.option_types import number
 from kgen.standard_output import results_only
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Draws the image and returns `files` and `run_file`."""
     check_class(options.model, "StyleTransfer")
-    otherwise = options.content.with_name(f"{options.content.stem}_stylized.png")
+    otherwise = beside(options.content, "stylized")
     output = outputs.output_of(options, otherwise, SUFFIXES)
     content, style = (read_whole_image(path, WHITE) for path in (options.content, options.style))
     inputs = outputs.digests(file_of(options.model), options.content, options.style)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -27,7 +28,10 @@ _LEFT = ("model.keras", "saved_model", "samples", "images.png", "report.json", "
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the sub-command."""
     parser.add_argument(
-        "folder", metavar="DIR", type=Path, help="images with captions.csv, .txt files, or folder names"
+        "folder",
+        metavar="DIR",
+        type=Path,
+        help="images with captions.csv (columns file_name,text), .txt files beside them, or folders named by captions",
     )
     parser.add_argument("--config", metavar="FILE", help=".json or .yaml: options by name")
     outputs.add_arguments(parser, "directory for the results; default: text_to_image_DIR")
@@ -36,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=whole_number(1),
         default=1600,
-        help="rounded to whole passes over the images",
+        help="rounded to whole epochs; a small set is repeated within an epoch",
     )
     parser.add_argument("--image-size", metavar="N", type=whole_number(16, 1024), default=64, help="side in pixels")
     parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=32, help="images per step")
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     _check_apart(options.folder, output)
     if (output / "model.keras").exists() and not options.overwrite:
         raise FileExistsError(
-            f"'{output}' already has a trained model; --overwrite starts again, -o chooses another name."
+            f"'{output}' already has a trained model; --overwrite starts again, or choose another name with -o."
         )
     outputs.check_writable("-o", output / "model.keras")
     if options.overwrite and (output / "run.json").exists():
@@ -71,19 +75,38 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         from kgen.command.captioned_training import train_captioned
         from kgen.data import captioned_folder
 
-        data = captioned_folder(options.folder, image_size=options.image_size, verbose=0 if options.quiet else "auto")
+        with _without_empty(output):
+            data = captioned_folder(
+                options.folder, image_size=options.image_size, verbose=0 if options.quiet else "auto"
+            )
         names = ("text_encoder", "steps", "batch_size", "seed", "prompts")
-        report = train_captioned(
-            data[: options.limit] if options.limit else data,
-            output,
-            str(options.folder.resolve()),
-            **{name: getattr(options, name) for name in names},
-            verbose=0 if options.quiet else None,
-        )
+        try:
+            report = train_captioned(
+                data[: options.limit] if options.limit else data,
+                output,
+                str(options.folder.resolve()),
+                **{name: getattr(options, name) for name in names},
+                verbose=0 if options.quiet else None,
+            )
+        except KeyboardInterrupt:
+            saved = (output / "backup.npz").exists()
+            print("Run it again to resume." if saved else "Nothing is saved before the end of the first epoch.")
+            raise
         written = outputs.write_run_file(options, output)
     model = output / "model.keras"
     print(f'Next: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
     return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
+
+
+@contextlib.contextmanager
+def _without_empty(output):
+    """Removes a directory in which nothing was written yet, if reading the images fails."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(OSError):
+            output.rmdir()
+        raise
 
 
 def _check_apart(folder, output):

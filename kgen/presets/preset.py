@@ -155,10 +155,9 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
     with _complete(file, description) as complete:
         model = load_checked(complete, held, "from_preset", file)
     if expected is not None and not isinstance(model, expected):
-        raise ValueError(
-            f"{expected.__name__}.from_preset: {directory} contains a {type(model).__name__}; load it with "
-            f"{type(model).__name__}.from_preset."
-        )
+        found = type(model).__name__
+        way = f"{found}.from_preset" if hasattr(type(model), "from_preset") else f"kgen.text.{found}.of({str(name)!r})"
+        raise ValueError(f"{expected.__name__}.from_preset: {directory} contains a {found}; load it with {way}.")
     return model
 
 

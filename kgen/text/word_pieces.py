@@ -80,6 +80,13 @@ def packed_pieces(tokenizer: Any, sequence_length: int, captions: list[str]) -> 
     return {"token_ids": token_ids, "padding_mask": mask, "segment_ids": np.zeros_like(token_ids)}
 
 
+def of_unknown_words(tokenizer: Any, captions: list[str], token_ids: Array) -> list[str]:
+    """The captions without any word of the vocabulary."""
+    marks = (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token, tokenizer.oov_token)
+    unknown = np.isin(token_ids, [tokenizer.token_to_id(mark) for mark in marks]).all(axis=1)
+    return [captions[row] for row in np.flatnonzero(unknown).tolist()]
+
+
 def _words(captions, tokenizer):
     """Ragged strings (N, None)."""
     import tensorflow as tf

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +18,16 @@ from kgen.types import Array, ImageShape
 _BACKGROUND, _INK = (255, 255, 255), (40, 40, 40)
 _FONT_SIZE = 12
 _CAPTION_LINES = 3
-# Pillow's own font has Latin, Greek and Cyrillic letters. These come with operating systems and also have Chinese.
-_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc", "PingFang.ttc", "msyh.ttc")
+# Pillow's own font has little more than ASCII. Matplotlib brings a font with most alphabets; these come with operating
+# systems and also have Chinese.
+_WIDE_FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "wqy-zenhei.ttc",
+    "wqy-microhei.ttc",
+    "PingFang.ttc",
+    "msyh.ttc",
+)
 
 
 def image_grid(
@@ -120,26 +131,31 @@ def check_captions(captions: Any, count: int, owner: str) -> None:
 
 def _fitted(captions: Sequence[str], width: int) -> list[tuple[str, Any]]:
     """Each caption in lines of at most `width` pixels, with the font to write it in."""
-    plain = ImageFont.load_default(_FONT_SIZE)
-    wide = None
-    fitted = []
-    for caption in captions:
-        # Pillow's font has no letters from U+0500 on.
-        needs_wide = any(letter >= "\u0500" for letter in caption)
-        if needs_wide and wide is None:
-            wide = _wide_font(plain)
-        font = wide if needs_wide else plain
-        fitted.append((_in_lines(caption, font, width), font))
-    return fitted
+    fonts = [_font(max(caption, default=" ")) for caption in captions]
+    return [(_in_lines(caption, font, width), font) for caption, font in zip(captions, fonts)]
 
 
-def _wide_font(otherwise: Any) -> Any:
-    for name in _WIDE_FONTS:
-        try:
+def _font(letter: str) -> Any:
+    """A font for texts up to this letter."""
+    if letter.isascii():
+        return ImageFont.load_default(_FONT_SIZE)
+    # Chinese, Japanese and Korean begin here.
+    for name in _WIDE_FONTS if letter >= "\u2e80" else ():
+        with contextlib.suppress(OSError):
             return ImageFont.truetype(name, _FONT_SIZE)
-        except OSError:
-            continue
-    return otherwise
+    if letter >= "\u2e80":
+        warnings.warn(
+            f"image_grid: no font with {letter!r} was found, so captions have empty boxes. Install a font such as "
+            "fonts-noto-cjk.",
+            stacklevel=3,
+        )
+    return ImageFont.truetype(_alphabets(), _FONT_SIZE)
+
+
+def _alphabets():
+    import matplotlib
+
+    return os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
 def _in_lines(caption: str, font: Any, width: int) -> str:

@@ -62,10 +62,26 @@ def test_what_is_uploaded_is_small(address):
         assert json.load(answer)["max_file_size"] == 10 * 2**20
 
 
-def test_a_port_that_is_taken(address, model):
+def test_an_address_that_cannot_be_served(address, model):
     port = int(re.search(r":(\d+)/", address)[1])
-    with pytest.raises(OSError, match=str(port)):
+    with pytest.raises(OSError, match=f"port {port} is in use; choose another with --port"):
         DemoPage(model, "mine").open(port=port)
+    with pytest.raises(OSError, match="cannot serve at 192.0.2.1: "):
+        DemoPage(model, "mine").open(host="192.0.2.1")
+
+
+def test_a_request_cannot_name_a_file_of_the_server(address, model, tmp_path, photo):
+    with urllib.request.urlopen(f"{address}config") as answer:
+        functions = json.load(answer)["dependencies"]
+    (number,) = [each["id"] for each in functions if any(target[1] == "click" for target in each["targets"])][-2:-1]
+    asked = {"data": ["Remove noise", {"path": str(photo)}, None], "fn_index": number, "session_hash": "a"}
+    head = {"Content-Type": "application/json"}
+    urllib.request.urlopen(
+        urllib.request.Request(f"{address}gradio_api/queue/join", json.dumps(asked).encode(), head)
+    ).close()
+    with urllib.request.urlopen(f"{address}gradio_api/queue/data?session_hash=a") as answer:
+        told = answer.read().decode()
+    assert "This file was not uploaded here" in told and '"success": true' not in told
 
 
 # === What is on it ===

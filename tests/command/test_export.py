@@ -23,6 +23,8 @@ def test_it_offers_every_format(kgen):
 
 
 def test_bad_input(failed, trained_gan):
+    assert "is a TextEncoder, which has no export of its own" in failed(2, "export", "tiny_minilm_en_zh", "encoder")
+    assert "the path is empty" in failed(2, "export", trained_gan, "")
     assert "invalid choice: 'floppy'" in failed(2, "export", trained_gan, "served", "--format", "floppy")
     assert "there is no model 'none'" in failed(2, "export", "none", "served")
 

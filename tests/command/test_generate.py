@@ -115,7 +115,7 @@ def test_wrong_numbers(failed, wrong, words):
 def test_a_file_that_is_there_is_kept(failed, done, text_model, folder):
     (folder / "cat.png").write_text("mine")
     line = failed(1, "generate", text_model, "a cat", "-o", "cat.png")
-    assert line == "kgen generate: 'cat.png' already exists; --overwrite replaces it, -o chooses another name."
+    assert line == "kgen generate: 'cat.png' already exists; --overwrite replaces it, or choose another name."
     assert (folder / "cat.png").read_text() == "mine"
     done("generate", text_model, "a cat", "-o", "cat.png", "--overwrite")
     assert read("cat.png")[0].shape == (16, 16, 3)

@@ -51,6 +51,8 @@ def test_missing_parts(done, failed, inpainter, restorer, photo):
 
 
 def test_bad_input(failed, restorer, photo, folder):
+    assert "'.' is a directory; give image files, such as *.jpg" in failed(2, "restore", ".", "--preset", restorer)
+    assert "-o/--output: the path is empty" in failed(2, "restore", photo, "--preset", restorer, "-o", "")
     (folder / "broken.png").write_bytes(b"x")
     assert "'broken.png' is not an image that Pillow can read" in failed(
         1, "restore", "broken.png", "--preset", restorer

@@ -1,5 +1,6 @@
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,6 +92,29 @@ def test_a_folder_of_captioned_images(done, kgen, failed, captioned, small, fold
     first = (made / "images.png").read_bytes()
     assert kgen("run", "text_to_image_mine.run.json")[0] == 0
     assert (folder / "text_to_image_mine_2" / "images.png").read_bytes() == first
+
+
+def test_images_with_the_same_caption_are_one_question(monkeypatch):
+    images, captions = tiny_text.pictures(8)
+    drawn = dict(zip((texts[0] for texts in captions), images))
+    model = SimpleNamespace(generate=lambda prompts, seed: np.stack([drawn[prompt] for prompt in prompts]))
+    found = captioned_training.retrieval(model, CaptionedImages(np.tile(images, (3, 1, 1, 1)), captions * 3))
+    assert found == (1.0, len(drawn))
+
+
+def test_nothing_is_left_of_a_run_without_images(failed, folder):
+    (folder / "none").mkdir()
+    failed(1, "train", "none")
+    assert not (folder / "text_to_image_none").exists()
+
+
+def test_an_interrupted_run_says_what_is_saved(kgen, captioned, small, folder, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(captioned_training, "train_captioned", interrupted)
+    code, _, told = kgen("train", captioned, *small)
+    assert code == 130 and "Nothing is saved before the end of the first epoch." in told
 
 
 def test_a_run_that_is_killed_goes_on(kgen, done, captioned, small, folder, monkeypatch):

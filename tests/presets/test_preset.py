@@ -152,6 +152,8 @@ def test_names_and_classes(trained, tmp_path):
     save_preset(trained, tmp_path)
     with pytest.raises(ValueError, match="contains a VAE"):
         GAN.from_preset(tmp_path)
+    with pytest.raises(ValueError, match=r"load it with kgen.text.TextEncoder.of\('tiny_minilm_en_zh'\)"):
+        GAN.from_preset("tiny_minilm_en_zh")
 
 
 def test_the_home_directory(trained, tmp_path, monkeypatch):

@@ -440,6 +440,14 @@ def test_no_more_tokens_are_advised_than_the_encoder_can_take(length, advised):
     assert str(caught[0].message).endswith(advised)
 
 
+def test_captions_without_a_known_word_are_told(encoder):
+    with pytest.warns(UserWarning, match="1 of 2 captions have no word that the encoder knows, .* first is 'りんご'"):
+        encoder.tokenize(["a cat", "りんご"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.tokenize(["a cat"])
+
+
 def test_a_list_takes_what_is_cut_in_place_of_the_warning(encoder):
     cut = []
     with warnings.catch_warnings():

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,22 @@ def test_a_long_caption_has_three_lines_and_ends_in_an_ellipsis():
     np.testing.assert_array_equal(np.asarray(cut), np.asarray(image_grid(images, ["word " * 70])))
     assert not np.array_equal(np.asarray(cut), np.asarray(image_grid(images, ["word " * 7])))
     assert not ink(cut, 10)[:, 102:].any()
+
+
+def test_letters_have_a_font():
+    image, missing = random_images(1, height=8, width=64), "\ue000"
+
+    def drawn(text):
+        return ink(image_grid(image, [text]), 10)
+
+    for letter in "éüñßøŁяαא":
+        assert not np.array_equal(drawn(letter), drawn(missing)), letter
+
+
+def test_without_a_font_of_chinese(monkeypatch):
+    monkeypatch.setattr(sys.modules["kgen.visualization.image_grid"], "_WIDE_FONTS", ())
+    with pytest.warns(UserWarning, match="no font with '猫' was found, .* Install a font such as fonts-noto-cjk"):
+        image_grid(random_images(1, height=8, width=64), ["猫"])
 
 
 @pytest.mark.parametrize(
