@@ -225,13 +225,13 @@ def _write_elsewhere(model, path, format):
         command = [sys.executable, "-c", code, file, path, format, *_modules_of_users()]
         result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
-        raise RuntimeError(
-            "export: TensorFlow could not export the model. Classes of your own must be in a module, because another "
-            f"process loads them:\n{result.stderr[-2000:]}"
-        )
+        hint = ""
+        if "__main__" in _modules_of_users():
+            hint = " Put classes of your own in a module: another process must import them."
+        raise RuntimeError(f"export: TensorFlow could not export the model.{hint}\n{result.stderr[-2000:]}")
 
 
 def _modules_of_users():
     """The modules with classes that users registered with Keras."""
-    modules = {getattr(each, "__module__", "") for each in keras.saving.get_custom_objects().values()}
-    return sorted(name for name in modules if name.split(".")[0] not in ("", "kgen", "keras", "keras_hub", "__main__"))
+    modules = {getattr(each, "__module__", None) or "" for each in keras.saving.get_custom_objects().values()}
+    return sorted(name for name in modules if name.split(".")[0] not in ("", "kgen", "keras", "keras_hub"))

@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise FileExistsError(
             f"'{output}' already has a trained model; --overwrite starts again, or choose another name with -o."
         )
+    existed = output.exists()
     outputs.check_writable("-o", output / "model.keras")
     if options.overwrite and (output / "run.json").exists():
         for name in _LEFT:
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         from kgen.command.captioned_training import train_captioned
         from kgen.data import captioned_folder
 
-        with _without_empty(output):
+        with contextlib.nullcontext() if existed else _without_empty(output):
             data = captioned_folder(
                 options.folder, image_size=options.image_size, verbose=0 if options.quiet else "auto"
             )

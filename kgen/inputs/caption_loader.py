@@ -124,7 +124,9 @@ class InOrder:
         first = batches[0]
         if isinstance(first, dict):
             return "captions" in first
-        return isinstance(first, (tuple, list)) and len(first) == 2 and np.asarray(first[1]).dtype.kind in "OUS"
+        if not isinstance(first, (tuple, list)) or len(first) != 2 or isinstance(first[1], dict) or first[1] is None:
+            return False
+        return any(isinstance(each, (str, bytes, list, tuple)) for each in list(first[1])[:1])
 
     def __len__(self) -> int:
         return sys.maxsize if self.batches.num_batches is None else self.batches.num_batches

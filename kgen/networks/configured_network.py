@@ -16,7 +16,7 @@ class ConfiguredNetwork(keras.Model):
     """Base class of functional models whose config is their constructor's arguments.
 
     A subclass builds its graph, calls `super().__init__(inputs, outputs, **kwargs)` and then `keep(locals())`. Its
-    constructor takes a `dtype`.
+    constructor takes a `dtype`. Layers that were frozen one by one stay frozen in copies; parts of layers do not.
 
     Example:
 

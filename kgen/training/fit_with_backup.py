@@ -152,7 +152,9 @@ class _OneTraining(keras.callbacks.CallbackList):
             super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
-        rates = [optimizer._learning_rate for optimizer in self.model.optimizer.optimizers]
+        # Under mixed_float16 an optimizer that scales losses holds the one with the rate.
+        optimizers = [getattr(each, "inner_optimizer", each) for each in self.model.optimizer.optimizers]
+        rates = [optimizer._learning_rate for optimizer in optimizers]
         saved = [float(ops.convert_to_numpy(rate)) if isinstance(rate, keras.Variable) else None for rate in rates]
         super().on_epoch_begin(epoch, logs)
         if self.left_out:

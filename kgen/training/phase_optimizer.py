@@ -197,7 +197,7 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
                 f"PhaseOptimizer has a learning rate for each phase, now {dict(zip(self.by_phase, rates))}: see "
                 "`model.optimizer.by_phase[name].learning_rate`."
             )
-        return self.optimizers[0].learning_rate if len(rates) == 1 else rates[0]
+        return self.optimizers[0].learning_rate if len(rates) == 1 else keras.ops.convert_to_tensor(rates[0])
 
     @learning_rate.setter
     def learning_rate(self, value):

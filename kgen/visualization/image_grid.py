@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import warnings
@@ -18,8 +19,7 @@ from kgen.types import Array, ImageShape
 _BACKGROUND, _INK = (255, 255, 255), (40, 40, 40)
 _FONT_SIZE = 12
 _CAPTION_LINES = 3
-# Pillow's own font has little more than ASCII. Matplotlib brings a font with most alphabets; these come with operating
-# systems and also have Chinese.
+# Pillow's own font has little more than ASCII. These come with operating systems and have Chinese.
 _WIDE_FONTS = (
     "NotoSansCJK-Regular.ttc",
     "DroidSansFallbackFull.ttf",
@@ -131,31 +131,43 @@ def check_captions(captions: Any, count: int, owner: str) -> None:
 
 def _fitted(captions: Sequence[str], width: int) -> list[tuple[str, Any]]:
     """Each caption in lines of at most `width` pixels, with the font to write it in."""
-    fonts = [_font(max(caption, default=" ")) for caption in captions]
+    fonts = [_font_of(caption) for caption in captions]
     return [(_in_lines(caption, font, width), font) for caption, font in zip(captions, fonts)]
 
 
-def _font(letter: str) -> Any:
-    """A font for texts up to this letter."""
-    if letter.isascii():
+def _font_of(caption: str) -> Any:
+    """The first font with all letters of a caption."""
+    if caption.isascii():
         return ImageFont.load_default(_FONT_SIZE)
-    # Chinese, Japanese and Korean begin here.
-    for name in _WIDE_FONTS if letter >= "\u2e80" else ():
-        with contextlib.suppress(OSError):
-            return ImageFont.truetype(name, _FONT_SIZE)
-    if letter >= "\u2e80":
-        warnings.warn(
-            f"image_grid: no font with {letter!r} was found, so captions have empty boxes. Install a font such as "
-            "fonts-noto-cjk.",
-            stacklevel=3,
-        )
-    return ImageFont.truetype(_alphabets(), _FONT_SIZE)
+    letters = [letter for letter in dict.fromkeys(caption) if not letter.isspace()]
+    fonts = _fonts()
+    for font in fonts:
+        if all(_has(font, letter) for letter in letters):
+            return font
+    missing = next(letter for letter in letters if not _has(fonts[-1], letter))
+    warnings.warn(
+        f"image_grid: no font with {missing!r} was found, so it is drawn as an empty box. For Chinese, install a font "
+        "such as fonts-noto-cjk.",
+        stacklevel=5,
+    )
+    return fonts[-1]
 
 
-def _alphabets():
+@functools.cache
+def _fonts() -> list:
+    """Matplotlib's own, which has the alphabets of Europe and the Near East, and then those for Chinese."""
     import matplotlib
 
-    return os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    found = []
+    for file in (os.path.join(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), *_WIDE_FONTS):
+        with contextlib.suppress(OSError):
+            found.append(ImageFont.truetype(file, _FONT_SIZE))
+    return found
+
+
+def _has(font: Any, letter: str) -> bool:
+    """Whether a font draws more than the box of a missing letter."""
+    return letter.isascii() or bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))
 
 
 def _in_lines(caption: str, font: Any, width: int) -> str:

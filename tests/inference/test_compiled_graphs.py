@@ -6,6 +6,8 @@ import pytest
 from keras import ops
 
 from kgen.inference.compiled_graphs import CompiledGraphs
+from kgen.layers import GaussianNoise, Sharpen
+from kgen.models import ImageRestorer
 from tests.models import tiny
 
 
@@ -54,6 +56,14 @@ def test_one_graph_for_images_of_any_size(tensorflow_backend, image_shape, graph
         found = model.graphs.in_batches(model.doubled, {"images": images}, verbose=0)
         np.testing.assert_array_equal(found, 2 * images)
     assert model.traced == graphs
+
+
+def test_a_layer_that_must_know_the_size(tensorflow_backend):
+    images, inputs = np.random.default_rng(0).uniform(size=(2, 8, 6, 3)).astype("float32"), keras.Input((None, None, 3))
+    network = keras.Model(inputs, keras.layers.Conv2D(3, 3, padding="same")(Sharpen(0.3)(inputs)))
+    restorer = ImageRestorer([GaussianNoise()], network=network)
+    for size in (8, 7):
+        assert restorer.restore(images[:, :size], verbose=0).shape == (2, size, 6, 3)
 
 
 @pytest.mark.parametrize("name", ["constant", "prior"])

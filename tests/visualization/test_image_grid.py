@@ -84,9 +84,11 @@ def test_letters_have_a_font():
 
 
 def test_without_a_font_of_chinese(monkeypatch):
-    monkeypatch.setattr(sys.modules["kgen.visualization.image_grid"], "_WIDE_FONTS", ())
-    with pytest.warns(UserWarning, match="no font with '猫' was found, .* Install a font such as fonts-noto-cjk"):
-        image_grid(random_images(1, height=8, width=64), ["猫"])
+    module = sys.modules["kgen.visualization.image_grid"]
+    fonts = module._fonts()[:1]
+    monkeypatch.setattr(module, "_fonts", lambda: fonts)
+    with pytest.warns(UserWarning, match="no font with '猫' was found, .* For Chinese, install a font such as"):
+        image_grid(random_images(1, height=8, width=64), ["a 猫"])
 
 
 @pytest.mark.parametrize(

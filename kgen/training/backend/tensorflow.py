@@ -186,18 +186,28 @@ def kept_step(model: keras.Model, function: Callable, groups: Callable) -> Calla
 
 
 def compiled(function: Callable, state: Callable, axes: int = 1) -> Callable:
-    """One graph for each shape beyond the first `axes` axes, whose lengths the graph leaves open."""
+    """One graph for each shape beyond the first `axes` axes, whose lengths the graph leaves open.
+
+    If a layer must know these lengths, there is one for each shape beyond the first axis.
+    """
     graph = tf.function(function, autograph=False)
     # Looking them up in `graph` takes longer than many a call.
     made: dict[tuple, Any] = {}
 
     def call(inputs):
+        nonlocal axes
         rows = {k: tf.convert_to_tensor(v) for k, v in inputs.items()}
         kind = tuple((k, v.dtype, tuple(v.shape[axes:])) for k, v in rows.items())
         if kind not in made:
             unknown = {k: [None] * min(axes, len(v.shape)) for k, v in rows.items()}
             specification = {k: tf.TensorSpec([*unknown[k], *v.shape[axes:]], v.dtype) for k, v in rows.items()}
-            made[kind] = graph.get_concrete_function(specification)
+            try:
+                made[kind] = graph.get_concrete_function(specification)
+            except (TypeError, ValueError):
+                if axes == 1:
+                    raise
+                axes = 1
+                return call(inputs)
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), made[kind](rows))
 
     return call
