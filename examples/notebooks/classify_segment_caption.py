@@ -15,9 +15,9 @@
 #
 # # Three questions about an image
 #
-# *What is it? Which pixels are it? How do you say it in words?* A classifier answers the first question, a segmenter
-# the second, a captioner the third. They are less different than they look: each is a network that looks at the image,
-# the backbone, with a small head for the answer. Here you train all three, and one learns from another.
+# *What is it? Which pixels belong to it? How would you describe it?* A classifier answers the first question, a
+# segmenter the second, a captioner the third. They are less different than they look: each is a network that looks at
+# the image, the backbone, with a small head for the answer. Here you train all three, and one learns from another.
 
 # %%
 import importlib.util
@@ -123,7 +123,7 @@ print(f"{right_pixels:.1%} of all pixels are right, the mean overlap is {overlap
 show_images(np.concatenate([test.images[:10], colours[marked], colours[test_masks[:10]]]), columns=10)
 
 # %% [markdown]
-# ## How do you say it?
+# ## How would you describe it?
 #
 # A `DualEncoder` turns images and captions into vectors, so that an image and a caption that fit point in the same
 # direction. The captioner then chooses the nearest caption from a bank.

@@ -182,7 +182,7 @@ print(f"precision {precision:.0%}, recall {recall:.0%}")
 # - A longer game: more epochs, all the images, all ten classes. `gan.fit` continues from where it is.
 # - Other rules: `loss="hinge"`, `loss="wasserstein"` with `penalties=["gradient_penalty"]`, or `"relativistic"`.
 # - Few images of your own: `gan.compile(augmentation="adaptive_augment")` keeps the discriminator from memorising them,
-#   and `kgen.data.captioned_folder("my_images").images` reads them.
+#   and `np.concatenate(list(kgen.data.ImageFolder("my_images", 64).batches(256)))` reads them.
 # - Back from an image to its random numbers: `gan.encode(images, labels)`.
 # - The script [gan_fashion_mnist.py](https://github.com/keras-kgen/keras-kgen/blob/main/examples/gan_fashion_mnist.py)
 #   uses all classes, resumes after a crash, and exports a SavedModel.

@@ -85,8 +85,8 @@ one = alone.fit(images, epochs=epochs, batch_size=batch_size, verbose=2).history
 # %% [markdown]
 # ## On all of them
 #
-# One line, and the same code. The batch is that of all devices together; if it does not divide evenly, all devices
-# compute all of it.
+# One line, and the same code. The batch is that of all devices together; if it does not divide evenly, each device
+# computes the whole batch.
 
 # %%
 keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
@@ -156,6 +156,7 @@ print(f"On one device the loaded model reconstructs the same, up to {difference}
 #
 # - Real devices. In Colab choose a TPU: the notebook finds its cores, and you can raise `batch_size` with their number.
 # - `TextToImage` and `GAN` in place of the VAE: the lines about devices stay as they are.
-# - Several machines: call `keras.distribution.initialize()` first on each of them; see Keras' guide to distribution.
+# - Several machines: call `keras.distribution.initialize()` first on each of them (not tried with kgen); see Keras'
+#   guide to distribution.
 #
 # The people are a remix of Personas by Draftbit, from DiceBear, under CC BY 4.0.

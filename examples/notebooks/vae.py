@@ -111,7 +111,7 @@ asked = [0, 11, 18, 23]
 distances = np.linalg.norm(latents[asked][:, None] - latents[None], axis=-1)
 nearest = distances.argsort(axis=1)[:, :10]
 right = float(np.mean(labels[nearest[:, 1:]] == labels[asked][:, None]))
-print(f"{right:.0%} of the neighbours are of the same kind as the question.")
+print(f"{right:.0%} of the neighbours are of the same kind as the query.")
 show_images(held_out[nearest.reshape(-1)], columns=10)
 
 # %% [markdown]
@@ -202,9 +202,9 @@ show_images(catalogue[suspects], ["upside down" if is_wrong[i] else "" for i in 
 #
 # ## What to try next
 #
-# - Your own images: `kgen.data.captioned_folder("my_images").images`, and `VAE.from_image_shape` for a convolutional
-#   model of their size.
-# - Sharper ones: `levels=3` gives latents on several scales, `adversarial=True` adds a discriminator.
+# - Your own images: `np.concatenate(list(kgen.data.ImageFolder("my_images", 64).batches(256)))`, and
+#   `VAE.from_image_shape` for a convolutional model of their size.
+# - Sharper ones: `adversarial=True` adds a discriminator. `levels=3` gives latents on several scales.
 # - Labels: with `num_classes=10` it draws what you ask for, and classifies by Bayes' rule.
 # - The script [vae_fashion_mnist.py](https://github.com/keras-kgen/keras-kgen/blob/main/examples/vae_fashion_mnist.py)
 #   trains longer, resumes after a crash, and exports a SavedModel.

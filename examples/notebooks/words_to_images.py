@@ -69,7 +69,7 @@ show_images(drawn, ["a black cat, in Chinese" if prompt == "一只黑色的猫" 
 # ways:
 #
 # - a file `captions.csv` with the columns `file_name` and `text`; several lines for one image are fine;
-# - a text file beside each image: `cat.txt` for `cat.png`, a caption a line;
+# - a text file beside each image: `cat.txt` for `cat.png`, one caption per line;
 # - folders with names: every image in `black_cat/` is "black cat".
 #
 # A few hundred images are enough to begin with. If there is no such folder, we fill one with the food and the animals

@@ -25,7 +25,7 @@ _OF_SYSTEMS = ("Thumbs.db", "desktop.ini")
 class ImageFolder:
     """The images in a folder (of any format that Pillow reads, any size and mode), read only when needed.
 
-    Use it to measure many images in constant memory. To train on a folder, use `captioned_folder`. `len` is the number
+    Use it to measure many images in constant memory. To train on captions, use `captioned_folder`. `len` is the number
     of files. Images that cannot be read, such as .heic and .svg, are left out, with one warning that names them.
 
     Args:
