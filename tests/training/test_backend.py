@@ -1,3 +1,5 @@
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -156,6 +158,51 @@ def test_apply_gradients():
 def test_batch_mean_and_replica_on_one_device():
     assert float(backend.batch_mean(ops.convert_to_tensor([1.0, 2.0, 6.0]))) == 3.0
     assert backend.replica_index() == 0
+
+
+def test_each_thread_traces_its_own_step():
+    if keras.backend.backend() != "jax":
+        pytest.skip("only JAX keeps the steps that are traced")
+    from kgen.training.backend import jax
+
+    inside, go_on = threading.Event(), threading.Event()
+
+    def other():
+        with jax._stateless([], []):
+            inside.set()
+            go_on.wait(10)
+
+    thread, variable = threading.Thread(target=other), keras.Variable(1.0)
+    with jax._stateless([variable], [variable.value]):
+        thread.start()
+        inside.wait(10)
+        traced = jax._pure(lambda: None)[0]
+    go_on.set()
+    thread.join()
+    assert traced == [variable] and jax._threaded.steps == []
+
+
+class InPlace(keras.layers.Layer):
+    """Writes its weight whenever it is called."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 2), initializer="ones")
+
+    def call(self, inputs):
+        self.kernel.assign(0.5 * self.kernel)
+        return ops.matmul(inputs, self.kernel)
+
+
+def test_a_layer_that_writes_its_weights_in_place():
+    if keras.backend.backend() != "torch":
+        pytest.skip("the other backends have values, not memory")
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), InPlace()])
+
+    def loss():
+        return ops.sum(network(ops.ones((2, 3)))) + ops.sum(network(ops.zeros((2, 3)))), None
+
+    with pytest.raises(RuntimeError, match="kgen.layers.SpectralNormalization does not"):
+        backend.value_and_grad(loss, network.trainable_variables)
 
 
 def test_a_step_that_fails_leaves_nothing_behind():

@@ -1,5 +1,7 @@
 import functools
+import gc
 import signal
+import weakref
 
 import keras
 import numpy as np
@@ -567,3 +569,14 @@ def test_other_ways_to_save_are_those_of_keras(tmp_path, monkeypatch):
     before = (tmp_path / "model.keras").read_bytes()
     model.save(tmp_path / "model.keras", overwrite=False)
     assert len(asked) == 1 and (tmp_path / "model.keras").read_bytes() == before
+
+
+@pytest.mark.backends
+def test_a_model_that_was_trained_can_be_freed():
+    model = toy.Lines()
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(*toy.line_data(8), verbose=0)
+    seen = weakref.ref(model)
+    del model
+    gc.collect()
+    assert seen() is None

@@ -38,6 +38,7 @@ tracks, is a constant of the compiled step: it draws the same noise each time.
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,13 +53,20 @@ from kgen.training.backend.jax_interrupts import waiting
 from kgen.training.backend.jax_sharding import like_batch as like_batch
 from kgen.types import Tensor
 
-# The variables whose values are threaded through the step being traced, innermost step last.
-_threaded: list[list] = []
+
+class _Threaded(threading.local):
+    """The variables whose values are threaded through the steps that a thread traces, innermost step last."""
+
+    def __init__(self):
+        self.steps: list[list] = []
+
+
+_threaded = _Threaded()
 
 
 def _pure(function):
     """`function` made pure: takes the values of all threaded variables, returns (its result, their new values)."""
-    variables = _threaded[-1] if _threaded else []
+    variables = _threaded.steps[-1] if _threaded.steps else []
 
     def pure(values, *args):
         with keras.StatelessScope(list(zip(variables, values))) as scope:
@@ -77,12 +85,12 @@ def _assign(variables, before, after):
 @contextlib.contextmanager
 def _stateless(variables, values):
     """The scope of a step: the variables have these values, and code inside may use gradients and branches."""
-    _threaded.append(variables)
+    _threaded.steps.append(variables)
     try:
         with keras.StatelessScope(list(zip(variables, values))) as scope:
             yield scope
     finally:
-        _threaded.pop()
+        _threaded.steps.pop()
 
 
 # === Gradients ===

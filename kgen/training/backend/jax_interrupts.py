@@ -58,4 +58,6 @@ def interruptible() -> Iterator[list]:
         yield [waiting]
     finally:
         waiting.within = waiting.asked = False
+        # Otherwise it would keep the model in memory.
+        waiting.set_model(None)
         signal.signal(signal.SIGINT, before)

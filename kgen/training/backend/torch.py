@@ -14,10 +14,22 @@ from kgen.types import Tensor
 
 # === Gradients ===
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list]:
-    """By autograd."""
+    """By autograd.
+
+    Raises:
+        RuntimeError: with advice, if a layer writes its weights in place whenever it is called.
+    """
     values = [v.value for v in variables]
     loss, auxiliary = function()
-    gradients = torch.autograd.grad(loss, values, allow_unused=True)
+    try:
+        gradients = torch.autograd.grad(loss, values, allow_unused=True)
+    except RuntimeError as error:
+        if "inplace operation" not in str(error):
+            raise
+        raise RuntimeError(
+            "On torch a network that is called twice in a step cannot have a layer that writes its weights in each "
+            "call, as keras.layers.SpectralNormalization does. kgen.layers.SpectralNormalization does not."
+        ) from error
     return (loss, auxiliary), [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, values)]
 
 
