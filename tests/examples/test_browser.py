@@ -55,7 +55,11 @@ def browser(model, tmp_path_factory):
     model.export(folder / "model.onnx", format="onnx")
     command = next(line for line in (FOLDER / "README.md").read_text().splitlines() if line.startswith("npm"))
     package = command.split()[-1]
-    fetched = subprocess.run([npm, "install", "--prefix", folder, package], capture_output=True, text=True)
+    install = [npm, "install", "--prefix", folder, package]
+    try:
+        fetched = subprocess.run(install, capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"{package} could not be fetched in three minutes")
     if fetched.returncode:
         pytest.skip(f"{package} could not be fetched: {fetched.stderr[-300:]}")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
