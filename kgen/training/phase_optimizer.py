@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -138,7 +139,9 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         else:
             config = keras.optimizers.serialize(keras.optimizers.get(optimizer))
             del config["config"]["name"]
-            result = cls({name: _scaled(keras.optimizers.deserialize(config), mixed_precision) for name in names})
+            # Keras' LossScaleOptimizer takes its config apart when it is made.
+            made = {name: keras.optimizers.deserialize(copy.deepcopy(config)) for name in names}
+            result = cls({name: _scaled(each, mixed_precision) for name, each in made.items()})
         if sorted(result.by_phase) != sorted(names):
             raise ValueError(
                 f"PhaseOptimizer: this model's phases are {names}; got optimizers for {sorted(result.by_phase)}. "
