@@ -194,8 +194,7 @@ class DemoPage:
         with gr.Row():
             with gr.Column():
                 task = gr.Radio(list(ENHANCERS), value=next(iter(ENHANCERS)), label="Task", elem_id="task")
-                files = {"type": "filepath", "sources": ["upload", "clipboard"]}
-                photo = _of_uploads(gr.Image(**files, label="Photograph", elem_id="photo"))
+                photo = _upload("Photograph", "photo")
                 editor = gr.ImageEditor(
                     type="numpy",
                     sources=["upload", "clipboard"],
@@ -219,9 +218,8 @@ class DemoPage:
 
     def _style(self):
         with gr.Row():
-            files = {"type": "filepath", "sources": ["upload", "clipboard"]}
-            content = _of_uploads(gr.Image(**files, label="Content image", elem_id="content"))
-            style = _of_uploads(gr.Image(**files, label="Style image", elem_id="style"))
+            content = _upload("Content image", "content")
+            style = _upload("Style image", "style")
             after = gr.ImageSlider(label="Before and after", format="png", elem_id="styled", interactive=False)
         with gr.Row():
             strength = gr.Slider(0, 1, 1, step=0.05, label="Strength")
@@ -232,8 +230,9 @@ class DemoPage:
         start.click(_kindly(_styled), [content, style, strength, texture, keep], after, **_ASKED)
 
 
-def _of_uploads(image):
-    """The component, which now refuses files that were not uploaded: Gradio would open any path in a request."""
+def _upload(label, name):
+    """An image that a visitor uploads. Gradio itself would open any path on this machine that a request names."""
+    image = gr.Image(type="filepath", sources=["upload", "clipboard"], label=label, elem_id=name)
     preprocess, uploads = image.preprocess, Path(image.GRADIO_CACHE).resolve()
 
     def checked(payload):

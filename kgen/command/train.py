@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from pathlib import Path
@@ -66,7 +65,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise FileExistsError(
             f"'{output}' already has a trained model; --overwrite starts again, or choose another name with -o."
         )
-    existed = output.exists()
+    is_new = not output.exists()
     outputs.check_writable("-o", output / "model.keras")
     if options.overwrite and (output / "run.json").exists():
         for name in _LEFT:
@@ -76,10 +75,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         from kgen.command.captioned_training import train_captioned
         from kgen.data import captioned_folder
 
-        with contextlib.nullcontext() if existed else _without_empty(output):
-            data = captioned_folder(
-                options.folder, image_size=options.image_size, verbose=0 if options.quiet else "auto"
-            )
+        verbose = 0 if options.quiet else "auto"
+        try:
+            data = captioned_folder(options.folder, image_size=options.image_size, verbose=verbose)
+        except Exception:
+            # Nothing was written there yet.
+            if is_new and output.is_dir() and not any(output.iterdir()):
+                output.rmdir()
+            raise
         names = ("text_encoder", "steps", "batch_size", "seed", "prompts")
         try:
             report = train_captioned(
@@ -97,17 +100,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     model = output / "model.keras"
     print(f'Next: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
     return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
-
-
-@contextlib.contextmanager
-def _without_empty(output):
-    """Removes a directory in which nothing was written yet, if reading the images fails."""
-    try:
-        yield
-    except Exception:
-        with contextlib.suppress(OSError):
-            output.rmdir()
-        raise
 
 
 def _check_apart(folder, output):

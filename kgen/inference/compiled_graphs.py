@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,6 @@ class CompiledGraphs:
         self.model = model
         self.compiled: dict[str, Callable] = {}
         self.constants: list = []
-        # While Keras runs `fit`, it needs its function.
         self.training = False
         self._train_function_is_stale = False
 
@@ -68,6 +68,16 @@ class CompiledGraphs:
         if count and not _says_something(results):
             checks.finite_weights(owner, self.model.variables)
         return results
+
+    @contextlib.contextmanager
+    def in_training(self) -> Iterator[None]:
+        """A context for `fit`: Keras needs the function of the training until it ends."""
+        self.forget_stale()
+        self.training = True
+        try:
+            yield
+        finally:
+            self.training = False
 
     def forget_stale(self) -> None:
         """Drops all graphs if a constant of the model has changed; that of a training only when it has ended."""

@@ -37,10 +37,11 @@ class ColorBalance(ImageFilter):
 
     def __init__(self, gains: str | Sequence[float] = "grey_world", **kwargs: Any):
         super().__init__(**kwargs)
-        self.gains: Any = gains if isinstance(gains, str) else tuple(np.ravel(gains).tolist())
-        known = gains == "grey_world" if isinstance(gains, str) else all(0 < gain < np.inf for gain in np.ravel(gains))
-        if not known or not self.gains:
+        numbers = () if isinstance(gains, str) else tuple(np.ravel(gains).tolist())
+        known = gains == "grey_world" if isinstance(gains, str) else numbers and all(0 < n < np.inf for n in numbers)
+        if not known:
             raise ValueError(f"ColorBalance: gains must be 'grey_world' or positive numbers; got {gains!r}.")
+        self.gains = gains if isinstance(gains, str) else numbers
 
     def build(self, images_shape: tuple) -> None:
         if not isinstance(self.gains, str) and len(self.gains) != images_shape[-1]:

@@ -102,11 +102,9 @@ class ImageModel(PhasedModel):
         try:
             with silent(kwargs.get("verbose", "auto")):
                 data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
-            self.graphs.forget_stale()
-            self.graphs.training = True
-            return super().fit(**data, **kwargs)
+            with self.graphs.in_training():
+                return super().fit(**data, **kwargs)
         finally:
-            self.graphs.training = False
             self.image_input.end()
             self.graphs.forget_stale()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ from kgen.text.text_models import (
     warn_of_cut,
     with_length,
 )
-from kgen.text.word_pieces import of_unknown_words, packed_pieces, word_piece_tokenizer, word_pieces
+from kgen.text.word_pieces import packed_pieces, warn_of_unknown_words, word_piece_tokenizer, word_pieces
 from kgen.training import backend
 from kgen.types import Array, Tensor
 
@@ -213,14 +212,7 @@ class TextEncoder(keras.Model):
                 "TextEncoder: this KerasHub version tokenizes with TensorFlow and TensorFlow Text on every backend: "
                 "pip install tensorflow tensorflow-text"
             ) from error
-        tokenizer = word_piece_tokenizer(self)
-        unknown = [] if tokenizer is None else of_unknown_words(tokenizer, captions, inputs["token_ids"])
-        if unknown:
-            warnings.warn(
-                f"TextEncoder: {len(unknown)} of {len(captions)} captions have no word that the encoder knows, so it "
-                f"cannot tell them apart. The first is {unknown[0]!r}.",
-                stacklevel=2,
-            )
+        warn_of_unknown_words(word_piece_tokenizer(self), captions, inputs["token_ids"])
         longer = too_long(self.preprocessor, captions, inputs)
         if cut is None:
             warn_of_cut(longer, len(captions), self)

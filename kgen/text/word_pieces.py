@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+import warnings
 from typing import Any
 
 import numpy as np
@@ -80,11 +81,18 @@ def packed_pieces(tokenizer: Any, sequence_length: int, captions: list[str]) -> 
     return {"token_ids": token_ids, "padding_mask": mask, "segment_ids": np.zeros_like(token_ids)}
 
 
-def of_unknown_words(tokenizer: Any, captions: list[str], token_ids: Array) -> list[str]:
-    """The captions without any word of the vocabulary."""
+def warn_of_unknown_words(tokenizer: Any, captions: list[str], token_ids: Array) -> None:
+    """Warns about captions without any word of the vocabulary; a tokenizer of another kind (None) knows all words."""
+    if tokenizer is None or not (token_ids == tokenizer.token_to_id(tokenizer.oov_token)).any():
+        return
     marks = (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token, tokenizer.oov_token)
-    unknown = np.isin(token_ids, [tokenizer.token_to_id(mark) for mark in marks]).all(axis=1)
-    return [captions[row] for row in np.flatnonzero(unknown).tolist()]
+    rows = np.flatnonzero(np.isin(token_ids, [tokenizer.token_to_id(mark) for mark in marks]).all(axis=1))
+    if len(rows):
+        warnings.warn(
+            f"TextEncoder: {len(rows)} of {len(captions)} captions have no word that the encoder knows, so it cannot "
+            f"tell them apart. The first is {captions[rows[0]]!r}.",
+            stacklevel=3,
+        )
 
 
 def _words(captions, tokenizer):

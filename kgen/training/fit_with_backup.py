@@ -152,16 +152,17 @@ class _OneTraining(keras.callbacks.CallbackList):
             super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
+        # The rates of the backup are those of this epoch: what computes them from the last rates must not do so again.
+        kept = [(rate, float(ops.convert_to_numpy(rate))) for rate in self._rates()] if self.left_out else []
+        super().on_epoch_begin(epoch, logs)
+        for rate, value in kept:
+            rate.assign(value)
+
+    def _rates(self):
         # Under mixed_float16 an optimizer that scales losses holds the one with the rate.
         optimizers = [getattr(each, "inner_optimizer", each) for each in self.model.optimizer.optimizers]
         rates = [optimizer._learning_rate for optimizer in optimizers]
-        saved = [float(ops.convert_to_numpy(rate)) if isinstance(rate, keras.Variable) else None for rate in rates]
-        super().on_epoch_begin(epoch, logs)
-        if self.left_out:
-            # These rates are the epoch's; a schedule that computes them from the last rate must not do so again.
-            for rate, value in zip(rates, saved):
-                if value is not None:
-                    rate.assign(value)
+        return [rate for rate in rates if isinstance(rate, keras.Variable)]
 
     def on_train_batch_begin(self, batch, logs=None):
         super().on_train_batch_begin(batch + self.left_out, logs)

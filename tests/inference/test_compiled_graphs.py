@@ -100,11 +100,11 @@ def test_a_batch_size_below_one():
 def test_a_training_keeps_its_function(tensorflow_backend):
     model = Model()
     model.graphs.forget_stale()
-    model.train_function, model.graphs.training = "compiled", True
-    model.prior = object()
-    model.graphs.forget_stale()
-    assert model.train_function == "compiled" and model.test_function is None
-    model.graphs.training = False
+    with model.graphs.in_training():
+        model.train_function = "compiled"
+        model.prior = object()
+        model.graphs.forget_stale()
+        assert model.train_function == "compiled" and model.test_function is None
     model.graphs.forget_stale()
     assert model.train_function is None
 

@@ -126,13 +126,22 @@ def test_callbacks_see_one_training(tmp_path):
     assert counts.calls == ["begin", 2, 3, 0, 1, 2, 3, "end"]
 
 
-def test_a_schedule_that_reads_the_last_rate_is_not_applied_twice(tmp_path):
+def scaled():
+    """As under mixed_float16."""
+    model = toy.Lines()
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)), run_eagerly=True)
+    return model
+
+
+@pytest.mark.parametrize("make_model", [lines, scaled])
+def test_a_schedule_that_reads_the_last_rate_is_not_applied_twice(tmp_path, make_model):
     def halving():
         return [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)]
 
-    model, history, _ = fit(tmp_path / "whole", batch_size=5, callbacks=halving())
-    fit(tmp_path / "run", (1, 2), batch_size=5, callbacks=halving())
-    again, later, _ = fit(tmp_path / "run", batch_size=5, callbacks=halving())
+    options = {"batch_size": 5, "make_model": make_model}
+    model, history, _ = fit(tmp_path / "whole", callbacks=halving(), **options)
+    fit(tmp_path / "run", (1, 2), callbacks=halving(), **options)
+    again, later, _ = fit(tmp_path / "run", callbacks=halving(), **options)
     models.assert_same_state(models.state(model), models.state(again))
     assert later.history["loss"] == history.history["loss"][1:]
 
