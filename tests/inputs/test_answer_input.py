@@ -163,19 +163,28 @@ def test_labels_in_a_column():
 
 
 # === In a callback ===
+def evaluated_within_fit(model, answers, **options):
+    """What `evaluate` gives for the validation images of a training that is going on."""
+    images, labels = tiny.bands(9)
+    found = []
+    ask = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: found.append(
+            model.evaluate(images, labels if answers is None else answers, return_dict=True, verbose=0, **options)
+        )
+    )
+    model.fit(images, labels, validation_data=(images, labels), callbacks=[ask], verbose=0)
+    return found[0]["loss"]
+
+
 @pytest.mark.backends
 def test_evaluating_the_validation_data_in_a_callback():
-    model, (images, labels), found = classifier(run_eagerly=True), tiny.bands(9), []
-    names = [NAMES[label] for label in labels]
-
-    class Evaluates(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            for answers, weight in ((labels, 0.0), (names, 0.0), (names, 1.0)):
-                weights = np.full(9, weight)
-                found.append(model.evaluate(images, answers, sample_weight=weights, return_dict=True, verbose=0))
-
-    model.fit(images, labels, validation_data=(images, labels), callbacks=[Evaluates()], verbose=0)
-    assert [each["loss"] for each in found[:2]] == [0.0, 0.0] and found[2]["loss"] > 0.1
+    names = [NAMES[label] for label in tiny.bands(9)[1]]
+    assert evaluated_within_fit(classifier(run_eagerly=True), names) > 0.1
+    assert evaluated_within_fit(classifier(run_eagerly=True), names, sample_weight=np.zeros(9)) == 0.0
+    # The same object as the validation data's answers: these classes have no names.
+    nameless = ImageClassifier(tiny.encoder(4), num_classes=3, ema_momentum=0.0, seed=0)
+    nameless.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    assert evaluated_within_fit(nameless, None, sample_weight=np.zeros(9)) == 0.0
 
 
 @keras.saving.register_keras_serializable(package="kgen_tests")
