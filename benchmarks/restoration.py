@@ -149,34 +149,51 @@ def by_restorer(restorer, inputs, masks=None):
 def denoise(options):
     from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-    clean, sigma = test_images(), options.sigma
-    noise = GaussianNoise(sigma, seed=options.seed)
-    noisy = spoiled(clean, noise)
-    floats = {name: np.float32(p) / 255 for name, p in noisy.items()}
-    deviation = sigma / 255
-    methods = {"as it came": noisy}
-    compare = comparison(clean, floats, methods)
-    compare("total variation", lambda p, c: denoise_tv_chambolle(p, c, channel_axis=-1), (0.06, 0.08, 0.1, 0.12, 0.15))
-    compare(
-        "wavelet",
-        lambda p, c: denoise_wavelet(p, deviation, method=c, channel_axis=-1, convert2ycbcr=True, rescale_sigma=True),
-        ("BayesShrink", "VisuShrink"),
-    )
+    def total_variation(image, weight):
+        return denoise_tv_chambolle(image, weight, channel_axis=axis(image))
+
+    def wavelet(image, method):
+        color = {"convert2ycbcr": image.ndim == 3, "channel_axis": axis(image)}
+        return denoise_wavelet(image, deviation, method=method, rescale_sigma=True, **color)
 
     def non_local(image, choice):
         h, patch, distance = choice
-        return denoise_nl_means(image, patch, distance, h * deviation, sigma=deviation, channel_axis=-1)
+        return denoise_nl_means(image, patch, distance, h * deviation, sigma=deviation, channel_axis=axis(image))
 
-    compare("non-local means", non_local, [(h, *p) for h in (0.5, 0.65, 0.8) for p in ((5, 6), (3, 10))])
-    restorer = trained(options, [GaussianNoise(sigma if options.one_level else (0, 55))])
-    methods["ImageRestorer"] = by_restorer(restorer, noisy)
-    table(clean, methods, psnr)
-    finish(options, restorer, clean, noisy, methods["ImageRestorer"])
+    def axis(image):
+        return -1 if image.ndim == 3 else None
+
+    sigma, deviation = options.sigma, options.sigma / 255
+    # Some photographs with noise come from a JPEG file, which mixes the noise with its own errors.
+    noise = GaussianNoise(sigma if options.one_level else (0, 55), probability=options.noisy)
+    jpeg = [JpegCompression((40, 95), probability=options.jpeg)] if options.jpeg else []
+    restorer = trained(options, [noise, *jpeg])
+    clean = test_images()
     grey = {name: np.asarray(Image.fromarray(image).convert("L")) for name, image in clean.items()}
-    noisy = {name: p[..., 0] for name, p in spoiled({n: g[..., None] for n, g in grey.items()}, noise).items()}
-    methods = {"as it came": noisy, "ImageRestorer": by_restorer(restorer, noisy)}
-    print("\nwithout colours")
-    table(grey, methods, psnr)
+    noise = GaussianNoise(sigma, seed=options.seed)
+    noisy = spoiled(clean, noise)
+    tests = {"noise": (clean, noisy)}
+    without_colors = spoiled({name: image[..., None] for name, image in grey.items()}, noise)
+    tests["noise, without colours"] = grey, {name: image[..., 0] for name, image in without_colors.items()}
+    for q in (90, 75, 50):
+        tests[f"noise, then JPEG of quality {q}"] = clean, {name: through_jpeg(p, q) for name, p in noisy.items()}
+    tests["no noise"] = clean, clean
+    for what, (original, inputs) in tests.items():
+        methods = {}
+        if inputs is not clean:
+            methods["as it came"] = inputs
+            compare = comparison(original, {name: np.float32(p) / 255 for name, p in inputs.items()}, methods)
+            compare("total variation", total_variation, (0.04, 0.06, 0.08, 0.1, 0.12, 0.15))
+            compare("wavelet", wavelet, ("BayesShrink", "VisuShrink"))
+            compare("non-local means", non_local, [(h, *p) for h in (0.5, 0.65, 0.8) for p in ((5, 6), (3, 10))])
+        if options.start:
+            start = kgen.models.ImageRestorer.from_preset(options.start)
+            methods[str(options.start)] = by_restorer(start, inputs)
+        methods["ImageRestorer"] = by_restorer(restorer, inputs)
+        print(f"\n{what}")
+        table(original, methods, psnr)
+    jpeg = tests["noise, then JPEG of quality 75"][1]
+    finish(options, restorer, clean, noisy, by_restorer(restorer, noisy), jpeg, by_restorer(restorer, jpeg))
 
 
 def upscale(options):
@@ -300,6 +317,8 @@ def main():
     parser.add_argument("--sigma", type=float, default=25, help="of the noise to remove, in grey levels")
     parser.add_argument("--scale", type=int, default=2, help="of upscale")
     parser.add_argument("--one-level", action="store_true", help="train on this noise level only, not on 0 to 55")
+    parser.add_argument("--noisy", type=float, default=1.0, help="denoise: share of images with noise")
+    parser.add_argument("--jpeg", type=float, default=0.0, help="denoise: share of images made JPEGs after the noise")
     parser.add_argument("--side", type=int, default=800, help="longer side of the reduced photographs")
     parser.add_argument("--patch", type=int, default=64, help="side of the patches")
     parser.add_argument("--patches", type=int, default=8000)
