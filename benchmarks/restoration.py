@@ -164,20 +164,24 @@ def denoise(options):
         return -1 if image.ndim == 3 else None
 
     sigma, deviation = options.sigma, options.sigma / 255
-    # Some photographs with noise come from a JPEG file, which mixes the noise with its own errors.
-    noise = GaussianNoise(sigma if options.one_level else (0, 55), probability=options.noisy)
-    jpeg = [JpegCompression((40, 95), probability=options.jpeg)] if options.jpeg else []
-    restorer = trained(options, [noise, *jpeg])
+    degradations = [GaussianNoise(sigma if options.one_level else (0, 55), probability=options.noisy)]
+    if options.jpeg:
+        # A file that mixes the noise with its own errors.
+        degradations.append(JpegCompression((40, 95), probability=options.jpeg))
+    restorer = trained(options, degradations)
     clean = test_images()
     grey = {name: np.asarray(Image.fromarray(image).convert("L")) for name, image in clean.items()}
     noise = GaussianNoise(sigma, seed=options.seed)
     noisy = spoiled(clean, noise)
-    tests = {"noise": (clean, noisy)}
     without_colors = spoiled({name: image[..., None] for name, image in grey.items()}, noise)
-    tests["noise, without colours"] = grey, {name: image[..., 0] for name, image in without_colors.items()}
+    tests = {
+        "noise": (clean, noisy),
+        "noise, without colours": (grey, {name: image[..., 0] for name, image in without_colors.items()}),
+    }
     for q in (90, 75, 50):
         tests[f"noise, then JPEG of quality {q}"] = clean, {name: through_jpeg(p, q) for name, p in noisy.items()}
     tests["no noise"] = clean, clean
+    rows = [clean]
     for what, (original, inputs) in tests.items():
         methods = {}
         if inputs is not clean:
@@ -192,8 +196,9 @@ def denoise(options):
         methods["ImageRestorer"] = by_restorer(restorer, inputs)
         print(f"\n{what}")
         table(original, methods, psnr)
-    jpeg = tests["noise, then JPEG of quality 75"][1]
-    finish(options, restorer, clean, noisy, by_restorer(restorer, noisy), jpeg, by_restorer(restorer, jpeg))
+        if original is clean:
+            rows += [inputs, methods["ImageRestorer"]]
+    finish(options, restorer, *rows)
 
 
 def upscale(options):
