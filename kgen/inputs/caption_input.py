@@ -75,6 +75,9 @@ class CaptionInput(ImageInput):
         self.seed = seed
         self.steps_done = steps_done
         self.features: CaptionFeatures | None = None
+        # The captions read last; and those of the training, None if its data came with features.
+        self._read: list[str] | None = None
+        self.learned: list[str] | None = None
 
     @classmethod
     def of(cls, model: Any) -> CaptionInput:
@@ -130,7 +133,7 @@ class CaptionInput(ImageInput):
         validation_split=0.0,
     ):
         """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""
-        x = self.opened(x, y, batch_size, shuffle, caption_cache)
+        x = self._to_learn(x, y, batch_size, shuffle, caption_cache)
         if validation_data is not None:
             others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation_data = self.opened(*others, batch_size, False, caption_cache)
@@ -154,7 +157,7 @@ class CaptionInput(ImageInput):
 
     def for_step(self, x, y, value_range=None):
         """One batch of captioned images, from arrays."""
-        x = self.opened(x, y, len(x["images"] if isinstance(x, dict) else x), False)
+        x = self._to_learn(x, y, len(x["images"] if isinstance(x, dict) else x), False)
         return super().for_step(x[0] if isinstance(x, CaptionBatches) else x, None, value_range)
 
     def opened_arrays(
@@ -211,6 +214,12 @@ class CaptionInput(ImageInput):
         table = self.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, seed, self.steps_done)
 
+    def _to_learn(self, *data):
+        self._read = None
+        opened = self.opened(*data)
+        self.learned = self._read
+        return opened
+
     def _cleaned(self, captions):
         return captions if self.cleaner is None else self.cleaner.clean(captions, self.owner)
 
@@ -227,6 +236,7 @@ class CaptionInput(ImageInput):
 
     def table(self, captions: list[str], cache: Any = None) -> CaptionFeatures | CaptionTokens:
         """`CaptionFeatures` of these captions, kept in the directory `cache` if given; or `CaptionTokens`."""
+        self._read = captions
         if self.encoder.trainable:
             # What it has read while frozen will not be what it reads after training.
             self.features = None

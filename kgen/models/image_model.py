@@ -241,9 +241,9 @@ class ImageModel(PhasedModel):
 
     # === Graphs ===
     def make_train_function(self, force: bool = False) -> Any:
-        """As in `PhasedModel`; also drops a learned prior, because training moves the latents."""
+        """As in `PhasedModel`; also drops what more training makes wrong, such as a learned prior."""
         if self.sampler is not None:
-            self.sampler.drop_prior()
+            self.sampler.before_training()
         self.graphs.forget_stale()
         return super().make_train_function(force)
 

@@ -367,7 +367,7 @@ class TextToImage(ImageModel):
 
         The pooled features of a prompt become a mixture of those of the captions, see `kgen.layers.FeatureMemory`: the
         image is a clear one of the nearest thing that the model knows, not a blur of several. Token features do not
-        change. The memory is part of saved models, presets and exports.
+        change. The memory is part of saved models, presets and exports. Training on other captions drops it.
 
         Args:
             captions: list of strings, or of lists of strings: the training captions, or some of them. None: forget all.
@@ -386,7 +386,7 @@ class TextToImage(ImageModel):
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, text_encoder: str = "own") -> TextToImage:
-        """The trained model of a preset, ready to generate; compile it to train it further.
+        """The trained model of a preset, ready to generate; compile it to train it further, see `load_preset`.
 
         Args:
             name: one of `kgen.presets.preset_names()`, a directory, or an address, such as hf://owner/name.

@@ -124,7 +124,8 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
         expected: the class that the model must have, or None.
 
     Returns:
-        The model, ready for use; compile it to train it further.
+        The model, ready for use; compile it to train it further. The average of its weights begins anew, so that a few
+        steps show.
 
     Raises:
         ImportError: if the package of a hub is not installed.
@@ -158,6 +159,10 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
         found = type(model).__name__
         way = f"{found}.from_preset" if hasattr(type(model), "from_preset") else f"kgen.text.{found}.of({str(name)!r})"
         raise ValueError(f"{expected.__name__}.from_preset: {directory} contains a {found}; load it with {way}.")
+    for layer in model._flatten_layers(include_self=False):
+        # In each `kgen.training.MovingAverage`. With the old count, a short training would hardly change the average.
+        if hasattr(layer, "averages"):
+            layer.restart()
     return model
 
 

@@ -142,6 +142,8 @@ class PromptSampler(Sampler):
         features = {name: ops.convert_to_numpy(values) for name, values in features.items()}
         latents = self.latents({"seeds": seeds, "indices": indices}, self.model.condition(features))
         on_sphere = self.model.text_encoder.normalize
+        if captions is None:
+            return None
         return self.run(walk_inputs(features, ops.convert_to_numpy(latents), steps, on_sphere), batch_size, verbose)
 
     def memory_of(self, captions: Any, images: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
@@ -151,8 +153,6 @@ class PromptSampler(Sampler):
             raise ValueError(
                 f"{owner}: the text encoder must be frozen; training would change the remembered features."
             )
-        if captions is None:
-            return None
         captions = [captions] if isinstance(captions, str) else list(captions)
         captions = [list(each) if isinstance(each, (list, tuple)) else [each] for each in captions]
         read = self.prompts.read([text for each in captions for text in each], owner, expand=False)
@@ -184,6 +184,23 @@ class PromptSampler(Sampler):
         errors = [float(np.mean(np.square(one.astype("float32") - images[i]))) for one, i in zip(drawn, image_of)]
         best: dict[int, int] = {}
         for number, image in enumerate(image_of):
+    def before_training(self) -> None:
+        """As in `Sampler`; also drops a memory that would replace the new captions by those that it knows."""
+        super().before_training()
+        model, captions = self.model, self.model.image_input.learned
+        if model.memory is None:
+            return
+        new = [] if captions is None else sorted(set(captions) - set(model.memory.names or ()))
+        if not new and not model.text_encoder.trainable:
+            return
+        why = f"learns other captions, such as {new[0]!r}" if new else "trains the text encoder"
+        warnings.warn(
+            f"{self.owner}: this training {why}, so the memory of {model.memory.size} captions is dropped. Call "
+            "remember(captions) after training.",
+            stacklevel=4,
+        )
+        model.remember(None)
+
             best[image] = min(best.get(image, number), number, key=errors.__getitem__)
         # A small gain is not enough: of two nearly equal images, a blurred blend may have the smaller error.
         gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]

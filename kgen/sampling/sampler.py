@@ -234,7 +234,7 @@ class Sampler:
         """What graphs contain that is not a variable: the learned prior, and the filters of finished images."""
         return [self.prior, *self.model.postprocessing]
 
-    def drop_prior(self) -> None:
+    def before_training(self) -> None:
         """Drops a prior learned after training, because more training moves the latents that it was fitted to."""
         if self.prior is not None and not self.learns_prior:
             warnings.warn(

@@ -66,6 +66,10 @@ class MovingAverage(keras.layers.Layer):
         """Whether it is the average of this network."""
         return self._trained_id == id(network)
 
+    def restart(self) -> None:
+        """Counts updates anew, so that the average soon forgets the weights that it has now."""
+        self.updates.assign(ops.minimum(self.updates, 1.0))
+
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The averaged network's output in inference mode, whatever `training` is."""
         return self.network(inputs, training=False)

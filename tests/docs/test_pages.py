@@ -54,6 +54,7 @@ np.save("apple.npy", apple)
 """,
     "docs/guides/own-captions.md": """
 assert exists("cat.keras") and exists("cat/preset.json") and exists("samples/contact_sheet.png")
+assert draw.memory.size > len(names) > 1000
 assert model.memory is not None and captioner.caption(data.images[:2])[0] in ("a cat", "a dog", "a star")
 """,
     "docs/guides/gan.md": """

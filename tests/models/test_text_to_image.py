@@ -401,11 +401,40 @@ def test_prompts_are_drawn_towards_captions_that_are_known(trained, tmp_path):
     ]
     for other in others:
         np.testing.assert_allclose(other.generate(unknown, seed=3).astype(int), after[0], atol=1)
-    # A model that remembers goes on learning.
-    model.compile()
-    model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
     model.remember(None)
     assert model.memory is None and model.sampler.prompts.memory is None
+
+
+@pytest.mark.backends
+def test_a_memory_that_would_hide_new_captions_is_dropped(trained, tmp_path):
+    model = TextToImage.from_preset(preset_of(trained, tmp_path))
+    images, captions = tiny_text.pictures(8)
+    model.remember(tiny_text.CAPTIONS)
+    model.compile()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "TextToImage: this training")
+        # It knows the captions of the training; those of the validation do not matter.
+        model.fit(images, captions, validation_data=(images[:1], ["a grey picture"]), batch_size=8, verbose=0)
+        assert model.memory.size == len(tiny_text.CAPTIONS)
+    said = "TextToImage: this training learns other captions, such as 'a grey picture', so the memory of 8 captions is"
+    with pytest.warns(UserWarning, match=said):
+        model.fit(images[:2], ["a grey picture", "a red picture"], batch_size=2, verbose=0)
+    assert model.memory is None
+    before = model.generate("a grey picture", seed=0)
+    model.remember(["a red picture", "a grey picture"])
+    np.testing.assert_allclose(model.generate("a grey picture", seed=0).astype(int), before, atol=2)
+    with pytest.warns(UserWarning, match="this training learns other captions, such as 'a blue picture'"):
+        model.train_on_batch(images[:1], ["a blue picture"])
+
+
+def test_a_memory_of_another_encoder_is_dropped(trained, tmp_path):
+    model = TextToImage.from_preset(preset_of(trained, tmp_path))
+    model.remember(tiny_text.CAPTIONS)
+    model.text_encoder.trainable = True
+    model.compile()
+    with pytest.warns(UserWarning, match="this training trains the text encoder, so the memory of 8 captions"):
+        model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
+    assert model.memory is None
 
 
 def test_of_the_captions_of_an_image_the_best_stands_for_all(trained, tmp_path):

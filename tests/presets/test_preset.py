@@ -5,6 +5,7 @@ import shutil
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -36,6 +37,24 @@ def test_a_preset_draws_the_same_and_keeps_no_training_state(trained, tmp_path):
     assert int(trained.optimizer.iterations) == 2
     trained.save(tmp_path / "whole.keras")
     assert (tmp_path / "preset" / "model.keras").stat().st_size < (tmp_path / "whole.keras").stat().st_size
+
+
+def test_a_few_steps_from_a_preset_change_what_it_makes(trained, tmp_path):
+    # A long training: its average hardly moves any more.
+    trained.average.updates.assign(10_000.0)
+    trained.save(tmp_path / "whole.keras")
+    trained.save_to_preset(tmp_path / "preset")
+    model = load_preset(tmp_path / "preset")
+    assert model.trained and float(model.average.updates) == 1.0
+    assert float(keras.saving.load_model(tmp_path / "whole.keras").average.updates) == 10_000.0
+    model.compile(keras.optimizers.SGD(0.01))
+    before = model.average.network.get_weights()
+    model.fit(tiny.pictures(8), batch_size=8, epochs=2, verbose=0)
+    now, average = model.generator.get_weights(), model.average.network.get_weights()
+    for old, new, mean in zip(before, now, average):
+        assert np.linalg.norm(mean - old) > 0.5 * np.linalg.norm(new - old)
+    tiny.vae().save_to_preset(tmp_path / "untrained")
+    assert not load_preset(tmp_path / "untrained").trained
 
 
 def test_its_description_has_remarks(trained, tmp_path):

@@ -113,6 +113,9 @@ def test_says_whether_it_has_learned():
     assert not average.trained
     average.update(network)
     assert average.trained
+    average.update(network)
+    average.restart()
+    assert average.trained and float(average.updates) == 1.0
 
 
 # === What cannot be copied ===
