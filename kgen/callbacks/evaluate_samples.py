@@ -16,7 +16,9 @@ from kgen.callbacks.summary_writer import summary_writer
 from kgen.files import check_writable, whole_file, write_whole
 from kgen.metrics import FeatureMetric, TextAlignment, update_all
 from kgen.metrics.by_name import metric_list
+from kgen.metrics.text_alignment import first_of_each
 from kgen.models import GAN, VAE, TextToImage
+from kgen.progress import silent
 from kgen.text import clean_prompts
 from kgen.types import Array
 
@@ -32,7 +34,8 @@ class EvaluateSamples(keras.callbacks.Callback):
         real: uint8 `(N, H, W, C)` real images to compare with, of the model's size. For metrics of pairs, image i
             belongs to prompt i. None if every metric looks only at generated images or has a `reference`, which saves
             computing the real images' features each time.
-        prompts: list of strings for a `TextToImage`, one image each; None for other models.
+        prompts: list of strings for a `TextToImage`, one image each; None for other models. Of equal prompts,
+            `TextAlignment` measures the first.
         every: number of epochs between measurements.
         num_images: how many images a GAN or VAE generates; with `num_classes`, of all labels in turn. It may differ
             from the number of real ones, but some metrics depend on it.
@@ -195,8 +198,13 @@ class EvaluateSamples(keras.callbacks.Callback):
         generated = self.model.generate(**asked, seed=self.seed, batch_size=self.batch_size, verbose=0)
         for metric in self.measures:
             metric.reset_state()
-        update_all(self._of_texts, self.prompts, generated)
-        update_all(self._of_images, self.real, generated)
+        # As in `generate`, no bars between those of the training.
+        with silent(0):
+            if self._of_texts:
+                prompts = self.prompts or []
+                rows = first_of_each(prompts)
+                update_all(self._of_texts, [prompts[row] for row in rows], generated[rows])
+            update_all(self._of_images, self.real, generated)
         return {name: value for metric in self.measures for name, value in metric.results().items()}
 
     # === The best weights ===

@@ -26,6 +26,7 @@ from kgen.metrics import (
     update_all,
 )
 from kgen.metrics.by_name import CLASSIFIER, FEATURES, METRICS, named_metric
+from kgen.metrics.text_alignment import first_of_each
 from kgen.option_types import whole_number
 from kgen.progress import Progress
 from kgen.standard_output import results_only
@@ -119,8 +120,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     metrics = [_metric(name, options, extractor, reference) for name in names]
     alignment = [TextAlignment(DualFeatureExtractor.clip(options.clip))] if options.clip else []
     print(f"{len(source)} generated images of {options.generated}")
-    # For a repeated text only the first image counts: no image could find its text among equal ones.
-    spoken = list({text: i for i, text in reversed([*enumerate(prompts)])}.values()) if alignment else []
+    spoken = first_of_each(prompts) if alignment else []
     progress, done = Progress(len(source), verbose=1), 0
     for images in source.batches(_CHUNK):
         update_all(metrics, next(partners) if partners else None, images)

@@ -75,13 +75,14 @@ class ClassificationHead(ClassHead):
         targets = np.asarray(targets)
         if targets.dtype.kind not in "USO":
             return targets
+        names = [each.decode() if isinstance(each, bytes) else str(each) for each in targets.ravel().tolist()]
         numbers = {name: number for number, name in enumerate(self.class_names)}
-        unknown = sorted({str(target) for target in targets.ravel()} - set(numbers))
+        unknown = sorted(set(names) - set(numbers))
         if unknown:
             raise ValueError(
                 f"{owner}: unknown class {unknown[0]!r}; the classes are {', '.join(map(repr, self.class_names))}."
             )
-        return np.array([numbers[str(target)] for target in targets.ravel()], "int32").reshape(targets.shape)
+        return np.array([numbers[name] for name in names], "int32").reshape(targets.shape)
 
     def check(self, owner: str, targets: Any, shape: tuple) -> None:
         """Raises ValueError unless there is an integer in range for each image."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from kgen.metrics.dual_feature_extractor import DualFeatureExtractor
@@ -56,6 +59,16 @@ class TextAlignment(RetrievalRecall):
         return super().features_of(images, role, value_range)
 
     def compute(self) -> list[float]:
-        recalls = super().compute()
         texts, images = map(normalized, self.pairs())
-        return [(texts * images).sum(axis=1).mean(), *recalls] if len(texts) else self.unknown
+        if not len(texts):
+            return self.unknown
+        cosine = (texts * images).sum(axis=1).mean()
+        if len(texts) == 1:
+            warnings.warn(f"{self.name}: with a single pair there is no recall, only a cosine.", stacklevel=3)
+            return [cosine, math.nan, math.nan]
+        return [cosine, *super().compute()]
+
+
+def first_of_each(texts: Sequence[str]) -> list[int]:
+    """Where each text comes for the first time: no image could find its text among equal ones."""
+    return sorted({text: i for i, text in reversed([*enumerate(texts)])}.values())

@@ -237,7 +237,7 @@ class TextToImage(ImageModel):
             if phase.name == self.objective.generating_phase:
                 variables = [*phase.variables, *self.text_encoder.trainable_variables]
                 phase = dataclasses.replace(phase, variables=variables)
-                phase = self.matching.joined(phase, self) if self.matching else phase
+                phase = self.matching.joined(phase) if self.matching else phase
             phases.append(phase)
         return phases
 

@@ -185,6 +185,7 @@ class Adversary:
             training: whether this is a training step.
             seed: for random numbers.
             step: number of this training step, from 0; it decides which lazy penalties are due.
+        share: Any = 1.0
         """
         fake = ops.stop_gradient(fake)
         # Pairs real images with the conditions of others, for a discriminator that takes a condition.
@@ -219,7 +220,8 @@ class Adversary:
         if self.has_classifier:
             labels = judged["labels"]
             error = losses.label_cross_entropy(condition["pooled"], labels)
-            parts["classification"] = self.classification_weight * error
+            # Of a mixed image only the real part counts; see the class.
+            parts["classification"] = self.classification_weight * share * error
             parts["classification_accuracy"] = losses.label_accuracy(condition["pooled"], labels)
         if self.is_adaptive:
             parts["augmentation_probability"] = ops.zeros_like(accuracy) + self.adaptive_probability.probability

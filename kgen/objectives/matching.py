@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kgen.networks.interface import split_batch
 from kgen.training import Phase
 
 
@@ -47,25 +48,27 @@ class Matching:
                 "TextToImage.compile: matching needs this model and the dual encoder to have the same frozen text "
                 "encoder. Build both from one, and set its trainable to False before compile()."
             )
+        self.model = model
         self.encoder = encoder
         self.weight = float(weight)
 
-    def joined(self, phase: Phase, model: Any) -> Phase:
+    def joined(self, phase: Phase) -> Phase:
         """A generative model's generating phase, with the term `matching` in its loss.
 
-        Args:
-            phase: a `Phase` whose batches have `images` and what `TextToImage.condition` takes.
-            model: the `TextToImage`.
+        Its batches have `images` and what `TextToImage.condition` takes.
         """
-        terms = phase.terms or ("adversarial",)
+        model = self.model
+        # What a loss without named terms is.
+        unnamed = "distance" if model.discriminator is None else "adversarial"
+        terms = phase.terms or (unnamed,)
 
         def loss(batch, training):
             result = phase.loss(batch, training)
             parts = dict(result) if isinstance(result, dict) else {"loss": result}
             if "loss" in parts:
-                parts["adversarial"] = parts.pop("loss")
-            features = {key: value for key, value in batch.items() if key != "images"}
-            fake = model.space.decode(model.sampler.generated(batch["images"], model.condition(features), training))
+                parts[unnamed] = parts.pop("loss")
+            images, features = split_batch(batch)
+            fake = model.space.decode(model.sampler.generated(images, model.condition(features), training))
             return {**parts, "matching": self.weight * self.encoder.matching_loss(fake, features)}
 
         return Phase(phase.name, loss, phase.variables, phase.every, (*terms, "matching"), phase.measures)

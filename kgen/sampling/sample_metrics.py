@@ -75,12 +75,15 @@ class SampleMetrics:
             for metric in self.of_answers:
                 metric.update_state(*judged)
 
-    def results(self) -> dict[str, float]:
-        """The results by name."""
-        numbers: dict[str, float] = {}
+    def results(self) -> dict[str, Any]:
+        """The results by name: numbers, or arrays of a Keras metric that has one number per class."""
+        numbers: dict[str, Any] = {}
         for metric in self.all:
-            is_ours = isinstance(metric, FeatureMetric)
-            numbers.update(metric.results() if is_ours else {metric.name: float(metric.result())})
+            if isinstance(metric, FeatureMetric):
+                numbers.update(metric.results())
+            else:
+                result = ops.convert_to_numpy(metric.result())
+                numbers[metric.name] = result if result.ndim else float(result)
         return numbers
 
 

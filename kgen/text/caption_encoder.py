@@ -17,7 +17,7 @@ _SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 @python_numbers
 def encoder_from_captions(
-    captions: Sequence[str],
+    captions: Sequence[str | Sequence[str]],
     vocabulary_size: int = 4000,
     width: int = 128,
     num_layers: int = 2,
@@ -31,7 +31,7 @@ def encoder_from_captions(
     character is a token. Its weights are random: train it with the images.
 
     Args:
-        captions: list of strings, the captions of the training images.
+        captions: list of strings, or of lists of strings: the captions of the training images.
         vocabulary_size: the largest number of word pieces, more than 5.
         width: features per token, divisible by `num_heads`.
         num_layers, num_heads: transformer blocks, and attention heads in each.
@@ -50,6 +50,8 @@ def encoder_from_captions(
     encoder.encode(["a blue circle"])["tokens"].shape      # (1, 32, 32)
     ```
     """
+    if isinstance(captions, (list, tuple)):
+        captions = [text for each in captions for text in (each if isinstance(each, (list, tuple)) else [each])]
     captions = clean_prompts(captions, "encoder_from_captions")
     least = 1 + len(_SPECIAL_TOKENS)
     vocabulary_size = checks.integer("encoder_from_captions", "vocabulary_size", vocabulary_size, least)

@@ -129,25 +129,23 @@ class PhaseOptimizer(keras.optimizers.Optimizer):
         names = [phase.name for phase in phases]
         if isinstance(optimizer, cls):
             result = optimizer if optimizer.trains(phases) else cls.from_config(optimizer.get_config())
-            if not result.built:
-                result.by_phase = {name: _scaled(each, mixed_precision) for name, each in result.by_phase.items()}
-                result.name_optimizers()
         elif isinstance(optimizer, dict) and "class_name" not in optimizer:
-            result = cls({name: _scaled(keras.optimizers.get(o), mixed_precision) for name, o in optimizer.items()})
+            result = cls(optimizer)
         elif isinstance(optimizer, str) and optimizer == "auto":
-            result = cls({name: _scaled(default(name), mixed_precision) for name in names})
+            result = cls({name: default(name) for name in names})
         else:
             config = keras.optimizers.serialize(keras.optimizers.get(optimizer))
             del config["config"]["name"]
             # Keras' LossScaleOptimizer takes its config apart when it is made.
-            made = {name: keras.optimizers.deserialize(copy.deepcopy(config)) for name in names}
-            result = cls({name: _scaled(each, mixed_precision) for name, each in made.items()})
+            result = cls({name: keras.optimizers.deserialize(copy.deepcopy(config)) for name in names})
         if sorted(result.by_phase) != sorted(names):
             raise ValueError(
                 f"PhaseOptimizer: this model's phases are {names}; got optimizers for {sorted(result.by_phase)}. "
                 "Give one for each phase, or a single optimizer for all."
             )
         if not result.built:
+            result.by_phase = {name: _scaled(each, mixed_precision) for name, each in result.by_phase.items()}
+            result.name_optimizers()
             result.build_for(phases)
         return result
 

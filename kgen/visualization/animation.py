@@ -28,7 +28,8 @@ def save_animation(
         frames: uint8 array `(N, height, width, channels)`, with 1 or 3 channels, such as the result of a model's
             `walk`.
         path: path of the file, in a folder that is created if needed; its suffix, `.gif` or `.png`, sets the format.
-        frames_per_second: above 0; a GIF rounds frame times to hundredths of a second.
+        frames_per_second: above 0; a GIF rounds frame times to hundredths of a second, at least two of them, because
+            browsers slow shorter ones down.
         back: whether to return to the first image through the same images.
         scale: integer factor by which width and height are enlarged.
 
@@ -63,8 +64,13 @@ def save_animation(
         format=_FORMATS[suffix],
         save_all=True,
         append_images=others,
-        duration=round(1000 / frames_per_second),
+        duration=_milliseconds(frames_per_second, suffix),
         loop=0,
         # Otherwise Pillow merges equal frames, and the file has fewer of them.
         **({"disposal": 2} if suffix == ".gif" else {}),
     )
+
+
+def _milliseconds(frames_per_second, suffix):
+    """How long each frame is shown. Pillow would cut a GIF's times to whole hundredths of a second."""
+    return 10 * max(2, round(100 / frames_per_second)) if suffix == ".gif" else round(1000 / frames_per_second)

@@ -32,7 +32,7 @@ def save_images(
     Args:
         path: `something.png` for a grid; a path without a suffix for a folder, which is created if necessary:
             `0000.png`, `0001.png` and so on, with the captions in `captions.csv`, as `kgen.data.captioned_folder` reads
-            them.
+            them. Without captions an older `captions.csv` is removed: it is not about these images.
         images: uint8 array `(N, height, width, channels)`, or `(height, width, channels)`, with 1 or 3 channels.
         captions: N strings; a string for one image.
         columns: images per row of the grid; by default about as many as rows.
@@ -80,7 +80,9 @@ def save_images(
         names = [f"{i:04d}.png" for i in range(len(images))]
         for name, image, text in zip(names, images, texts):
             _write(path / name, image, text)
-        if captions is not None:
+        if captions is None:
+            (path / "captions.csv").unlink(missing_ok=True)
+        else:
             table = io.StringIO()
             csv.writer(table, lineterminator="\n").writerows([("file_name", "text"), *zip(names, captions)])
             write_whole(path / "captions.csv", table.getvalue())

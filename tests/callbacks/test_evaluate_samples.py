@@ -260,6 +260,23 @@ def test_prompts_and_their_images(text_model):
     assert list(logs) == [*expected, "frechet_distance_small"]
 
 
+def test_of_equal_prompts_the_first_is_measured(text_model):
+    asked = [PROMPTS[0], PROMPTS[1], PROMPTS[0], PROMPTS[2]]
+    watch = EvaluateSamples(TextAlignment(color_encoder(), among=3), prompts=asked)
+    watch.set_model(text_model)
+    alone = TextAlignment(color_encoder(), among=3)
+    alone.update_state(PROMPTS[:3], text_model.generate(asked, seed=0)[[0, 1, 3]])
+    assert watch.measure() == pytest.approx(alone.results())
+
+
+def test_no_bars_between_those_of_the_training(monkeypatch, capsys):
+    monkeypatch.setattr("kgen.progress._PATIENCE", -1.0)
+    watch = EvaluateSamples(distance(), tiny.pictures(100), num_images=100, batch_size=8)
+    watch.set_model(trained_vae())
+    watch.measure()
+    assert capsys.readouterr().out == ""
+
+
 def test_texts_need_no_real_images(text_model):
     metric = TextAlignment(color_encoder(), among=4)
     logs = rehearse(EvaluateSamples(metric, prompts=PROMPTS), text_model, 1)[1]

@@ -15,9 +15,17 @@ def test_arguments_out_of_range(arguments):
 
 def test_numbers_for_names():
     head = ClassificationHead(class_names=["cat", "dog"])
-    for names in (["dog", "cat"], ("dog", "cat"), np.array(["dog", "cat"]), np.array(["dog", "cat"], object)):
+    for names in (
+        ["dog", "cat"],
+        ("dog", "cat"),
+        np.array(["dog", "cat"]),
+        np.array(["dog", "cat"], object),
+        np.array([b"dog", b"cat"]),
+    ):
         np.testing.assert_array_equal(head.numbered("Model", names), [1, 0])
     assert head.numbered("Model", [1, 0]).tolist() == [1, 0] and head.numbered("Model", None) is None
+    beyond_ascii = ClassificationHead(class_names=["狗", "猫"])
+    np.testing.assert_array_equal(beyond_ascii.numbered("Model", ["猫".encode(), "狗".encode()]), [1, 0])
     with pytest.raises(ValueError, match="Model: unknown class 'cow'; the classes are 'cat', 'dog'"):
         head.numbered("Model", ["dog", "cow"])
 

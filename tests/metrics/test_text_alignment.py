@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from kgen.metrics import DualFeatureExtractor, FrechetDistance, RetrievalRecall, TextAlignment, update_all
+from kgen.metrics.text_alignment import first_of_each
 from tests.checks.metrics import check_metric
 from tests.metrics import measures
 
@@ -61,6 +62,19 @@ def test_texts_all_alike_retrieve_nothing():
     metric = TextAlignment(color_encoder(), among=2)
     metric.update_state(["red"] * 4, make_images("red", "red", "red", "red"))
     assert metric.result()["recall_at_1_colors"] == 0.0 and metric.directions["cosine_colors"] == "max"
+
+
+def test_a_single_pair_has_a_cosine():
+    metric = TextAlignment(color_encoder())
+    assert np.isnan(list(metric.result().values())).all()
+    metric.update_state(["red"], make_images("red"))
+    with pytest.warns(UserWarning, match="text_alignment_colors: with a single pair there is no recall"):
+        results = metric.result()
+    assert results["cosine_colors"] == pytest.approx(1.0) and np.isnan(results["recall_at_1_colors"])
+
+
+def test_where_each_text_comes_first():
+    assert first_of_each(["red", "blue", "red", "green", "blue"]) == [0, 1, 3]
 
 
 def test_together_with_others():

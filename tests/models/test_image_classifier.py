@@ -45,6 +45,13 @@ def test_classify(trained):
         trained.classify(images[0])
 
 
+def test_a_metric_with_a_number_for_each_class(trained):
+    model = ImageClassifier.from_config(trained.get_config())
+    model.compile(metrics=[keras.metrics.F1Score(name="f1")])
+    logs = model.fit(*tiny.bands(24), validation_split=0.5, batch_size=12, verbose=0).history
+    assert np.shape(logs["val_f1"]) == (1, 3)
+
+
 @pytest.mark.backends
 def test_saved_whole(trained, tmp_path):
     trained.save(tmp_path / "model.keras")

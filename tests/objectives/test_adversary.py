@@ -233,12 +233,14 @@ def test_both_players_minimise_the_cross_entropy_of_labels(classifying):
 
 
 @pytest.mark.backends
-def test_mixed_pictures_are_classified_once(classifying):
+def test_of_mixed_images_the_real_share_is_classified(classifying):
     adversary = Adversary(classifying, NonSaturating(), [], Halves())
     real, fake, labels = images(0), images(1), [0, 1, 2, 2]
     parts = adversary.discriminator_loss(real, fake, one_hot(*labels), True, None)
     logits = numpy(classifying(Halves().mixed(real, fake, None)[0])["labels"])
-    np.testing.assert_allclose(numpy(parts["classification"]), cross_entropy(logits, labels), rtol=1e-4)
+    share = numpy(Halves().mixed(real, fake, None)[1])
+    assert share.min() < 1.0
+    np.testing.assert_allclose(numpy(parts["classification"]), share * cross_entropy(logits, labels), rtol=1e-4)
 
 
 # === Feature matching ===

@@ -61,6 +61,14 @@ def test_a_gan_has_it_beside_its_adversary(encoder):
     np.testing.assert_allclose(logs["adversarial"] + logs["matching"], logs["generator_loss"], rtol=1e-5)
 
 
+def test_without_an_adversary_the_other_term_is_a_distance(encoder):
+    model = tiny_text.model("imle", text_encoder=encoder.text_encoder, encoder=None, reconstruction=None)
+    model.compile(samples=2, matching=encoder)
+    logs = model.train_on_batch(*tiny_text.pictures(4), return_dict=True)
+    assert {"distance", "matching"} < set(logs) and "adversarial" not in logs
+    np.testing.assert_allclose(logs["distance"] + logs["matching"], logs["loss"], rtol=1e-5)
+
+
 def test_a_saved_model_is_told_of_it_again(encoder, tmp_path):
     model = helped(encoder)
     model.train_on_batch(*tiny_text.pictures(4))

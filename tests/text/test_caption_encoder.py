@@ -8,6 +8,8 @@ from kgen.text import encoder_from_captions
 pytest.importorskip("tensorflow_text")
 CAPTIONS = ["a red circle", "a blue square", "一个红苹果", "Café noir"]
 
+NESTED = ["a red cat", "a blue dog", "a tree"], [["a red cat", "a blue dog"], ("a tree",)]
+
 
 def small(**kwargs):
     return encoder_from_captions(
@@ -87,3 +89,8 @@ def test_bad_sizes_are_refused():
         small(width=10, num_heads=4)
     with pytest.raises(TypeError, match="encoder_from_captions: caption 0"):
         encoder_from_captions([1])
+
+
+def test_captions_by_image():
+    flat, nested = (encoder_from_captions(each, width=8, num_heads=2, num_layers=1, seed=0) for each in NESTED)
+    np.testing.assert_array_equal(flat.encode(["a red cat"])["pooled"], nested.encode(["a red cat"])["pooled"])

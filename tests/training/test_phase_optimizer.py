@@ -97,8 +97,10 @@ def test_wrong_phase_names(names):
 
 def test_one_optimizer_for_two_phases():
     sgd = SGD()
-    with pytest.raises(ValueError, match="each phase needs its own optimizer"):
-        _compiled({"first": sgd, "second": sgd})
+    phases = toy.Lines().phases()
+    for policy in ("float32", "mixed_float16"):
+        with pytest.raises(ValueError, match="each phase needs its own optimizer"):
+            PhaseOptimizer.from_argument({"first": sgd, "second": sgd}, phases, Adam, policy)
 
 
 @pytest.mark.parametrize("optimizers", [{}, "adam", None])

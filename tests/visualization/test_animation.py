@@ -22,6 +22,13 @@ def test_what_is_written_is_what_is_read(tmp_path, ending):
     assert np.abs(frames.astype(int) - FRAMES).max() <= (8 if ending == "gif" else 0)
 
 
+@pytest.mark.parametrize(("rate", "times"), [(15, {"gif": 70, "png": 67}), (60, {"gif": 20, "png": 17})])
+def test_frame_times_are_rounded_not_cut(tmp_path, rate, times):
+    for ending, milliseconds in times.items():
+        save_animation(FRAMES, tmp_path / f"walk.{ending}", frames_per_second=rate)
+        assert read(tmp_path / f"walk.{ending}")[1]["duration"] == milliseconds
+
+
 def test_there_and_back_larger_and_grey(tmp_path):
     save_animation(FRAMES[..., :1], tmp_path / "walk.png", back=True, scale=2)
     frames, _ = read(tmp_path / "walk.png")

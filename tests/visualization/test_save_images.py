@@ -50,6 +50,9 @@ def test_captions_come_back_with_their_images(tmp_path):
     again = kgen.data.captioned_folder(tmp_path / "samples", image_size=8)
     np.testing.assert_array_equal(again.images, images)
     assert [texts[0] for texts in again.captions] == captions
+    # Other images without captions must not get these.
+    save_images(tmp_path / "samples", images)
+    assert not (tmp_path / "samples" / "captions.csv").exists()
 
 
 @pytest.mark.parametrize(
