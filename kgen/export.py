@@ -130,7 +130,8 @@ def _write_saved_model(model, path):
     # Keras' ExportArchive would store the optimizers' state too; this module holds what the graph reads.
     module = tf.Module()
     module.parts = _parts(model)
-    serve = tf.function(model.serve, input_signature=model.serving_signature(), autograph=False)
+    signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in model.serving_signature()]
+    serve = tf.function(model.serve, input_signature=signature, autograph=False)
     tf.saved_model.save(module, path, signatures={"serving_default": serve})
 
 

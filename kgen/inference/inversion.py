@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgen.inputs import pixels
+from kgen.networks.interface import split_batch
 from kgen.progress import Progress
 from kgen.training import backend, image_noise
 from kgen.types import Array
@@ -100,7 +101,7 @@ class Starts:
 
     def nearest(self, inputs):
         """For each image the random latents whose image is nearest to it."""
-        images, others = inputs["images"], {key: value for key, value in inputs.items() if key != "images"}
+        images, others = split_batch(inputs)
         images = images.reshape((len(images), -1))
         result = np.empty((len(images), self.latents.shape[1]), "float32")
         for row, image in enumerate(images):

@@ -113,7 +113,7 @@ def _check_out(owner, out, shape, scale):
 
 
 def _in_tiles(model, inputs, size, tile, overlap, verbose, out=None):
-    tiles = Tiles(size, tile, overlap, model.scale)
+    tiles = Tiles(size, tile, overlap, model.scale, owner=f"{type(model).__name__}.restore")
     # How many small images have as many pixels together as two tiles.
     at_once = max(1, 2 * tile**2 // math.prod(tiles.tile))
     return in_tiles(model, model.restored_inputs, inputs, tiles, levels, at_once, verbose, out)

@@ -48,26 +48,25 @@ def stylized_images(
     Raises:
         TypeError, ValueError: as in `StyleTransfer.stylize`.
     """
+    owner = "StyleTransfer.stylize"
     styles = list(style) if isinstance(style, (list, tuple)) else [style]
     shares = _shares(weights, len(styles))
     for name, value in (("strength", strength), ("texture", texture)):
         if not 0.0 <= value <= 1.0:
-            raise ValueError(f"StyleTransfer.stylize: {name} must be from 0 to 1; got {value!r}.")
+            raise ValueError(f"{owner}: {name} must be from 0 to 1; got {value!r}.")
     single = all(len(getattr(each, "shape", ())) == 3 for each in (content, *styles))
     content = _checked(model, content, "content", value_range)
     styles = [_checked(model, each, "style", value_range) for each in styles]
     count = max(len(each) for each in (content, *styles))
     if any(len(each) not in (1, count) for each in (content, *styles)):
         raise ValueError(
-            f"StyleTransfer.stylize: give one style, or one for each content; got {len(content)} contents and "
+            f"{owner}: give one style, or one for each content; got {len(content)} contents and "
             f"{' and '.join(str(len(each)) for each in styles)} styles."
         )
     if preserve_color and content.shape[-1] != 3:
-        raise ValueError(
-            f"StyleTransfer.stylize: preserve_color needs images with 3 channels; got {content.shape[-1]}."
-        )
-    checks.integer("stylize", "tile", tile, least=4 * model.border)
-    tiles = Tiles(content.shape[1:3], tile, overlap, owner="stylize")
+        raise ValueError(f"{owner}: preserve_color needs images with 3 channels; got {content.shape[-1]}.")
+    checks.integer(owner, "tile", tile, least=4 * model.border)
+    tiles = Tiles(content.shape[1:3], tile, overlap, owner=owner)
     look = _grey if preserve_color else _floats
     if preserve_color:
         styles = [_like(_grey(each), _grey(content)) for each in styles]

@@ -10,8 +10,6 @@ from kgen.layers import FeatureMemory
 from kgen.text import PromptCleaner, PromptExpander, TextEncoder, clean_prompts
 from kgen.types import Array, Tensor
 
-_GIVEN = ("seeds", "indices", "latents", "truncation")
-
 
 class PromptInput:
     """Prepares the prompts of a text-to-image model: prompts become texts, and texts become features.
@@ -103,9 +101,3 @@ class PromptInput:
         if self.memory is None:
             return features
         return {**features, "pooled": self.memory(features["pooled"], unlike, guidance=guidance)}
-
-
-def split_inputs(inputs: dict[str, Tensor]) -> tuple[dict, dict]:
-    """`(features, the rest)` of the inputs of a text-to-image graph."""
-    given = {key: value for key, value in inputs.items() if key in _GIVEN}
-    return {key: value for key, value in inputs.items() if key not in given}, given

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgen.layers.borders import in_whole_multiples
 from kgen.layers.degradation import Degradation, Range, checked_range, drawn_between
 from kgen.layers.resize import along_sides
 from kgen.layers.seeded_layer import Seed
@@ -68,16 +69,15 @@ class JpegCompression(Degradation):
         quality = parameters["quality"]
         scale = ops.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0)
         # Repeat the border until there are whole blocks, even at the halved resolution of colour.
-        rows, columns = (np.minimum(np.arange(-(-side // 16) * 16), side - 1) for side in (height, width))
-        x = 255.0 * ops.take(ops.take(images, rows, axis=1), columns, axis=2)
+        x = 255.0 * in_whole_multiples(images, 16)
         if channels == 1:
             x = _quantized(x - 128.0, _TABLES[0], scale) + 128.0
         else:
             x = ops.matmul(x, ops.convert_to_tensor(_TO_YCC.T))
             luma = _quantized(x[..., :1] - 128.0, _TABLES[0], scale) + 128.0
-            halves, doubles = (_halving(side) for side in x.shape[1:3]), (_halving(side) for side in x.shape[1:3])
+            halves = [_halving(side) for side in x.shape[1:3]]
             chroma = _quantized(along_sides(x[..., 1:], *halves), _TABLES[1], scale)
-            chroma = along_sides(chroma, *(2.0 * matrix.T for matrix in doubles))
+            chroma = along_sides(chroma, *(2.0 * matrix.T for matrix in halves))
             x = ops.matmul(ops.concatenate([luma, chroma], axis=-1), ops.convert_to_tensor(_FROM_YCC.T))
         return x[:, :height, :width] / 255.0
 

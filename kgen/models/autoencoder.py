@@ -298,9 +298,7 @@ class Autoencoder(ImageModel):
 
     def serving_signature(self) -> list:
         """`images`, uint8 `(N, height, width, channels)` of any size."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None, None, None, self.channels], tf.uint8, name="images")]
+        return [keras.InputSpec("uint8", (None, None, None, self.channels), name="images")]
 
     def serve(self, images: Tensor) -> dict[str, Tensor]:
         """A dict of the `latents` of images, and of their reconstructed `images`, uint8."""

@@ -121,14 +121,15 @@ class CycleGAN(ImageModel):
             optimizer: "auto" (Adam 2e-4, beta_1 0.5), one optimizer, or a dict with `discriminator` and `generator`:
                 one for both discriminators, one for both generators.
             loss, penalties: as in `GAN.compile`; the paper uses least squares and no penalty.
-            cycle_weight: weight of the difference between images and what comes back of them. The paper's 10, with 5
-                for identity, suits generators with random first weights; the default one starts by changing nothing,
-                and 10 would hold it there.
+            cycle_weight: weight of the difference between images and the same images translated there and back. The
+                paper's 10, with 5 for identity, suits generators with random first weights; the default one starts by
+                changing nothing, and 10 would hold it there.
             identity_weight: weight of the difference between images and their translation into their own domain,
                 which keeps colours; 0 leaves it out.
             **kwargs: `metrics` from `kgen.metrics`, computed in `evaluate` and on the validation data of `fit`. They
                 compare images of the second domain with translated ones; paired metrics compare images of the first
-                domain with what comes back of them. `run_eagerly`, `steps_per_execution`, `jit_compile`.
+                domain with the same images translated there and back. `run_eagerly`, `steps_per_execution`,
+                `jit_compile`.
 
         Raises:
             ValueError: for an unknown loss, or a negative weight.
@@ -147,7 +148,7 @@ class CycleGAN(ImageModel):
         self.inverse_average.update(self.inverse_generator)
 
     def counterparts(self, batch: dict[str, Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-        """Images of the second domain and translated ones; `paired`: images of the first and what comes back."""
+        """Images of the second domain and translated ones; `paired`: images of the first, also there and back."""
         translate, invert = self.translators(training=False)
         images = batch["images"]
         if paired:
@@ -210,9 +211,7 @@ class CycleGAN(ImageModel):
 
     def serving_signature(self) -> list:
         """`images`, uint8 `(N, height, width, channels)`."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None, *self.generator.input_shape[1:]], tf.uint8, name="images")]
+        return [keras.InputSpec("uint8", (None, *self.generator.input_shape[1:]), name="images")]
 
     def serve(self, images: Tensor) -> dict[str, Tensor]:
         """`{"images": uint8 images}` of the second domain."""

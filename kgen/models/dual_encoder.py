@@ -319,10 +319,8 @@ class DualEncoder(ImageModel):
 
     def serving_signature(self) -> list:
         """`images`, uint8 `(N, H, W, C)`, and `texts`, strings `(M,)`."""
-        import tensorflow as tf
-
-        images = tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")
-        return [images, tf.TensorSpec([None], tf.string, name="texts")]
+        images = keras.InputSpec("uint8", (None, *self.image_shape), name="images")
+        return [images, keras.InputSpec("string", (None,), name="texts")]
 
     def serve(self, images: Tensor, texts: Tensor) -> dict[str, Tensor]:
         """`{"images": (N, D), "texts": (M, D), "cosines": (N, M)}`."""

@@ -125,7 +125,7 @@ class ImageModel(PhasedModel):
             data = self.image_input.for_evaluation(x, y, batch_size, value_range, **options)
             logs = super().evaluate(**data, return_dict=True, **kwargs)
         # A layer may add a loss only in training.
-        logs = {name: logs[name] for name in self.logs() if name in logs}
+        logs = {name: logs[name] for name in self.get_metrics_result() if name in logs}
         if self.sample_metrics is not None:
             logs.update(self.sample_metrics.results())
         return logs if return_dict else (list(logs.values()) if len(logs) > 1 else next(iter(logs.values())))
@@ -299,8 +299,7 @@ class ImageModel(PhasedModel):
         """What `serve_tensors` takes, by name, without strings: the sampler's, or the arguments of `serve`."""
         if self.sampler is not None:
             return self.sampler.tensor_signature()
-        specs = {spec.name: (tuple(spec.shape), spec.dtype.name) for spec in self.serving_signature()}
-        return {name: keras.InputSpec(shape=shape, dtype=dtype, name=name) for name, (shape, dtype) in specs.items()}
+        return {spec.name: spec for spec in self.serving_signature()}
 
     def serve_tensors(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """What a file of a format other than SavedModel computes: a dict of tensors from tensors."""

@@ -262,10 +262,8 @@ class ImageRestorer(ImageModel):
 
         Holes can be up to about 250 pixels wide.
         """
-        import tensorflow as tf
-
-        specs = [tf.TensorSpec([None, None, None, self.channels], tf.uint8, name="images")]
-        return [*specs, tf.TensorSpec([None, None, None], tf.uint8, name="masks")] if self.masked else specs
+        specs = [keras.InputSpec("uint8", (None, None, None, self.channels), name="images")]
+        return [*specs, keras.InputSpec("uint8", (None, None, None), name="masks")] if self.masked else specs
 
     def serve(self, images: Tensor, masks: Tensor = None) -> dict[str, Tensor]:
         """A dict of the restored `images`, uint8."""

@@ -232,9 +232,7 @@ class RecognitionModel(ImageModel):
 
     def serving_signature(self) -> list:
         """`images`, uint8 `(N, height, width, channels)`."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None, *self.image_shape], tf.uint8, name="images")]
+        return [keras.InputSpec("uint8", (None, *self.image_shape), name="images")]
 
     def served_answers(self, images: Tensor) -> dict[str, Tensor]:
         """Dict from each head to its answers about uint8 images, for `serve`."""

@@ -325,13 +325,11 @@ class StyleTransfer(ImageModel):
 
     def serving_signature(self) -> list:
         """`images` and `styles`, uint8 `(N, height, width, channels)`, and `strength`, float32 `(N,)`."""
-        import tensorflow as tf
-
         shape = [None, *self.image_shape]
         return [
-            tf.TensorSpec(shape, tf.uint8, name="images"),
-            tf.TensorSpec(shape, tf.uint8, name="styles"),
-            tf.TensorSpec([None], tf.float32, name="strength"),
+            keras.InputSpec("uint8", shape, name="images"),
+            keras.InputSpec("uint8", shape, name="styles"),
+            keras.InputSpec("float32", (None,), name="strength"),
         ]
 
     def serve(self, images: Tensor, styles: Tensor, strength: Tensor) -> dict[str, Tensor]:

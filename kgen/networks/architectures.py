@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from kgen.networks.autoencoders import SIZES
 from kgen.networks.dcgan import dcgan_discriminator, dcgan_generator
 from kgen.networks.ends import check_told_or_asked
 from kgen.networks.multiscale_decoder import MultiscaleDecoder
@@ -120,13 +121,7 @@ ARCHITECTURES = {
         {"filters": 192, "patch": 2, "blocks": 2},
         {"filters": 384, "blocks": 2},
     ),
-    "multiscale": _alike(
-        multiscale_generator,
-        multiscale_discriminator,
-        {"filters": 64, "patch": 2},
-        {"filters": 256},
-        {"filters": 512},
-    ),
+    "multiscale": _alike(multiscale_generator, multiscale_discriminator, **SIZES),
 }
 
 

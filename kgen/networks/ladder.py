@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import keras
 from keras import ops
@@ -93,12 +92,6 @@ def infer(
         scales = [feed(decoder, "latents", latents_of(0, None), condition, training)]
     means, log_variances, latents = (ops.concatenate(parts, axis=-1) for parts in zip(*levels))
     return means, log_variances, latents, [ops.cast(scale, "float32") for scale in scales]
-
-
-def split_levels(latents: Tensor, dims: Sequence[int]) -> list[Tensor]:
-    """Splits a tensor `(batch, latent_dim)`, such as means, into the levels of latents, of lengths `dims`."""
-    ends = itertools.accumulate(dims)
-    return [latents[:, end - size : end] for size, end in zip(dims, ends)]
 
 
 def averaged_down(images: Tensor, like: Tensor) -> Tensor:

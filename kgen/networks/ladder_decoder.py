@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -154,7 +155,7 @@ class LadderDecoder(ConfiguredNetwork):
         # === Functional Model ===
         latent_dims = tuple(part.input["latents"].shape[-1] for part in parts)
         whole = generator_inputs(owner, sum(latent_dims), pooled_dim)
-        images = _descend(parts, _slices(whole["latents"], latent_dims), whole)
+        images = _descend(parts, _known(whole["latents"], latent_dims), whole)
         super().__init__(inputs=single(whole), outputs=images[-1], **kwargs)
 
         self.keep(locals())
@@ -185,7 +186,7 @@ class LadderDecoder(ConfiguredNetwork):
 
     def scales(self, latents: Tensor, condition: Mapping[str, Tensor] | None = None) -> list[Tensor]:
         """The images of all scales, coarse to fine, from the latents (B, sum(latent_dims)) of all levels."""
-        return self.descend(_slices(ops.convert_to_tensor(latents), self.latent_dims), condition)
+        return self.descend(_known(ops.convert_to_tensor(latents), self.latent_dims), condition)
 
 
 def _descend(
@@ -204,11 +205,13 @@ def _descend(
     return images
 
 
-def _slices(latents: Tensor, latent_dims: Sequence[int]) -> Callable[[int, Tensor | None], Tensor]:
+def split_levels(latents: Tensor, dims: Sequence[int]) -> list[Tensor]:
+    """Splits a tensor `(batch, latent_dim)`, such as means, into the levels of latents, of lengths `dims`."""
+    ends = itertools.accumulate(dims)
+    return [latents[:, end - size : end] for size, end in zip(dims, ends)]
+
+
+def _known(latents, latent_dims):
     """`latents_of` for latents that are known in advance."""
-
-    def latents_of(index: int, features: Tensor | None) -> Tensor:
-        first = sum(latent_dims[:index])
-        return latents[:, first : first + latent_dims[index]]
-
-    return latents_of
+    levels = split_levels(latents, latent_dims)
+    return lambda index, features: levels[index]

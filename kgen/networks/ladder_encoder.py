@@ -97,15 +97,12 @@ class LadderEncoder(ConfiguredNetwork):
         super().__init__(inputs=path.input, outputs=[path.output, *path.stage_ends[: levels - 1]], **kwargs)
 
         # === Layers ===
-        def normalized(x: Tensor, name: str) -> Tensor:
-            return Modulation("rms", dtype=dtype, name=name)(x)
-
         def head(encoded: Tensor, width: int, latents: int, name: str) -> keras.Model:
             inputs = {
                 "encoded": keras.Input(encoded.shape[1:], dtype=encoded.dtype, name="encoded"),
                 "features": keras.Input((*encoded.shape[1:-1], width), dtype=encoded.dtype, name="features"),
             }
-            both = [normalized(x, f"normalize_{of}") for of, x in inputs.items()]
+            both = [Modulation("rms", dtype=dtype, name=f"normalize_{of}")(x) for of, x in inputs.items()]
             x = layers.Concatenate(dtype=dtype, name="join")(both)
             x = layers.Dense(width, activation=activation, dtype=dtype, name="dense")(x)
             moments = []

@@ -8,6 +8,7 @@ from keras import layers, ops
 from kgen import checks
 from kgen.layers import SpectralNormalization
 from kgen.networks.backbone import adapted_images, backbone_encoder, named_backbone
+from kgen.networks.ends import discriminator_inputs, single
 from kgen.networks.own_scope import in_own_scope
 from kgen.serializable import python_numbers
 from kgen.training import network_copy
@@ -66,11 +67,8 @@ def projected_discriminator(
     # A copy: the user's own network may go on learning.
     maps_of = network_copy(backbone_encoder(network, ("maps",), owner))
     maps_of.trainable = False
-    images = keras.Input(image_shape, name="images")
-    inputs: dict = {"images": images}
-    if pooled_dim is not None:
-        inputs["pooled"] = keras.Input((checks.integer(owner, "pooled_dim", pooled_dim),), name="pooled")
-    seen = adapted_images(owner, images, tuple(maps_of.inputs[0].shape[1:]), value_range)
+    inputs = discriminator_inputs(owner, image_shape, pooled_dim)
+    seen = adapted_images(owner, inputs["images"], tuple(maps_of.inputs[0].shape[1:]), value_range)
     logits = []
     for number, each in enumerate(maps_of(seen)["maps"][-_MAPS:], 1):
         mix = keras.initializers.HeNormal(seed + number)
@@ -86,4 +84,4 @@ def projected_discriminator(
             logit = logit + ops.sum(x * fits, axis=-1, keepdims=True)
         logits.append(logit)
     mean = logits[0] if len(logits) == 1 else layers.Average(dtype="float32", name="logits")(logits)
-    return keras.Model(inputs if pooled_dim is not None else images, mean, name=name)
+    return keras.Model(single(inputs), mean, name=name)

@@ -68,9 +68,6 @@ def residual_encoder(
             data_format="channels_last",
             name=f"{unit_name}_convolution",
         )(x)
-        return normalized(x, unit_name)
-
-    def normalized(x: Tensor, unit_name: str) -> Tensor:
         x = layers.BatchNormalization(momentum=0.9, name=f"{unit_name}_normalize")(x)
         return layers.ReLU(name=f"{unit_name}_relu")(x)
 

@@ -8,13 +8,14 @@ import keras
 
 from kgen import checks
 from kgen.objectives.adversary import Adversary
+from kgen.objectives.objective import Objective
 from kgen.serializable import serializable
 from kgen.training import Phase
 from kgen.types import Tensor
 
 
 @serializable
-class Adversarial:
+class Adversarial(Objective):
     """Two players: the discriminator learns to tell real images from generated ones, the generator to deceive it.
 
         L_D = -log D(x) - log(1 - D(G(z))),    L_G = -log D(G(z))        [Goodfellow et al. 2014]
@@ -59,7 +60,7 @@ class Adversarial:
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model, which the other methods use."""
-        self.model = model
+        super().attach(model)
         model.space.check_objective(f"{type(model).__name__}.compile", augmentation=self.augmentation)
         self.adversary = Adversary(
             model.discriminator,
@@ -82,10 +83,8 @@ class Adversarial:
         # With several discriminator steps, not every step trains the generator.
         forward = self.forward if self.discriminator_steps == 1 else None
         every = self.discriminator_steps
-        return [
-            self.adversary.phase(self.discriminator_loss),
-            Phase("generator", self.generator_loss, variables, every, forward=forward),
-        ]
+        generator = Phase("generator", self.generator_loss, variables, every, forward=forward)
+        return self.after_discriminator(generator)
 
     def forward(self, batch: dict[str, Any], training: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """`({"generated"}, {"real", "condition"})`: generated images, and the real ones with the condition of both."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgen import losses
+from kgen import checks, losses
 from kgen.layers import AdaptiveAugment, DiffAugment
 from kgen.networks.feature_network import feature_tensor
 from kgen.networks.interface import condition_names, feed, inputs_of, outputs_of
@@ -85,10 +85,8 @@ class Adversary:
                 f"compile: augmentation must be a kgen.layers.DiffAugment, one of {sorted(_AUGMENTATIONS)}, or None; "
                 f"got {augmentation!r}."
             )
-        weights = {"classification_weight": classification_weight, "feature_matching": feature_matching}
-        for name, value in weights.items():
-            if value < 0:
-                raise ValueError(f"compile: {name} must not be negative; got {value}.")
+        checks.number("compile", "classification_weight", classification_weight, least=0)
+        checks.number("compile", "feature_matching", feature_matching, least=0)
         self.discriminator = discriminator
         self.loss = loss
         self.penalties = tuple(penalties)
@@ -113,11 +111,6 @@ class Adversary:
         """The phase that trains the discriminator on the model's `loss`, which calls `discriminator_loss`."""
         variables = self.discriminator.trainable_variables
         return Phase("discriminator", loss, variables, terms=self.terms, measures=self.measures)
-
-    @staticmethod
-    def default_optimizer() -> keras.optimizers.Optimizer:
-        """For a discriminator next to a reconstruction loss: Adam with little momentum."""
-        return keras.optimizers.Adam(4e-4, beta_1=0.5)
 
     def loss_on_draws(self, model: Any, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """`discriminator_loss` on the images of a batch and on images that the model generates from its prior."""
@@ -185,7 +178,6 @@ class Adversary:
             training: whether this is a training step.
             seed: for random numbers.
             step: number of this training step, from 0; it decides which lazy penalties are due.
-        share: Any = 1.0
         """
         fake = ops.stop_gradient(fake)
         # Pairs real images with the conditions of others, for a discriminator that takes a condition.
@@ -193,6 +185,7 @@ class Adversary:
             backend.on_whole_batch(_neighbours, condition) if condition_names(self.discriminator, condition) else {}
         )
         mismatched = [(real, others)] if others else []
+        share: Any = 1.0
         if self.mixing is not None and training:
             images, share = self.mixing.mixed(real, fake, seed)
             judged = self.judge(images, condition, training, seed)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from kgen import checks
 from kgen.networks.interface import feed
 from kgen.objectives.adversary import Adversary
+from kgen.objectives.objective import Objective
 from kgen.serializable import serializable
 from kgen.training import Phase, backend
 from kgen.types import Tensor
@@ -19,7 +19,7 @@ _USED = 0.1
 
 
 @serializable
-class CodeELBO:
+class CodeELBO(Objective):
     """Reconstruction + beta sum_j KL(q(k_j|x, c) || p(k_j|c)), in nats per image, for code words as latents.
 
     See `kgen.sampling.code_prior`. The prior learns in the same steps, in its own phase with its own optimizer. It
@@ -67,8 +67,7 @@ class CodeELBO:
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model."""
-        self.model = model
-        self.adversary: Any = None
+        super().attach(model)
         judging = self.loss, self.penalties, self.mixing
         if model.discriminator is not None:
             self.adversary = Adversary(model.discriminator, *judging)
@@ -78,10 +77,6 @@ class CodeELBO:
                 "without one."
             )
 
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam; with less momentum for the discriminator."""
-        return Adversary.default_optimizer() if phase == "discriminator" else keras.optimizers.Adam(1e-3)
-
     def phases(self) -> list[Phase]:
         """The discriminator if there is one; then encoder, generator and likelihood together; then the prior."""
         model = self.model
@@ -89,12 +84,11 @@ class CodeELBO:
         variables = [variable for part in parts for variable in getattr(part, "trainable_variables", ())]
         terms = ("reconstruction", "kl", *("adversarial",) * (self.adversary is not None))
         measures = (model.space.error_name, "used_codes")
-        phases = [
+        return self.after_discriminator(
             Phase(self.generating_phase, self.autoencoder_loss, variables, terms=terms, measures=measures),
             # The image loss is so much larger that clipping in a shared phase would leave the prior no gradient.
             Phase("prior", self.prior_loss, model.codes.network.trainable_variables),
-        ]
-        return phases if self.adversary is None else [self.adversary.phase(self.discriminator_loss), *phases]
+        )
 
     def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Reconstruction, divergence and the measures."""
@@ -110,8 +104,8 @@ class CodeELBO:
         }
         if self.adversary is not None:
             fake = model.sampler.generated(images, condition, training)
-            word = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
-            parts["adversarial"] = self.adversarial_weight * word
+            doubt = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
+            parts["adversarial"] = self.adversarial_weight * doubt
         return parts
 
     def prior_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
@@ -125,10 +119,6 @@ class CodeELBO:
         images, condition = model.conditioned(batch, training)
         logits = ops.cast(feed(model.encoder, "images", images, condition, training), "float32")
         return images, condition, logits, model.codes.sample(logits, model.seeds(training))
-
-    def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """The adversary's loss on real images and on images generated from the prior."""
-        return self.adversary.loss_on_draws(self.model, batch, training)
 
 
 def _used_codes(by_word):

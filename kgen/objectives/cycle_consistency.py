@@ -9,11 +9,12 @@ import keras
 
 from kgen import checks, losses
 from kgen.objectives.adversary import Adversary
+from kgen.objectives.objective import Objective
 from kgen.training import Phase
 from kgen.types import Tensor
 
 
-class CycleConsistency:
+class CycleConsistency(Objective):
     """Adversarial losses both ways, and cycle losses for the way back; `CycleGAN.compile` makes one, and explains it.
 
     What it trains: both generators and both discriminators of a model.
@@ -36,7 +37,7 @@ class CycleConsistency:
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model."""
-        self.model = model
+        super().attach(model)
         self.adversary = Adversary(model.discriminator, self.loss, self.penalties)
         self.inverse_adversary = Adversary(model.inverse_discriminator, self.loss, self.penalties)
 
@@ -69,10 +70,10 @@ class CycleConsistency:
         x, y, translate, invert = self._sides(batch, training)
         there, back = translate(x), invert(y)
         options: tuple = ({}, training, self.model.seeds(training))
-        word = self.adversary.generator_loss(y, there, *options)
-        inverse_word = self.inverse_adversary.generator_loss(x, back, *options)
+        doubt = self.adversary.generator_loss(y, there, *options)
+        inverse_doubt = self.inverse_adversary.generator_loss(x, back, *options)
         cycle = losses.L1().loss(x, invert(there)) + losses.L1().loss(y, translate(back))
-        parts = {"adversarial": word + inverse_word, "cycle": self.cycle_weight * cycle}
+        parts = {"adversarial": doubt + inverse_doubt, "cycle": self.cycle_weight * cycle}
         if self.identity_weight:
             same = losses.L1().loss(y, translate(y)) + losses.L1().loss(x, invert(x))
             parts["identity"] = self.identity_weight * same

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from kgen import checks, losses
 from kgen.layers import GaussianSampling
 from kgen.networks import ladder
+from kgen.networks.ladder_decoder import split_levels
 from kgen.objectives.adversary import Adversary
+from kgen.objectives.objective import Objective
 from kgen.objectives.perceptual_term import PerceptualTerm
 from kgen.serializable import serializable
 from kgen.training import Phase, backend
@@ -18,7 +19,7 @@ from kgen.types import Tensor
 
 
 @serializable
-class ELBO:
+class ELBO(Objective):
     """Reconstruction + KL(q(z|x) || p(z)) [Kingma & Welling 2014], in nats per image.
 
     If the model has a discriminator it is a VAE-GAN [Larsen et al. 2016]: the decoder must also convince the
@@ -106,14 +107,13 @@ class ELBO:
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model, which the other methods use."""
-        self.model = model
+        super().attach(model)
         owner = f"{type(model).__name__}.compile"
         model.space.check_objective(owner, perceptual=self.perceptual, augmentation=self.augmentation)
         self.perceptual_term = PerceptualTerm.of("VAE", self.perceptual, self.perceptual_weight)
         self.posterior = {training: GaussianSampling(model.seeds(training)) for training in (True, False)}
         choices = self.loss, self.penalties, self.mixing, self.augmentation
         judging = (*choices, self.classification_weight, self.feature_matching)
-        self.adversary: Any = None
         if model.discriminator is not None:
             self.adversary = Adversary(model.discriminator, *judging, model.adaptive_probability)
         elif judging != ("auto", "auto", None, None, 1.0, 0.0):
@@ -121,10 +121,6 @@ class ELBO:
                 "VAE.compile: loss, penalties, mixing, augmentation, classification_weight and feature_matching need "
                 "a discriminator; this model was built without one."
             )
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == self.generating_phase else Adversary.default_optimizer()
 
     # === Phases ===
     @property
@@ -150,11 +146,7 @@ class ELBO:
         terms += ["adversarial"] * (self.adversary is not None)
         measures = (model.space.error_name, "active_units", *self.level_names)
         autoencoder = Phase("autoencoder", self.autoencoder_loss, variables, terms=tuple(terms), measures=measures)
-        return [autoencoder] if self.adversary is None else [self.adversary.phase(self.discriminator_loss), autoencoder]
-
-    def discriminator_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """L_D, the penalties and the measures, on real images and on images generated from the prior."""
-        return self.adversary.loss_on_draws(self.model, batch, training)
+        return self.after_discriminator(autoencoder)
 
     def autoencoder_loss(self, batch: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """Reconstruction, divergence, the other terms that `compile` asked for, and the measures."""
@@ -180,13 +172,13 @@ class ELBO:
         if self.perceptual_term is not None:
             drawn = reconstruction.mean(scales[-1])
             parts["perceptual"] = self.perceptual_term.loss(0.5 * images + 0.5, 0.5 * drawn + 0.5)
-        by_level = (ladder.split_levels(moments, model.latent_dims) for moments in (mean, log_variance))
+        by_level = (split_levels(moments, model.latent_dims) for moments in (mean, log_variance))
         for name, *moments in zip(self.level_names, *by_level):
             parts[name] = losses.gaussian_kl(*moments)
         if self.adversary is not None:
             fake = model.sampler.generated(images, condition, training)
-            word = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
-            parts["adversarial"] = self.adversarial_weight * word
+            doubt = self.adversary.generator_loss(images, fake, condition, training, model.seeds(training))
+            parts["adversarial"] = self.adversarial_weight * doubt
         return parts
 
     def divergence_weight(self, training: bool) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from kgen import checks
 from kgen.networks.interface import feed
+from kgen.objectives.objective import Objective
 from kgen.serializable import serializable
 from kgen.training import Phase, backend
 from kgen.types import Tensor
@@ -18,7 +17,7 @@ _REJECTED = 1e9
 
 
 @serializable
-class IMLE:
+class IMLE(Objective):
     """min_j mean (x - G(z_j, c))^2 over draws z_1 .. z_m for each image: the nearest draw is pulled to it.
 
     Implicit maximum likelihood estimation [Li & Malik 2018, "Implicit maximum likelihood estimation"], conditional as
@@ -51,14 +50,6 @@ class IMLE:
     def __init__(self, samples: int = 8, least_distance: float = 0.0):
         self.samples = checks.integer("TextToImage.compile", "samples", samples)
         self.least_distance = checks.number("TextToImage.compile", "least_distance", least_distance, least=0)
-
-    def attach(self, model: Any) -> None:
-        """Takes the generator of a model."""
-        self.model = model
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam."""
-        return keras.optimizers.Adam(1e-3)
 
     def phases(self) -> list[Phase]:
         """The generator."""

@@ -88,8 +88,8 @@ class Likeness:
         if self.perceptual_term is not None:
             parts["perceptual"] = self.perceptual_term.loss(clean, restored)
         if self.adversary is not None:
-            word = self.adversary.generator_loss(images, made, {}, training, self.model.seeds(training))
-            parts["adversarial"] = self.adversarial_weight * word
+            doubt = self.adversary.generator_loss(images, made, {}, training, self.model.seeds(training))
+            parts["adversarial"] = self.adversarial_weight * doubt
         seen = ops.clip(ops.stop_gradient(restored), 0.0, 1.0)
         # Of any number of channels.
         return {**parts, "psnr": decibels(ops.mean(ops.square(clean - seen), axis=(1, 2, 3)))}

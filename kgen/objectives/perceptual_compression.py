@@ -8,15 +8,15 @@ import keras
 from keras import ops
 
 from kgen import checks, losses
-from kgen.objectives.adversary import Adversary
 from kgen.objectives.likeness import Likeness
+from kgen.objectives.objective import Objective
 from kgen.serializable import serializable
 from kgen.training import Phase
 from kgen.types import Tensor
 
 
 @serializable
-class PerceptualCompression:
+class PerceptualCompression(Objective):
     """Compares reconstructions with images, with a light KL term that keeps latents near N(0, 1).
 
         L = pixels + perceptual + adversarial + kl_weight mean_j KL(q(z_j|x) || N(0, 1))
@@ -47,12 +47,8 @@ class PerceptualCompression:
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model."""
-        self.model = model
+        super().attach(model)
         self.likeness.attach(model)
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == "autoencoder" else Adversary.default_optimizer()
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then the autoencoder."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
-from kgen.objectives.adversary import Adversary
 from kgen.objectives.likeness import Likeness
+from kgen.objectives.objective import Objective
 from kgen.training import Phase
 from kgen.types import Tensor
 
 
-class Restoration:
+class Restoration(Objective):
     """Degrades clean images, and trains the network to restore them; `ImageRestorer.compile` makes one.
 
     What it trains: `model.network`, and `model.discriminator` if there is one.
@@ -26,12 +24,8 @@ class Restoration:
 
     def attach(self, model: Any) -> None:
         """Takes the networks of a model."""
-        self.model = model
+        super().attach(model)
         self.likeness.attach(model)
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam; with less momentum for the discriminator."""
-        return keras.optimizers.Adam(1e-3) if phase == "network" else Adversary.default_optimizer()
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then the network."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
 from keras import ops
 
 from kgen import checks, losses
 from kgen.layers import channel_statistics
 from kgen.layers.borders import in_whole_multiples
+from kgen.objectives.objective import Objective
 from kgen.training import Phase
 from kgen.types import Tensor
 
 _STYLE_WEIGHTS = {"adain": 10.0, "gatys": 1.0}
 
 
-class Stylization:
+class Stylization(Objective):
     """Content and style losses in the features of an encoder; `StyleTransfer.compile` makes one, and explains it.
 
     What it trains: `model.decoder`.
@@ -33,14 +31,6 @@ class Stylization:
         self.kind = kind
         self.style_weight = checks.number("StyleTransfer.compile", "style_weight", style_weight, least=0)
         self.identity_weight = checks.number("StyleTransfer.compile", "identity_weight", identity_weight, least=0)
-
-    def attach(self, model: Any) -> None:
-        """Takes the networks of a model."""
-        self.model = model
-
-    def default_optimizer(self, phase: str) -> keras.optimizers.Optimizer:
-        """Adam."""
-        return keras.optimizers.Adam(1e-3)
 
     def phases(self) -> list[Phase]:
         """One: the decoder."""

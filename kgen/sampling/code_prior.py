@@ -160,8 +160,8 @@ class CodePrior(keras.layers.Layer):
         return ops.log_softmax(network(inputs, training=training), axis=-1)
 
     # === As the prior of a sampler ===
-    def draw(self, noise: Tensor, seeds: Any, indices: Any, condition: dict[str, Tensor]) -> Tensor:
-        """One-hot code words `(rows, K V)` from standard normal noise `(rows, K V)`, as in `LatentPrior.draw`."""
+    def draw(self, noise: Tensor, choice: Any, condition: dict[str, Tensor]) -> Tensor:
+        """One-hot code words `(rows, K V)` from standard normal noise `(rows, K V)`; nothing depends on `choice`."""
         # The distribution function of noise is uniform; -log(-log(uniform)) is a Gumbel variable.
         uniform = 0.5 * (1.0 + ops.erf(ops.clip(noise, -_FAR, _FAR) / 2.0**0.5))
         gumbel = -ops.log(-ops.log(ops.clip(uniform, 1e-6, 1.0 - 1e-6)))

@@ -10,7 +10,7 @@ from keras import ops
 
 from kgen import checks
 from kgen.inputs import pixels
-from kgen.networks.interface import feed
+from kgen.networks.interface import feed, split_batch
 from kgen.progress import Progress
 from kgen.training import network_copy
 from kgen.types import Array, ValueRange, Verbose
@@ -83,8 +83,9 @@ def _found(model, batches, batch_size, value_range):
 
     def words_of_captions(inputs):
         """The logits of all words, and the features that the prior reads, side by side."""
-        condition = model.condition({name: value for name, value in inputs.items() if name != "images"})
-        logits = ops.cast(feed(model.encoder, "images", inputs["images"], condition, False), "float32")
+        images, features = split_batch(inputs)
+        condition = model.condition(features)
+        logits = ops.cast(feed(model.encoder, "images", images, condition, False), "float32")
         return ops.concatenate([logits, ops.cast(condition["pooled"], "float32")], axis=-1)
 
     seen = seen_images(model, batches.images, batch_size, value_range)

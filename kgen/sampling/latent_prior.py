@@ -10,6 +10,7 @@ from keras import ops
 
 from kgen import checks
 from kgen.portable import largest
+from kgen.sampling.k_means import far_apart, squared_distances
 from kgen.training import image_noise
 from kgen.types import Array, Tensor
 
@@ -90,15 +91,15 @@ class LatentPrior:
         prior.gain = float(density - standard)
         return prior
 
-    def draw(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    def draw(self, noise: Tensor, choice: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Latents `(rows, latent_dim)` from standard normal noise of that shape.
 
         Args:
             noise: places the latents within a component.
-            seeds, indices: int32 `(rows,)`; they alone choose the component.
+            choice: standard normal numbers `(rows,)`, which choose the component.
             condition: dict with `pooled` `(rows, classes)`, one-hot, if there are classes.
         """
-        chosen = chosen_components(seeds, indices, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], condition))
+        chosen = chosen_components(choice, self._of_class(np.cumsum(self.weights, axis=1)[:, :-1], condition))
         if len(self.weights) > 1:
             chosen = chosen + self.weights.shape[1] * largest(condition["pooled"])
         dim = self.means.shape[-1]
@@ -137,26 +138,23 @@ class LatentPrior:
         return None if parts[0] is None else cls(*(np.asarray(part) for part in parts))
 
 
-def chosen_components(seeds: Tensor, indices: Tensor | None, bounds: Tensor) -> Tensor:
-    """Component numbers `(rows,)` drawn from seeds and indices; `bounds`, from 0 to 1, say where the next one starts.
-
-    With `indices` None, `seeds` are already `component_noise`: exported formats without integer hashing take that.
-    """
-    other = ops.expand_dims(seeds, 1) if indices is None else component_noise(seeds, indices)
-    share = 0.5 * (1.0 + ops.erf(other / math.sqrt(2.0)))
+def chosen_components(choice: Tensor, bounds: Tensor) -> Tensor:
+    """Component numbers `(rows,)` from standard normal ones; `bounds`, from 0 to 1, say where the next one starts."""
+    share = 0.5 * (1.0 + ops.erf(ops.expand_dims(choice, 1) / math.sqrt(2.0)))
     return ops.sum(ops.cast(share > bounds, "int32"), axis=1)
 
 
 def component_noise(seeds: Tensor, indices: Tensor) -> Tensor:
-    """Standard normal numbers `(rows, 1)` that choose components; different from the latents' noise."""
-    return image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1)
+    """Standard normal numbers `(rows,)` that choose components; different from the latents' noise."""
+    return ops.squeeze(image_noise(ops.bitwise_xor(ops.cast(seeds, "int32"), _CHOICE), indices, 1), axis=1)
 
 
 def _fit_mixture(points, components, iterations, numbers):
     """`(weights, means, factors, mean log-density)` of a mixture of normal distributions with full covariances."""
     count, dim = points.shape
     ridge = _RIDGE * np.diag(points.var(axis=0) + 1e-6)
-    shares = np.eye(components)[_nearest(points, _spread_out(points, components, numbers))]
+    starts = far_apart(points, components, numbers)
+    shares = np.eye(components)[squared_distances(points, starts).argmin(axis=1)]
     reached = -np.inf
     for _ in range(iterations):
         weights = shares.mean(axis=0) + 1e-12
@@ -181,18 +179,3 @@ def _log_normals(points, means, factors):
     white = white.reshape(-1, components, dim) - np.einsum("mij,mj->mi", whitening, means)
     scale = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1) + 0.5 * dim * math.log(2.0 * math.pi)
     return -0.5 * np.sum(white**2, axis=2) - scale
-
-
-def _spread_out(points, components, numbers):
-    """Starting points, each probably far from those before [Arthur & Vassilvitskii 2007, "k-means++"]."""
-    chosen = [points[numbers.integers(len(points))]]
-    distance = np.full(len(points), np.inf)
-    for _ in range(components - 1):
-        distance = np.minimum(distance, np.sum((points - chosen[-1]) ** 2, axis=1))
-        shares = distance / distance.sum() if distance.sum() > 0 else None
-        chosen.append(points[numbers.choice(len(points), p=shares)])
-    return np.stack(chosen)
-
-
-def _nearest(points, centres):
-    return np.argmin(np.sum(centres**2, axis=1) - 2.0 * points @ centres.T, axis=1)

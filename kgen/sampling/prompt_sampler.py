@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from kgen import checks
-from kgen.inputs.prompt_input import PromptInput, split_inputs
+from kgen.inputs.prompt_input import PromptInput
 from kgen.layers import FeatureMemory
 from kgen.networks.interface import condition_names
 from kgen.sampling.latents import seeds_and_indices, truncation_inputs
@@ -50,14 +50,9 @@ class PromptSampler(Sampler):
         self.prompts = PromptInput(model.text_encoder, model.prompt_cleaner, model.prompt_expander, model.memory)
 
     # === Graphs, row by row ===
-    def draw(self, inputs: dict[str, Tensor]) -> Tensor:
-        """uint8 images from `seeds` and `indices`, or `latents`, and text features `(N, ...)`.
-
-        With `truncation` `(N,)`, from truncated latents.
-        """
-        features, given = split_inputs(inputs)
-        condition = self.model.condition(features)
-        return self.finished(self.synthesize(self.latents(given, condition), condition))
+    def condition(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the generator is given for the text features among the inputs of a graph."""
+        return self.model.condition(super().condition(inputs))
 
     def draw_prompts(self, inputs: dict[str, Tensor]) -> Tensor:
         """`draw`, after pulling the features towards remembered captions."""
@@ -142,13 +137,13 @@ class PromptSampler(Sampler):
         features = {name: ops.convert_to_numpy(values) for name, values in features.items()}
         latents = self.latents({"seeds": seeds, "indices": indices}, self.model.condition(features))
         on_sphere = self.model.text_encoder.normalize
-        if captions is None:
-            return None
         return self.run(walk_inputs(features, ops.convert_to_numpy(latents), steps, on_sphere), batch_size, verbose)
 
     def memory_of(self, captions: Any, images: Any, sharpness: float, verbose: Verbose) -> FeatureMemory | None:
         """A `FeatureMemory` of captions; None for None. See `TextToImage.remember`."""
         owner = f"{self.owner}.remember"
+        if captions is None:
+            return None
         if self.model.text_encoder.trainable:
             raise ValueError(
                 f"{owner}: the text encoder must be frozen; training would change the remembered features."
@@ -184,6 +179,11 @@ class PromptSampler(Sampler):
         errors = [float(np.mean(np.square(one.astype("float32") - images[i]))) for one, i in zip(drawn, image_of)]
         best: dict[int, int] = {}
         for number, image in enumerate(image_of):
+            best[image] = min(best.get(image, number), number, key=errors.__getitem__)
+        # A small gain is not enough: of two nearly equal images, a blurred blend may have the smaller error.
+        gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]
+        return [best[image] if gain else number for number, (image, gain) in enumerate(zip(image_of, gains))]
+
     def before_training(self) -> None:
         """As in `Sampler`; also drops a memory that would replace the new captions by those that it knows."""
         super().before_training()
@@ -201,11 +201,6 @@ class PromptSampler(Sampler):
         )
         model.remember(None)
 
-            best[image] = min(best.get(image, number), number, key=errors.__getitem__)
-        # A small gain is not enough: of two nearly equal images, a blurred blend may have the smaller error.
-        gains = [errors[best[image]] < _CLEARLY_BETTER * error for image, error in zip(image_of, errors)]
-        return [best[image] if gain else number for number, (image, gain) in enumerate(zip(image_of, gains))]
-
     def constants(self) -> list:
         """As in `Sampler`, plus the memory, which `remember` replaces."""
         return [*super().constants(), self.model.memory]
@@ -220,9 +215,7 @@ class PromptSampler(Sampler):
 
     def serving_signature(self) -> list:
         """`seeds`, int32 `(N,)`, and `prompts`, strings `(N,)`."""
-        import tensorflow as tf
-
-        return [tf.TensorSpec([None], tf.int32, name="seeds"), tf.TensorSpec([None], tf.string, name="prompts")]
+        return [keras.InputSpec("int32", (None,), name="seeds"), keras.InputSpec("string", (None,), name="prompts")]
 
     def serve(self, seeds: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
         """`{"images"}`, as from `generate(asked, seed=seeds)`, but without the prompt expander."""

@@ -11,12 +11,12 @@ from keras import ops
 from kgen import checks
 from kgen.networks.interface import feed, split_batch
 from kgen.sampling.fit_code_prior import seen_images
+from kgen.sampling.k_means import k_means
 from kgen.training import Phase, PhasedModel
-from kgen.types import Array, ValueRange, Verbose
+from kgen.types import ValueRange, Verbose
 
 # More images would not improve the clusters, and the error of each is kept in memory.
 _MOST_IMAGES = 10_000
-_ROUNDS, _BEGINNINGS = 20, 3
 _BATCH = 64
 
 
@@ -95,37 +95,6 @@ def renew_code_words(
     epochs, shown = max(1, round(steps / in_an_epoch)), 0 if verbose == 0 else 2
     learner.fit({**batch, "targets": targets}, batch_size=_BATCH, epochs=epochs, verbose=shown)
     return 1.0 - float(np.sum(missing**2, dtype="float64")) / before
-
-
-def k_means(points: Array, count: int, random: np.random.Generator) -> tuple[Array, Array]:
-    """`(nearest mean of each point, means)` of points `(n, length)`: the best of several runs of Lloyd's algorithm.
-
-    Each starts from points that are far from each other [Arthur and Vassilvitskii 2007, "k-means++"].
-    """
-    found = [_lloyd(points, _far_apart(points, count, random)) for _ in range(_BEGINNINGS)]
-    means = min(found, key=lambda each: _squared_distances(points, each).min(axis=1).sum())
-    return _squared_distances(points, means).argmin(axis=1), means
-
-
-def _far_apart(points, count, random):
-    means = points[random.integers(len(points))][None]
-    for _ in range(count - 1):
-        nearest = np.maximum(_squared_distances(points, means).min(axis=1), 1e-12)
-        means = np.concatenate([means, points[random.choice(len(points), p=nearest / nearest.sum())][None]])
-    return means
-
-
-def _lloyd(points, means):
-    for _ in range(_ROUNDS):
-        chosen = np.eye(len(means), dtype=points.dtype)[_squared_distances(points, means).argmin(axis=1)]
-        sizes = chosen.sum(axis=0)[:, None]
-        means = np.where(sizes > 0, chosen.T @ points / np.maximum(sizes, 1.0), means)
-    return means
-
-
-def _squared_distances(points, means):
-    points_squared = np.einsum("nd,nd->n", points, points)[:, None]
-    return points_squared - 2.0 * points @ means.T + np.einsum("kd,kd->k", means, means)
 
 
 def _looked_at(model, batch, batch_size):

@@ -13,7 +13,7 @@ from kgen import checks
 from kgen.inputs import pixels
 from kgen.inputs.class_labels import label_condition
 from kgen.networks.interface import feed
-from kgen.sampling.latent_prior import LatentPrior
+from kgen.sampling.latent_prior import LatentPrior, component_noise
 from kgen.sampling.latents import seeds_and_indices, spherical, truncated, truncation_inputs
 from kgen.sampling.text_prior import TextPrior
 from kgen.training import backend, image_noise
@@ -66,7 +66,7 @@ class Sampler:
         """Outputs of the network in training for random latents, one for each row of `like`."""
         noise = self.noise(like, training)
         if self.learns_prior:
-            noise = ops.stop_gradient(self.prior.draw(noise, None, None, condition))
+            noise = ops.stop_gradient(self.prior.draw(noise, None, condition))
         return self._made(feed(self.model.generator, "latents", noise, condition, training))
 
     def counterparts(self, images: Tensor, condition: dict[str, Tensor]) -> Tensor:
@@ -74,7 +74,7 @@ class Sampler:
         latents = self.noise(images, training=False)
         if self.prior is not None:
             seeds = keras.random.randint((ops.shape(images)[0],), 0, 2**31 - 1, seed=self.model.seeds(training=False))
-            latents = self.from_noise(latents, seeds, ops.zeros_like(seeds), condition)
+            latents = self.prior.draw(latents, component_noise(seeds, ops.zeros_like(seeds)), condition)
         return self.synthesize(latents, condition)
 
     # === Graphs, row by row ===
@@ -94,12 +94,16 @@ class Sampler:
             inputs: dict of `latents` `(N, latent_dim)`, or of `seeds` and `indices`, int32 `(N,)`; perhaps `truncation`
                 `(N,)`; and the parts of a condition.
         """
-        condition = {key: value for key, value in inputs.items() if key not in _OWN_INPUTS}
+        condition = self.condition(inputs)
         return self.finished(self.synthesize(self.latents(inputs, condition), condition))
+
+    def condition(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The parts of a condition among the inputs of a graph."""
+        return {key: value for key, value in inputs.items() if key not in _OWN_INPUTS}
 
     def made(self, inputs: dict[str, Tensor]) -> Tensor:
         """Like `draw`, from `latents` and a condition, but before decoding and post-processing."""
-        return self.synthesize(inputs["latents"], {key: value for key, value in inputs.items() if key != "latents"})
+        return self.synthesize(inputs["latents"], self.condition(inputs))
 
     def latents(self, inputs: dict[str, Tensor], condition: dict[str, Tensor]) -> Tensor:
         """Latents `(N, latent_dim)`: given, or from seeds and indices; truncated if `inputs` has `truncation`."""
@@ -111,7 +115,7 @@ class Sampler:
 
     def from_noise(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Latents of the learned prior, from standard normal noise; without a learned prior the noise itself."""
-        return noise if self.prior is None else self.prior.draw(noise, seeds, indices, condition)
+        return noise if self.prior is None else self.prior.draw(noise, component_noise(seeds, indices), condition)
 
     def finished(self, made: Tensor) -> Tensor:
         """uint8 images from network outputs: decoded and post-processed."""
@@ -184,7 +188,7 @@ class Sampler:
 
     # === In a SavedModel ===
     def served_layers(self) -> list:
-        """The averaged network, and the space if it is a layer."""
+        """The averaged network; the space and the prior, if they are layers."""
         return [self.model.average, *self.other_layers()]
 
     def other_layers(self) -> list:
@@ -193,10 +197,8 @@ class Sampler:
 
     def serving_signature(self) -> list:
         """`seeds`, int32 `(N,)`, and for a model with classes `labels`, int32 `(N,)`."""
-        import tensorflow as tf
-
         names = ["seeds"] if self.model.num_classes is None else ["seeds", "labels"]
-        return [tf.TensorSpec([None], tf.int32, name=name) for name in names]
+        return [keras.InputSpec("int32", (None,), name=name) for name in names]
 
     def serve(self, seeds: Tensor, asked: Tensor | None = None) -> dict[str, Tensor]:
         """`{"images"}`, as from `generate(N, seed=seeds)`, or with classes `generate(labels=asked, seed=seeds)`."""
@@ -226,7 +228,9 @@ class Sampler:
         return {"images": self._from_normal(inputs, condition)}
 
     def _from_normal(self, inputs, condition):
-        latents = self.from_noise(inputs["latents"], inputs.get("choice"), None, condition)
+        latents = inputs["latents"]
+        if self.prior is not None:
+            latents = self.prior.draw(latents, inputs.get("choice"), condition)
         return self.finished(self.synthesize(latents, condition))
 
     # === The learned prior is state ===

@@ -116,11 +116,11 @@ class TextPrior:
         prior.gain = float(np.mean(np.concatenate(gains)))
         return prior
 
-    def draw(self, noise: Tensor, seeds: Tensor, indices: Tensor, condition: dict[str, Tensor]) -> Tensor:
+    def draw(self, noise: Tensor, choice: Tensor, condition: dict[str, Tensor]) -> Tensor:
         """Latents `(rows, latent_dim)`, as in `LatentPrior.draw`; the condition has `tokens` and `mask` of captions."""
         log_weights, means, log_deviations = self._mixture(condition)
         bounds = ops.cumsum(ops.exp(log_weights), axis=1)[:, :-1]
-        chosen = ops.one_hot(chosen_components(seeds, indices, bounds), means.shape[1], dtype="float32")[..., None]
+        chosen = ops.one_hot(chosen_components(choice, bounds), means.shape[1], dtype="float32")[..., None]
         return ops.sum(chosen * means, axis=1) + ops.exp(ops.sum(chosen * log_deviations, axis=1)) * noise
 
     def log_density(self, latents: Tensor, condition: dict[str, Tensor]) -> Tensor:

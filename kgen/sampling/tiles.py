@@ -54,7 +54,7 @@ class Tiles:
         overlap: int,
         scale: int | Fraction = 1,
         multiple: int = MULTIPLE,
-        owner: str = "restore",
+        owner: str = "Tiles",
     ):
         for name, value in (("tile", tile), ("overlap", overlap)):
             if checks.integer(owner, name, value) % multiple:

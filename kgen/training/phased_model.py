@@ -73,10 +73,10 @@ class PhasedModel(keras.Model):
     def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed = checks.seed(type(self).__name__, seed)
-        # Evaluation has its own generator; otherwise it would change the training that follows.
         self.objective: Any = None
         self.step = TrainingStep(self)
         self.training_seeds = SeedGenerator(seed)
+        # Evaluation has its own generator; otherwise it would change the training that follows.
         self.evaluation_seeds = SeedGenerator(None if seed is None else seed + 1)
 
     # === What a subclass says ===
@@ -217,15 +217,11 @@ class PhasedModel(keras.Model):
         skipped = [] if self.guard.skipped is None else [self.guard.skipped]
         return [*self.trackers.values(), *self.additions.values(), *skipped]
 
-    def logs(self) -> dict[str, Any]:
+    def get_metrics_result(self) -> dict[str, Any]:
         """What is reported now, by name."""
         added = {name: tracker for name, tracker in self.additions.items() if name in self.step.additions}
         skipped = {"skipped_steps": self.guard.skipped} if self.guard.mode == "skip" else {}
         return {name: tracker.result() for name, tracker in (self.trackers | added | skipped).items()}
-
-    def get_metrics_result(self) -> dict:
-        """As `logs`."""
-        return self.logs()
 
     # === The step ===
     def train_step(self, *args):

@@ -54,7 +54,7 @@ class TrainingStep:
                 backend.run_if(ops.equal(ops.mod(step, phase.every), 0), train)
         self.model.after_step()
         step.assign(step + 1)
-        return {**self.model.logs(), **self.model.guard.logs()}
+        return {**self.model.get_metrics_result(), **self.model.guard.logs()}
 
     def test(self, data: Any) -> dict[str, Tensor]:
         """One batch: every phase's loss, without training. Returns the logs."""
@@ -69,7 +69,7 @@ class TrainingStep:
             for phase in phases:
                 self._report(phase, *self._loss(phase, seen, False, added.get(phase.name)))
             self.model.after_test(batch)
-        return self.model.logs()
+        return self.model.get_metrics_result()
 
     def _batch(self, data):
         # Keras turns a `class_weight` into sample weights.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kgen.inputs.prompt_input import PromptInput, split_inputs
+from kgen.inputs.prompt_input import PromptInput
 
 
 class Encoder:
@@ -46,10 +46,3 @@ def test_the_memory_chooses_away_from_negative_prompts():
     assert intake.encoder.asked == ["cat", "horse", "dogs"]
     assert set(features) == {"pooled"} and features["pooled"][:, 0].tolist() == [2, 2, 6, 6, 2, 2]
     assert PromptInput(Encoder()).remembered({"pooled": 1}) == {"pooled": 1}
-
-
-def test_inputs_are_told_apart_by_name():
-    names = ["pooled", "mask", "token_ids", "seeds", "truncation", "latents"]
-    features, given = split_inputs({name: name for name in names})
-    assert features == {name: name for name in ("pooled", "mask", "token_ids")}
-    assert set(given) == {"seeds", "truncation", "latents"}

@@ -8,6 +8,7 @@ from keras import ops
 from kgen import losses
 from kgen.models import VAE
 from kgen.networks import LadderDecoder, LadderEncoder, ladder
+from kgen.networks.ladder_decoder import split_levels
 from tests.checks import models
 from tests.checks.networks import stir
 from tests.models import tiny
@@ -107,7 +108,7 @@ def test_moments_are_of_all_levels_side_by_side(vae):
     np.testing.assert_array_equal(*arrays((ops.concatenate(drawn, axis=-1), latents)))
     # The decoder makes of these latents what the way down made.
     np.testing.assert_allclose(*arrays((vae.decoder(latents), outputs)), rtol=1e-4, atol=1e-4)
-    assert [part.shape[-1] for part in ladder.split_levels(mean, vae.latent_dims)] == list(DIMS)
+    assert [part.shape[-1] for part in split_levels(mean, vae.latent_dims)] == list(DIMS)
     means = vae.posterior.infer(inputs(), {})
     np.testing.assert_array_equal(*arrays((means[0], means[2])))
 
@@ -118,7 +119,7 @@ def test_a_posterior_depends_on_coarser_latents_and_not_on_finer_ones(vae):
         """Means when the latents of one level are shifted."""
         level = iter(range(len(DIMS)))
         means = vae.posterior.infer(inputs(), {}, lambda mean, _: mean + (next(level) == shifted))[0]
-        return arrays(ladder.split_levels(means, vae.latent_dims))
+        return arrays(split_levels(means, vae.latent_dims))
 
     plain = moments(None)
     for shifted in range(len(DIMS)):
@@ -195,7 +196,7 @@ def test_a_step_reaches_every_variable_and_what_is_saved_goes_on(tmp_path, vae):
 
 
 @pytest.mark.backends
-def test_a_picture_is_the_same_alone_and_among_others(vae):
+def test_an_image_is_the_same_alone_and_among_others(vae):
     vae.average.updates.assign(1.0)
     pictures = vae.generate(3, seed=[5, 6, 7])
     assert pictures.shape == (3, *tiny.SHAPE) and (pictures[0] != pictures[1]).any()
@@ -251,9 +252,3 @@ def test_networks_that_do_not_go_together():
 def test_a_weight_of_scales_is_not_negative():
     with pytest.raises(ValueError, match="VAE.compile: scales_weight must be a number of at least 0; got -1"):
         tiny.vae().compile(scales_weight=-1)
-
-
-def test_images_averaged_down():
-    images = ops.convert_to_tensor(np.arange(16, dtype="float32").reshape(1, 4, 4, 1))
-    down = ladder.averaged_down(images, ops.zeros((1, 2, 2, 6)))
-    np.testing.assert_allclose(arrays([down])[0][0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])

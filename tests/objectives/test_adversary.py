@@ -318,7 +318,7 @@ def test_no_penalty_by_default_on_a_slope_that_is_not_one_pictures_own(normalize
 
 @pytest.mark.parametrize("name", ["classification_weight", "feature_matching"])
 def test_weights_are_not_negative(plain, name):
-    with pytest.raises(ValueError, match=f"compile: {name} must not be negative; got -1"):
+    with pytest.raises(ValueError, match=f"compile: {name} must be a number of at least 0; got -1"):
         Adversary(plain, "auto", "auto", **{name: -1})
 
 

@@ -28,7 +28,7 @@ def test_draws_have_the_probabilities_of_the_prior():
     prior, count = prior_of(PROBABILITIES), 4000
     noise = image_noise(np.full(count, 7, "int32"), np.arange(count, dtype="int32"), 6)
     condition = {"pooled": ops.zeros((count, 3))}
-    codes = array(prior.draw(noise, None, None, condition))
+    codes = array(prior.draw(noise, None, condition))
     assert set(np.unique(codes)) == {0.0, 1.0} and codes.shape == (count, 6)
     by_word = codes.reshape((count, 2, 3))
     np.testing.assert_array_equal(by_word.sum(axis=2), 1.0)
@@ -37,14 +37,14 @@ def test_draws_have_the_probabilities_of_the_prior():
     together = (by_word[:, 0, 1] * by_word[:, 1, 0]).mean()
     np.testing.assert_allclose(together, 0.6 * 0.98, atol=0.03)
     # The same noise, alone or among others, is the same code.
-    alone = array(prior.draw(noise[5:6], None, None, {"pooled": ops.zeros((1, 3))}))
+    alone = array(prior.draw(noise[5:6], None, {"pooled": ops.zeros((1, 3))}))
     np.testing.assert_array_equal(alone[0], codes[5])
 
 
 @pytest.mark.backends
 def test_noise_of_any_size_is_a_code():
     noise = ops.convert_to_tensor(np.array([[-99.0, 99.0, 0.0, 0.0, 0.0, 0.0]], "float32"))
-    code = array(prior_of(PROBABILITIES).draw(noise, None, None, {"pooled": ops.zeros((1, 3))}))
+    code = array(prior_of(PROBABILITIES).draw(noise, None, {"pooled": ops.zeros((1, 3))}))
     np.testing.assert_array_equal(code, [[0, 1, 0, 1, 0, 0]])
 
 
@@ -82,7 +82,7 @@ def test_what_words_say_together_is_drawn_whole():
     prior.network.fit({"codes": codes, "pooled": pooled}, codes, epochs=60, verbose=0)
     prior.average.network.set_weights(prior.network.get_weights())
     noise = image_noise(np.full(64, 3, "int32"), np.arange(64, dtype="int32"), 6)
-    drawn = array(prior.draw(noise, None, None, {"pooled": ops.convert_to_tensor(pooled)}))
+    drawn = array(prior.draw(noise, None, {"pooled": ops.convert_to_tensor(pooled)}))
     drawn = drawn.reshape((64, 3, 2)).argmax(axis=2)
     np.testing.assert_array_equal(drawn[:, 1:], (drawn[:, :1] ^ agree[:, None]).repeat(2, axis=1))
     assert 0.3 < drawn[:, 0].mean() < 0.7
@@ -96,7 +96,7 @@ def test_each_word_drawn_is_the_likeliest_with_its_noise():
     network.set_weights([s * random.normal(size=w.shape) for s, w in zip(scales, network.get_weights())])
     condition = {"pooled": ops.convert_to_tensor(random.normal(size=(50, 5)).astype("float32"))}
     noise = random.normal(size=(50, 12)).astype("float32")
-    drawn = prior.draw(ops.convert_to_tensor(noise), None, None, condition)
+    drawn = prior.draw(ops.convert_to_tensor(noise), None, condition)
     # What `log_probabilities` says of all words at once, each given those that were drawn before it.
     scores = array(prior.log_probabilities(drawn, condition)) + stats.gumbel_r.ppf(
         stats.norm.cdf(noise.astype("float64"))

@@ -4,7 +4,7 @@ from keras import ops
 from scipy import stats
 from scipy.special import logsumexp
 
-from kgen.sampling.latent_prior import LatentPrior
+from kgen.sampling.latent_prior import LatentPrior, component_noise
 from kgen.training import image_noise
 
 
@@ -56,7 +56,8 @@ def test_log_density(prior):
 def drawn(prior, count, classes=None, seed=0):
     seeds, indices = np.full(count, seed, "int32"), np.arange(count, dtype="int32")
     pooled = None if classes is None else ops.convert_to_tensor(np.eye(len(prior.weights), dtype="float32")[classes])
-    return ops.convert_to_numpy(prior.draw(image_noise(seeds, indices, 3), seeds, indices, {"pooled": pooled}))
+    noise, choice = image_noise(seeds, indices, 3), component_noise(seeds, indices)
+    return ops.convert_to_numpy(prior.draw(noise, choice, {"pooled": pooled}))
 
 
 @pytest.mark.backends

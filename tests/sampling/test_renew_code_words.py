@@ -6,7 +6,6 @@ from keras import layers, ops
 from kgen.losses import Gaussian
 from kgen.networks.interface import feed
 from kgen.sampling import renew_code_words
-from kgen.sampling.renew_code_words import k_means
 from tests.models import tiny_text
 
 pytest.importorskip("tensorflow_text")
@@ -50,16 +49,6 @@ def test_renewed_words_tell_what_the_model_does_not():
     # One word tells the left half, another the right one.
     for half in (KINDS % 4, KINDS // 4):
         assert min(len(set(zip(told[:, word], half))) for word in range(3)) == 4
-
-
-def test_k_means_finds_clusters():
-    random = np.random.default_rng(0)
-    centers = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
-    truth = random.integers(3, size=90)
-    points = centers[truth] + 0.1 * random.normal(size=(90, 2))
-    kinds, means = k_means(points, 3, np.random.default_rng(1))
-    assert len(set(zip(truth, kinds))) == 3
-    np.testing.assert_allclose(means[kinds], centers[truth], atol=0.2)
 
 
 def test_bad_input():

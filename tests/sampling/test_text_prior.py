@@ -6,6 +6,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from kgen.models import TextToImage
+from kgen.sampling.latent_prior import component_noise
 from kgen.sampling.text_prior import TextPrior
 from kgen.text import CaptionBatches, TextEncoder, encoder_from_captions
 from kgen.training import image_noise
@@ -52,7 +53,7 @@ def draws(prior, row, count=500, length=3):
     seeds, indices = np.full(count, 5, "int32"), np.arange(count, dtype="int32")
     features = {name: np.repeat(each, count, axis=0) for name, each in Table().gather([row]).items()}
     features = {name: ops.convert_to_tensor(features[name][:, :length]) for name in ("tokens", "mask")}
-    return array(prior.draw(image_noise(seeds, indices, 2), seeds, indices, features))
+    return array(prior.draw(image_noise(seeds, indices, 2), component_noise(seeds, indices), features))
 
 
 @pytest.mark.backends

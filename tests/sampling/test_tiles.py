@@ -37,5 +37,5 @@ def test_the_outer_quarter_of_an_overlap_counts_for_nothing_and_weights_sum_to_1
 @pytest.mark.parametrize("wrong", [{"tile": 60}, {"overlap": 40}, {"overlap": 12}, {"overlap": 0}, {"tile": 64.0}])
 def test_arguments(wrong):
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ValueError, match=f"restore: {name} must be an? (multiple of 8|integer) .* got {value}"):
+    with pytest.raises(ValueError, match=f"Tiles: {name} must be an? (multiple of 8|integer) .* got {value}"):
         Tiles((64, 64), **{"tile": 64, "overlap": 16, **wrong})

@@ -53,9 +53,10 @@ Steps and state.
 - `give_state(model, synchronize)`: a model's `jax_state_sync`; `synchronize` is Keras' own version of it.
 - `kept_step(model, function, groups)`: wraps the trainer's step function so that an interrupted training can still give
   the model its latest state. `groups` is a function that gives the lists of variables of `run_step`.
-- `compiled(function, state)`: a function from a dict of NumPy arrays `(rows, ...)` to a NumPy array `(rows, ...)`,
-  compiled once for any number of rows. `function` does the same with tensors, each row by itself. `state` is a function
-  that gives the list of `keras.Variable`s that are read; their values may change between calls.
+- `compiled(function, state, axes=1)`: a function from a dict of NumPy arrays `(rows, ...)` to NumPy arrays
+  `(rows, ...)` in any structure. `function` does the same with tensors, each row by itself. It is compiled once for any
+  number of rows; TensorFlow leaves the lengths of the first `axes` axes open. `state` is a function that gives the list
+  of `keras.Variable`s that are read; their values may change between calls.
 
 Tensors.
 
