@@ -29,7 +29,6 @@ import kgen
 from kgen.data.avatar_styles import AVATAR_STYLES
 from kgen.files import check_writable
 from kgen.inputs.pixels import to_uint8
-from kgen.inputs.prompt_input import split_inputs
 from kgen.models import TextToImage
 
 # Of the real avatars that a caption's images are compared with.
@@ -175,9 +174,8 @@ def how_long(model, options):
     zero = {"seeds": np.zeros(1, "int32"), "indices": np.zeros(1, "int32")}
 
     def before_the_decoder(inputs):
-        features, given = split_inputs(inputs)
-        condition = model.condition(features)
-        return model.sampler.synthesize(model.sampler.latents(given, condition), condition)
+        condition = model.sampler.condition(inputs)
+        return model.sampler.synthesize(model.sampler.latents(inputs, condition), condition)
 
     def latents(text):
         features = model.sampler.prompts.features(model.sampler.prompts.read([text], "avatars"), verbose=0)

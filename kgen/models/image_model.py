@@ -278,8 +278,8 @@ class ImageModel(PhasedModel):
         """The layers and models that `serve` uses; by default the sampler's."""
         return self._serving_part().served_layers()
 
-    def serving_signature(self) -> list:
-        """TensorFlow specifications of the arguments of `serve`."""
+    def serving_signature(self) -> list[keras.InputSpec]:
+        """The arguments of `serve`, in order; each has a name, a shape and a dtype, which may be "string"."""
         return self._serving_part().serving_signature()
 
     def serve(self, *inputs: Tensor) -> dict[str, Tensor]:

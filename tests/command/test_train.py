@@ -2,6 +2,7 @@ import json
 import os
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -93,6 +94,41 @@ def test_a_folder_of_captioned_images(done, kgen, failed, captioned, small, fold
     first = (made / "images.png").read_bytes()
     assert kgen("run", "text_to_image_mine.run.json")[0] == 0
     assert (folder / "text_to_image_mine_2" / "images.png").read_bytes() == first
+
+
+def test_a_trained_model_goes_on(done, captioned, folder, monkeypatch):
+    pytest.importorskip("tensorflow_text")
+    monkeypatch.setattr("tests.models.tiny_text.TextToImage.export", lambda *_: None)
+    start = tiny_text.model(text_encoder=tiny_text.text_encoder())
+    start.average.updates.assign(1000.0)
+    start.remember(["a grey picture"])
+    start.save(folder / "start.keras")
+    before = start.generator.get_weights()
+    result = done("train", captioned, "--start", "start.keras", "--steps", 4, "--batch-size", 4, "-o", "on")
+    model = keras.saving.load_model(folder / "on" / "model.keras")
+    assert model.image_shape == tiny_text.SHAPE and float(model.average.updates) == 1.0 + 4
+    assert any(np.any(old != new) for old, new in zip(before, model.generator.get_weights()))
+    names = model.memory.names
+    # Each of four images has two captions.
+    assert names[0] == "a grey picture" and len(names) == 1 + 2 * result["among"]
+    described = json.loads((folder / "on.run.json").read_text())
+    assert [*described["inputs"]] == [str((folder / "start.keras").resolve())]
+
+
+def test_models_that_cannot_go_on(failed, captioned, folder):
+    tiny_text.model().save(folder / "start.keras")
+    for given, said in (
+        (["--image-size", 32], "--start: start.keras makes images of 16 x 16 pixels, which is not --image-size 32"),
+        (["--text-encoder", "x"], "--text-encoder: the model of --start has its own; leave it out"),
+        (["-o", "."], "is around the folder of images"),
+    ):
+        assert said in failed(2, "train", captioned, "--start", "start.keras", *given)
+    (folder / "run").mkdir()
+    os.rename(folder / "start.keras", folder / "run" / "model.keras")
+    own = ("--start", "run/model.keras", "-o", "run", "--overwrite")
+    assert "--start: run/model.keras is in 'run', the directory for the results" in failed(2, "train", captioned, *own)
+    assert (folder / "run" / "model.keras").exists()
+    assert "denoise_photo is of class ImageRestorer" in failed(2, "train", captioned, "--start", "denoise_photo")
 
 
 def test_images_with_the_same_caption_are_one_question(monkeypatch):
