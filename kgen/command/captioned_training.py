@@ -54,7 +54,7 @@ def train_captioned(
         seed: seed of the weights and of training.
         prompts: prompts of the samples; None: captions spread over the data.
         start: a trained `TextToImage` to go on with, as `kgen.command.model_files` finds it. The text encoder and the
-            seed are then its own, and captions that it remembers are remembered along with the new ones.
+            seed are then its own. If it remembers captions, it remembers the new ones instead.
         verbose: as in `keras.Model.fit`; None: a bar in a terminal, else a line per epoch.
 
     Returns:
@@ -82,9 +82,12 @@ def train_captioned(
     # A network's initial weights come from Keras' own random numbers.
     keras.utils.set_random_seed(seed)
     if start:
-        model, known = begun(start)
+        model = begun(start)
     else:
-        model, known = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed), []
+        model = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
+    remembers = model.memory is not None
+    # For now: it would take the new captions for old ones.
+    model.remember(None)
     shown, epochs, each = schedule(data, steps, batch_size)
     print(f"{epochs * each} steps of {batch_size} images: {epochs} epochs of {each} steps.")
     rate = keras.optimizers.schedules.CosineDecay(
@@ -102,8 +105,8 @@ def train_captioned(
             backup,
         ],
     )
-    if known:
-        model.remember([*known, *data.captions])
+    if remembers:
+        model.remember(data.captions)
     save_images(output / "images.png", model.generate(prompts, seed=0), prompts, scale=2)
     try:
         model.export(output / "saved_model")
@@ -120,15 +123,13 @@ def train_captioned(
     return {**report, "prompts": prompts}
 
 
-def begun(name: str) -> tuple[TextToImage, list[str]]:
-    """A trained model to go on with, and the captions that it remembered, which it forgets for now."""
+def begun(name: str) -> TextToImage:
+    """A trained model to go on with."""
     model = load_model(name)
     for average in (model.average, getattr(model.codes, "average", None)):
         if average is not None:
             average.restart()
-    known = [] if model.memory is None else list(model.memory.names or ())
-    model.remember(None)
-    return model, known
+    return model
 
 
 def description(data: CaptionedImages, source: str) -> dict[str, Any]:
