@@ -27,7 +27,7 @@ _RATIO, _LITTLE = 100, 64 << 20
 # How much more loading may create than the file holds: networks are copied, and some weights are replaced later.
 _TIMES, _SPARE_NUMBERS, _SPARE_WEIGHTS = 4, 1 << 20, 200
 # Arguments that make kgen read a preset or a file by name; a foreign file must not choose that name.
-_NAMES = {"autoencoder", "space", "text_encoder", "vocabulary"}
+_NAMES = {"autoencoder", "prompt_expander", "space", "text_encoder", "vocabulary"}
 _lock = threading.RLock()
 
 

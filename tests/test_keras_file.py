@@ -43,6 +43,7 @@ def test_a_model_comes_back(saved):
         ('"units": 16', '"units": 100000000', "asks for a network with at least 400,000,000 numbers in 1 weights"),
         ('"units": 16', '"units": "many"', "Error: "),
         ('"trainable"', '"space": "http://x/y", "trainable"', "its config names another file, space='http://x/y'"),
+        ('"trainable"', '"prompt_expander": "hf://x/y", "trainable"', "names another file, prompt_expander='hf://x/y'"),
         ('"Dense"', '"Lambda"', "Error: "),
         ('"module": "keras.layers", "class_name": "Dense"', '"module": "os", "class_name": "system"', "Error: "),
         ('"class_name"', "[" * 200_000 + '"class_name"', "not a Keras model, or is damaged: "),

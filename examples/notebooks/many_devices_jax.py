@@ -154,7 +154,8 @@ print(f"On one device the loaded model reconstructs the same, up to {difference}
 # %% [markdown]
 # ## What to try next
 #
-# - Real devices. In Colab choose a TPU (not tried yet): the notebook finds its cores, and you can raise `batch_size` with their number.
+# - Real devices. In Colab choose a TPU (not tried yet): the notebook finds its cores, and you can raise `batch_size`
+#   with their number.
 # - `TextToImage` and `GAN` in place of the VAE: the lines about devices stay as they are.
 # - Several machines: call `keras.distribution.initialize()` first on each of them (not tried with kgen); see Keras'
 #   guide to distribution.

@@ -85,7 +85,7 @@ def train_captioned(
         model = begun(start)
     else:
         model = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
-    remembers = model.memory is not None
+    memory = model.memory
     # For now: it would take the new captions for old ones.
     model.remember(None)
     shown, epochs, each = schedule(data, steps, batch_size)
@@ -105,8 +105,8 @@ def train_captioned(
             backup,
         ],
     )
-    if remembers:
-        model.remember(data.captions)
+    if memory is not None:
+        model.remember(data.captions, sharpness=memory.sharpness)
     save_images(output / "images.png", model.generate(prompts, seed=0), prompts, scale=2)
     try:
         model.export(output / "saved_model")

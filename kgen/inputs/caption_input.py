@@ -31,8 +31,8 @@ _CAPTIONS_FOR_STANDARDS = 4096
 class CaptionInput(ImageInput):
     """The input of a model that learns from captioned images.
 
-    A frozen text encoder reads each caption once, and its features are kept. The first captions set the mean and
-    deviation by which all features are standardized. For a trainable encoder captions become tokens, and nothing is
+    A frozen text encoder reads each caption once, and its features are kept. The captions of the first training set the
+    mean and deviation by which all features are standardized. For a trainable encoder captions become tokens, and nothing is
     standardized.
 
     Args:
@@ -134,6 +134,7 @@ class CaptionInput(ImageInput):
     ):
         """The arguments of `keras.Model.fit` for captioned images; see `TextToImage.fit`."""
         x = self._to_learn(x, y, batch_size, shuffle, caption_cache)
+        self._learn_standards()
         if validation_data is not None:
             others = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
             validation_data = self.opened(*others, batch_size, False, caption_cache)
@@ -181,6 +182,7 @@ class CaptionInput(ImageInput):
         """Captioned images as Keras reads them: `CaptionBatches`, a dataset with features, or other data with them."""
         self.encoder.build_preprocessor()
         if isinstance(x, CaptionBatches):
+            self._read = x.table.vocabulary
             return x
         seed = self.seed
         if hasattr(x, "drawn_from"):
@@ -209,15 +211,13 @@ class CaptionInput(ImageInput):
         if y is None and is_loader(x):
             return LoadedCaptions(self.owner, x, self._cleaned, lambda captions: self.table(captions, cache))
         super().check(x)
-        captions = caption_lists(self.owner, x, y)
-        captions = [self._cleaned(each) for each in captions]
+        captions = [self._cleaned(each) for each in caption_lists(self.owner, x, y)]
         table = self.table([caption for each in captions for caption in each], cache)
         return CaptionBatches(x, captions, table, batch_size or 32, shuffle, seed, self.steps_done)
 
     def _to_learn(self, *data):
         self._read = None
-        opened = self.opened(*data)
-        self.learned = self._read
+        opened, self.learned = self.opened(*data), self._read
         return opened
 
     def _cleaned(self, captions):
@@ -245,14 +245,21 @@ class CaptionInput(ImageInput):
             self.features = CaptionFeatures(self.encoder, captions, path=cache)
         else:
             self.features.extend(captions)
-        if not float(ops.convert_to_numpy(self.standardize_pooled.adapted)):
-            self.set_standards(self.features)
         return self.features
 
-    def set_standards(self, table: CaptionFeatures) -> None:
+    def learn_standards(self, x: Any, owner: str) -> None:
+        """As in `ImageInput`; and adapts the standardization to features of the training captions, once."""
+        super().learn_standards(x, owner)
+        self._learn_standards()
+
+    def _learn_standards(self):
+        if self.learned and self.features is not None and not ops.convert_to_numpy(self.standardize_pooled.adapted):
+            self.set_standards(self.features, self.learned)
+
+    def set_standards(self, table: CaptionFeatures, captions: list[str]) -> None:
         """Adapts the standardization to features of captions."""
-        rows = np.random.default_rng(0).permutation(len(table))[:_CAPTIONS_FOR_STANDARDS]
-        features = table.gather(rows.astype("int32"))
+        rows = np.random.default_rng(0).permutation(np.unique(table.index(captions)))[:_CAPTIONS_FOR_STANDARDS]
+        features = table.gather(rows)
         self.standardize_pooled.adapt(features["pooled"])
         self.standardize_tokens.adapt(features["tokens"][features["mask"]])
 

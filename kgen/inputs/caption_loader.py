@@ -65,13 +65,16 @@ class LoadedCaptions(keras.utils.PyDataset):
             raise ValueError(f"{owner}: the loader gives no batches.")
         self.table = table(list(captions))
         self._coming: Iterator[tuple[Array, list[str]]] = iter(())
+        # Number of the batch that `_coming` gives next.
+        self._next = 0
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, Array]:
-        if index == 0:
-            self._coming = self._read()
+        if index == 0 or index != self._next:
+            self._coming = itertools.islice(self._read(), index, None)
+        self._next = index + 1
         images, captions = next(self._coming, (None, None))
         if images is None or captions is None:
             self._coming = self._read()

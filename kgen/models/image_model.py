@@ -102,6 +102,8 @@ class ImageModel(PhasedModel):
         try:
             with silent(kwargs.get("verbose", "auto")):
                 data = self.image_input.for_training(x, y, validation_data, batch_size, shuffle, value_range, **options)
+            if self.compiled:
+                self.before_training()  # drops what is not in a backup, before one is restored
             with self.graphs.in_training():
                 return super().fit(**data, **kwargs)
         finally:
@@ -240,12 +242,12 @@ class ImageModel(PhasedModel):
             self.sample_metrics.update(self, batch)
 
     # === Graphs ===
-    def make_train_function(self, force: bool = False) -> Any:
+    def before_training(self) -> None:
         """As in `PhasedModel`; also drops what more training makes wrong, such as a learned prior."""
+        super().before_training()
         if self.sampler is not None:
             self.sampler.before_training()
         self.graphs.forget_stale()
-        return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """Like `keras.Model.make_test_function`; makes a new one if a constant of the graph has changed."""

@@ -379,10 +379,11 @@ class TextToImage(ImageModel):
         Raises:
             TypeError, ValueError: if captions are not texts, `sharpness` is negative, or the text encoder is trainable.
         """
+        memory = self.sampler.memory_of(captions, images, sharpness, verbose)
         if self.memory is not None:
             # Keras would go on saving a layer that was replaced.
             self._tracker.untrack(self.memory)
-        self.memory = self.sampler.prompts.memory = self.sampler.memory_of(captions, images, sharpness, verbose)
+        self.memory = self.sampler.prompts.memory = memory
 
     @classmethod
     def from_preset(cls, name: str | os.PathLike, text_encoder: str = "own") -> TextToImage:

@@ -34,7 +34,7 @@ class ELBO(Objective):
         warmup_steps: number of training steps over which the weight grows linearly from 0 to `beta`, so that the
             decoder learns to use the latents before they cost anything [Bowman et al. 2016, "Generating sentences
             from a continuous space"; Sønderby et al. 2016, "Ladder variational autoencoders"]. Evaluation always
-            counts `beta` in full.
+            counts `beta` in full. A model from a preset begins at 0 again.
         free_nats: information that each latent may carry for free; see `kgen.losses.gaussian_kl`.
         divergence: "kl"; or "mmd", which asks only that the latents of all images together look like the prior's
             [Tolstikhin et al. 2018, "Wasserstein auto-encoders"; Zhao et al. 2019, "InfoVAE"]: the loss has the term

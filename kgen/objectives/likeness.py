@@ -11,7 +11,6 @@ from kgen.metrics.image_errors import decibels
 from kgen.objectives.adversary import Adversary
 from kgen.objectives.perceptual_term import PerceptualTerm
 from kgen.serializable import serializable
-from kgen.training import Phase
 from kgen.types import Tensor
 
 
@@ -76,10 +75,6 @@ class Likeness:
         """Names of the terms of `parts`."""
         names = {"perceptual": self.perceptual_term, "adversarial": self.adversary}
         return ("pixels", *(name for name, part in names.items() if part is not None))
-
-    def phases(self, phase: Phase, discriminator_loss: Any) -> list[Phase]:
-        """The discriminator's phase, if there is one, then the network's."""
-        return [phase] if self.adversary is None else [self.adversary.phase(discriminator_loss), phase]
 
     def parts(self, images: Tensor, made: Tensor, training: bool) -> dict[str, Tensor]:
         """The terms, and `psnr` in dB, each `(batch,)`, of images in [-1, 1] and a network's versions of them."""

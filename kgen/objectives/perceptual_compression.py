@@ -49,6 +49,7 @@ class PerceptualCompression(Objective):
         """Takes the networks of a model."""
         super().attach(model)
         self.likeness.attach(model)
+        self.adversary = self.likeness.adversary
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then the autoencoder."""
@@ -57,7 +58,7 @@ class PerceptualCompression(Objective):
         terms = self.likeness.terms + ("kl",) * model.gaussian
         terms = terms if len(terms) > 1 else ()
         phase = Phase("autoencoder", self.autoencoder_loss, variables, terms=terms, measures=("psnr",))
-        return self.likeness.phases(phase, self.discriminator_loss)
+        return self.after_discriminator(phase)
 
     def attempt(self, images: Tensor, training: bool) -> tuple[Tensor, Tensor | None]:
         """Reconstructions in about [-1, 1], in training from sampled latents, and the KL divergence `(batch,)`.

@@ -26,13 +26,14 @@ class Restoration(Objective):
         """Takes the networks of a model."""
         super().attach(model)
         self.likeness.attach(model)
+        self.adversary = self.likeness.adversary
 
     def phases(self) -> list[Phase]:
         """The discriminator if there is one, then the network."""
         terms = self.likeness.terms if len(self.likeness.terms) > 1 else ()
         variables = self.model.network.trainable_variables
         network = Phase("network", self.network_loss, variables, terms=terms, measures=("psnr",))
-        return self.likeness.phases(network, self.discriminator_loss)
+        return self.after_discriminator(network)
 
     def attempt(self, batch: dict[str, Tensor], training: bool) -> Tensor:
         """Degrades images and restores them; the result is in about [-1, 1]."""

@@ -63,6 +63,8 @@ def averaged_copy(model: keras.Model, dtype_policy: str = "float32") -> keras.Mo
         for average in averages:
             if average.averages(network):
                 network.set_weights(average.network.get_weights())
+    for average in averages:
+        average.restart()
     return copy
 
 

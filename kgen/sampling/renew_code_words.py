@@ -46,7 +46,7 @@ def renew_code_words(
         x, y: captioned images as in `fit`, but no `tf.data.Dataset`.
         words: how many words get a new meaning.
         steps: encoder steps of 64 images each, rounded to whole epochs.
-        seed: an integer, the seed of the captions, the clusters and the order of the images.
+        seed: an integer, the seed of the captions and the clusters.
         batch_size: images encoded at once.
         caption_cache, verbose, value_range: as in `TextToImage.fit_prior`.
 

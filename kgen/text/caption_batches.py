@@ -40,6 +40,11 @@ class CaptionTokens:
         self._tokens: dict[str, Array] = {}
         self.extend(captions)
 
+    @property
+    def vocabulary(self) -> list[str]:
+        """The captions, in the order of their rows."""
+        return list(self._rows)
+
     def extend(self, captions: Sequence[str]) -> None:
         """Adds captions; known ones keep their rows."""
         different = dict.fromkeys(clean_prompts(captions, "CaptionTokens"))

@@ -274,8 +274,8 @@ class PhasedModel(keras.Model):
         self.guard.end()
         return logs
 
-    def make_train_function(self, force: bool = False) -> Any:
-        """Also checks, at the start of each training, that the compiled phases still train all trainable variables.
+    def before_training(self) -> None:
+        """Checks that the compiled phases still train all trainable variables; called before each training.
 
         From then on Keras' own layers draw random numbers like kgen's: see `kgen.training.seeds.adopt_seeds`.
         """
@@ -287,6 +287,10 @@ class PhasedModel(keras.Model):
                 "trainable. Each of these must belong to one phase; call compile() after changing `trainable`."
             )
         adopt_seeds(self._flatten_layers())
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """As `keras.Model.make_train_function`; it is called at the start of each training."""
+        self.before_training()
         before = self.train_function
         super().make_train_function(force)
         if self.train_function is not before:

@@ -101,7 +101,7 @@ def test_a_trained_model_goes_on(done, captioned, folder, monkeypatch):
     monkeypatch.setattr("tests.models.tiny_text.TextToImage.export", lambda *_: None)
     start = tiny_text.model(text_encoder=tiny_text.text_encoder())
     start.average.updates.assign(1000.0)
-    start.remember(["a grey picture"])
+    start.remember(["a grey picture"], sharpness=123.0)
     start.save(folder / "start.keras")
     before = start.generator.get_weights()
     result = done("train", captioned, "--start", "start.keras", "--steps", 4, "--batch-size", 4, "-o", "on")
@@ -110,6 +110,7 @@ def test_a_trained_model_goes_on(done, captioned, folder, monkeypatch):
     assert any(np.any(old != new) for old, new in zip(before, model.generator.get_weights()))
     # Each of four images has two captions.
     assert "a grey picture" not in model.memory.names and model.memory.size == 2 * result["among"]
+    assert model.memory.sharpness == 123.0
     described = json.loads((folder / "on.run.json").read_text())
     assert [*described["inputs"]] == [str((folder / "start.keras").resolve())]
 

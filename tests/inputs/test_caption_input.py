@@ -59,13 +59,17 @@ def test_images_in_a_dict_beside_their_captions():
     assert len(batches) == 2 and "pooled" in batches[0]
 
 
-def test_the_first_captions_set_the_standards_and_later_ones_do_not(encoder):
+def test_the_captions_of_the_first_training_set_the_standards(encoder):
     made = intake(encoder)
-    table = made.table(tiny_text.CAPTIONS[:4])
-    assert isinstance(table, CaptionFeatures) and float(ops.convert_to_numpy(made.standardize_pooled.adapted)) == 1
+    table = made.table(tiny_text.CAPTIONS[4:])
+    assert isinstance(table, CaptionFeatures) and float(ops.convert_to_numpy(made.standardize_pooled.adapted)) == 0
+    images = tiny_text.pictures(4)[0]
+    made.for_training(images, tiny_text.CAPTIONS[:4], None, 4, True)
+    assert float(ops.convert_to_numpy(made.standardize_pooled.adapted)) == 1
     mean = ops.convert_to_numpy(made.standardize_tokens.mean)
     features = encoder.encode(tiny_text.CAPTIONS[:4])
     np.testing.assert_allclose(mean, features["tokens"][features["mask"]].mean(axis=0), atol=1e-5)
+    made.for_training(images, tiny_text.CAPTIONS[4:8], None, 4, True)
     assert made.table(tiny_text.CAPTIONS) is table and len(table) == len(tiny_text.CAPTIONS)
     assert np.array_equal(ops.convert_to_numpy(made.standardize_tokens.mean), mean)
 
@@ -218,7 +222,7 @@ def test_learns_from_features_alone():
 def test_features_are_standardized_and_end_with_the_caption():
     model = brightness()
     captions = [*tiny_text.CAPTIONS, "red"]
-    model.image_input.table(captions)
+    model.image_input.set_standards(model.image_input.table(captions), captions)
     features = model.text_encoder.encode(captions)
     encoded = {key: ops.convert_to_numpy(value) for key, value in model.image_input.encoded(features).items()}
     np.testing.assert_allclose(encoded["pooled"].mean(axis=0), 0.0, atol=1e-4)
@@ -242,7 +246,8 @@ def test_validation_is_measured_as_evaluate_does():
     model.compile(keras.optimizers.SGD(0.0))
     images, captions = tiny_text.pictures(8)
     others = images[:4] / np.float32(127.5) - 1, [each[:1] for each in captions[:4]]
-    model.image_input.table([caption for each in captions for caption in each])
+    texts = [caption for each in captions for caption in each]
+    model.image_input.set_standards(model.image_input.table(texts), texts)
     expected = model.evaluate(*others, batch_size=4, verbose=0)
     history = model.fit(images, captions, batch_size=4, validation_data=others, verbose=0).history
     np.testing.assert_allclose(history["val_loss"], [expected], rtol=1e-5)

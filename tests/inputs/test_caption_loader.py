@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kgen.inputs.caption_loader import LoadedCaptions, is_loader
+from kgen.text import CaptionFeatures
 from tests.inputs.test_caption_input import brightness
 from tests.models import tiny_text
 
@@ -103,12 +104,18 @@ def test_every_epoch_goes_through_it_anew_and_new_captions_are_read():
             given.append(len(given))
             return iter([(IMAGES[:2], [f"a red picture {given[-1]}", "a cat"])])
 
-    from kgen.text import CaptionFeatures
-
     data = LoadedCaptions("Model", Drawn([]), list, lambda captions: CaptionFeatures(encoder, captions))
     assert len(data) == 1 and set(data[0]) == {"images", "pooled", "tokens", "mask"}
     np.testing.assert_allclose(data[0]["pooled"], encoder.encode(["a red picture 2", "a cat"])["pooled"], atol=1e-5)
     assert len(data.table) == 4
+
+
+def test_a_batch_in_the_middle_is_that_of_the_loader():
+    data = LoadedCaptions(
+        "Model", Loader(pairs(1)), list, lambda texts: CaptionFeatures(tiny_text.text_encoder(), texts)
+    )
+    for index in (0, 1, 4, 5, 2, 7, 0):
+        np.testing.assert_array_equal(data[index]["images"], IMAGES[index : index + 1])
 
 
 def test_what_is_a_loader():

@@ -1,3 +1,4 @@
+import contextlib
 import warnings
 
 import keras
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kgen.callbacks import Backup
 from kgen.data import CaptionedImages
 from kgen.models import TextToImage
 from kgen.objectives import ELBO
@@ -155,7 +157,7 @@ def test_cached_features_train_as_captions_do():
     loss = model.fit(images, first, batch_size=4, shuffle=False, verbose=0).history["loss"]
     other = checks.make(tiny_text.compiled)
     table = CaptionFeatures(other.text_encoder, first)
-    other.image_input.set_standards(table)
+    other.image_input.set_standards(table, first)
     features = {"images": images, **table.gather(table.index(first))}
     np.testing.assert_allclose(other.fit(features, batch_size=4, shuffle=False, verbose=0).history["loss"], loss, 1e-4)
 
@@ -427,10 +429,53 @@ def test_a_memory_that_would_hide_new_captions_is_dropped(trained, tmp_path):
         model.train_on_batch(images[:1], ["a blue picture"])
 
 
+@pytest.mark.filterwarnings("ignore:TextToImage. this training learns other captions")
+def test_a_killed_training_resumes_without_the_memory(trained, tmp_path):
+    model = TextToImage.from_preset(preset_of(trained, tmp_path))
+    model.remember(tiny_text.CAPTIONS)
+    model.save_to_preset(tmp_path / "remembers")
+    images = tiny_text.pictures(8)[0]
+
+    def train(name, last):
+        model = TextToImage.from_preset(tmp_path / "remembers")
+        model.compile()
+        backup = Backup(tmp_path / name, save_freq=1)
+        at = checks.At(kill, (0, last))
+        with contextlib.suppress(checks.Killed):
+            model.fit(images, ["a grey picture"] * 8, batch_size=2, epochs=1, verbose=0, callbacks=[backup, at])
+        return model, at.steps
+
+    def kill():
+        raise checks.Killed
+
+    whole, _ = train("whole", 9)
+    train("run", 1)
+    resumed, steps = train("run", 9)
+    assert steps == [(0, 2), (0, 3)] and resumed.memory is None
+    checks.assert_same_state(checks.state(whole), checks.state(resumed))
+
+
+def test_a_look_before_the_training_sets_no_standards():
+    images, captions = tiny_text.pictures(8)
+    models = [checks.make(tiny_text.compiled) for _ in range(2)]
+    models[1].evaluate(images[:1], ["a grey picture"], verbose=0)
+    models[1].test_on_batch(images[:1], ["a grey picture"])
+    assert not float(models[1].standardize_pooled.adapted)
+    for model in models:
+        model.fit(images, captions, batch_size=8, verbose=0)
+    for part in ("standardize_pooled", "standardize_tokens"):
+        for expected, actual in zip(*(getattr(model, part).get_weights() for model in models), strict=True):
+            np.testing.assert_array_equal(actual, expected)
+
+
 def test_a_memory_of_another_encoder_is_dropped(trained, tmp_path):
     model = TextToImage.from_preset(preset_of(trained, tmp_path))
     model.remember(tiny_text.CAPTIONS)
+    model.compile()
     model.text_encoder.trainable = True
+    with pytest.raises(ValueError, match="call compile.. after changing `trainable`"):
+        model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
+    assert model.memory is not None
     model.compile()
     with pytest.warns(UserWarning, match="this training trains the text encoder, so the memory of 8 captions"):
         model.fit(*tiny_text.pictures(8), batch_size=8, verbose=0)
@@ -455,6 +500,7 @@ def test_of_the_captions_of_an_image_the_best_stands_for_all(trained, tmp_path):
     assert other.memory.stands_for == model.memory.stands_for
     with pytest.raises(ValueError, match=r"images must be uint8 of shape \(2, 16, 16, 3\).* got uint8 of shape \(1,"):
         model.remember(captions, images[:1])
+    assert any(variable is model.memory.known for variable in model.variables)
 
 
 def preset_of(model, folder):

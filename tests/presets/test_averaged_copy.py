@@ -59,6 +59,8 @@ def test_each_network_gets_its_own_average():
     model.compile()
     model.fit(tiny.pictures(), epochs=2, verbose=0)
     copy = averaged_copy(model)
+    # Training it further soon shows.
+    assert float(copy.average.updates) == float(copy.encoder_average.updates) == 1.0
     for network, average in ((copy.encoder, model.encoder_average), (copy.decoder, model.average)):
         for trained, averaged in zip(network.get_weights(), average.network.get_weights(), strict=True):
             np.testing.assert_array_equal(trained, averaged)
