@@ -32,8 +32,8 @@ class CaptionInput(ImageInput):
     """The input of a model that learns from captioned images.
 
     A frozen text encoder reads each caption once, and its features are kept. The captions of the first training set the
-    mean and deviation by which all features are standardized. For a trainable encoder captions become tokens, and nothing is
-    standardized.
+    mean and deviation by which all features are standardized. For a trainable encoder captions become tokens, and
+    nothing is standardized.
 
     Args:
         owner, image_shape, float_scale: as in `ImageInput`.
