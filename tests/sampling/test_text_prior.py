@@ -263,7 +263,7 @@ def test_a_text_encoder_of_other_tokens_is_refused_where_the_prior_reads_them():
 
 def test_measures_see_pictures_of_the_learned_prior():
     class Middle:
-        def draw(self, noise, seeds, indices, condition):
+        def draw(self, noise, choice, condition):
             return 0.0 * noise
 
     made, images, captions = learned(epochs=1)
