@@ -19,6 +19,7 @@ from kgen.data import CaptionedImages
 from kgen.files import write_whole
 from kgen.metrics import FeatureExtractor, RetrievalRecall
 from kgen.models import TextToImage
+from kgen.presets.preset import restart_averages
 from kgen.visualization import save_images
 
 # A small set is repeated within an epoch; otherwise there would be thousands of epochs.
@@ -82,7 +83,8 @@ def train_captioned(
     # A network's initial weights come from Keras' own random numbers.
     keras.utils.set_random_seed(seed)
     if start:
-        model = begun(start)
+        model = load_model(start)
+        restart_averages(model)
     else:
         model = TextToImage(text_encoder, image_shape=data.image_shape, sequence_length=16, seed=seed)
     memory = model.memory
@@ -121,15 +123,6 @@ def train_captioned(
     if among > 1:
         print(f"\n{_told(score, among)} (chance {1 / among:.0%}).")
     return {**report, "prompts": prompts}
-
-
-def begun(name: str) -> TextToImage:
-    """A trained model to go on with."""
-    model = load_model(name)
-    for average in (model.average, getattr(model.codes, "average", None)):
-        if average is not None:
-            average.restart()
-    return model
 
 
 def description(data: CaptionedImages, source: str) -> dict[str, Any]:

@@ -53,7 +53,8 @@ class FeatureMemory(keras.layers.Layer):
         stands_for: list[int] | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # Nothing in it learns: otherwise the guard against NaN would copy the known vectors in every step.
+        super().__init__(**{**kwargs, "trainable": False})
         self.size = integer("FeatureMemory", "size", size)
         self.sharpness = number("FeatureMemory", "sharpness", sharpness, least=0.0)
         for name, values in (("names", names), ("stands_for", stands_for)):

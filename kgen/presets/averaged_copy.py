@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgen.presets.preset import save_without_training_state
+from kgen.presets.preset import restart_averages, save_without_training_state
 
 if TYPE_CHECKING:
     import keras
@@ -63,8 +63,7 @@ def averaged_copy(model: keras.Model, dtype_policy: str = "float32") -> keras.Mo
         for average in averages:
             if average.averages(network):
                 network.set_weights(average.network.get_weights())
-    for average in averages:
-        average.restart()
+    restart_averages(copy)
     return copy
 
 

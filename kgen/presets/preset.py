@@ -159,11 +159,18 @@ def load_preset(name: str | os.PathLike, expected: type[keras.Model] | None = No
         found = type(model).__name__
         way = f"{found}.from_preset" if hasattr(type(model), "from_preset") else f"kgen.text.{found}.of({str(name)!r})"
         raise ValueError(f"{expected.__name__}.from_preset: {directory} contains a {found}; load it with {way}.")
+    restart_averages(model)
+    return model
+
+
+def restart_averages(model: keras.Model) -> None:
+    """Starts the count of each `kgen.training.MovingAverage` in a trained model anew, for more training.
+
+    With the count of a long training, a short one would hardly change the average, which is what generates.
+    """
     for layer in model._flatten_layers(include_self=False):
-        # In each `kgen.training.MovingAverage`. With the old count, a short training would hardly change the average.
         if hasattr(layer, "averages"):
             layer.restart()
-    return model
 
 
 def is_preset(name: str | os.PathLike) -> bool:

@@ -18,11 +18,11 @@ def k_means(points: Array, count: int, random: np.random.Generator) -> tuple[Arr
 
 def far_apart(points: Array, count: int, random: np.random.Generator) -> Array:
     """`count` of the points, each probably far from those before [Arthur & Vassilvitskii 2007, "k-means++"]."""
-    chosen = points[random.integers(len(points))][None]
+    chosen, nearest = [points[random.integers(len(points))]], np.inf
     for _ in range(count - 1):
-        nearest = np.maximum(squared_distances(points, chosen).min(axis=1), 1e-12)
-        chosen = np.concatenate([chosen, points[random.choice(len(points), p=nearest / nearest.sum())][None]])
-    return chosen
+        nearest = np.minimum(nearest, np.maximum(squared_distances(points, chosen[-1][None])[:, 0], 1e-12))
+        chosen.append(points[random.choice(len(points), p=nearest / nearest.sum())])
+    return np.stack(chosen)
 
 
 def squared_distances(points: Array, means: Array) -> Array:

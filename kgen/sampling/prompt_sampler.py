@@ -167,9 +167,7 @@ class PromptSampler(Sampler):
                     f"{images.dtype} of shape {images.shape}."
                 )
             stands_for = self._best_of_each(features, images, list(image_of.values()), verbose)
-        memory = FeatureMemory(
-            len(texts), sharpness, texts, stands_for, trainable=False, dtype="float32", name="memory"
-        )
+        memory = FeatureMemory(len(texts), sharpness, texts, stands_for, dtype="float32", name="memory")
         memory.build(features["pooled"].shape)
         memory.known.assign(features["pooled"])
         return memory

@@ -418,6 +418,7 @@ def test_a_memory_that_would_hide_new_captions_is_dropped(trained, tmp_path):
         # It knows the captions of the training; those of the validation do not matter.
         model.fit(images, captions, validation_data=(images[:1], ["a grey picture"]), batch_size=8, verbose=0)
         assert model.memory.size == len(tiny_text.CAPTIONS)
+        assert all(variable is not model.memory.known for variable in model.guard.state)
     said = "TextToImage: this training learns other captions, such as 'a grey picture', so the memory of 8 captions is"
     with pytest.warns(UserWarning, match=said):
         model.fit(images[:2], ["a grey picture", "a red picture"], batch_size=2, verbose=0)
