@@ -19,7 +19,7 @@ from kgen.standard_output import results_only
 EXAMPLES = """\
   kgen train my_images                                  # into text_to_image_my_images/; run it again to resume
   kgen train my_images -o run --steps 4000 --image-size 128
-  kgen train my_images --start openmoji_64 -o tuned     # from a trained model: needs fewer images and steps
+  kgen train my_images --start openmoji_64 -o tuned     # from a trained model: needs fewer steps
   kgen train my_images --config run.yaml --seed 1       # options by name: `steps: 4000`; the command line wins
   kgen generate text_to_image_my_images/model.keras "a black cat"       # afterwards"""
 
