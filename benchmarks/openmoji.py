@@ -1,4 +1,4 @@
-"""How well a text-to-image model draws OpenMoji: sharpness, distance from the originals, and descriptions.
+"""How well a text-to-image model draws OpenMoji: sharpness, distance from the originals, descriptions, other names.
 
     python benchmarks/openmoji.py openmoji_128
     python benchmarks/openmoji.py tiny_f8               # an autoencoder: its reconstructions of the originals
@@ -46,19 +46,57 @@ DESCRIPTIONS = {
     "glasses to see better": "glasses", "worn on the head by a king": "crown", "shoes to run in": "running shoe",
     "a slow animal with a shell on its back": "turtle", "an animal that hops and has long ears": "rabbit",
 }  # fmt: skip
+# As many others, which were written after everything about the presets was chosen.
+OTHER_DESCRIPTIONS = {
+    "it wakes you up in the morning": "alarm clock", "furniture to sit on": "chair",
+    "a bird that hunts mice at night": "owl", "an animal that carries people through the desert": "camel",
+    "it has a very long neck and eats leaves": "giraffe", "a black and white bear that eats bamboo": "panda",
+    "an insect with colourful wings": "butterfly", "it spins a web": "spider",
+    "a farm animal that gives milk": "cow", "a pink farm animal with a curly tail": "pig",
+    "a small animal that eats cheese": "mouse", "the animal that pulls a sledge at Christmas": "deer",
+    "a big fish with sharp teeth": "shark", "the largest animal in the ocean": "whale",
+    "a man-eating striped cat": "tiger", "a yellow sour fruit": "lemon",
+    "an orange vegetable that rabbits eat": "carrot", "a vegetable that makes you cry": "onion",
+    "a frozen sweet in a cone": "ice cream", "meat in a round bun": "hamburger",
+    "a sweet ring with a hole": "doughnut", "food from a hen": "egg",
+    "a drink made from hops": "beer mug", "a bottle that is opened at a party": "bottle with popping cork",
+    "a machine to wash and dry your hair": "shower", "it cleans your teeth": "toothbrush",
+    "a hole in the wall to look out of": "window", "you sleep in it": "bed",
+    "you carry your books to school in it": "backpack", "a ring for a wedding": "ring",
+    "it flies with passengers": "airplane", "a train under the ground": "metro",
+    "a large vehicle for many passengers": "bus", "it takes off straight up with a rotor": "helicopter",
+    "a farmer drives it on the field": "tractor", "a building for praying to Jesus": "church",
+    "a building where children learn": "school", "a home for a king": "castle",
+    "white flakes that fall from the sky": "snowflake", "it lights the night sky": "full moon",
+    "a storm that spins": "tornado", "a red flower for lovers": "rose",
+    "tall yellow flower that turns to the light": "sunflower", "two fingers up for peace": "victory hand",
+    "it beats in your chest": "red heart", "a man with a red suit who brings presents": "Santa Claus",
+    "a woman with a fish tail": "mermaid", "a creature that drinks blood": "vampire",
+    "a game with kings and pawns": "chess pawn", "you hit it with a racket": "tennis",
+}  # fmt: skip
 
 
-def described(model, images):
+def described(model, images, descriptions):
     """How often a description's image is closest to its own out of 100, the others at random, over many draws."""
     number = {each[0]: i for i, each in enumerate(images.captions)}
-    drawn = COLOURS.extract(model.generate(list(DESCRIPTIONS), seed=1, verbose=0), verbose=0)
+    drawn = COLOURS.extract(model.generate(list(descriptions), seed=1, verbose=0), verbose=0)
     real = COLOURS.extract(images.images, verbose=0)
     random, right = np.random.default_rng(0), []
-    for found, name in zip(drawn, DESCRIPTIONS.values()):
+    for found, name in zip(drawn, descriptions.values()):
         distances = np.square(real - found).sum(axis=1)
         others = np.delete(distances, number[name])
         right += [distances[number[name]] < random.choice(others, 99, replace=False).min() for _ in range(100)]
     return np.mean(right)
+
+
+def not_remembered(model, images):
+    """How often the last name of an emoji draws the right one of 100 if the memory knows only its other names."""
+    names = [each[:-1] or each for each in images.captions]
+    model.remember(names, sharpness=model.memory.sharpness, verbose=0)
+    asked = {i: each[-1] for i, each in enumerate(images.captions) if len(each) > 1}
+    recall = kgen.metrics.RetrievalRecall(COLOURS, among=100, similarity="euclidean")
+    recall.update_state(images.images[list(asked)], model.generate(list(asked.values()), seed=1, verbose=0))
+    return len(asked), recall.result()["recall_at_1_colours"]
 
 
 def laplacian_variance(images):
@@ -82,7 +120,9 @@ def measure(name, size=128):
     print(f"at {size} px: Laplacian variance {sharpness:.0%} of the originals'")
     print(f"Frechet distance in features of EfficientNet-Lite0 {distance.result():.1f}", flush=True)
     if draws:
-        print(f"right one of 100 for {described(model, real):.1%} of {len(DESCRIPTIONS)} descriptions", flush=True)
+        for which, texts in (("the", DESCRIPTIONS), ("other", OTHER_DESCRIPTIONS)):
+            print(f"right one of 100 for {described(model, real, texts):.1%} of {which} {len(texts)} descriptions")
+        print("right one of 100 for {1:.1%} of {0} last names, not remembered".format(*not_remembered(model, real)))
 
 
 def main():

@@ -102,7 +102,12 @@ def _weights(contents):
 
 def _note(elsewhere, place, item):
     if isinstance(item, h5py.Dataset):
-        elsewhere.setdefault(_key(item[()]), place)
+        elsewhere.setdefault(_key(_restored(item)), place)
+
+
+def _restored(item):
+    """The array of a dataset; float32 if its numbers are multiples of scales."""
+    return item[()] * item.attrs[_SCALE] if _SCALE in item.attrs else item[()]
 
 
 def _key(array):
@@ -123,10 +128,12 @@ def _copy(source, target, dtype, kept, elsewhere):
                 raise ValueError(f"save_to_preset: the weight {item.name} is too large for float16, or not finite.")
         worthwhile = array.nbytes > _WORTHWHILE
         key, scale = _key(array), None
-        if dtype == "int8" and worthwhile and exact.dtype == np.float32 and array.ndim > 1 and key not in elsewhere:
+        # What another file has in int8 is found by its exact numbers.
+        place = elsewhere.get(key) or elsewhere.get(_key(exact))
+        if dtype == "int8" and worthwhile and exact.dtype == np.float32 and array.ndim > 1 and not place:
             array, scale = _quantized(exact)
-        if worthwhile and key in elsewhere:
-            target.create_dataset(name, (0,), array.dtype).attrs[_KEPT_IN] = elsewhere[key]
+        if worthwhile and place:
+            target.create_dataset(name, (0,), array.dtype).attrs[_KEPT_IN] = place
         elif key in kept:
             # The same array under two names: a hard link in HDF5.
             target[name] = kept[key]
@@ -154,10 +161,10 @@ def _fill(group, opened):
         attributes = dict(item.attrs)
         if _KEPT_IN in attributes:
             other, place = attributes.pop(_KEPT_IN).split(":", 1)
-            del group[name]
-            opened[other].copy(place, group, name)
-            group[name].attrs.update(attributes)
-        elif _SCALE in attributes:
-            array = item[()] * attributes.pop(_SCALE)
-            del group[name]
-            group.create_dataset(name, data=array).attrs.update(attributes)
+            item = opened[other][place]
+        elif _SCALE not in attributes:
+            continue
+        array = _restored(item)
+        attributes.pop(_SCALE, None)
+        del group[name]
+        group.create_dataset(name, data=array).attrs.update(attributes)

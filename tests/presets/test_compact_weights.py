@@ -90,6 +90,22 @@ def test_int8_quarters_the_file_and_rounds_within_each_column(tmp_path):
     np.testing.assert_allclose(found[3], model.get_weights()[3], rtol=2.0**-11)
 
 
+def test_weights_that_another_file_has_in_int8_are_left_out_and_come_back(tmp_path):
+    model, path = saved(tmp_path, shared=False)
+    other = tmp_path / "other.keras"
+    model.save(other)
+    compact_weights(other, "int8")
+    completed_weights(other, {}, path)
+    wanted = keras.models.load_model(path).get_weights()
+    keras.models.load_model(path).save(path)
+    assert compact_weights(path, "int8", {"other": other}) == {"other"}
+    assert path.stat().st_size < 0.5 * other.stat().st_size
+    completed_weights(path, {"other": other}, tmp_path / "whole.keras")
+    for found, weight in zip(keras.models.load_model(tmp_path / "whole.keras").get_weights(), wanted, strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, weight)
+
+
 def test_int8_of_so_many_columns_that_scales_fit_no_attribute_of_old(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(40000)])
     model.save(tmp_path / "model.keras")

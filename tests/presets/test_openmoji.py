@@ -87,6 +87,13 @@ def test_other_words_draw_a_clean_image_of_what_is_known(model):
     assert max(np.abs(cat - other).mean() for other in others) < 6
 
 
+def test_a_description_finds_what_it_describes():
+    model = TextToImage.from_preset("openmoji_128")
+    said = {"a hot drink in a cup": "hot beverage", "a tool to hit nails": "hammer", "a boat with sails": "sailboat"}
+    described, named = (model.generate(list(texts), seed=[0] * 3).astype(float) for texts in (said, said.values()))
+    assert np.abs(described - named).mean(axis=(1, 2, 3)).max() < 6
+
+
 def test_negative_prompts_choose_another_known_thing(model):
     known, found = model.generate(["a cat", "a black cat"], seed=[0] * 2, negative_prompts=["a dog", "black"])
     np.testing.assert_allclose(found.astype(int), known, atol=8)

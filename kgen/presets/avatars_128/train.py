@@ -168,7 +168,7 @@ def main():
     model = train(people(options, options.images), options) if options.steps else TextToImage.from_preset(options.start)
     fit_prior(model, options)
     print(f"{time.process_time() - start:.0f} s of CPU time, {model.count_params():,} weights", flush=True)
-    model.save_to_preset(options.output, dtype="float16", shared_with=["tiny_f8", "tiny_minilm_en_zh"])
+    model.save_to_preset(options.output, dtype="int8", shared_with=["tiny_f8", "tiny_minilm_en_zh"])
     grid(model, options.output / "images.png")
 
 

