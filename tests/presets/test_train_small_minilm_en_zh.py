@@ -37,4 +37,4 @@ def test_a_small_one_is_made(tmp_path):
     encoder = kgen.text.TextEncoder.of(tmp_path / "preset")
     assert encoder.pooled_dim == 384 and encoder.sequence_length == 32
     pieces = encoder.preprocessor.tokenizer.get_vocabulary()
-    assert {"[UNK]", "a", "##z", "pet", "猫", "喵"} <= set(pieces)
+    assert {"[UNK]", "a", "##z", "pet", "喵"} <= set(pieces)
