@@ -85,8 +85,11 @@ class FeatureMemory(keras.layers.Layer):
 
     def _cosines(self, vectors):
         # In float16, cosines are too coarse for a softmax this sharp.
-        known, vectors = (ops.normalize(ops.cast(each, "float32"), axis=-1) for each in (self.known, vectors))
-        return ops.matmul(vectors, ops.transpose(known))
+        known, vectors = ops.cast(self.known, "float32"), ops.normalize(ops.cast(vectors, "float32"), axis=-1)
+        # Thousands of known vectors are neither copied nor transposed, only their products are.
+        lengths = ops.sqrt(ops.sum(ops.square(known), axis=-1))
+        products = ops.transpose(ops.matmul(known, ops.transpose(vectors)))
+        return products / ops.maximum(lengths, keras.config.epsilon())
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
