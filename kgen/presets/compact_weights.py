@@ -129,7 +129,7 @@ def _copy(source, target, dtype, kept, elsewhere):
         worthwhile = array.nbytes > _WORTHWHILE
         key, scale = _key(array), None
         # What another file has in int8 is found by its exact numbers.
-        place = elsewhere.get(key) or elsewhere.get(_key(exact))
+        place = elsewhere and (elsewhere.get(key) or elsewhere.get(_key(exact)))
         if dtype == "int8" and worthwhile and exact.dtype == np.float32 and array.ndim > 1 and not place:
             array, scale = _quantized(exact)
         if worthwhile and place:

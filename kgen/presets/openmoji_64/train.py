@@ -15,7 +15,6 @@ continues from a preset, on features that have passed through its memory, as in 
 """
 
 import argparse
-import itertools
 import os
 import time
 from pathlib import Path
@@ -30,7 +29,7 @@ import kgen
 from kgen import networks
 from kgen.inputs.pixels import NetworkImages
 from kgen.models import TextToImage
-from kgen.presets.openmoji_64.dictionaries import definitions, keywords
+from kgen.presets.openmoji_64.dictionaries import definitions, definitions_of, keywords
 from kgen.text import EncoderByScript
 from kgen.text.prompt_cleaner import STOP_WORDS as LISTS
 
@@ -56,10 +55,8 @@ CHINESE_COLOURS = "黑白红绿蓝黄橙紫棕"
 # Words around the subject of a prompt; the small encoder never sees them.
 STOP_WORDS = [*LISTS["en"], *"would like love want could can show draw paint see picture image".split()]
 NO_IMAGE = -1
-# Names that the memory leaves out: other words are close to them.
+# A name that the memory leaves out: "sad" is close to it.
 UNKNOWN = ["shit"]
-# The least cosine of a definition and what else is known of an emoji, and how far it may be below the best.
-FITS, NEARLY = 0.25, 0.3
 # The largest standard deviation of the noise on features (vectors of length 1) in training. With noise, words of nearly
 # the same meaning generate the same image.
 NOISE = 0.03
@@ -134,21 +131,6 @@ def known(captions, options, reader):
             for each, group in zip(texts, groups)
         ]
     return texts
-
-
-def definitions_of(texts, means, reader):
-    """For each noun in texts its most frequent meaning that fits them nearly as well as the one that fits best."""
-    found = {noun: means[noun] for noun in dict.fromkeys(map(str.lower, texts)) if means.get(noun)}
-    if not found:
-        return []
-    english = ", ".join(text for text in texts if text.isascii())
-    features = reader.encode([english, *itertools.chain(*found.values())], cut=[], tokens=False, verbose=0)["pooled"]
-    likeness, chosen = iter((features[1:] @ features[0]).tolist()), []
-    for each in found.values():
-        fits = dict(zip(each, likeness))
-        best = max(fits.values())
-        chosen += [next(text for text in each if fits[text] >= best - NEARLY)] if best > FITS else []
-    return chosen
 
 
 def coloured(name):

